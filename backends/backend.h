@@ -1,0 +1,154 @@
+/* The table that a backend fills. SPDX-License-Identifier: Apache-2.0
+ *
+ * Rules: `enumerate` is cheap and cannot fail; `open` may fail and says why; a table starts with its
+ * destroy; a queue runs its commands in order; a failure after submission is reported by poll or
+ * wait, once, and then for ever (the queue is dead). Unless it says otherwise an entry may be
+ * called from any thread, one at a time per object.
+ * docs/add-a-backend.md walks through the skeleton in backends/null/.
+ */
+#ifndef FOGHORN_BACKENDS_BACKEND_H_
+#define FOGHORN_BACKENDS_BACKEND_H_
+
+#include <foghorn/status.h>
+#include <foghorn/types.h>
+
+#include "kernels/contract.h"
+
+#define FH_BACKEND_ABI 1
+
+typedef struct fh_backend fh_backend;       /* an opened backend */
+typedef struct fh_device fh_device;         /* an opened device of it */
+typedef struct fh_memory fh_memory;         /* an allocation on a device */
+typedef struct fh_executable fh_executable; /* a kernel entry made ready for a device */
+typedef struct fh_stream fh_stream;         /* an in-order queue of a device */
+
+typedef struct fh_backend_options {
+  int threads;           /* cpu: worker count; 0: as many as usable CPUs */
+  int isa_cap;           /* cpu: highest fh_isa allowed; -1: no cap */
+  bool allow_fake;       /* accept a driver that says it is a stand-in */
+  const char *cache_dir; /* build cache; NULL: no cache on disk */
+} fh_backend_options;
+
+typedef enum fh_device_kind { FH_DEVICE_CPU = 1, FH_DEVICE_GPU = 2, FH_DEVICE_ACCELERATOR = 3, FH_DEVICE_CPU_POSING = 4 } fh_device_kind;
+
+/* What a device is. CPU_POSING is a CPU behind a GPU interface (PoCL): usable, never counted as a GPU. */
+typedef struct fh_device_info {
+  char id[24];      /* "cpu", "cuda:0", "opencl:1": stable within a process */
+  char name[128];   /* the vendor's */
+  char driver[128]; /* name and version: keys caches */
+  char uuid[48];    /* "GPU-...", or "" */
+  char pci[20];     /* "0000:01:00.0", or "" */
+  fh_device_kind kind;
+  bool fake;        /* a test stand-in, and says so */
+  bool host_memory; /* kernels read host memory in place: no copies */
+  bool exact;       /* can honour FH_EXACT (correct rounding, denormals); if not, why_not_exact */
+  const char *why_not_exact;
+  size_t address_alignment; /* operands must be aligned to their element size when > 1 */
+  uint64_t memory_bytes;    /* total */
+  int compute_units;
+  int capability; /* CUDA: 10 * major + minor; else 0 */
+  /* Prior for the cost model, marked as a guess: later replaced by measurements. */
+  double peak_flops, peak_bytes_per_s, link_bytes_per_s, launch_s;
+} fh_device_info;
+
+typedef enum fh_command_kind { FH_COMMAND_COPY = 1, FH_COMMAND_FILL = 2, FH_COMMAND_LAUNCH = 3 } fh_command_kind;
+
+/* Where an operand of a launch, or the end of a copy, lies. memory NULL: `host` is host memory. */
+typedef struct fh_place {
+  fh_memory *memory;
+  void *host;
+  int64_t offset;
+} fh_place;
+
+typedef struct fh_launch_operand {
+  fh_operand_kind kind;
+  fh_place place; /* pointers */
+  union {
+    int64_t i;
+    float f;
+  };
+} fh_launch_operand;
+
+typedef struct fh_command {
+  fh_command_kind kind;
+  union {
+    struct {
+      fh_place from, to;
+      size_t bytes;
+    } copy;
+    struct {
+      fh_place to;
+      size_t bytes;
+      uint8_t value;
+    } fill;
+    struct {
+      fh_executable *executable;
+      int64_t items;
+      double flops_per_item;
+      const fh_launch_operand *operands; /* borrowed until submit returns */
+      int operand_count;
+      const fh_bound *bound; /* team variants: for scratch_bytes */
+    } launch;
+  };
+} fh_command;
+
+/* A point on a stream's timeline: 1 after the first submitted batch, and so on. */
+typedef uint64_t fh_point;
+
+/* What to prepare. */
+typedef struct fh_recipe {
+  const fh_kernel_image *image;
+  int entry;             /* which dialect entry */
+  fh_isa isa;            /* cpu */
+  const fh_tuned *tuned; /* cpu: a tuned variant instead of the dialect; else NULL */
+} fh_recipe;
+
+typedef struct fh_backend_api {
+  /* First by rule: ends an opened backend and everything it enumerated. */
+  void (*destroy)(fh_backend *backend);
+  const char *name; /* "cpu" */
+  int abi;          /* FH_BACKEND_ABI */
+
+  /* Opens: loads the driver library and finds devices. Each failure carries its cause. */
+  fh_status (*open)(const fh_backend_options *options, fh_backend **out_backend);
+  /* The devices found at open, in a stable order. Fills at most `capacity`, returns how many there are. */
+  int (*enumerate)(const fh_backend *backend, fh_device_info *out_infos, int capacity);
+
+  fh_status (*device_open)(fh_backend *backend, int index, fh_device **out_device);
+  void (*device_close)(fh_device *device);
+  /* Live numbers: free memory in bytes. */
+  fh_status (*query_free_memory)(fh_device *device, uint64_t *out_bytes);
+
+  fh_status (*alloc)(fh_device *device, size_t bytes, fh_memory **out_memory);
+  void (*free)(fh_memory *memory);
+  /* Host pointer of a memory when host_memory is set, else NULL. */
+  void *(*map)(fh_memory *memory);
+
+  /* Makes an entry ready (compile, load, pick). Fails with INCOMPATIBLE and a reason when this
+   * device cannot run it, with UNAVAILABLE when the build has no image for it. */
+  fh_status (*prepare)(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
+  void (*release)(fh_executable *executable);
+
+  fh_status (*stream_open)(fh_device *device, fh_stream **out_stream);
+  void (*stream_close)(fh_stream *stream);
+  /* Queues commands in order. On failure none or some were queued and the stream is dead.
+   * A copy to host memory is complete when its point is reached, not before. */
+  fh_status (*submit)(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point);
+  /* Has the point been reached? *out_done tells; the status is the stream's health. Never blocks. */
+  fh_status (*poll)(fh_stream *stream, fh_point point, bool *out_done);
+  /* Blocks until the point is reached or the stream fails. timeout_ns < 0: for ever. DEADLINE_EXCEEDED when time is up. */
+  fh_status (*wait)(fh_stream *stream, fh_point point, int64_t timeout_ns);
+} fh_backend_api;
+
+/* All backends of this build, in the order of backends.def. Static. */
+const fh_backend_api *const *fh_backends(int *out_count);
+
+/* What a failure at run time means for the device, so that the planner knows how to go on.
+ * Backends set the cause id; the code tells the class:
+ *   RESOURCE_EXHAUSTED  out of memory: evict, halve the chunk, then another device
+ *   UNAVAILABLE         the device or its context is lost: quarantine it, re-home the data
+ *   DEADLINE_EXCEEDED   the launch timed out: as device lost
+ *   INCOMPATIBLE        build failure: quarantine the variant
+ *   others              quarantine the variant on this device */
+
+#endif /* FOGHORN_BACKENDS_BACKEND_H_ */

@@ -1,0 +1,1 @@
+# Compiles every kernel of kernels/kernels.def. SPDX-License-Identifier: Apache-2.0

@@ -1,0 +1,339 @@
+/* What detection saw. SPDX-License-Identifier: Apache-2.0
+ *
+ * Unknown is not zero: every fact carries its validity and its source. Strings and arrays belong to
+ * the fh_facts that holds them and live as long as it.
+ */
+#ifndef FOGHORN_DETECT_FACTS_H_
+#define FOGHORN_DETECT_FACTS_H_
+
+#include "detect/os.h"
+
+typedef enum fh_validity {
+  FH_UNKNOWN_FACT = 0, /* not asked, or it could not be read */
+  FH_VALID = 1,        /* read; value holds */
+  FH_ABSENT = 2,       /* asked, and there is no such thing */
+} fh_validity;
+
+typedef struct fh_fact_int {
+  int64_t value;
+  fh_validity valid;
+  const char *source; /* file, register or call; "" never read */
+} fh_fact_int;
+
+typedef struct fh_fact_text {
+  const char *value; /* never NULL */
+  fh_validity valid;
+  const char *source;
+} fh_fact_text;
+
+typedef struct fh_fact_bool {
+  bool value;
+  fh_validity valid;
+  const char *source;
+} fh_fact_bool;
+
+/* ---- where ------------------------------------------------------------------------------------- */
+
+typedef enum fh_platform {
+  FH_PLATFORM_BARE = 0,
+  FH_PLATFORM_VM,
+  FH_PLATFORM_DOCKER,
+  FH_PLATFORM_PODMAN,
+  FH_PLATFORM_KUBERNETES,
+  FH_PLATFORM_OCI, /* a container, engine unknown */
+  FH_PLATFORM_LXC,
+  FH_PLATFORM_APPTAINER,
+  FH_PLATFORM_FLATPAK,
+  FH_PLATFORM_SNAP,
+  FH_PLATFORM_SYSTEMD_SERVICE,
+  FH_PLATFORM_GVISOR,
+  FH_PLATFORM_KATA,
+  FH_PLATFORM_WSL,
+  FH_PLATFORM_JETSON,
+} fh_platform;
+
+typedef struct fh_facts_where {
+  fh_platform platform;
+  const char *platform_name;   /* "Docker container" */
+  const char *platform_source; /* which mark said so */
+  bool container;              /* any kind of container or sandbox */
+  fh_fact_text kernel;         /* uname -r */
+  fh_fact_text machine;        /* uname -m */
+  fh_fact_bool hypervisor;
+  fh_fact_bool user_namespace; /* uid_map is not the whole range */
+  fh_fact_int seccomp;         /* 0, 1, 2 of /proc/self/status */
+  fh_fact_bool no_new_privs;
+  fh_fact_bool musl;  /* only musl's loader is here */
+  fh_fact_bool glibc; /* glibc's loader is here */
+  fh_os_identity id;
+  bool id_valid;
+} fh_facts_where;
+
+/* ---- mounts --------------------------------------------------------------------------------------- */
+
+typedef struct fh_mount {
+  const char *root, *point, *options, *fstype, *source, *super_options;
+} fh_mount;
+
+/* ---- cpu ------------------------------------------------------------------------------------------ */
+
+/* One instruction set: a device that is advertised but not enabled crashes programs. */
+typedef struct fh_facts_isa {
+  bool advertised;     /* CPUID or hwcaps say so */
+  bool enabled;        /* and the OS saves its registers (XCR0) */
+  fh_fact_bool proven; /* and a trial instruction ran (valid only after a trial) */
+} fh_facts_isa;
+
+enum { FH_FACTS_MAX_CGROUP_LEVELS = 32 };
+
+typedef struct fh_cgroup_level {
+  const char *path;             /* directory read */
+  int64_t quota_us;             /* -1: none */
+  int64_t period_us;            /* 0: unknown */
+  int64_t memory_limit;         /* bytes; -1: none */
+  int64_t memory_used;          /* -1: unknown */
+  int64_t memory_inactive_file; /* reclaimable page cache; -1: unknown */
+  int64_t pids_max;             /* -1: none */
+} fh_cgroup_level;
+
+typedef struct fh_facts_cpu {
+  fh_fact_text vendor, model; /* CPUID text; /proc/cpuinfo on others */
+  fh_fact_int family, model_number;
+  fh_fact_text flags; /* of /proc/cpuinfo, space separated */
+  fh_facts_isa isa[FH_ISA_COUNT];
+  fh_facts_isa amx;
+  uint64_t xcr0;
+  fh_validity xcr0_valid;
+  fh_isa best;           /* usable = advertised, enabled, not disproven by a trial */
+  fh_fact_int online;    /* CPUs of the machine */
+  fh_fact_text affinity; /* list of allowed CPUs, "0-3" */
+  fh_fact_int affinity_count;
+  fh_fact_text cpuset; /* effective cpuset list */
+  fh_fact_int cpuset_count;
+  fh_fact_int quota_cpus;                  /* ceil(quota / period), least over all ancestors; ABSENT: no quota */
+  const char *quota_level;                 /* the cgroup directory that sets it; NULL */
+  bool quota_from_ancestor;                /* not our own cgroup */
+  fh_fact_bool ancestors_hidden;           /* a cgroup namespace hides the levels above */
+  fh_fact_int throttled;                   /* nr_throttled of our cgroup */
+  fh_fact_int usable;                      /* min(affinity, cpuset, quota), >= 1 */
+  fh_fact_int packages, cores, numa_nodes; /* hwloc */
+  fh_fact_int l1d_bytes, l2_bytes, l3_bytes;
+  fh_fact_text kernel_cmdline;
+} fh_facts_cpu;
+
+typedef enum fh_cgroup_mode { FH_CGROUP_NONE = 0, FH_CGROUP_V1, FH_CGROUP_V2, FH_CGROUP_HYBRID } fh_cgroup_mode;
+
+typedef struct fh_facts_cgroup {
+  fh_cgroup_mode mode;
+  fh_fact_text self;          /* /proc/self/cgroup */
+  const char *cpu_controller; /* "v1", "v2" or NULL: which hierarchy has the controller */
+  const char *memory_controller;
+  const char *cpuset_controller;
+  fh_cgroup_level levels[FH_FACTS_MAX_CGROUP_LEVELS]; /* our own first, then its ancestors; cpu and memory merged by depth */
+  int level_count;
+} fh_facts_cgroup;
+
+typedef struct fh_facts_memory {
+  fh_fact_int total;     /* MemTotal, bytes */
+  fh_fact_int available; /* MemAvailable */
+  fh_fact_int limit;     /* least limit over all ancestors; ABSENT: none */
+  const char *limit_level;
+  fh_fact_int used;   /* of the cgroup, page cache that can be reclaimed not counted */
+  fh_fact_int usable; /* what this process may still take */
+} fh_facts_memory;
+
+/* ---- hardware and kernel driver ------------------------------------------------------------------- */
+
+typedef struct fh_pci_device {
+  const char *address;        /* "0000:01:00.0" */
+  int vendor, device, class_; /* class_ 24 bits */
+  const char *driver;         /* basename of the driver link; NULL: none bound */
+  bool is_gpu;                /* display class 0x03 (or 0x12 accelerator) */
+  bool is_nvswitch;           /* 10de, class 0x0680 */
+  const char *source;
+} fh_pci_device;
+
+typedef struct fh_facts_pci {
+  fh_pci_device *devices; /* GPUs and NVSwitches only */
+  int count;
+  int all_count; /* PCI functions seen at all */
+  fh_validity valid;
+  fh_fact_bool masked; /* a tmpfs or the like covers /sys/bus/pci/devices */
+} fh_facts_pci;
+
+/* One device node: stat, the errno of open, numbers against /proc/devices, mount flags. */
+typedef struct fh_node {
+  const char *path;
+  fh_validity valid; /* ABSENT: ENOENT */
+  int stat_errno;
+  fh_os_stat st;
+  bool is_char;
+  int open_errno;     /* 0: opened */
+  int expected_major; /* /proc/devices; -1: no such driver registered; -2: unknown */
+  bool dac_allows;    /* computed from uid, groups, mode, capabilities */
+  const fh_mount *mount;
+  bool nodev;     /* the mount that holds it forbids devices */
+  bool own_mount; /* bind-mounted by itself */
+} fh_node;
+
+typedef struct fh_facts_nodes {
+  fh_node *nodes; /* every node asked for, present or not */
+  int count;
+  fh_fact_text proc_devices;
+} fh_facts_nodes;
+
+/* ---- libraries ------------------------------------------------------------------------------------- */
+
+typedef struct fh_library {
+  const char *name;      /* "libcuda.so.1" as asked */
+  fh_validity valid;     /* ABSENT: not found in any place */
+  const char *path;      /* first match of the loader's search */
+  const char *real_path; /* links followed */
+  int64_t size;
+  fh_os_elf elf;
+  bool own_mount; /* the file is a mount of its own: injected by a runtime */
+  bool stub;      /* a toolkit's link-time stub */
+  bool compat;    /* a forward-compatibility library */
+  bool wsl;
+  const char *version;  /* suffix of the real name: "550.54.14"; "" none */
+  const char *searched; /* places tried, ':' separated */
+  int searched_count;
+} fh_library;
+
+typedef struct fh_facts_libraries {
+  fh_library *libs; /* libcuda.so.1, libnvidia-ml.so.1, libOpenCL.so.1 and so on */
+  int count;
+  const char **elsewhere; /* other files named libcuda.so*: "path" */
+  int elsewhere_count;
+} fh_facts_libraries;
+
+/* ---- environment ----------------------------------------------------------------------------------- */
+
+typedef struct fh_env_var {
+  const char *name;
+  const char *value; /* NULL: unset; "" set to nothing */
+} fh_env_var;
+
+typedef struct fh_facts_environment {
+  fh_env_var *vars; /* the allow-listed ones, set or not */
+  int count;
+} fh_facts_environment;
+
+/* ---- NVIDIA ------------------------------------------------------------------------------------------ */
+
+typedef struct fh_cuda_device {
+  const char *name, *uuid, *pci;
+  int capability;
+  int64_t memory_total, memory_free; /* -1 unknown */
+  int multiprocessors;
+  int context_code; /* CUresult of creating a context */
+  bool usable;
+} fh_cuda_device;
+
+/* One child's answer about the CUDA driver. */
+typedef struct fh_cuda_answer {
+  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */
+  bool crashed;      /* signal is in `signal` */
+  int signal;
+  bool exited; /* the driver called exit */
+  bool hung;   /* killed at the time limit in state D */
+  bool slow;   /* killed at the limit, still running */
+  const char *wchan;
+  const char *dlerrors;                      /* one line per place tried */
+  const char *library;                       /* path really loaded */
+  bool fake;                                 /* a stand-in that says so */
+  int init_code, count_code, count, version; /* -1: not reached; version 12040 */
+  const char *init_name;                     /* "CUDA_ERROR_UNKNOWN" */
+  int64_t init_ns;
+  fh_cuda_device *devices;
+  int device_count;
+} fh_cuda_answer;
+
+typedef struct fh_facts_nvidia {
+  fh_fact_text nvrm_version; /* /proc/driver/nvidia/version: "550.54.14" */
+  fh_fact_bool open_module;
+  fh_fact_bool module_loaded;  /* /sys/module/nvidia or NVRM or 195 in /proc/devices */
+  fh_fact_bool uvm_registered; /* nvidia-uvm in /proc/devices */
+  fh_fact_int uvm_major;
+  fh_fact_int gpus_listed;    /* /proc/driver/nvidia/gpus */
+  fh_fact_bool gpu_excluded;  /* any "GPU Excluded: Yes" */
+  int nodes_present;          /* numbered nodes that exist */
+  int nodes_open;             /* and open */
+  fh_cuda_answer cuda;        /* as the environment is */
+  fh_cuda_answer cuda_no_cvd; /* again without CUDA_VISIBLE_DEVICES; valid only when asked */
+} fh_facts_nvidia;
+
+/* ---- OpenCL -------------------------------------------------------------------------------------------- */
+
+typedef struct fh_cl_device {
+  const char *name, *vendor, *driver, *version;
+  const char *type; /* "cpu", "gpu", "accelerator" */
+  int64_t memory;
+  int compute_units;
+} fh_cl_device;
+
+typedef struct fh_icd {
+  const char *file;      /* /etc/OpenCL/vendors/pocl.icd */
+  const char *library;   /* what it names */
+  fh_validity lib_valid; /* found on disk (or by the loader) */
+  fh_validity asked;     /* VALID: the child answered */
+  bool crashed, exited, hung, slow;
+  int signal;
+  const char *error;    /* dlerror or call that failed; "" none */
+  const char *missing;  /* library that the dlerror says is missing; "" none */
+  int code;             /* CL code of the failing call; 0 none */
+  const char *platform; /* name */
+  const char *platform_version;
+  fh_cl_device *devices;
+  int device_count;
+} fh_icd;
+
+typedef struct fh_facts_opencl {
+  fh_fact_text vendors_dir;
+  fh_validity vendors_valid; /* ABSENT: no such directory */
+  fh_icd *icds;
+  int count;
+  fh_fact_text vendors_override; /* OCL_ICD_VENDORS */
+} fh_facts_opencl;
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+typedef struct fh_facts {
+  struct fh_facts_arena *arena;
+  fh_facts_where where;
+  fh_mount *mounts;
+  int mount_count;
+  fh_validity mounts_valid;
+  fh_facts_cgroup cgroup;
+  fh_facts_cpu cpu;
+  fh_facts_memory memory;
+  fh_facts_pci pci;
+  fh_facts_nodes nodes;
+  fh_facts_libraries libraries;
+  fh_facts_environment environment;
+  fh_facts_nvidia nvidia;
+  fh_facts_opencl opencl;
+} fh_facts;
+
+enum {
+  FH_GATHER_STATIC = 1, /* files only */
+  FH_GATHER_CUDA = 2,   /* ask the CUDA driver in a child (when anything of it is here) */
+  FH_GATHER_OPENCL = 4, /* ask each ICD in a child */
+  FH_GATHER_TRIALS = 8, /* ISA trial and topology */
+  FH_GATHER_ALL = 15,
+};
+
+/* Gathers facts. Only memory or a broken table fails; everything else is a fact. */
+fh_status fh_facts_gather(fh_os *os, unsigned what, fh_facts **out_facts);
+void fh_facts_destroy(fh_facts *facts);
+
+/* Look-ups, by exact name or path; never NULL: an unknown one is a static fact with UNKNOWN validity. */
+const fh_node *fh_facts_node(const fh_facts *facts, const char *path);
+const fh_library *fh_facts_library(const fh_facts *facts, const char *name);
+/* NULL: unset (or not allow-listed). */
+const char *fh_facts_env(const fh_facts *facts, const char *name);
+
+/* Only the CPU part, a millisecond or so, no child: what the runtime needs to open. */
+fh_status fh_facts_gather_cpu(fh_os *os, fh_facts **out_facts);
+
+#endif /* FOGHORN_DETECT_FACTS_H_ */

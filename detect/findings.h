@@ -1,0 +1,115 @@
+/* Causes, findings, devices and the verdict: facts judged. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_DETECT_FINDINGS_H_
+#define FOGHORN_DETECT_FINDINGS_H_
+
+#include "detect/facts.h"
+
+typedef enum fh_severity { FH_SEVERITY_INFO = 0, FH_SEVERITY_WARNING = 1, FH_SEVERITY_ERROR = 2 } fh_severity;
+typedef enum fh_confidence { FH_POSSIBLE = 0, FH_CONSISTENT = 1, FH_PROVEN = 2 } fh_confidence;
+
+typedef enum fh_cause_group {
+  FH_GROUP_CPU,
+  FH_GROUP_CGROUP,
+  FH_GROUP_CONTAINER,
+  FH_GROUP_NVIDIA,
+  FH_GROUP_CUDA,
+  FH_GROUP_OPENCL,
+  FH_GROUP_AMD,
+  FH_GROUP_INTEL,
+  FH_GROUP_PLATFORM,
+} fh_cause_group;
+
+struct fh_judgement;
+
+/* One line of causes.def. */
+typedef struct fh_cause {
+  const char *id; /* "CR-NO-GPU-REQUESTED" */
+  fh_cause_group group;
+  const char *title;       /* the plain sentence of the first line */
+  const char *meaning;     /* what happened, for a person who knows nothing of GPUs */
+  const char *look_alikes; /* ids and how they differ */
+  const char *remedy;      /* variants, one per line: "docker: docker run --gpus all ..." */
+  const char *references;
+  void (*rule)(struct fh_judgement *judgement, const struct fh_cause *cause);
+} fh_cause;
+
+/* All causes in order of evaluation (detect/causes.def). */
+const fh_cause *fh_causes(int *out_count);
+const fh_cause *fh_cause_find(const char *id); /* NULL: unknown id */
+
+typedef struct fh_evidence {
+  const char *source, *value;
+} fh_evidence;
+
+enum { FH_MAX_EVIDENCE = 12, FH_MAX_REMEDIES = 6 };
+
+typedef struct fh_finding {
+  const fh_cause *cause;
+  fh_severity severity;
+  fh_confidence confidence;
+  const char *device;  /* id of the device it rejects; NULL: none */
+  const char *summary; /* one line with this machine's numbers */
+  fh_evidence evidence[FH_MAX_EVIDENCE];
+  int evidence_count;
+  const char *remedies[FH_MAX_REMEDIES]; /* those that fit this platform, best first */
+  int remedy_count;
+} fh_finding;
+
+/* A compute device, usable or rejected. */
+typedef struct fh_found_device {
+  const char *id;      /* "cpu:0", "cuda:0", "opencl:0" */
+  const char *kind;    /* "cpu", "gpu", "accelerator" */
+  const char *backend; /* "cpu", "opencl", "cuda" */
+  const char *name;
+  const char *detail; /* "avx512, 2 of 64 CPUs": for the screen */
+  bool usable;
+  bool fake;
+  bool posing;              /* a CPU behind a GPU interface: not a GPU */
+  const char *cause;        /* id; NULL when usable */
+  fh_confidence confidence; /* of the cause */
+  int64_t memory;           /* bytes; -1 unknown */
+  int capability, driver_version;
+  const char *uuid, *pci;
+} fh_found_device;
+
+/* What was expected to be here, from the user or the environment. Higher is stronger. */
+typedef enum fh_expectation { FH_EXPECT_NONE = 0, FH_EXPECT_CIRCUMSTANTIAL = 1, FH_EXPECT_INTENT = 2, FH_EXPECT_USER = 3 } fh_expectation;
+
+typedef struct fh_judgement {
+  const fh_facts *facts;
+  fh_expectation gpu_expectation; /* of an NVIDIA GPU for now */
+  const char *expectation_source; /* "NVIDIA_VISIBLE_DEVICES=all" */
+  fh_finding *findings;           /* after judging: primary first, then by severity and order of evaluation */
+  int finding_count, finding_capacity;
+  fh_found_device *devices;
+  int device_count;
+  bool wrong;           /* something expected is unusable: exit status 1 */
+  const char *verdict;  /* "OK", "NOT USABLE", "LIMITED": first word of the screen */
+  const char *headline; /* the sentence behind it */
+  struct fh_facts_arena *arena;
+} fh_judgement;
+
+/* Judges facts. expect: the --expect specification ("gpu", "cuda>=2", ...) or NULL; a wrong one fails with
+ * INVALID_ARGUMENT. The judgement borrows the facts. */
+fh_status fh_judge(const fh_facts *facts, const char *expect, fh_judgement **out_judgement);
+void fh_judgement_destroy(fh_judgement *judgement);
+
+/* For rules: adds a finding (NULL when memory is short: rules may ignore that and return). */
+fh_finding *fh_finding_add(fh_judgement *judgement, const fh_cause *cause, fh_severity severity, fh_confidence confidence,
+                           const char *summary_format, ...) FH_PRINTF(5, 6);
+void fh_finding_saw(fh_judgement *judgement, fh_finding *finding, const char *source, const char *value_format, ...) FH_PRINTF(4, 5);
+
+/* One condition of require and --expect. */
+typedef struct fh_unmet {
+  char spec[64];
+  char found[160];
+  const char *cause; /* id or NULL */
+} fh_unmet;
+/* Checks one SPEC ("gpu", "cuda>=2", "opencl", "memory>=40GiB", "driver>=550", "isa=avx2", "cpus>=4").
+ * *out_met false fills *out_unmet. INVALID_ARGUMENT for a SPEC that cannot be read. */
+fh_status fh_judgement_require(const fh_judgement *judgement, const char *spec, bool *out_met, fh_unmet *out_unmet);
+
+/* The whole as JSON, schema foghorn.devprobe/1; caller frees. */
+fh_status fh_judgement_json(const fh_judgement *judgement, char **out_json);
+
+#endif /* FOGHORN_DETECT_FINDINGS_H_ */

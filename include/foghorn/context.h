@@ -1,0 +1,151 @@
+/* Contexts, queues, launches, and what was decided. SPDX-License-Identifier: Apache-2.0
+ *
+ * Thread-safety: a context may be used from any thread; a queue from one thread at a time.
+ */
+#ifndef FOGHORN_CONTEXT_H_
+#define FOGHORN_CONTEXT_H_
+
+#include <foghorn/memory.h>
+#include <foghorn/status.h>
+#include <foghorn/types.h>
+
+FH_EXTERN_C_BEGIN
+
+typedef struct fh_queue fh_queue;
+typedef struct fh_kernel fh_kernel;
+
+typedef enum fh_policy {
+  FH_PREFER_GPU = 0,  /* a usable GPU where it is predicted faster, else the CPU */
+  FH_CPU_ONLY = 1,    /* no GPU is looked for; nothing but the CPU is opened */
+  FH_REQUIRE_GPU = 2, /* a launch that cannot run on a GPU fails */
+} fh_policy;
+
+typedef enum fh_fallback {
+  FH_FALLBACK_DEFAULT = 0, /* FOGHORN_FALLBACK, else warn */
+  FH_FALLBACK_ALLOW = 1,   /* fall back and only count */
+  FH_FALLBACK_WARN = 2,    /* fall back and say so once per distinct cause */
+  FH_FALLBACK_ERROR = 3,   /* strict: fail instead */
+} fh_fallback;
+
+/* Zeros mean the default. Each field left at its default may be set by an environment variable;
+ * a field that is set here wins. */
+typedef struct fh_context_options {
+  fh_policy policy;
+  /* Devices that may be used, best first: "cuda:0,cpu", "gpu", "cpu", "opencl". An explicit list is
+   * obeyed or refused: NOT_FOUND / UNAVAILABLE with the decision attached. NULL: FOGHORN_DEVICES, else
+   * whatever `policy` finds. */
+  const char *devices;
+  fh_fallback fallback;
+  /* FH_EXACT: only variants whose results are bit-identical everywhere. */
+  fh_numerics numerics;
+  double max_slowdown; /* a fallback predicted slower than this factor fails; 0: no limit */
+  int threads;         /* CPU workers; 0: as many as usable CPUs */
+  const char *isa;     /* highest ISA of the CPU backend; NULL: FOGHORN_ISA, else the best usable */
+  bool allow_fake;     /* accept the test stand-in driver */
+} fh_context_options;
+
+/* Opens a context. options NULL: all defaults. INVALID_ARGUMENT for an unknown name in options or in a
+ * FOGHORN_ variable; NOT_FOUND, UNAVAILABLE for an explicit device that cannot be used, with
+ * the cause. Release with fh_context_release. */
+FH_API FH_MUST_USE fh_status fh_context_create(const fh_context_options *options, fh_context **out_context);
+FH_API fh_context *fh_context_retain(fh_context *context);
+/* Drops a reference; the last one waits for work, prints the fallback summary when there was a
+ * fallback that was warned of, and closes devices. NULL is allowed. */
+FH_API void fh_context_release(fh_context *context);
+/* The context's first queue, borrowed: lives as long as the context. */
+FH_API fh_queue *fh_context_queue(fh_context *context);
+
+typedef struct fh_device_summary {
+  char id[24];
+  char name[128];
+  char kind[16]; /* "cpu", "gpu", "accelerator" */
+  bool usable;
+  bool posing;      /* a CPU behind a GPU interface */
+  char cause[40];   /* id of why not usable; "" */
+  char reason[200]; /* in words; "" */
+  uint64_t memory_bytes;
+} fh_device_summary;
+/* Devices of the context, usable or rejected. Fills at most `capacity`, returns how many there are. */
+FH_API int fh_context_devices(const fh_context *context, fh_device_summary *out_devices, int capacity);
+
+/* A point on a queue's timeline. Plain value. */
+typedef struct fh_event {
+  fh_queue *queue;
+  uint64_t point;
+} fh_event;
+#define FH_FOREVER (-1)
+
+/* Waits until the work up to the event is done and reports its status: a failure of an earlier launch
+ * that no fallback could mend arrives here. timeout_ns < 0: for ever; DEADLINE_EXCEEDED otherwise. */
+FH_API FH_MUST_USE fh_status fh_event_wait(fh_event event, int64_t timeout_ns);
+/* Another in-order queue of the context; released with fh_queue_release. */
+FH_API FH_MUST_USE fh_status fh_queue_create(fh_context *context, fh_queue **out_queue);
+FH_API void fh_queue_release(fh_queue *queue);
+/* Waits for everything submitted to the queue. */
+FH_API FH_MUST_USE fh_status fh_queue_finish(fh_queue *queue);
+
+/* ---- kernels by name -------------------------------------------------------------------------------- */
+
+/* NOT_FOUND lists near names. The handle is static: cache it. */
+FH_API FH_MUST_USE fh_status fh_kernel_find(const char *name, const fh_kernel **out_kernel);
+FH_API int fh_kernel_count(void);
+FH_API const fh_kernel *fh_kernel_at(int index);
+FH_API const char *fh_kernel_name(const fh_kernel *kernel);
+
+typedef union fh_param_value {
+  int64_t i;
+  double f;
+} fh_param_value;
+
+/* Launches by handle: views and parameters in the order of the kernel's contract (`devprobe explain
+ * NAME` prints it). Views are borrowed until the event. May return before the work is done or after: wait for
+ * the event. out_event may be NULL. Errors: what bind finds wrong (INVALID_ARGUMENT, INCOMPATIBLE),
+ * FAILED_PRECONDITION for a dead view, UNAVAILABLE when no allowed device can run it, with the decision. */
+FH_API FH_MUST_USE fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count,
+                                       const fh_param_value *params, int param_count, fh_event *out_event);
+
+/* Pins one device for every launch of a queue ("cuda:0", "cpu"), or NULL to let the planner choose. Obeyed or
+ * refused: NOT_FOUND, UNAVAILABLE. A failure at run time of a pinned device is not mended by another device. */
+FH_API FH_MUST_USE fh_status fh_queue_pin(fh_queue *queue, const char *device);
+
+/* ---- what was decided ------------------------------------------------------------------------------- */
+
+/* The decision for a launch: every candidate with its verdict, reason and predicted time, as text or JSON
+ * (foghorn.explain/1). Nothing runs. Caller frees *out_text with free(). */
+FH_API FH_MUST_USE fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count,
+                                        const fh_param_value *params, int param_count, bool json, char **out_text);
+/* The same for shapes without memory: dtypes, shapes and row-major strides only. */
+typedef struct fh_view_spec {
+  fh_dtype dtype;
+  fh_shape shape;
+} fh_view_spec;
+FH_API FH_MUST_USE fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_view_spec *specs, int spec_count,
+                                               const fh_param_value *params, int param_count, bool json, char **out_text);
+
+/* Intended against executed work of the context so far: per kernel and device launches, items, bytes and
+ * seconds, fallbacks by cause with exact counts. Text or JSON (foghorn.report/1). Caller frees. */
+FH_API FH_MUST_USE fh_status fh_report(fh_context *context, bool json, char **out_text);
+
+/* Exact counters of the context. */
+typedef struct fh_counters {
+  uint64_t launches;           /* accepted */
+  uint64_t executed_intended;  /* ran where the plan first wanted */
+  uint64_t executed_elsewhere; /* ran on a fallback */
+  uint64_t failed;             /* ended with an error for the caller */
+  uint64_t fallback_warnings;  /* WARN blocks printed */
+  uint64_t replayed;           /* run again because a device was lost */
+  uint64_t bytes_to_device, bytes_from_device;
+} fh_counters;
+FH_API void fh_context_counters(const fh_context *context, fh_counters *out_counters);
+
+/* Where WARN blocks and log lines go; NULL: stderr. The text is one or more whole lines. Called from
+ * any thread, never from within the hot path of a planned launch. Process-wide. */
+typedef void (*fh_log_fn)(void *user, int level, const char *text);
+FH_API void fh_log_set(fh_log_fn fn, void *user);
+
+/* "0.1.0" */
+FH_API const char *fh_version(void);
+
+FH_EXTERN_C_END
+
+#endif /* FOGHORN_CONTEXT_H_ */

@@ -1,0 +1,13 @@
+/* All of Foghorn. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_FOGHORN_H_
+#define FOGHORN_FOGHORN_H_
+
+#include <foghorn/context.h>
+#include <foghorn/detect.h>
+#include <foghorn/kernels.h>
+#include <foghorn/kmeans.h>
+#include <foghorn/memory.h>
+#include <foghorn/status.h>
+#include <foghorn/types.h>
+
+#endif /* FOGHORN_FOGHORN_H_ */

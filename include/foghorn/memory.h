@@ -4,7 +4,8 @@
  * copies are made only where a launch or a reader needs one. A view is a small value that says how
  * to read a buffer: dtype, shape, strides (in elements, any sign). The layout is always in the
  * strides. A view keeps its buffer alive until fh_view_release; a buffer that is destroyed early
- * is noticed at the next use and the message names where it was made and where it was destroyed.
+ * is noticed at the next use and the message names where it was made and where it was destroyed: that is
+ * why the calls that make one are macros over functions that take a file and a line.
  *
  * Thread-safety: creating, retaining and releasing are safe from any thread. One buffer's contents
  * may be read from several threads; writing needs the caller's own order.
@@ -44,19 +45,24 @@ typedef enum fh_order { FH_ROW_MAJOR = 0, FH_COL_MAJOR = 1 } fh_order;
 /* Makes a buffer of `bytes` bytes, zeroed, and a view of all of it. The view owns the only
  * reference: fh_view_release frees it. RESOURCE_EXHAUSTED without memory; INVALID_ARGUMENT for a
  * bad shape or type (an extent < 0, more than 2^62 bytes). */
-FH_API FH_MUST_USE fh_status fh_view_create(fh_context *context, fh_dtype dtype, fh_shape shape, fh_order order, fh_view *out_view);
+FH_API FH_MUST_USE fh_status fh_view_create_at(fh_context *context, fh_dtype dtype, fh_shape shape, fh_order order, fh_view *out_view,
+                                               const char *file, int line);
+#define fh_view_create(...) fh_view_create_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* Wraps the caller's memory without a copy. `data` must stay valid until every view of it is
  * released; for results to be visible in it call fh_view_sync (or use fh_view_map). access
  * FH_READ promises that Foghorn never writes there. INVALID_ARGUMENT: data NULL with a non-empty
  * shape, a bad shape or type. */
-FH_API FH_MUST_USE fh_status fh_view_wrap(fh_context *context, const void *data, fh_dtype dtype, fh_shape shape, fh_order order,
-                                          fh_access access, fh_view *out_view);
+FH_API FH_MUST_USE fh_status fh_view_wrap_at(fh_context *context, const void *data, fh_dtype dtype, fh_shape shape, fh_order order,
+                                             fh_access access, fh_view *out_view, const char *file, int line);
+#define fh_view_wrap(...) fh_view_wrap_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* Wraps with strides (in elements; any sign; `data` is the element at index 0,0,...) inside a
  * region [base, base + bytes). OUT_OF_RANGE names the first index that would leave the region. */
-FH_API FH_MUST_USE fh_status fh_view_wrap_strided(fh_context *context, const void *base, size_t bytes, const void *data, fh_dtype dtype,
-                                                  fh_shape shape, const int64_t *strides, fh_access access, fh_view *out_view);
+FH_API FH_MUST_USE fh_status fh_view_wrap_strided_at(fh_context *context, const void *base, size_t bytes, const void *data, fh_dtype dtype,
+                                                     fh_shape shape, const int64_t *strides, fh_access access, fh_view *out_view,
+                                                     const char *file, int line);
+#define fh_view_wrap_strided(...) fh_view_wrap_strided_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* The part [start, start + extent * |step|) of one dimension; step may be negative and counts
  * elements from `start`. The new view is another reference. OUT_OF_RANGE when it leaves the view. */

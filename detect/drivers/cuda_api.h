@@ -1,0 +1,78 @@
+/* The CUDA driver interface as Foghorn needs it: own declarations, so that no CUDA toolkit is needed to build.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Handles are pointers to the driver's own incomplete types and enumerations are their underlying type, so that every
+ * line of cuda_symbols.def is type-compatible with the vendor's header (tests/unit/test_cuda_declarations.c).
+ */
+#ifndef FOGHORN_DETECT_DRIVERS_CUDA_API_H_
+#define FOGHORN_DETECT_DRIVERS_CUDA_API_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef unsigned int fh_cu_result; /* FH_CUDA_SUCCESS, FH_CUDA_ERROR_... */
+typedef unsigned int fh_cu_attribute;
+typedef unsigned int fh_cu_function_attribute;
+typedef unsigned int fh_cu_jit_option;
+typedef int fh_cu_device;
+typedef unsigned long long fh_cu_ptr;
+typedef struct CUctx_st *fh_cu_context;
+typedef struct CUmod_st *fh_cu_module;
+typedef struct CUfunc_st *fh_cu_function;
+typedef struct CUstream_st *fh_cu_stream;
+typedef struct CUevent_st *fh_cu_event;
+typedef struct CUuuid_st *fh_cu_uuid; /* points to FH_CU_UUID_BYTES bytes */
+
+enum { FH_CU_UUID_BYTES = 16 };
+
+/* FH_CUDA_SUCCESS, FH_CUDA_ERROR_OUT_OF_MEMORY, ... */
+enum {
+#define FH_CUDA_RESULT(code, name) FH_##name = code,
+#include "detect/drivers/cuda_results.def"
+#undef FH_CUDA_RESULT
+};
+
+/* The other constants: X(name without its CU_ prefix, value). */
+#define FH_CU_CONSTANTS(X)                               \
+  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1)           \
+  X(DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 5)                  \
+  X(DEVICE_ATTRIBUTE_WARP_SIZE, 10)                      \
+  X(DEVICE_ATTRIBUTE_CLOCK_RATE, 13)                     \
+  X(DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)           \
+  X(DEVICE_ATTRIBUTE_INTEGRATED, 18)                     \
+  X(DEVICE_ATTRIBUTE_COMPUTE_MODE, 20)                   \
+  X(DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 36)              \
+  X(DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 37)        \
+  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 39) \
+  X(DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 40)             \
+  X(DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 41)             \
+  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)       \
+  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)       \
+  X(FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)             \
+  X(FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                  \
+  X(FUNC_ATTRIBUTE_NUM_REGS, 4)                          \
+  X(JIT_ERROR_LOG_BUFFER, 5)                             \
+  X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                  \
+  X(STREAM_NON_BLOCKING, 1)                              \
+  X(EVENT_DISABLE_TIMING, 2)                             \
+  X(COMPUTEMODE_DEFAULT, 0)                              \
+  X(COMPUTEMODE_PROHIBITED, 2)                           \
+  X(COMPUTEMODE_EXCLUSIVE_PROCESS, 3)
+
+enum {
+#define FH_CU_ENUM(name, value) FH_CU_##name = value,
+  FH_CU_CONSTANTS(FH_CU_ENUM)
+#undef FH_CU_ENUM
+};
+
+/* Every function of cuda_symbols.def; an optional one may be NULL. */
+typedef struct fh_cuda_functions {
+#define FH_CUDA(need, type, name, params) type(*name) params;
+#include "detect/drivers/cuda_symbols.def"
+#undef FH_CUDA
+} fh_cuda_functions;
+
+/* A stand-in driver (tests/fakes/cuda) exports this symbol; a real driver does not. */
+#define FH_CUDA_FAKE_MARK "foghorn_fake_driver"
+
+#endif /* FOGHORN_DETECT_DRIVERS_CUDA_API_H_ */

@@ -1,0 +1,178 @@
+/* The contract of kmeans_assign: the nearest centroid of each row. SPDX-License-Identifier: Apache-2.0
+ *
+ * A centroid whose distance is NaN never wins. A row without any finite distance gets some label in range and
+ * that label's distance (NaN or infinity), so a label never points outside the centroids.
+ */
+#include "kernels/kmeans_assign/kmeans_assign.h"
+#include "kernels/check.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},
+    {"c", FH_ROLE_IN, FH_F32, "(k, d)", false},
+    {"labels", FH_ROLE_OUT, FH_I32, "(n)", false},
+    {"distances", FH_ROLE_OUT, FH_F32, "(n)", false},
+};
+
+enum { X, C, LABELS, DISTANCES };
+
+static fh_status check_shapes(const fh_view_desc *v) {
+  for (int i = X; i <= DISTANCES; i++) {
+    int rank = i <= C ? 2 : 1;
+    FH_TRY(fh_check_view("kmeans_assign", &params[i], &v[i], rank, rank));
+  }
+  FH_TRY(fh_check_extent("kmeans_assign", &params[C], &v[C], 1, "d", v[X].shape[1], "x"));
+  FH_TRY(fh_check_extent("kmeans_assign", &params[LABELS], &v[LABELS], 0, "n", v[X].shape[0], "x"));
+  FH_TRY(fh_check_extent("kmeans_assign", &params[DISTANCES], &v[DISTANCES], 0, "n", v[X].shape[0], "x"));
+  if (v[C].shape[0] < 1 || v[C].shape[0] > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_kmeans_assign: c has %" PRId64 " rows, expected 1 to %d centroids (labels are i32)",
+                     v[C].shape[0], INT32_MAX);
+  return FH_OK;
+}
+
+static fh_status kmeans_assign_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  FH_TRY(check_shapes(views));
+  int64_t x_count = 0, c_count = 0;
+  FH_TRY(fh_check_count("kmeans_assign", &params[X], &views[X], &x_count));
+  FH_TRY(fh_check_count("kmeans_assign", &params[C], &views[C], &c_count));
+  int64_t n = views[X].shape[0], d = views[X].shape[1], k = views[C].shape[0];
+  if (n == 0) return FH_OK;
+
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = n;
+  stage->flops_per_item = 3.0 * (double)k * (double)d;
+  stage->operand_count = FH_ASSIGN_SLOTS;
+  fh_operand *op = stage->operands;
+  op[FH_ASSIGN_X] = fh_op_view(FH_OPERAND_IN, X, 0);
+  op[FH_ASSIGN_C] = fh_op_view(FH_OPERAND_IN, C, 0);
+  op[FH_ASSIGN_LABELS] = fh_op_view(FH_OPERAND_OUT, LABELS, 0);
+  op[FH_ASSIGN_DISTANCES] = fh_op_view(FH_OPERAND_OUT, DISTANCES, 0);
+  op[FH_ASSIGN_N] = fh_op_i64(n);
+  op[FH_ASSIGN_D] = fh_op_i64(d);
+  op[FH_ASSIGN_K] = fh_op_i64(k);
+  for (int i = 0; i < 2; i++) {
+    op[FH_ASSIGN_X_STRIDES + i] = fh_op_i64(views[X].strides[i]);
+    op[FH_ASSIGN_C_STRIDES + i] = fh_op_i64(views[C].strides[i]);
+  }
+  op[FH_ASSIGN_LABELS_STRIDE] = fh_op_i64(views[LABELS].strides[0]);
+  op[FH_ASSIGN_DISTANCES_STRIDE] = fh_op_i64(views[DISTANCES].strides[0]);
+
+  out->flops = 3.0 * (double)n * (double)k * (double)d;
+  out->bytes = 4.0 * ((double)x_count + (double)c_count + 2.0 * (double)n);
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static float element(const fh_view_desc *v, const void *data, int64_t row, int64_t col) {
+  return ((const float *)data)[row * v->strides[0] + col * v->strides[1]];
+}
+
+static double distance(const fh_view_desc *v, void *const *data, int64_t row, int64_t centroid) {
+  double sum = 0;
+  for (int64_t l = 0; l < v[X].shape[1]; l++) {
+    double diff = (double)element(&v[X], data[X], row, l) - (double)element(&v[C], data[C], centroid, l);
+    sum += diff * diff;
+  }
+  return sum;
+}
+
+static void kmeans_assign_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  for (int64_t i = 0; i < v[X].shape[0]; i++) {
+    int32_t label = 0;
+    double best = INFINITY;
+    for (int64_t j = 0; j < v[C].shape[0]; j++) {
+      double d = distance(v, data, i, j);
+      if (d < best) {
+        best = d;
+        label = (int32_t)j;
+      }
+    }
+    ((int32_t *)data[LABELS])[i * v[LABELS].strides[0]] = label;
+    ((float *)data[DISTANCES])[i * v[DISTANCES].strides[0]] = (float)distance(v, data, i, label);
+  }
+}
+
+static bool same_centroid(const fh_view_desc *v, void *const *data, int64_t one, int64_t other) {
+  for (int64_t l = 0; l < v[C].shape[1]; l++) {
+    if (element(&v[C], data[C], one, l) != element(&v[C], data[C], other, l)) return false;
+  }
+  return true;
+}
+
+/* What may be right for one row:
+ *  - the label's true distance D is within D <= best (1 + 4 (d + 8) u) + (4 u)^2 ||x||^2 + d 2^-148, u = 2^-24:
+ *    a direct f32 sum is off by (d + 2) u at most, so it cannot tell apart what lies closer; the absolute term is
+ *    what one rounding of the row itself does to a distance;
+ *  - of centroids that are equal the lowest is taken;
+ *  - the distance given is that label's own, within 2 (d + 4) u of its true value. */
+static const char *compare_row(const fh_view_desc *v, void *const *got, void *const *want, int64_t i) {
+  int32_t label = ((const int32_t *)got[LABELS])[i * v[LABELS].strides[0]];
+  int32_t best_label = ((const int32_t *)want[LABELS])[i * v[LABELS].strides[0]];
+  if (label < 0 || label >= v[C].shape[0]) return "a label is out of range";
+  float given = ((const float *)got[DISTANCES])[i * v[DISTANCES].strides[0]];
+  double best = distance(v, want, i, best_label), own = distance(v, want, i, label), d = (double)v[X].shape[1];
+  if (!(best < (double)FLT_MAX)) return isfinite(given) ? "a finite distance where none is" : NULL;
+  double norm = 0;
+  for (int64_t l = 0; l < v[X].shape[1]; l++) norm += (double)element(&v[X], want[X], i, l) * (double)element(&v[X], want[X], i, l);
+  double tiny = (d + 1) * 0x1p-148;
+  if (!(own <= best * (1 + 4 * (d + 8) * 0x1p-24) + 0x1p-44 * norm + tiny))
+    return "a label's centroid is farther than the best by more than the bound";
+  if (label > best_label && same_centroid(v, want, label, best_label)) return "a label is not the lowest of equal centroids";
+  if (!(fabs((double)given - own) <= 2 * (d + 4) * 0x1p-24 * own + tiny)) return "a distance is not that of its label";
+  return NULL;
+}
+
+static const char *kmeans_assign_compare(const fh_case *c, void *const *got, void *const *want) {
+  for (int64_t i = 0; i < c->views[X].shape[0]; i++) {
+    const char *wrong = compare_row(c->views, got, want, i);
+    if (wrong) return wrong;
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static const int64_t shapes[][3] = {
+    /* n, d, k */
+    {7, 5, 3},     {1, 1, 1},      {2, 0, 3},     {0, 4, 2},     {3, 2, 1},     {15, 16, 17},   {16, 17, 15},
+    {17, 1, 33},   {33, 31, 2},    {31, 33, 16},  {64, 3, 64},   {65, 64, 7},   {63, 65, 10},   {100, 8, 5},
+    {127, 15, 31}, {129, 100, 13}, {128, 2, 200}, {200, 63, 65}, {257, 32, 14}, {1000, 16, 29},
+};
+
+static bool kmeans_assign_case_at(int i, fh_case *out) {
+  if (i < 0 || i >= (int)(sizeof shapes / sizeof shapes[0])) return false;
+  int64_t n = shapes[i][0], d = shapes[i][1], k = shapes[i][2];
+  *out = (fh_case){.views = {{FH_F32, 2, {n, d}, {d, 1}}, {FH_F32, 2, {k, d}, {d, 1}}, {FH_I32, 1, {n}, {1}}, {FH_F32, 1, {n}, {1}}}};
+  snprintf(out->label, sizeof out->label, "n%" PRId64 " d%" PRId64 " k%" PRId64, n, d, k);
+  return true;
+}
+
+static const char *const entries[] = {"kmeans_assign"};
+
+const fh_kernel_contract fh_contract_kmeans_assign = {
+    .name = "kmeans_assign",
+    .class_ = 'C',
+    .version = 1,
+    .summary = "nearest centroid of each row, with its squared distance",
+    .formula = "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie",
+    .views = params,
+    .view_count = 4,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-12,
+    .bound_abs = 0,
+    .bound_source = "a direct f32 sum of d squares is off by (d + 2) 2^-24; labels are judged by true distance in compare",
+    .bind = kmeans_assign_bind,
+    .reference = kmeans_assign_reference,
+    .case_at = kmeans_assign_case_at,
+    .compare = kmeans_assign_compare,
+};

@@ -1,0 +1,193 @@
+/* The contract of matmul: C = A B, any strides, optionally batched. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/matmul/matmul.h"
+#include "kernels/check.h"
+
+#include <float.h>
+#include <math.h>
+
+static const fh_view_param params[] = {
+    {"a", FH_ROLE_IN, FH_F32, "(m, k) or (batch, m, k)", false},
+    {"b", FH_ROLE_IN, FH_F32, "(k, n) or (batch, k, n)", false},
+    {"c", FH_ROLE_OUT, FH_F32, "(m, n) or (batch, m, n)", false},
+};
+
+enum { A, B, C };
+
+static fh_status check_shapes(const fh_view_desc *v) {
+  for (int i = A; i <= C; i++) FH_TRY(fh_check_view("matmul", &params[i], &v[i], 2, 3));
+  char text_a[FH_CHECK_TEXT], text_i[FH_CHECK_TEXT];
+  for (int i = B; i <= C; i++) {
+    if (v[i].rank != v[A].rank)
+      return FH_STATUS(FH_INVALID_ARGUMENT,
+                       "fh_matmul: a has shape %s but %s has shape %s\n"
+                       "  either all three operands have a leading batch dimension or none; a batch stride of 0 repeats an input",
+                       fh_check_shape_text(&v[A], text_a), params[i].name, fh_check_shape_text(&v[i], text_i));
+  }
+  int row = v[A].rank - 2, col = row + 1;
+  if (row == 1) {
+    FH_TRY(fh_check_extent("matmul", &params[B], &v[B], 0, "batch", v[A].shape[0], "a"));
+    FH_TRY(fh_check_extent("matmul", &params[C], &v[C], 0, "batch", v[A].shape[0], "a"));
+  }
+  FH_TRY(fh_check_extent("matmul", &params[B], &v[B], row, "k", v[A].shape[col], "a"));
+  FH_TRY(fh_check_extent("matmul", &params[C], &v[C], row, "m", v[A].shape[row], "a"));
+  return fh_check_extent("matmul", &params[C], &v[C], col, "n", v[B].shape[col], "b");
+}
+
+static void add_strides(fh_stage *stage, const fh_view_desc *v) {
+  int row = v->rank - 2;
+  int64_t batch_stride = row == 1 ? v->strides[0] : 0;
+  stage->operands[stage->operand_count++] = fh_op_i64(batch_stride);
+  stage->operands[stage->operand_count++] = fh_op_i64(v->strides[row]);
+  stage->operands[stage->operand_count++] = fh_op_i64(v->strides[row + 1]);
+}
+
+static fh_status matmul_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  FH_TRY(check_shapes(views));
+  int64_t elements[3] = {0};
+  for (int i = A; i <= C; i++) FH_TRY(fh_check_count("matmul", &params[i], &views[i], &elements[i]));
+  int row = views[A].rank - 2;
+  int64_t batch = row == 1 ? views[A].shape[0] : 1;
+  int64_t m = views[A].shape[row], k = views[A].shape[row + 1], n = views[B].shape[row + 1];
+  if (elements[C] == 0) return FH_OK;
+
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = batch * m * (n / 16 + (n % 16 != 0));
+  stage->flops_per_item = 2.0 * 16.0 * (double)k;
+  fh_operand *op = stage->operands;
+  op[FH_MATMUL_A] = fh_op_view(FH_OPERAND_IN, A, 0);
+  op[FH_MATMUL_B] = fh_op_view(FH_OPERAND_IN, B, 0);
+  op[FH_MATMUL_C] = fh_op_view(FH_OPERAND_OUT, C, 0);
+  op[FH_MATMUL_BATCH] = fh_op_i64(batch);
+  op[FH_MATMUL_M] = fh_op_i64(m);
+  op[FH_MATMUL_N] = fh_op_i64(n);
+  op[FH_MATMUL_K] = fh_op_i64(k);
+  stage->operand_count = FH_MATMUL_A_STRIDES;
+  for (int i = A; i <= C; i++) add_strides(stage, &views[i]);
+
+  out->flops = 2.0 * (double)elements[C] * (double)k;
+  out->bytes = 4.0 * ((double)elements[A] + (double)elements[B] + (double)elements[C]);
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+typedef struct problem {
+  int64_t batch, m, n, k;
+  int64_t stride[3][3]; /* operand, then batch, row, column */
+} problem;
+
+static problem problem_of(const fh_view_desc *v) {
+  int row = v[A].rank - 2;
+  problem p = {.batch = row == 1 ? v[A].shape[0] : 1, .m = v[A].shape[row], .k = v[A].shape[row + 1], .n = v[B].shape[row + 1]};
+  for (int i = A; i <= C; i++) {
+    p.stride[i][0] = row == 1 ? v[i].strides[0] : 0;
+    p.stride[i][1] = v[i].strides[row];
+    p.stride[i][2] = v[i].strides[row + 1];
+  }
+  return p;
+}
+
+static float at(void *const *data, const problem *p, int operand, int64_t batch, int64_t row, int64_t col) {
+  const int64_t *s = p->stride[operand];
+  return ((const float *)data[operand])[batch * s[0] + row * s[1] + col * s[2]];
+}
+
+/* One element of C in double, and the sum of |a||b| that scales its rounding error. */
+static double dot(void *const *data, const problem *p, int64_t batch, int64_t i, int64_t j, double *out_magnitude) {
+  double sum = 0, magnitude = 0;
+  for (int64_t l = 0; l < p->k; l++) {
+    double product = (double)at(data, p, A, batch, i, l) * (double)at(data, p, B, batch, l, j);
+    sum += product;
+    magnitude += fabs(product);
+  }
+  *out_magnitude = magnitude;
+  return sum;
+}
+
+static void matmul_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  problem p = problem_of(views);
+  const int64_t *s = p.stride[C];
+  double magnitude;
+  for (int64_t b = 0; b < p.batch; b++) {
+    for (int64_t i = 0; i < p.m; i++) {
+      for (int64_t j = 0; j < p.n; j++) ((float *)data[C])[b * s[0] + i * s[1] + j * s[2]] = (float)dot(data, &p, b, i, j, &magnitude);
+    }
+  }
+}
+
+/* |got - sum a b| <= gamma_k sum |a||b|, gamma_k = k u / (1 - k u), u = 2^-24; plus what gradual underflow may
+ * lose in k products. Holds for every order of additions, fused or not (Higham, Accuracy and Stability, 3.1).
+ * Where sum |a||b| leaves the range of f32, an intermediate may overflow and only the place is checked. */
+static const char *matmul_compare(const fh_case *c, void *const *got, void *const *want) {
+  problem p = problem_of(c->views);
+  double ku = (double)p.k * 0x1p-24;
+  double gamma = ku < 0.5 ? ku / (1 - ku) : 1.0;
+  for (int64_t b = 0; b < p.batch; b++) {
+    for (int64_t i = 0; i < p.m; i++) {
+      for (int64_t j = 0; j < p.n; j++) {
+        double magnitude, exact = dot(want, &p, b, i, j, &magnitude);
+        double found = (double)at(got, &p, C, b, i, j);
+        if (isnan(exact) || isinf(exact)) {
+          if (isnan(exact) ? !isnan(found) : found != exact) return "an element that must be NaN or infinite is not";
+        } else if (magnitude * (1 + gamma) > (double)FLT_MAX) {
+          continue;
+        } else if (!(fabs(found - exact) <= gamma * magnitude + 0x1p-24 * fabs(exact) + ((double)p.k + 1) * 0x1p-149)) {
+          return "an element is off by more than gamma_k sum |a||b|";
+        }
+      }
+    }
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static const int64_t shapes[][4] = {
+    /* batch (0: rank 2), m, n, k */
+    {0, 3, 5, 4},     {0, 1, 1, 1},       {0, 2, 3, 0},      {0, 0, 4, 3},       {0, 1, 17, 9},    {0, 7, 1, 31},
+    {0, 15, 16, 17},  {0, 16, 33, 2},     {0, 5, 64, 65},    {3, 4, 5, 6},       {2, 17, 15, 33},  {0, 31, 32, 33},
+    {0, 63, 65, 64},  {5, 16, 16, 16},    {0, 8, 100, 127},  {0, 129, 3, 128},   {0, 2, 200, 100}, {0, 100, 7, 63},
+    {2, 65, 127, 31}, {0, 127, 129, 100}, {0, 13, 11, 1031}, {0, 200, 129, 127},
+};
+
+static fh_view_desc compact(int64_t batch, int64_t rows, int64_t cols) {
+  if (batch == 0) return (fh_view_desc){FH_F32, 2, {rows, cols}, {cols, 1}};
+  return (fh_view_desc){FH_F32, 3, {batch, rows, cols}, {rows * cols, cols, 1}};
+}
+
+static bool matmul_case_at(int i, fh_case *out) {
+  if (i < 0 || i >= (int)(sizeof shapes / sizeof shapes[0])) return false;
+  const int64_t *s = shapes[i];
+  *out = (fh_case){.views = {compact(s[0], s[1], s[3]), compact(s[0], s[3], s[2]), compact(s[0], s[1], s[2])}};
+  if (s[0])
+    snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
+  else
+    snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64, s[1], s[2], s[3]);
+  return true;
+}
+
+static const char *const entries[] = {"matmul"};
+
+const fh_kernel_contract fh_contract_matmul = {
+    .name = "matmul",
+    .class_ = 'C',
+    .version = 1,
+    .summary = "matrix product of any strides, optionally batched",
+    .formula = "c[i,j] = sum_l a[i,l] b[l,j]",
+    .views = params,
+    .view_count = 3,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-14,
+    .bound_abs = 0,
+    .bound_source = "gamma_k sum |a||b| (Higham 2002, eq. 3.5), element by element in compare; bound_rel is gamma_1024",
+    .bind = matmul_bind,
+    .reference = matmul_reference,
+    .case_at = matmul_case_at,
+    .compare = matmul_compare,
+};

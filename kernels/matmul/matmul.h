@@ -1,0 +1,23 @@
+/* Operands of matmul as its entries get them. SPDX-License-Identifier: Apache-2.0
+ *
+ * The order is the order of parameters in matmul.k. Strides count elements and may be zero or negative.
+ * Dialect items: batch * m * ceil(n / 16); item = (batch * m + row) * ceil(n / 16) + block of 16 columns.
+ */
+#ifndef FOGHORN_KERNELS_MATMUL_MATMUL_H_
+#define FOGHORN_KERNELS_MATMUL_MATMUL_H_
+
+enum {
+  FH_MATMUL_A,
+  FH_MATMUL_B,
+  FH_MATMUL_C,
+  FH_MATMUL_BATCH,
+  FH_MATMUL_M,
+  FH_MATMUL_N,
+  FH_MATMUL_K,
+  FH_MATMUL_A_STRIDES, /* three each: batch, row, column */
+  FH_MATMUL_B_STRIDES = FH_MATMUL_A_STRIDES + 3,
+  FH_MATMUL_C_STRIDES = FH_MATMUL_B_STRIDES + 3,
+  FH_MATMUL_SLOTS = FH_MATMUL_C_STRIDES + 3,
+};
+
+#endif /* FOGHORN_KERNELS_MATMUL_MATMUL_H_ */

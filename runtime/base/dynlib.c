@@ -1,5 +1,4 @@
 /* Libraries loaded at run time. SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "runtime/base/dynlib.h"
 
 #include <dlfcn.h>

@@ -80,6 +80,8 @@ typedef struct fh_event {
 FH_API FH_MUST_USE fh_status fh_event_wait(fh_event event, int64_t timeout_ns);
 /* Another in-order queue of the context; released with fh_queue_release. */
 FH_API FH_MUST_USE fh_status fh_queue_create(fh_context *context, fh_queue **out_queue);
+/* The context of a queue, borrowed: what a function that is handed only a queue makes its buffers with. */
+FH_API fh_context *fh_queue_context(const fh_queue *queue);
 FH_API void fh_queue_release(fh_queue *queue);
 /* Waits for everything submitted to the queue. */
 FH_API FH_MUST_USE fh_status fh_queue_finish(fh_queue *queue);

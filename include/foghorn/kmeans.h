@@ -31,6 +31,12 @@ typedef struct fh_kmeans_result {
   int empty_reseeded; /* times an empty cluster was given the farthest point */
 } fh_kmeans_result;
 
+/* The k-means++ start alone (Arthur and Vassilvitskii 2007): n * k distances, one pass over x per centroid. Writes k x d
+ * row-major floats, rows of x. The first row is drawn evenly, each next one with a chance in proportion to its
+ * squared distance to the nearest one so far; draws are u = (r >> 11) * 2^-53 with r from SplitMix64(seed), sums are in
+ * double in row order, so equal distances give the same start everywhere. Errors: as fh_kmeans. */
+FH_API FH_MUST_USE fh_status fh_kmeans_start(fh_queue *queue, const fh_view *x, int k, uint64_t seed, float *out_start);
+
 /* Lloyd's algorithm (Lloyd 1982) from a k-means++ start (Arthur and Vassilvitskii 2007) that computes n * k
  * distances, never n * k^2. x f32 (n, d), any strides. A NaN or infinite row is refused: INVALID_ARGUMENT names it.
  * k > n is INVALID_ARGUMENT; fewer than k distinct rows leaves empty clusters, counted by sizes. The result is

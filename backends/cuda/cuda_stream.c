@@ -1,0 +1,352 @@
+/* CUDA streams: batches in order, points on the timeline. SPDX-License-Identifier: Apache-2.0
+ * An event is recorded after each batch; the events are a ring that is made on first use and reused, so that a warmed stream
+ * allocates nothing. Waiting polls and sleeps in growing steps: a time limit holds even when the driver does not answer well,
+ * and a long wait burns no CPU. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "backends/cuda/cuda_internal.h"
+#include "runtime/base/atomic.h"
+
+enum { SPIN_NS = 20 * 1000, SLEEP_MAX_NS = 1000 * 1000, SLEEP_MIN_NS = 10 * 1000 };
+#define LATE_CLOSE_NS ((int64_t)2 * 1000 * 1000 * 1000)
+
+static int slot_of(fh_point point) { return (int)(point % FH_CUDA_POINTS); }
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
+  *out_stream = NULL;
+  fh_stream *stream = calloc(1, sizeof *stream);
+  if (!stream) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for a CUDA stream");
+  stream->device = device;
+  fh_status status = fh_cuda_enter(device);
+  if (!status) {
+    /* Not tied to the default stream, which others in the process may use. */
+    fh_cu_result code = device->fn->cuStreamCreate(&stream->handle, FH_CU_STREAM_NON_BLOCKING);
+    fh_cuda_leave(device);
+    if (code != FH_CUDA_SUCCESS) status = FH_CUDA_FAIL(device, code, "cuStreamCreate", "opening a stream");
+  }
+  if (status) {
+    free(stream);
+    return status;
+  }
+  *out_stream = stream;
+  return FH_OK;
+}
+
+static bool is_busy(const fh_stream *stream) { return stream->submitted > stream->completed; }
+
+/* Tells the device when this stream begins and ends to have work in flight. */
+static void set_progress(fh_stream *stream, fh_point submitted, fh_point completed) {
+  bool before = is_busy(stream);
+  stream->submitted = submitted;
+  if (completed > stream->completed) stream->late = false;
+  stream->completed = completed;
+  bool after = is_busy(stream);
+  if (after && !before) atomic_fetch_add(&stream->device->busy_streams, 1);
+  if (before && !after) atomic_fetch_sub(&stream->device->busy_streams, 1);
+}
+
+/* The stream is dead from now on. Takes the failure and returns a status for the caller. */
+static fh_status die(fh_stream *stream, fh_status failure) {
+  if (!stream->failure) {
+    stream->failure = failure;
+    return fh_status_clone(failure);
+  }
+  return failure;
+}
+
+/* Another stream's fault may have killed the device in the meantime. */
+static fh_status health(fh_stream *stream) {
+  if (stream->failure) return fh_status_clone(stream->failure);
+  fh_status status = fh_cuda_alive(stream->device);
+  return status ? die(stream, status) : FH_OK;
+}
+
+/* ---- progress -------------------------------------------------------------------------------------------------- */
+
+/* Asks whether the point is reached. With the context current. */
+static fh_status look(fh_stream *stream, fh_point point, bool *out_done) {
+  *out_done = point <= stream->completed;
+  if (*out_done) return FH_OK;
+  fh_device *device = stream->device;
+  fh_cu_result code = device->fn->cuEventQuery(stream->events[slot_of(point)]);
+  if (code == FH_CUDA_ERROR_NOT_READY) return FH_OK;
+  if (code == FH_CUDA_SUCCESS) {
+    set_progress(stream, stream->submitted, point);
+    *out_done = true;
+    return FH_OK;
+  }
+  const char *last = stream->launched[slot_of(point)];
+  return die(stream, FH_CUDA_FAIL(device, code, "cuEventQuery", "work up to point %llu of a stream, the last launch was %s",
+                                  (unsigned long long)point, last ? last : "none"));
+}
+
+static fh_status check_point(const fh_stream *stream, fh_point point) {
+  if (point <= stream->submitted) return FH_OK;
+  return FH_STATUS(FH_OUT_OF_RANGE, "point %llu was never submitted: the stream is at %llu", (unsigned long long)point,
+                   (unsigned long long)stream->submitted);
+}
+
+fh_status fh_cuda_poll(fh_stream *stream, fh_point point, bool *out_done) {
+  *out_done = false;
+  FH_TRY(health(stream));
+  FH_TRY(check_point(stream, point));
+  if (point <= stream->completed) {
+    *out_done = true;
+    return FH_OK;
+  }
+  fh_status status = fh_cuda_enter(stream->device);
+  if (status) return die(stream, status);
+  status = look(stream, point, out_done);
+  fh_cuda_leave(stream->device);
+  return status;
+}
+
+/* A short spin for short work, then sleeps of an eighth of the time waited so far: at most 1/8 late, nearly no CPU. */
+static void rest(int64_t waited_ns, int64_t left_ns) {
+  if (waited_ns < SPIN_NS) {
+    fh_cpu_relax();
+    return;
+  }
+  int64_t ns = waited_ns / 8;
+  if (ns < SLEEP_MIN_NS) ns = SLEEP_MIN_NS;
+  if (ns > SLEEP_MAX_NS) ns = SLEEP_MAX_NS;
+  if (left_ns >= 0 && ns > left_ns) ns = left_ns;
+  nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
+}
+
+/* With the context current. */
+static fh_status wait_for(fh_stream *stream, fh_point point, int64_t timeout_ns) {
+  int64_t start = now_ns();
+  for (;;) {
+    bool done;
+    FH_TRY(look(stream, point, &done));
+    if (done) return FH_OK;
+    int64_t waited = now_ns() - start;
+    if (timeout_ns >= 0 && waited >= timeout_ns) {
+      stream->late = true;
+      return FH_STATUS(FH_DEADLINE_EXCEEDED, "point %llu of a stream of %s was not reached in %.3f s (the work goes on)",
+                       (unsigned long long)point, stream->device->found->info.id, (double)timeout_ns * 1e-9);
+    }
+    rest(waited, timeout_ns < 0 ? -1 : timeout_ns - waited);
+  }
+}
+
+fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns) {
+  FH_TRY(health(stream));
+  FH_TRY(check_point(stream, point));
+  if (point <= stream->completed) return FH_OK;
+  fh_status status = fh_cuda_enter(stream->device);
+  if (status) return die(stream, status);
+  status = wait_for(stream, point, timeout_ns);
+  fh_cuda_leave(stream->device);
+  return status;
+}
+
+/* ---- end -------------------------------------------------------------------------------------------------------- */
+
+/* Nothing may write to host memory after the stream is closed, so this waits; but for a stream that did not come back in its
+ * time before, no longer than a moment. With the context current. */
+static void settle(fh_stream *stream) {
+  if (!is_busy(stream) || atomic_load(&stream->device->dead)) return;
+  if (stream->late)
+    fh_status_free(wait_for(stream, stream->submitted, LATE_CLOSE_NS));
+  else
+    (void)stream->device->fn->cuStreamSynchronize(stream->handle); /* also for a batch that was queued in part and has no event */
+}
+
+void fh_cuda_stream_close(fh_stream *stream) {
+  if (!stream) return;
+  fh_device *device = stream->device;
+  if (fh_cuda_enter_quietly(device)) {
+    settle(stream);
+    for (int i = 0; i < FH_CUDA_POINTS; i++)
+      if (stream->events[i]) (void)device->fn->cuEventDestroy_v2(stream->events[i]);
+    (void)device->fn->cuStreamDestroy_v2(stream->handle);
+    fh_cuda_leave(device);
+  }
+  set_progress(stream, stream->submitted, stream->submitted);
+  fh_status_free(stream->failure);
+  free(stream);
+}
+
+/* ---- commands: each is queued with the context current ---------------------------------------------------------- */
+
+/* The device address of a place, checked: a wrong one would kill the whole context. */
+static fh_status address_of(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address) {
+  const fh_memory *memory = place->memory;
+  if (!memory)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s is host memory, which %s cannot reach", what, stream->device->found->info.id);
+  if (memory->device != stream->device)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s lies on %s, the stream is of %s", what, memory->device->found->info.id,
+                     stream->device->found->info.id);
+  if (place->offset < 0 || (uint64_t)place->offset > memory->bytes || bytes > memory->bytes - (uint64_t)place->offset)
+    return FH_STATUS(FH_OUT_OF_RANGE, "submit: %s is [%lld, +%zu) of a memory of %zu bytes", what, (long long)place->offset, bytes,
+                     memory->bytes);
+  *out_address = memory->block.address + (fh_cu_ptr)place->offset;
+  return FH_OK;
+}
+
+static void *host_of(const fh_place *place) { return (char *)place->host + place->offset; }
+
+static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
+  const fh_place *from = &command->copy.from, *to = &command->copy.to;
+  size_t bytes = command->copy.bytes;
+  const fh_cuda_functions *fn = stream->device->fn;
+  fh_cu_ptr device_from = 0, device_to = 0;
+  fh_cu_result code;
+  const char *call;
+  if (!from->memory && !to->memory) return FH_STATUS(FH_INVALID_ARGUMENT, "submit: a copy on a CUDA stream needs an end on the device");
+  if (from->memory) FH_TRY(address_of(stream, "the source of a copy", from, bytes, &device_from));
+  if (to->memory) FH_TRY(address_of(stream, "the target of a copy", to, bytes, &device_to));
+  if (bytes == 0) return FH_OK;
+  if (!from->memory) {
+    call = "cuMemcpyHtoDAsync";
+    code = fn->cuMemcpyHtoDAsync_v2(device_to, host_of(from), bytes, stream->handle);
+  } else if (!to->memory) {
+    call = "cuMemcpyDtoHAsync";
+    code = fn->cuMemcpyDtoHAsync_v2(host_of(to), device_from, bytes, stream->handle);
+  } else {
+    call = "cuMemcpyDtoDAsync";
+    code = fn->cuMemcpyDtoDAsync_v2(device_to, device_from, bytes, stream->handle);
+  }
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, call, "copying %zu bytes", bytes);
+}
+
+static fh_status queue_fill(fh_stream *stream, const fh_command *command) {
+  fh_cu_ptr to = 0;
+  FH_TRY(address_of(stream, "the target of a fill", &command->fill.to, command->fill.bytes, &to));
+  if (command->fill.bytes == 0) return FH_OK;
+  fh_cu_result code = stream->device->fn->cuMemsetD8Async(to, command->fill.value, command->fill.bytes, stream->handle);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemsetD8Async", "filling %zu bytes", command->fill.bytes);
+}
+
+/* Arguments in the order of the calling convention of kernels/contract.h: items, then a pointer as (address, offset),
+ * an I64 as long, an F32 as float. */
+typedef struct argument_list {
+  union {
+    int64_t i;
+    fh_cu_ptr p;
+    float f;
+  } values[1 + 2 * FH_MAX_OPERANDS];
+  void *pointers[1 + 2 * FH_MAX_OPERANDS];
+  int count;
+} argument_list;
+
+static void add_i64(argument_list *list, int64_t value) {
+  list->values[list->count].i = value;
+  list->pointers[list->count] = &list->values[list->count].i;
+  list->count++;
+}
+
+static void add_address(argument_list *list, fh_cu_ptr value) {
+  list->values[list->count].p = value;
+  list->pointers[list->count] = &list->values[list->count].p;
+  list->count++;
+}
+
+static void add_f32(argument_list *list, float value) {
+  list->values[list->count].f = value;
+  list->pointers[list->count] = &list->values[list->count].f;
+  list->count++;
+}
+
+static fh_status add_operand(const fh_stream *stream, const fh_entry_image *entry, int index, const fh_launch_operand *operand,
+                             argument_list *list) {
+  const fh_param *param = &entry->params[index];
+  if (operand->kind != param->kind)
+    return FH_STATUS(FH_INTERNAL, "submit: operand %d (%s) of %s has kind %d, the entry takes %d", index, param->name, entry->entry,
+                     operand->kind, param->kind);
+  if (operand->kind == FH_OPERAND_I64) {
+    add_i64(list, operand->i);
+  } else if (operand->kind == FH_OPERAND_F32) {
+    add_f32(list, operand->f);
+  } else {
+    fh_cu_ptr unused;
+    FH_TRY(address_of(stream, param->name, &operand->place, 0, &unused));
+    add_address(list, operand->place.memory->block.address);
+    add_i64(list, operand->place.offset);
+  }
+  return FH_OK;
+}
+
+static fh_status queue_launch(fh_stream *stream, const fh_command *command) {
+  const fh_executable *executable = command->launch.executable;
+  const fh_entry_image *entry = executable->entry;
+  if (executable->device != stream->device)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s was prepared for another device", entry->entry);
+  if (command->launch.operand_count != entry->param_count || entry->param_count > FH_MAX_OPERANDS)
+    return FH_STATUS(FH_INTERNAL, "submit: %s takes %d operands, %d were given", entry->entry, entry->param_count,
+                     command->launch.operand_count);
+  argument_list list = {.count = 0};
+  add_i64(&list, command->launch.items);
+  for (int i = 0; i < entry->param_count; i++) FH_TRY(add_operand(stream, entry, i, &command->launch.operands[i], &list));
+  if (command->launch.items <= 0) return FH_OK;
+  int64_t per_block = executable->block / FH_CUDA_LANES;
+  int64_t blocks = (command->launch.items - 1) / per_block + 1;
+  unsigned grid = blocks < executable->max_grid ? (unsigned)blocks : executable->max_grid;
+  fh_cu_result code =
+      stream->device->fn->cuLaunchKernel(executable->function, grid, 1, 1, executable->block, 1, 1, 0, stream->handle, list.pointers, NULL);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuLaunchKernel", "launching %s", entry->entry);
+}
+
+static fh_status queue_command(fh_stream *stream, const fh_command *command, const char **last_launched) {
+  switch (command->kind) {
+    case FH_COMMAND_COPY:
+      return queue_copy(stream, command);
+    case FH_COMMAND_FILL:
+      return queue_fill(stream, command);
+    case FH_COMMAND_LAUNCH:
+      *last_launched = command->launch.executable->entry->entry;
+      return queue_launch(stream, command);
+  }
+  return FH_STATUS(FH_INTERNAL, "submit: unknown command %d", (int)command->kind);
+}
+
+/* The point's event, recorded after the batch. */
+static fh_status queue_point(fh_stream *stream, fh_point point) {
+  fh_device *device = stream->device;
+  fh_cu_event *event = &stream->events[slot_of(point)];
+  fh_cu_result code;
+  if (!*event && (code = device->fn->cuEventCreate(event, FH_CU_EVENT_DISABLE_TIMING)) != FH_CUDA_SUCCESS) {
+    *event = NULL;
+    return FH_CUDA_FAIL(device, code, "cuEventCreate", "marking a point");
+  }
+  code = device->fn->cuEventRecord(*event, stream->handle);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuEventRecord", "marking a point");
+}
+
+/* The ring's slot of the new point must be free: its former point must be done. */
+static fh_status make_room(fh_stream *stream, fh_point point) {
+  return point - stream->completed > FH_CUDA_POINTS ? wait_for(stream, point - FH_CUDA_POINTS, -1) : FH_OK;
+}
+
+static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point) {
+  const char *last_launched = stream->launched[slot_of(stream->submitted)];
+  FH_TRY(make_room(stream, point));
+  set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
+  for (int i = 0; i < count; i++) FH_TRY(queue_command(stream, &commands[i], &last_launched));
+  stream->launched[slot_of(point)] = last_launched;
+  return queue_point(stream, point);
+}
+
+fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
+  *out_point = 0;
+  FH_TRY(health(stream));
+  fh_point point = stream->submitted + 1;
+  fh_status status = fh_cuda_enter(stream->device);
+  if (status) return die(stream, status);
+  status = queue_batch(stream, commands, count, point);
+  fh_cuda_leave(stream->device);
+  if (status) return die(stream, status);
+  *out_point = point;
+  return FH_OK;
+}

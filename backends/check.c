@@ -1,0 +1,59 @@
+/* Checks that every backend makes on what it is handed. SPDX-License-Identifier: Apache-2.0 */
+#include "backends/check.h"
+
+#include <inttypes.h>
+
+static const char *kind_name(fh_operand_kind kind) {
+  switch (kind) {
+    case FH_OPERAND_IN:
+      return "an input pointer";
+    case FH_OPERAND_OUT:
+      return "an output pointer";
+    case FH_OPERAND_INOUT:
+      return "an in/out pointer";
+    case FH_OPERAND_TEMP:
+      return "a scratch pointer";
+    case FH_OPERAND_I64:
+      return "an integer";
+    case FH_OPERAND_F32:
+      return "a float";
+  }
+  return "of unknown kind";
+}
+
+fh_status fh_check_recipe(const fh_recipe *recipe) {
+  const fh_kernel_image *image = recipe->image;
+  if (!image) return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: the recipe has no kernel image");
+  if (recipe->entry >= 0 && recipe->entry < image->entry_count) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: entry %d of kernel %s; it has %d", recipe->entry, image->contract->name,
+                   image->entry_count);
+}
+
+/* A contract may pass scratch where the entry's text says input or output: both are pointers. */
+static bool kinds_agree(fh_operand_kind formal, fh_operand_kind actual) {
+  return formal == actual || (fh_operand_is_pointer(formal) && fh_operand_is_pointer(actual));
+}
+
+fh_status fh_check_operands(const fh_entry_image *entry, const fh_launch_operand *operands, int count) {
+  if (count != entry->param_count)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: %d operands, the entry has %d parameters", entry->entry, count,
+                     entry->param_count);
+  if (count > FH_MAX_OPERANDS)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: %d operands, at most %d", entry->entry, count, FH_MAX_OPERANDS);
+  for (int i = 0; i < count; i++) {
+    if (kinds_agree(entry->params[i].kind, operands[i].kind)) continue;
+    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: operand %d (%s) is %s, expected %s", entry->entry, i, entry->params[i].name,
+                     kind_name(operands[i].kind), kind_name(entry->params[i].kind));
+  }
+  return FH_OK;
+}
+
+fh_status fh_check_range(const char *what, int64_t offset, size_t bytes, size_t size) {
+  if (offset >= 0 && (uint64_t)offset <= size && bytes <= size - (uint64_t)offset) return FH_OK;
+  return FH_STATUS(FH_OUT_OF_RANGE, "%s: %zu bytes at offset %" PRId64 " leave a memory of %zu bytes", what, bytes, offset, size);
+}
+
+fh_status fh_check_device_index(const char *backend, int index, int count) {
+  if (index >= 0 && index < count) return FH_OK;
+  return FH_STATUS(FH_NOT_FOUND, "%s: there is no device %d; %d %s found", backend, index, count, count == 1 ? "was" : "were");
+}

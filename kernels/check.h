@@ -31,10 +31,12 @@ static inline fh_status fh_check_view(const char *kernel, const fh_view_param *p
   if (v->rank < min_rank || v->rank > max_rank)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: %s has %" PRId32 " dimensions, shape %s, expected %s", kernel, p->name, v->rank,
                      fh_check_shape_text(v, text), p->shape);
+  bool empty = false;
+  for (int32_t i = 0; i < v->rank; i++) empty |= v->shape[i] == 0;
   for (int32_t i = 0; i < v->rank; i++) {
     if (v->shape[i] < 0)
       return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: %s has a negative extent, shape %s", kernel, p->name, fh_check_shape_text(v, text));
-    if (p->role != FH_ROLE_IN && v->shape[i] > 1 && v->strides[i] == 0)
+    if (p->role != FH_ROLE_IN && !empty && v->shape[i] > 1 && v->strides[i] == 0)
       return FH_STATUS(FH_INVALID_ARGUMENT,
                        "fh_%s: %s is written, but its dimension %" PRId32
                        " has stride 0 in shape %s\n"

@@ -198,6 +198,17 @@ static inline fh_operand fh_op_i64(int64_t v) { return (fh_operand){.kind = FH_O
 static inline fh_operand fh_op_f32(float v) { return (fh_operand){.kind = FH_OPERAND_F32, .f = v}; }
 static inline fh_operand fh_op_temp(int index) { return (fh_operand){.kind = FH_OPERAND_TEMP, .index = index}; }
 
+/* ---- device entries ----------------------------------------------------------------------------
+ * An entry of the .k text compiled for a device is a kernel of the entry's name with the arguments, in this order:
+ *   items                              long (64 bits)
+ *   then operand by operand
+ *     IN, OUT, INOUT, TEMP             global pointer, long byte offset to add to it
+ *     I64                              long
+ *     F32                              float
+ * OpenCL: one work-item per item in one dimension; a global size above `items` is legal. Build options:
+ *   -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt
+ * PTX: 16 threads per item in a grid-stride loop; any one-dimensional grid of blocks whose size is a multiple of 32. */
+
 /* ---- what the build made of the dialect texts (generated: kernels/images.c) -------------------- */
 
 typedef struct fh_entry_image {
@@ -216,6 +227,13 @@ typedef struct fh_kernel_image {
   const char *ptx_missing; /* why not built, when ptx is NULL */
   uint64_t hash;           /* of the text and preludes: keys caches and calibration */
 } fh_kernel_image;
+
+/* Every contract: fh_contract_<name>, in kernels/<name>/<name>.c. */
+#define FH_ENTRY(entry)
+#define FH_KERNEL(name, entries) extern const fh_kernel_contract fh_contract_##name;
+#include "kernels/kernels.def"
+#undef FH_KERNEL
+#undef FH_ENTRY
 
 /* All kernels of this build, in the order of kernels.def. Static. */
 const fh_kernel_image *fh_kernel_images(int *out_count);

@@ -1,0 +1,117 @@
+/* The contract of axpy: y = alpha x + y. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/rows.h"
+
+#include <stdlib.h>
+
+enum { X, Y };
+enum { PIECE = 1024, RANK = 3 }; /* PIECE: AXPY_PIECE of axpy.k */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(...), rank 1 to 3", true},
+    {"y", FH_ROLE_INOUT, FH_F32, "that of x", false},
+};
+
+static const fh_scalar_param scalars_of[] = {{"alpha", 'f', 1.0, "factor of x"}};
+
+typedef struct axis {
+  int64_t extent, xs, ys;
+} axis;
+
+/* The dimensions may be walked in any order: the smallest stride of y goes innermost, and dimensions that lie one behind the
+ * other in both views become one. Fills exactly RANK axes, outermost first. */
+static void walk_order(const fh_view_desc *v, axis out[static RANK]) {
+  axis sorted[RANK];
+  int count = 0;
+  for (int32_t i = 0; i < v[X].rank; i++) {
+    const axis a = {v[X].shape[i], v[X].strides[i], v[Y].strides[i]};
+    if (a.extent == 1) continue;
+    int at = count++;
+    for (; at > 0 && llabs(sorted[at - 1].ys) < llabs(a.ys); at--) sorted[at] = sorted[at - 1];
+    sorted[at] = a;
+  }
+  int at = RANK;
+  for (int i = count - 1; i >= 0; i--) {
+    const axis a = sorted[i];
+    if (at < RANK && a.xs == out[at].xs * out[at].extent && a.ys == out[at].ys * out[at].extent)
+      out[at].extent *= a.extent;
+    else
+      out[--at] = a;
+  }
+  if (at == RANK) out[--at] = (axis){1, 1, 1};
+  while (at > 0) out[--at] = (axis){1, 0, 0};
+}
+
+static fh_status axpy_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  int64_t count = 0;
+  FH_TRY(fh_check_rows("axpy", params, views, Y, &count));
+  if (count == 0) return FH_OK;
+
+  axis axes[RANK];
+  walk_order(views, axes);
+  const int64_t pieces = (axes[2].extent + PIECE - 1) / PIECE;
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = axes[0].extent * axes[1].extent * pieces;
+  stage->flops_per_item = 2.0 * (double)count / (double)stage->items;
+  fh_operand *op = stage->operands;
+  int n = 0;
+  op[n++] = fh_op_view(FH_OPERAND_IN, X, 0);
+  op[n++] = fh_op_view(FH_OPERAND_INOUT, Y, 0);
+  op[n++] = fh_op_f32((float)scalars[0].f);
+  op[n++] = fh_op_i64(axes[1].extent);
+  op[n++] = fh_op_i64(axes[2].extent);
+  op[n++] = fh_op_i64(pieces);
+  for (int i = 0; i < RANK; i++) op[n++] = fh_op_i64(axes[i].xs);
+  for (int i = 0; i < RANK; i++) op[n++] = fh_op_i64(axes[i].ys);
+  stage->operand_count = n;
+  out->flops = 2.0 * (double)count;
+  out->bytes = 12.0 * (double)count;
+  return FH_OK;
+}
+
+/* The product and the sum are exact in double (the sum but for a rounding that cannot be seen after the one to float), so this
+ * is the value the contract fixes: one rounded multiply, one rounded add. */
+static void axpy_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
+  const float alpha = (float)scalars[0].f;
+  for (int64_t row = 0; row < x.rows; row++) {
+    for (int64_t i = 0; i < x.d; i++) {
+      float *to = (float *)data[Y] + fh_rows_at(&y, row, i);
+      const float product = (float)((double)alpha * (double)((const float *)data[X])[fh_rows_at(&x, row, i)]);
+      *to = (float)((double)product + (double)*to);
+    }
+  }
+}
+
+static bool axpy_case_at(int i, fh_case *out) {
+  static const double alphas[] = {-1.7, 1.0, 0.3, 0.0};
+  *out = (fh_case){0};
+  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
+  out->views[Y] = out->views[X];
+  out->scalars[0].f = alphas[i % 4];
+  return true;
+}
+
+static const char *const entries[] = {"axpy"};
+
+const fh_kernel_contract fh_contract_axpy = {
+    .name = "axpy",
+    .class_ = 'A',
+    .version = 1,
+    .summary = "y = alpha x + y, in place in y",
+    .formula = "y[i] = alpha x[i] + y[i] (Lawson et al., BLAS, 1979)",
+    .views = params,
+    .view_count = 2,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0,
+    .bound_abs = 0,
+    .bound_source = "one rounded multiply, one rounded add: the result is fixed",
+    .bind = axpy_bind,
+    .reference = axpy_reference,
+    .case_at = axpy_case_at,
+};

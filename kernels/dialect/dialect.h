@@ -1,0 +1,104 @@
+/* The Foghorn dialect, the part that is the same text on every backend. SPDX-License-Identifier: Apache-2.0
+ *
+ * A kernel is one C99 text that three compilers read: C (prelude_c.h, once per instruction set), OpenCL C 1.2
+ * (prelude_cl.h) and clang's OpenCL front end for PTX (prelude_ptx.h). It works on one item at a time, with 16 lanes:
+ *
+ *   fh_vf, fh_vi, fh_vm     16 floats, 16 ints, 16 truth values. In C a few vector registers, in OpenCL a float16, in PTX
+ *                           one value in each of 16 threads that work together on the item.
+ *   float, int, long        uniform: the same for all lanes. Operators work on these; `long` has 64 bits everywhere.
+ *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_u8_in, fh_i32_in, fh_i32_out. Only as
+ *                           arguments of the primitives below. Any byte alignment is legal on the CPU.
+ *
+ * Rules that make a text exact, bit for bit, on every backend:
+ *   - Each operation rounds once, to nearest even. There is no fused multiply-add: SSE4.2 has none.
+ *   - Denormals are kept. NaN is kept; its payload is not defined. fh_min and fh_max return the second operand when the
+ *     operands are equal or one is a NaN, on every backend: fh_max(lo, x) and fh_min(hi, x) keep a NaN in x.
+ *   - Reductions over lanes add in the order of the tree 8, 4, 2, 1.
+ *   - No libc: functions of a real argument come from this file.
+ * Rules that make it legal on all:
+ *   - An item never writes what another reads or writes. It reads back only what the same lane wrote: element e of a row
+ *     belongs to lane e mod 16 when every loop starts at 0 and steps by multiples of 16.
+ *   - Control flow depends on uniform values only.
+ *
+ * Primitives (each prelude):
+ *   fh_splat(f) fh_splat_i(i) fh_lane_below(n)            16 equal lanes; the lanes below n
+ *   fh_add fh_sub fh_mul fh_div fh_sqrt fh_min fh_max fh_abs fh_neg          fh_vf
+ *   fh_lt fh_le fh_gt fh_ge fh_eq -> fh_vm, fh_select(m, a, b) fh_select_i   m ? a : b
+ *   fh_and_m fh_or_m fh_not_m                             fh_vm
+ *   fh_add_i fh_sub_i fh_and_i fh_or_i fh_shl_i(v, n) fh_sar_i(v, n)         fh_vi, n uniform
+ *   fh_as_i fh_as_f fh_to_f                               bits, bits, conversion of int to float
+ *   fh_load(p, i, s)                  lanes from elements i..i+15 of a row with stride s (in elements)
+ *   fh_load_part(p, i, n, s, fill)    the same below element n, `fill` above; nothing past n is touched
+ *   fh_store(p, i, s, v) fh_store_part(p, i, n, s, v)
+ *   fh_load_u8(p, i, s) fh_load_u8_part(p, i, n, s, fill) -> fh_vi
+ *   fh_load_u8x3(p, i, &a, &b, &c)    48 bytes p[3 i ..]: three interleaved channels -> fh_vi
+ *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
+ *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32    one uniform element
+ *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
+ *   fh_sqrt_u(f) fh_min_u fh_max_u FH_INFINITY           uniform
+ *
+ * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item.
+ *   #define softmax_PARAMS(P) P(IN, x) P(OUT, y) P(I64, d)
+ *   FH_ENTRY(softmax) { ... }
+ * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, IN_I32, OUT_I32, TEMP_I32, I64, F32.
+ */
+
+/* ---- parameters ---- */
+#define FH_TYPE_IN fh_f32_in
+#define FH_TYPE_OUT fh_f32_out
+#define FH_TYPE_INOUT fh_f32_out
+#define FH_TYPE_TEMP fh_f32_out
+#define FH_TYPE_IN_U8 fh_u8_in
+#define FH_TYPE_IN_I32 fh_i32_in
+#define FH_TYPE_OUT_I32 fh_i32_out
+#define FH_TYPE_TEMP_I32 fh_i32_out
+#define FH_TYPE_I64 long
+#define FH_TYPE_F32 float
+
+#define FH_ITEM_PARAM(kind, name) , FH_TYPE_##kind name
+#define FH_ITEM_ARGUMENT(kind, name) , name
+
+/* ---- places ----
+ * Offset of row `row` in outer dimensions (any, n1) with strides s0, s1. */
+FH_INLINE long fh_row_offset(long row, long n1, long s0, long s1) { return row / n1 * s0 + row % n1 * s1; }
+
+/* ---- several accumulators into one ---- */
+FH_INLINE fh_vf fh_add4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_add(fh_add(a, b), fh_add(c, d)); }
+FH_INLINE fh_vf fh_max4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_max(fh_max(a, b), fh_max(c, d)); }
+
+/* ---- exp ----
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two steps (the high part of ln 2 has 15 bits, so that n times it
+ * is exact), exp(r) = 1 + r + r^2 q(r) with q a minimax polynomial of degree 4 for |r| <= ln 2 / 2, relative error 2^-28.
+ * Adding 1.5 * 2^23 rounds to an integer and leaves it, plus the exponent bias, in the low bits. */
+#define FH_EXP_MAGIC 12583039.0f /* 1.5 * 2^23 + 127 */
+
+FH_INLINE fh_vf fh_exp_reduced(fh_vf x, fh_vf n) {
+  fh_vf r = fh_sub(fh_sub(x, fh_mul(n, fh_splat(0x1.62e4p-1f))), fh_mul(n, fh_splat(0x1.7f7d1cp-20f)));
+  fh_vf q = fh_add(fh_mul(fh_splat(0x1.6a2434p-10f), r), fh_splat(0x1.1239e2p-7f));
+  q = fh_add(fh_mul(q, r), fh_splat(0x1.5558f2p-5f));
+  q = fh_add(fh_mul(q, r), fh_splat(0x1.555492p-3f));
+  q = fh_add(fh_mul(q, r), fh_splat(0x1.fffffcp-2f));
+  return fh_add(fh_add(fh_mul(fh_mul(r, r), q), r), fh_splat(1.0f));
+}
+
+/* exp(x) over the whole range, denormal results too. Error below FH_EXP_ULP ulp. */
+#define FH_EXP_ULP 1.2f
+FH_INLINE fh_vf fh_exp(fh_vf x) {
+  fh_vf c = fh_max(fh_splat(-104.0f), fh_min(fh_splat(89.0f), x));
+  fh_vf t = fh_add(fh_mul(c, fh_splat(0x1.715476p+0f)), fh_splat(FH_EXP_MAGIC));
+  fh_vf p = fh_exp_reduced(c, fh_sub(t, fh_splat(FH_EXP_MAGIC)));
+  /* The exponent in two halves, so that results beyond the normal range round once or overflow as they should. */
+  fh_vi n = fh_sub_i(fh_as_i(t), fh_splat_i(0x4b40007f));
+  fh_vi low = fh_sar_i(n, 1);
+  fh_vi rest = fh_sub_i(n, low);
+  p = fh_mul(p, fh_as_f(fh_shl_i(fh_add_i(low, fh_splat_i(127)), 23)));
+  return fh_mul(p, fh_as_f(fh_shl_i(fh_add_i(rest, fh_splat_i(127)), 23)));
+}
+
+/* exp(x) for x <= 0, cheaper: results below 2^-126 become 0. The same bits as fh_exp elsewhere. */
+FH_INLINE fh_vf fh_exp_negative(fh_vf x) {
+  fh_vf t = fh_add(fh_mul(x, fh_splat(0x1.715476p+0f)), fh_splat(FH_EXP_MAGIC));
+  fh_vf p = fh_exp_reduced(x, fh_sub(t, fh_splat(FH_EXP_MAGIC)));
+  p = fh_mul(p, fh_as_f(fh_shl_i(fh_as_i(t), 23)));
+  return fh_select(fh_lt(x, fh_splat(-87.3f)), fh_splat(0.0f), p);
+}

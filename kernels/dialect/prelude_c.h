@@ -1,0 +1,446 @@
+/* The dialect in C, for one instruction set: 16 lanes are FH_PARTS vector registers. SPDX-License-Identifier: Apache-2.0
+ *
+ * Registers are named members of a struct, not one wide vector, because gcc keeps a vector wider than a register in memory. The
+ * scalar build takes the general path below and no intrinsics: what the compiler makes of it runs on any CPU of the ABI. */
+#ifndef FOGHORN_KERNELS_DIALECT_PRELUDE_C_H_
+#define FOGHORN_KERNELS_DIALECT_PRELUDE_C_H_
+
+#include "kernels/contract.h"
+
+#ifndef FH_DIALECT_ISA
+#error "FH_DIALECT_ISA names the instruction set: scalar, sse42, avx2, avx512 or neon"
+#endif
+
+#if !defined(FH_DIALECT_SCALAR) && defined(__AVX512F__)
+#include <immintrin.h>
+#define FH_USE_AVX512 1
+#define FH_PART 16
+#define FH_EACH(S) S(0)
+#elif !defined(FH_DIALECT_SCALAR) && defined(__AVX2__)
+#include <immintrin.h>
+#define FH_USE_AVX2 1
+#define FH_PART 8
+#define FH_EACH(S) S(0) S(1)
+#else
+#define FH_PART 4
+#define FH_EACH(S) S(0) S(1) S(2) S(3)
+#if !defined(FH_DIALECT_SCALAR) && defined(__SSE4_1__)
+#include <immintrin.h>
+#define FH_USE_SSE 1
+#elif !defined(FH_DIALECT_SCALAR) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define FH_USE_NEON 1
+#endif
+#endif
+
+#define FH_INLINE static inline __attribute__((always_inline))
+#define FH_LANES 16
+#define FH_INFINITY __builtin_inff()
+
+/* Elements in memory at any byte address. */
+typedef float fh_f32_element __attribute__((aligned(1), may_alias));
+typedef int32_t fh_i32_element __attribute__((aligned(1), may_alias));
+typedef const fh_f32_element *fh_f32_in;
+typedef fh_f32_element *fh_f32_out;
+typedef const uint8_t *fh_u8_in;
+typedef const fh_i32_element *fh_i32_in;
+typedef fh_i32_element *fh_i32_out;
+_Static_assert(sizeof(long) == 8, "the dialect's long has 64 bits");
+
+/* ---- one register ---- */
+typedef float fh_part_f __attribute__((vector_size(4 * FH_PART)));
+typedef int32_t fh_part_i __attribute__((vector_size(4 * FH_PART)));
+
+#if FH_USE_AVX512
+typedef __mmask16 fh_part_m;
+#define FH_COMPARE_OPS(NAME, SYMBOL, IMMEDIATE) \
+  FH_INLINE fh_part_m NAME(fh_part_f a, fh_part_f b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, IMMEDIATE); }
+FH_INLINE fh_part_f fh_part_max(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm512_max_ps((__m512)a, (__m512)b); }
+FH_INLINE fh_part_f fh_part_min(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm512_min_ps((__m512)a, (__m512)b); }
+FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) { return (fh_part_f)_mm512_sqrt_ps((__m512)a); }
+FH_INLINE fh_part_f fh_part_select(fh_part_m m, fh_part_f a, fh_part_f b) {
+  return (fh_part_f)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a);
+}
+FH_INLINE fh_part_i fh_part_select_i(fh_part_m m, fh_part_i a, fh_part_i b) {
+  return (fh_part_i)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a);
+}
+FH_INLINE fh_part_m fh_part_below(int count) { return (fh_part_m)((1u << count) - 1u); }
+#else
+typedef fh_part_i fh_part_m;
+#define FH_COMPARE_OPS(NAME, SYMBOL, IMMEDIATE) \
+  FH_INLINE fh_part_m NAME(fh_part_f a, fh_part_f b) { return (fh_part_m)(a SYMBOL b); }
+FH_INLINE fh_part_i fh_part_select_i(fh_part_m m, fh_part_i a, fh_part_i b) { return (m & a) | (~m & b); }
+#if FH_USE_AVX2
+FH_INLINE fh_part_f fh_part_max(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm256_max_ps((__m256)a, (__m256)b); }
+FH_INLINE fh_part_f fh_part_min(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm256_min_ps((__m256)a, (__m256)b); }
+FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) { return (fh_part_f)_mm256_sqrt_ps((__m256)a); }
+FH_INLINE fh_part_f fh_part_select(fh_part_m m, fh_part_f a, fh_part_f b) {
+  return (fh_part_f)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m);
+}
+#elif FH_USE_SSE
+FH_INLINE fh_part_f fh_part_max(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm_max_ps((__m128)a, (__m128)b); }
+FH_INLINE fh_part_f fh_part_min(fh_part_f a, fh_part_f b) { return (fh_part_f)_mm_min_ps((__m128)a, (__m128)b); }
+FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) { return (fh_part_f)_mm_sqrt_ps((__m128)a); }
+FH_INLINE fh_part_f fh_part_select(fh_part_m m, fh_part_f a, fh_part_f b) {
+  return (fh_part_f)_mm_blendv_ps((__m128)b, (__m128)a, (__m128)m);
+}
+#else
+FH_INLINE fh_part_f fh_part_select(fh_part_m m, fh_part_f a, fh_part_f b) {
+  return (fh_part_f)fh_part_select_i(m, (fh_part_i)a, (fh_part_i)b);
+}
+FH_INLINE fh_part_f fh_part_max(fh_part_f a, fh_part_f b) { return fh_part_select(a > b, a, b); }
+FH_INLINE fh_part_f fh_part_min(fh_part_f a, fh_part_f b) { return fh_part_select(a < b, a, b); }
+#if FH_USE_NEON
+FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) { return (fh_part_f)vsqrtq_f32((float32x4_t)a); }
+#else
+FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) {
+  return (fh_part_f){__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]), __builtin_sqrtf(a[3])};
+}
+#endif
+#endif
+#endif
+
+FH_COMPARE_OPS(fh_part_lt, <, _CMP_LT_OQ)
+FH_COMPARE_OPS(fh_part_le, <=, _CMP_LE_OQ)
+FH_COMPARE_OPS(fh_part_gt, >, _CMP_GT_OQ)
+FH_COMPARE_OPS(fh_part_ge, >=, _CMP_GE_OQ)
+FH_COMPARE_OPS(fh_part_eq, ==, _CMP_EQ_OQ)
+
+/* ---- 16 lanes ---- */
+#define FH_FIELD_F(I) fh_part_f p##I;
+#define FH_FIELD_I(I) fh_part_i p##I;
+#define FH_FIELD_M(I) fh_part_m p##I;
+typedef struct fh_vf {
+  FH_EACH(FH_FIELD_F)
+} fh_vf;
+typedef struct fh_vi {
+  FH_EACH(FH_FIELD_I)
+} fh_vi;
+typedef struct fh_vm {
+  FH_EACH(FH_FIELD_M)
+} fh_vm;
+
+#define FH_DEFINE_1(R, NAME, A, STEP) \
+  FH_INLINE R NAME(A a) {             \
+    R r;                              \
+    FH_EACH(STEP)                     \
+    return r;                         \
+  }
+#define FH_DEFINE_2(R, NAME, A, B, STEP) \
+  FH_INLINE R NAME(A a, B b) {           \
+    R r;                                 \
+    FH_EACH(STEP)                        \
+    return r;                            \
+  }
+#define FH_DEFINE_3(R, NAME, A, B, C, STEP) \
+  FH_INLINE R NAME(A a, B b, C c) {         \
+    R r;                                    \
+    FH_EACH(STEP)                           \
+    return r;                               \
+  }
+
+/* x - 0 is x, -0 included, so that the compilers make one broadcast of it. */
+#define FH_STEP_SPLAT(I) r.p##I = a - (fh_part_f){0};
+#define FH_STEP_SPLAT_I(I) r.p##I = a + (fh_part_i){0};
+FH_DEFINE_1(fh_vf, fh_splat, float, FH_STEP_SPLAT)
+FH_DEFINE_1(fh_vi, fh_splat_i, int, FH_STEP_SPLAT_I)
+
+#define FH_STEP_ADD(I) r.p##I = a.p##I + b.p##I;
+#define FH_STEP_SUB(I) r.p##I = a.p##I - b.p##I;
+#define FH_STEP_MUL(I) r.p##I = a.p##I * b.p##I;
+#define FH_STEP_DIV(I) r.p##I = a.p##I / b.p##I;
+#define FH_STEP_AND(I) r.p##I = a.p##I & b.p##I;
+#define FH_STEP_OR(I) r.p##I = a.p##I | b.p##I;
+#define FH_STEP_SHL(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I << b);
+#define FH_STEP_SAR(I) r.p##I = a.p##I >> b;
+#define FH_STEP_ADD_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I + (fh_part_u)b.p##I);
+#define FH_STEP_SUB_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I - (fh_part_u)b.p##I);
+#define FH_STEP_MAX(I) r.p##I = fh_part_max(a.p##I, b.p##I);
+#define FH_STEP_MIN(I) r.p##I = fh_part_min(a.p##I, b.p##I);
+#define FH_STEP_SQRT(I) r.p##I = fh_part_sqrt(a.p##I);
+#define FH_STEP_NEG(I) r.p##I = -a.p##I;
+#define FH_STEP_ABS(I) r.p##I = (fh_part_f)((fh_part_i)a.p##I & 0x7fffffff);
+#define FH_STEP_LT(I) r.p##I = fh_part_lt(a.p##I, b.p##I);
+#define FH_STEP_LE(I) r.p##I = fh_part_le(a.p##I, b.p##I);
+#define FH_STEP_GT(I) r.p##I = fh_part_gt(a.p##I, b.p##I);
+#define FH_STEP_GE(I) r.p##I = fh_part_ge(a.p##I, b.p##I);
+#define FH_STEP_EQ(I) r.p##I = fh_part_eq(a.p##I, b.p##I);
+#define FH_STEP_AND_M(I) r.p##I = (fh_part_m)(a.p##I & b.p##I);
+#define FH_STEP_OR_M(I) r.p##I = (fh_part_m)(a.p##I | b.p##I);
+#define FH_STEP_NOT_M(I) r.p##I = (fh_part_m)~a.p##I;
+#define FH_STEP_SELECT(I) r.p##I = fh_part_select(a.p##I, b.p##I, c.p##I);
+#define FH_STEP_SELECT_I(I) r.p##I = fh_part_select_i(a.p##I, b.p##I, c.p##I);
+#define FH_STEP_AS_I(I) r.p##I = (fh_part_i)a.p##I;
+#define FH_STEP_AS_F(I) r.p##I = (fh_part_f)a.p##I;
+#define FH_STEP_TO_F(I) r.p##I = __builtin_convertvector(a.p##I, fh_part_f);
+
+/* Integer lanes wrap. */
+typedef uint32_t fh_part_u __attribute__((vector_size(4 * FH_PART)));
+
+FH_DEFINE_2(fh_vf, fh_add, fh_vf, fh_vf, FH_STEP_ADD)
+FH_DEFINE_2(fh_vf, fh_sub, fh_vf, fh_vf, FH_STEP_SUB)
+FH_DEFINE_2(fh_vf, fh_mul, fh_vf, fh_vf, FH_STEP_MUL)
+FH_DEFINE_2(fh_vf, fh_div, fh_vf, fh_vf, FH_STEP_DIV)
+FH_DEFINE_2(fh_vf, fh_min, fh_vf, fh_vf, FH_STEP_MIN)
+FH_DEFINE_2(fh_vf, fh_max, fh_vf, fh_vf, FH_STEP_MAX)
+FH_DEFINE_1(fh_vf, fh_sqrt, fh_vf, FH_STEP_SQRT)
+FH_DEFINE_1(fh_vf, fh_neg, fh_vf, FH_STEP_NEG)
+FH_DEFINE_1(fh_vf, fh_abs, fh_vf, FH_STEP_ABS)
+FH_DEFINE_2(fh_vm, fh_lt, fh_vf, fh_vf, FH_STEP_LT)
+FH_DEFINE_2(fh_vm, fh_le, fh_vf, fh_vf, FH_STEP_LE)
+FH_DEFINE_2(fh_vm, fh_gt, fh_vf, fh_vf, FH_STEP_GT)
+FH_DEFINE_2(fh_vm, fh_ge, fh_vf, fh_vf, FH_STEP_GE)
+FH_DEFINE_2(fh_vm, fh_eq, fh_vf, fh_vf, FH_STEP_EQ)
+FH_DEFINE_2(fh_vm, fh_and_m, fh_vm, fh_vm, FH_STEP_AND_M)
+FH_DEFINE_2(fh_vm, fh_or_m, fh_vm, fh_vm, FH_STEP_OR_M)
+FH_DEFINE_1(fh_vm, fh_not_m, fh_vm, FH_STEP_NOT_M)
+FH_DEFINE_3(fh_vf, fh_select, fh_vm, fh_vf, fh_vf, FH_STEP_SELECT)
+FH_DEFINE_3(fh_vi, fh_select_i, fh_vm, fh_vi, fh_vi, FH_STEP_SELECT_I)
+FH_DEFINE_2(fh_vi, fh_add_i, fh_vi, fh_vi, FH_STEP_ADD_I)
+FH_DEFINE_2(fh_vi, fh_sub_i, fh_vi, fh_vi, FH_STEP_SUB_I)
+FH_DEFINE_2(fh_vi, fh_and_i, fh_vi, fh_vi, FH_STEP_AND)
+FH_DEFINE_2(fh_vi, fh_or_i, fh_vi, fh_vi, FH_STEP_OR)
+FH_DEFINE_2(fh_vi, fh_shl_i, fh_vi, int, FH_STEP_SHL)
+FH_DEFINE_2(fh_vi, fh_sar_i, fh_vi, int, FH_STEP_SAR)
+FH_DEFINE_1(fh_vi, fh_as_i, fh_vf, FH_STEP_AS_I)
+FH_DEFINE_1(fh_vf, fh_as_f, fh_vi, FH_STEP_AS_F)
+FH_DEFINE_1(fh_vf, fh_to_f, fh_vi, FH_STEP_TO_F)
+
+FH_INLINE float fh_sqrt_u(float x) { return __builtin_sqrtf(x); }
+FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
+FH_INLINE float fh_min_u(float a, float b) { return a < b ? a : b; }
+
+/* ---- memory ---- */
+#define FH_STEP_LOAD(I) __builtin_memcpy(&r.p##I, (const char *)p + sizeof r.p0 * (I), sizeof r.p0);
+#define FH_STEP_STORE(I) __builtin_memcpy((char *)p + sizeof v.p0 * (I), &v.p##I, sizeof v.p0);
+
+FH_INLINE fh_vf fh_load_packed(const void *p) {
+  fh_vf r;
+  FH_EACH(FH_STEP_LOAD)
+  return r;
+}
+FH_INLINE fh_vi fh_load_packed_i(const void *p) {
+  fh_vi r;
+  FH_EACH(FH_STEP_LOAD)
+  return r;
+}
+FH_INLINE void fh_store_packed(void *p, fh_vf v){FH_EACH(FH_STEP_STORE)} FH_INLINE
+    void fh_store_packed_i(void *p, fh_vi v){FH_EACH(FH_STEP_STORE)}
+
+FH_INLINE fh_vf fh_load(fh_f32_in p, long i, long s) {
+  if (s == 1) return fh_load_packed(p + i);
+  float lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed(lanes);
+}
+FH_INLINE void fh_store(fh_f32_out p, long i, long s, fh_vf v) {
+  if (s == 1) {
+    fh_store_packed(p + i, v);
+    return;
+  }
+  float lanes[FH_LANES];
+  fh_store_packed(lanes, v);
+  for (int l = 0; l < FH_LANES; l++) p[(i + l) * s] = lanes[l];
+}
+FH_INLINE int fh_lanes_left(long i, long n) { return n - i < FH_LANES ? (n > i ? (int)(n - i) : 0) : FH_LANES; }
+
+FH_INLINE fh_vf fh_load_part(fh_f32_in p, long i, long n, long s, float fill) {
+  const int count = fh_lanes_left(i, n);
+#if FH_USE_AVX512
+  if (s == 1) return (fh_vf){(fh_part_f)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), fh_part_below(count), (const void *)(p + i))};
+#endif
+  float lanes[FH_LANES];
+  fh_store_packed(lanes, fh_splat(fill));
+  for (int l = 0; l < count; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed(lanes);
+}
+FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
+  const int count = fh_lanes_left(i, n);
+#if FH_USE_AVX512
+  if (s == 1) {
+    _mm512_mask_storeu_ps((void *)(p + i), fh_part_below(count), (__m512)v.p0);
+    return;
+  }
+#endif
+  float lanes[FH_LANES];
+  fh_store_packed(lanes, v);
+  for (int l = 0; l < count; l++) p[(i + l) * s] = lanes[l];
+}
+
+FH_INLINE fh_vm fh_lane_below(long n) {
+  const int count = fh_lanes_left(0, n);
+#if FH_USE_AVX512
+  return (fh_vm){fh_part_below(count)};
+#else
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = l < count ? -1 : 0;
+  const fh_vi m = fh_load_packed_i(lanes);
+#define FH_STEP_MASK(I) r.p##I = m.p##I;
+  fh_vm r;
+  FH_EACH(FH_STEP_MASK)
+  return r;
+#endif
+}
+
+/* 16 bytes to 16 ints. */
+typedef uint8_t fh_bytes16 __attribute__((vector_size(16)));
+FH_INLINE fh_vi fh_widen_u8(fh_bytes16 b) {
+#if FH_USE_AVX512
+  return (fh_vi){(fh_part_i)_mm512_cvtepu8_epi32((__m128i)b)};
+#elif FH_USE_AVX2
+  const __m128i v = (__m128i)b;
+  return (fh_vi){(fh_part_i)_mm256_cvtepu8_epi32(v), (fh_part_i)_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))};
+#elif FH_USE_SSE
+  const __m128i v = (__m128i)b;
+  return (fh_vi){(fh_part_i)_mm_cvtepu8_epi32(v), (fh_part_i)_mm_cvtepu8_epi32(_mm_srli_si128(v, 4)),
+                 (fh_part_i)_mm_cvtepu8_epi32(_mm_srli_si128(v, 8)), (fh_part_i)_mm_cvtepu8_epi32(_mm_srli_si128(v, 12))};
+#elif FH_USE_NEON
+  const uint16x8_t low = vmovl_u8(vget_low_u8((uint8x16_t)b)), high = vmovl_u8(vget_high_u8((uint8x16_t)b));
+  return (fh_vi){(fh_part_i)vmovl_u16(vget_low_u16(low)), (fh_part_i)vmovl_u16(vget_high_u16(low)),
+                 (fh_part_i)vmovl_u16(vget_low_u16(high)), (fh_part_i)vmovl_u16(vget_high_u16(high))};
+#else
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = b[l];
+  return fh_load_packed_i(lanes);
+#endif
+}
+FH_INLINE fh_vi fh_load_u8(fh_u8_in p, long i, long s) {
+  fh_bytes16 b;
+  if (s == 1) {
+    __builtin_memcpy(&b, p + i, sizeof b);
+    return fh_widen_u8(b);
+  }
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed_i(lanes);
+}
+FH_INLINE fh_vi fh_load_u8_part(fh_u8_in p, long i, long n, long s, int fill) {
+  const int count = fh_lanes_left(i, n);
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = fill;
+  for (int l = 0; l < count; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed_i(lanes);
+}
+
+/* Channel k of 16 interleaved pixels: bytes 3 l + k of three vectors. */
+#if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE
+FH_INLINE fh_bytes16 fh_shuffle(fh_bytes16 v, fh_bytes16 order) { return (fh_bytes16)_mm_shuffle_epi8((__m128i)v, (__m128i)order); }
+FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
+  enum { Z = 128 }; /* the shuffle gives 0 for it */
+  fh_bytes16 u, v, w;
+  __builtin_memcpy(&u, p + 3 * i, 16);
+  __builtin_memcpy(&v, p + 3 * i + 16, 16);
+  __builtin_memcpy(&w, p + 3 * i + 32, 16);
+  *a = fh_widen_u8(fh_shuffle(u, (fh_bytes16){0, 3, 6, 9, 12, 15, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(v, (fh_bytes16){Z, Z, Z, Z, Z, Z, 2, 5, 8, 11, 14, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(w, (fh_bytes16){Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, 1, 4, 7, 10, 13}));
+  *b = fh_widen_u8(fh_shuffle(u, (fh_bytes16){1, 4, 7, 10, 13, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(v, (fh_bytes16){Z, Z, Z, Z, Z, 0, 3, 6, 9, 12, 15, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(w, (fh_bytes16){Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, 2, 5, 8, 11, 14}));
+  *c = fh_widen_u8(fh_shuffle(u, (fh_bytes16){2, 5, 8, 11, 14, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(v, (fh_bytes16){Z, Z, Z, Z, Z, 1, 4, 7, 10, 13, Z, Z, Z, Z, Z, Z}) |
+                   fh_shuffle(w, (fh_bytes16){Z, Z, Z, Z, Z, Z, Z, Z, Z, Z, 0, 3, 6, 9, 12, 15}));
+}
+#elif FH_USE_NEON
+FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
+  const uint8x16x3_t v = vld3q_u8(p + 3 * i);
+  *a = fh_widen_u8((fh_bytes16)v.val[0]);
+  *b = fh_widen_u8((fh_bytes16)v.val[1]);
+  *c = fh_widen_u8((fh_bytes16)v.val[2]);
+}
+#else
+FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
+  *a = fh_load_u8(p, i, 3);
+  *b = fh_load_u8(p + 1, i, 3);
+  *c = fh_load_u8(p + 2, i, 3);
+}
+#endif
+
+FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
+FH_INLINE void fh_put(fh_f32_out p, long i, float v) { p[i] = v; }
+FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
+FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
+FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }
+
+/* ---- reductions: the tree 8, 4, 2, 1 ---- */
+#if FH_USE_AVX512
+#define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                             \
+  FH_INLINE float NAME(fh_vf v) {                                                                    \
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)v.p0), 1)); \
+    const __m256 e = _mm256_##MM##_ps(_mm512_castps512_ps256((__m512)v.p0), high);                   \
+    const __m128 q = _mm_##MM##_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1));          \
+    const __m128 d = _mm_##MM##_ps(q, _mm_movehl_ps(q, q));                                          \
+    return _mm_cvtss_f32(_mm_##MM##_ss(d, _mm_shuffle_ps(d, d, 1)));                                 \
+  }
+#elif FH_USE_AVX2
+#define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                    \
+  FH_INLINE float NAME(fh_vf v) {                                                           \
+    const __m256 e = _mm256_##MM##_ps((__m256)v.p0, (__m256)v.p1);                          \
+    const __m128 q = _mm_##MM##_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1)); \
+    const __m128 d = _mm_##MM##_ps(q, _mm_movehl_ps(q, q));                                 \
+    return _mm_cvtss_f32(_mm_##MM##_ss(d, _mm_shuffle_ps(d, d, 1)));                        \
+  }
+#elif FH_USE_SSE
+#define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                                                  \
+  FH_INLINE float NAME(fh_vf v) {                                                                                         \
+    const __m128 q = _mm_##MM##_ps(_mm_##MM##_ps((__m128)v.p0, (__m128)v.p2), _mm_##MM##_ps((__m128)v.p1, (__m128)v.p3)); \
+    const __m128 d = _mm_##MM##_ps(q, _mm_movehl_ps(q, q));                                                               \
+    return _mm_cvtss_f32(_mm_##MM##_ss(d, _mm_shuffle_ps(d, d, 1)));                                                      \
+  }
+#else
+FH_INLINE fh_part_f fh_part_add(fh_part_f a, fh_part_f b) { return a + b; }
+FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+#define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                  \
+  FH_INLINE float NAME(fh_vf v) {                                                         \
+    const fh_part_f q = fh_part_##MM(fh_part_##MM(v.p0, v.p2), fh_part_##MM(v.p1, v.p3)); \
+    return SCALAR(SCALAR(q[0], q[2]), SCALAR(q[1], q[3]));                                \
+  }
+#endif
+FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u)
+FH_DEFINE_FOLD(fh_max_of, max, fh_max_u)
+FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
+
+/* ---- entries ---- */
+#define FH_PASTE_(a, b, c) a##b##_##c
+#define FH_PASTE(a, b, c) FH_PASTE_(a, b, c)
+#define FH_ENTRY_NAME(entry) FH_PASTE(fh_entry_, entry, FH_DIALECT_ISA)
+
+#define FH_FETCH_IN cp
+#define FH_FETCH_OUT p
+#define FH_FETCH_INOUT p
+#define FH_FETCH_TEMP p
+#define FH_FETCH_IN_U8 cp
+#define FH_FETCH_IN_I32 cp
+#define FH_FETCH_OUT_I32 p
+#define FH_FETCH_TEMP_I32 p
+#define FH_FETCH_I64 i
+#define FH_FETCH_F32 f
+#define FH_FETCH(kind, name) const FH_TYPE_##kind name = (slot++)->FH_FETCH_##kind;
+
+#define FH_KIND_IN FH_OPERAND_IN
+#define FH_KIND_OUT FH_OPERAND_OUT
+#define FH_KIND_INOUT FH_OPERAND_INOUT
+#define FH_KIND_TEMP FH_OPERAND_TEMP
+#define FH_KIND_IN_U8 FH_OPERAND_IN
+#define FH_KIND_IN_I32 FH_OPERAND_IN
+#define FH_KIND_OUT_I32 FH_OPERAND_OUT
+#define FH_KIND_TEMP_I32 FH_OPERAND_TEMP
+#define FH_KIND_I64 FH_OPERAND_I64
+#define FH_KIND_F32 FH_OPERAND_F32
+#define FH_FORMAL(kind, name) {#name, FH_KIND_##kind},
+
+/* The table of formal parameters: for the generated file that asks for it (the scalar one). */
+#define FH_FORMALS(entry) static const fh_param fh_formals_##entry[] = {entry##_PARAMS(FH_FORMAL)}
+
+#define FH_ENTRY(entry)                                                                                                            \
+  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM));                                                         \
+  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last);                                                    \
+  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last) {                                                   \
+    const fh_slot *slot = slots;                                                                                                   \
+    entry##_PARAMS(FH_FETCH) for (long item = first; item < last; item++) { entry##_item(item entry##_PARAMS(FH_ITEM_ARGUMENT)); } \
+  }                                                                                                                                \
+  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM))
+
+#include "kernels/dialect/dialect.h"
+
+#endif /* FOGHORN_KERNELS_DIALECT_PRELUDE_C_H_ */

@@ -1,0 +1,88 @@
+/* Views as rows: what the contracts of row kernels share. SPDX-License-Identifier: Apache-2.0
+ *
+ * A view of rank 1 to 3 is rows of d elements under two outer dimensions of any strides. */
+#ifndef FOGHORN_KERNELS_ROWS_H_
+#define FOGHORN_KERNELS_ROWS_H_
+
+#include "kernels/check.h"
+
+typedef struct fh_rows {
+  int64_t rows, n1, d;  /* rows = n0 * n1 */
+  int64_t s0, s1, step; /* strides of the outer dimensions and within a row, in elements */
+} fh_rows;
+
+static inline fh_rows fh_rows_of(const fh_view_desc *v) {
+  const int32_t last = v->rank - 1;
+  fh_rows r = {.rows = 1, .n1 = 1, .d = v->shape[last], .step = v->strides[last]};
+  if (v->rank >= 2) {
+    r.n1 = v->shape[last - 1];
+    r.s1 = v->strides[last - 1];
+    r.rows = r.n1;
+  }
+  if (v->rank == 3) {
+    r.s0 = v->strides[0];
+    r.rows *= v->shape[0];
+  }
+  return r;
+}
+
+/* Where element i of row `row` lies, in elements from the first. */
+static inline int64_t fh_rows_at(const fh_rows *r, int64_t row, int64_t i) {
+  return row / r->n1 * r->s0 + row % r->n1 * r->s1 + i * r->step;
+}
+
+/* View b of a kernel has the very shape of view a. */
+static inline fh_status fh_check_same_shape(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int a, int b) {
+  char text_a[FH_CHECK_TEXT], text_b[FH_CHECK_TEXT];
+  bool same = v[a].rank == v[b].rank;
+  for (int32_t i = 0; same && i < v[a].rank; i++) same = v[a].shape[i] == v[b].shape[i];
+  if (same) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: %s has shape %s but %s has shape %s, expected equal shapes", kernel, params[a].name,
+                   fh_check_shape_text(&v[a], text_a), params[b].name, fh_check_shape_text(&v[b], text_b));
+}
+
+/* Checks views 0 and `y` of a row kernel: type, rank 1 to 3, equal shapes, a size that can be addressed. */
+static inline fh_status fh_check_rows(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int y, int64_t *out_count) {
+  FH_TRY(fh_check_view(kernel, &params[0], &v[0], 1, 3));
+  FH_TRY(fh_check_view(kernel, &params[y], &v[y], 1, 3));
+  FH_TRY(fh_check_same_shape(kernel, params, v, 0, y));
+  return fh_check_count(kernel, &params[0], &v[0], out_count);
+}
+
+/* The shape operands of a row kernel from views 0 and y: n1, d, xs0, xs1, xs, ys0, ys1, ys. */
+static inline void fh_rows_operands(fh_stage *stage, const fh_rows *x, const fh_rows *y) {
+  const int64_t values[] = {x->n1, x->d, x->s0, x->s1, x->step, y->s0, y->s1, y->step};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+}
+
+/* A compact view. */
+static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_t *shape) {
+  fh_view_desc v = {.dtype = dtype, .rank = rank};
+  int64_t stride = 1;
+  for (int32_t i = rank - 1; i >= 0; i--) {
+    v.shape[i] = shape[i];
+    v.strides[i] = stride;
+    stride *= shape[i] > 0 ? shape[i] : 1;
+  }
+  return v;
+}
+
+/* The shapes that every row kernel is tried on: the self-test's, empty, around the 16 and 64 lanes of a step, each rank,
+ * and sizes of real work. False past the last. */
+static inline bool fh_rows_case(int i, fh_view_desc *out, char label[static 48]) {
+  static const struct {
+    int32_t rank;
+    int64_t shape[3];
+  } all[] = {
+      {2, {3, 83}},     {2, {0, 5}},   {2, {5, 0}},   {1, {1}},     {1, {15}},      {1, {16}},       {1, {17}},      {2, {7, 1}},
+      {2, {5, 31}},     {2, {4, 32}},  {2, {3, 63}},  {2, {5, 64}}, {2, {3, 65}},   {3, {2, 3, 20}}, {3, {3, 1, 4}}, {2, {2, 127}},
+      {3, {2, 2, 129}}, {2, {64, 16}}, {2, {9, 257}}, {1, {1031}},  {2, {3, 1000}}, {2, {4, 1025}},  {2, {3, 2100}}, {2, {64, 768}},
+  };
+  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
+  *out = fh_compact(FH_F32, all[i].rank, all[i].shape);
+  size_t at = 0;
+  for (int32_t k = 0; k < all[i].rank; k++) at += (size_t)snprintf(label + at, 48 - at, "%s%" PRId64, k ? "x" : "", all[i].shape[k]);
+  return true;
+}
+
+#endif /* FOGHORN_KERNELS_ROWS_H_ */

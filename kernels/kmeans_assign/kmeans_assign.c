@@ -5,6 +5,7 @@
  */
 #include "kernels/kmeans_assign/kmeans_assign.h"
 #include "kernels/check.h"
+#include "kernels/unaligned.h"
 
 #include <float.h>
 #include <math.h>
@@ -71,7 +72,7 @@ static fh_status kmeans_assign_bind(const fh_view_desc *views, const fh_value *s
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
 static float element(const fh_view_desc *v, const void *data, int64_t row, int64_t col) {
-  return ((const float *)data)[row * v->strides[0] + col * v->strides[1]];
+  return ((const fh_f32_any *)data)[row * v->strides[0] + col * v->strides[1]];
 }
 
 static double distance(const fh_view_desc *v, void *const *data, int64_t row, int64_t centroid) {
@@ -95,8 +96,8 @@ static void kmeans_assign_reference(const fh_view_desc *v, void *const *data, co
         label = (int32_t)j;
       }
     }
-    ((int32_t *)data[LABELS])[i * v[LABELS].strides[0]] = label;
-    ((float *)data[DISTANCES])[i * v[DISTANCES].strides[0]] = (float)distance(v, data, i, label);
+    ((fh_i32_any *)data[LABELS])[i * v[LABELS].strides[0]] = label;
+    ((fh_f32_any *)data[DISTANCES])[i * v[DISTANCES].strides[0]] = (float)distance(v, data, i, label);
   }
 }
 
@@ -114,10 +115,10 @@ static bool same_centroid(const fh_view_desc *v, void *const *data, int64_t one,
  *  - of centroids that are equal the lowest is taken;
  *  - the distance given is that label's own, within 2 (d + 4) u of its true value. */
 static const char *compare_row(const fh_view_desc *v, void *const *got, void *const *want, int64_t i) {
-  int32_t label = ((const int32_t *)got[LABELS])[i * v[LABELS].strides[0]];
-  int32_t best_label = ((const int32_t *)want[LABELS])[i * v[LABELS].strides[0]];
+  int32_t label = ((const fh_i32_any *)got[LABELS])[i * v[LABELS].strides[0]];
+  int32_t best_label = ((const fh_i32_any *)want[LABELS])[i * v[LABELS].strides[0]];
   if (label < 0 || label >= v[C].shape[0]) return "a label is out of range";
-  float given = ((const float *)got[DISTANCES])[i * v[DISTANCES].strides[0]];
+  float given = ((const fh_f32_any *)got[DISTANCES])[i * v[DISTANCES].strides[0]];
   double best = distance(v, want, i, best_label), own = distance(v, want, i, label), d = (double)v[X].shape[1];
   if (!(best < (double)FLT_MAX)) return isfinite(given) ? "a finite distance where none is" : NULL;
   double norm = 0;

@@ -1,6 +1,7 @@
 /* The contract of matmul: C = A B, any strides, optionally batched. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul/matmul.h"
 #include "kernels/check.h"
+#include "kernels/unaligned.h"
 
 #include <float.h>
 #include <math.h>
@@ -92,7 +93,7 @@ static problem problem_of(const fh_view_desc *v) {
 
 static float at(void *const *data, const problem *p, int operand, int64_t batch, int64_t row, int64_t col) {
   const int64_t *s = p->stride[operand];
-  return ((const float *)data[operand])[batch * s[0] + row * s[1] + col * s[2]];
+  return ((const fh_f32_any *)data[operand])[batch * s[0] + row * s[1] + col * s[2]];
 }
 
 /* One element of C in double, and the sum of |a||b| that scales its rounding error. */
@@ -114,7 +115,7 @@ static void matmul_reference(const fh_view_desc *views, void *const *data, const
   double magnitude;
   for (int64_t b = 0; b < p.batch; b++) {
     for (int64_t i = 0; i < p.m; i++) {
-      for (int64_t j = 0; j < p.n; j++) ((float *)data[C])[b * s[0] + i * s[1] + j * s[2]] = (float)dot(data, &p, b, i, j, &magnitude);
+      for (int64_t j = 0; j < p.n; j++) ((fh_f32_any *)data[C])[b * s[0] + i * s[1] + j * s[2]] = (float)dot(data, &p, b, i, j, &magnitude);
     }
   }
 }
@@ -170,6 +171,17 @@ static bool matmul_case_at(int i, fh_case *out) {
   return true;
 }
 
+#if defined(__x86_64__)
+static const fh_tuned tuned[] = {
+    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9},
+    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
 static const char *const entries[] = {"matmul"};
 
 const fh_kernel_contract fh_contract_matmul = {
@@ -190,4 +202,6 @@ const fh_kernel_contract fh_contract_matmul = {
     .reference = matmul_reference,
     .case_at = matmul_case_at,
     .compare = matmul_compare,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
 };

@@ -6,6 +6,8 @@
 #ifndef FOGHORN_KERNELS_MATMUL_MATMUL_H_
 #define FOGHORN_KERNELS_MATMUL_MATMUL_H_
 
+#include "kernels/contract.h"
+
 enum {
   FH_MATMUL_A,
   FH_MATMUL_B,
@@ -19,5 +21,11 @@ enum {
   FH_MATMUL_C_STRIDES = FH_MATMUL_B_STRIDES + 3,
   FH_MATMUL_SLOTS = FH_MATMUL_C_STRIDES + 3,
 };
+
+/* The tuned entries (matmul_tile.h) and the scratch they want. */
+void fh_matmul_avx2(const fh_slot *slots, const fh_team *team);
+void fh_matmul_avx512(const fh_slot *slots, const fh_team *team);
+size_t fh_matmul_scratch_avx2(const fh_bound *bound, int team_size);
+size_t fh_matmul_scratch_avx512(const fh_bound *bound, int team_size);
 
 #endif /* FOGHORN_KERNELS_MATMUL_MATMUL_H_ */

@@ -1,0 +1,67 @@
+/* The vector operations of the tile kernels on AVX-512 (F, BW, DQ, VL). SPDX-License-Identifier: Apache-2.0
+ *
+ * simd_<isa>.h gives every ISA the same names: fh_vf (FH_LANES floats), fh_vi, fh_vm (a lane mask), and
+ * FH_TILE_ROWS: accumulator rows of two vectors each that fit the register file.
+ */
+#ifndef FOGHORN_KERNELS_TILE_SIMD_AVX512_H_
+#define FOGHORN_KERNELS_TILE_SIMD_AVX512_H_
+
+#include <immintrin.h>
+
+#include "kernels/unaligned.h"
+
+enum { FH_LANES = 16, FH_TILE_ROWS = 14 };
+#define FH_TILE_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13)
+
+typedef __m512 fh_vf;
+typedef __m512i fh_vi;
+typedef __mmask16 fh_vm;
+
+static inline fh_vf fh_v_zero(void) { return _mm512_setzero_ps(); }
+static inline fh_vf fh_v_set1(float x) { return _mm512_set1_ps(x); }
+static inline fh_vf fh_v_load(const void *p) { return _mm512_loadu_ps(p); }
+static inline void fh_v_store(void *p, fh_vf v) { _mm512_storeu_ps(p, v); }
+static inline fh_vf fh_v_fma(fh_vf a, fh_vf b, fh_vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline fh_vf fh_v_add(fh_vf a, fh_vf b) { return _mm512_add_ps(a, b); }
+static inline fh_vf fh_v_sub(fh_vf a, fh_vf b) { return _mm512_sub_ps(a, b); }
+static inline fh_vf fh_v_mul(fh_vf a, fh_vf b) { return _mm512_mul_ps(a, b); }
+/* The second operand where either is NaN. */
+static inline fh_vf fh_v_min(fh_vf a, fh_vf b) { return _mm512_min_ps(a, b); }
+static inline fh_vf fh_v_max(fh_vf a, fh_vf b) { return _mm512_max_ps(a, b); }
+/* False where either is NaN. */
+static inline fh_vm fh_v_less(fh_vf a, fh_vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline fh_vi fh_vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
+static inline void fh_vi_store(void *p, fh_vi v) { _mm512_storeu_si512(p, v); }
+static inline fh_vi fh_vi_select(fh_vm m, fh_vi yes, fh_vi no) { return _mm512_mask_mov_epi32(no, m, yes); }
+
+/* The first `count` lanes, 0 <= count <= FH_LANES. */
+static inline fh_vm fh_vm_first(int count) { return (fh_vm)((1u << count) - 1u); }
+/* Lanes out of the mask are zero and their memory is not touched. */
+static inline fh_vf fh_v_load_masked(const void *p, fh_vm m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_storeu_ps(p, fh_vm_first(count), v); }
+
+/* v[i] lane j <-> v[j] lane i */
+static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 16]) {
+  __m512 t[16], u[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    for (int j = 0; j < 2; j++) {
+      __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
+      u[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      u[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  }
+  for (int j = 0; j < 4; j++) {
+    __m512 a = _mm512_shuffle_f32x4(u[j], u[4 + j], 0x88), b = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x88);
+    __m512 c = _mm512_shuffle_f32x4(u[j], u[4 + j], 0xdd), d = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xdd);
+    v[j] = _mm512_shuffle_f32x4(a, b, 0x88);
+    v[8 + j] = _mm512_shuffle_f32x4(a, b, 0xdd);
+    v[4 + j] = _mm512_shuffle_f32x4(c, d, 0x88);
+    v[12 + j] = _mm512_shuffle_f32x4(c, d, 0xdd);
+  }
+}
+
+#endif /* FOGHORN_KERNELS_TILE_SIMD_AVX512_H_ */

@@ -1,6 +1,7 @@
 /* The contract of matmul: C = A B, any strides, optionally batched. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul/matmul.h"
 #include "kernels/check.h"
+#include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
 #include <float.h>
@@ -155,15 +156,14 @@ static const int64_t shapes[][4] = {
     {2, 65, 127, 31}, {0, 127, 129, 100}, {0, 13, 11, 1031}, {0, 200, 129, 127},
 };
 
-static fh_view_desc compact(int64_t batch, int64_t rows, int64_t cols) {
-  if (batch == 0) return (fh_view_desc){FH_F32, 2, {rows, cols}, {cols, 1}};
-  return (fh_view_desc){FH_F32, 3, {batch, rows, cols}, {rows * cols, cols, 1}};
+static fh_view_desc case_view(int64_t batch, int64_t rows, int64_t cols) {
+  return batch ? fh_compact(FH_F32, 3, (const int64_t[]){batch, rows, cols}) : fh_compact(FH_F32, 2, (const int64_t[]){rows, cols});
 }
 
 static bool matmul_case_at(int i, fh_case *out) {
   if (i < 0 || i >= (int)(sizeof shapes / sizeof shapes[0])) return false;
   const int64_t *s = shapes[i];
-  *out = (fh_case){.views = {compact(s[0], s[1], s[3]), compact(s[0], s[3], s[2]), compact(s[0], s[1], s[2])}};
+  *out = (fh_case){.views = {case_view(s[0], s[1], s[3]), case_view(s[0], s[3], s[2]), case_view(s[0], s[1], s[2])}};
   if (s[0])
     snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
   else

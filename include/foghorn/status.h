@@ -47,7 +47,7 @@ typedef struct fh_status_value *fh_status;
 /* Makes a status. `cause` is a cause id or NULL; the format is printf's. Never fails:
  * without memory the status has only its code. `code` FH_CODE_OK gives FH_OK. */
 FH_API FH_MUST_USE fh_status fh_status_make(fh_code code, const char *file, int line, const char *cause, const char *format, ...)
-    FH_PRINTF(5, 6);
+    FH_PRINTF(5, 6) FH_NEVER_OK;
 
 /* A status at this source line; FH_STATUS_CAUSE also names the cause id. */
 #define FH_STATUS(code, ...) fh_status_make((code), __FILE__, __LINE__, 0, __VA_ARGS__)

@@ -13,7 +13,7 @@ static bool reserve(fh_text *text, size_t more) {
     return false;
   }
   size_t need = text->size + more + 1;
-  if (need <= text->capacity) return true;
+  if (text->data && need <= text->capacity) return true;
   size_t capacity = text->capacity ? text->capacity : 128;
   while (capacity < need) capacity *= 2;
   char *data = realloc(text->data, capacity);

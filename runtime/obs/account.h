@@ -1,0 +1,46 @@
+/* What was intended and what really ran: exact counts. SPDX-License-Identifier: Apache-2.0
+ * Not locked: its owner serialises. */
+#ifndef FOGHORN_OBS_ACCOUNT_H_
+#define FOGHORN_OBS_ACCOUNT_H_
+
+#include <foghorn/context.h>
+
+enum { FH_ACCOUNT_NAME = 48 };
+
+/* One kernel on one device. */
+typedef struct fh_account_row {
+  char kernel[FH_ACCOUNT_NAME], device[FH_ACCOUNT_NAME];
+  uint64_t intended, executed; /* launches */
+  double seconds;              /* of executed launches that were timed */
+  uint64_t timed;
+  double flops, bytes; /* of executed launches */
+} fh_account_row;
+
+/* One distinct fallback. */
+typedef struct fh_account_fallback {
+  char kernel[FH_ACCOUNT_NAME], from[FH_ACCOUNT_NAME], to[FH_ACCOUNT_NAME], cause[FH_ACCOUNT_NAME];
+  uint64_t count;
+} fh_account_fallback;
+
+typedef struct fh_account {
+  fh_counters counters;
+  fh_account_row *rows;
+  int row_count, row_capacity;
+  fh_account_fallback *fallbacks;
+  int fallback_count, fallback_capacity;
+  uint64_t uncounted; /* events lost for want of memory: said in the report, never silent */
+} fh_account;
+
+/* The row of a kernel on a device, made when missing; NULL without memory (counted in `uncounted`). */
+fh_account_row *fh_account_row_of(fh_account *account, const char *kernel, const char *device);
+/* Counts a fallback. True when this kind of fallback was never seen before: then say it. */
+bool fh_account_fallback_add(fh_account *account, const char *kernel, const char *from, const char *to, const char *cause);
+void fh_account_free(fh_account *account);
+
+/* The report (foghorn.report/1 as JSON, else text); NULL without memory. Caller frees. */
+char *fh_account_text(const fh_account *account);
+char *fh_account_json(const fh_account *account);
+/* One line per distinct fallback with its exact count; NULL when there was none. Caller frees. */
+char *fh_account_summary(const fh_account *account);
+
+#endif /* FOGHORN_OBS_ACCOUNT_H_ */

@@ -1,0 +1,200 @@
+/* From the caller's views and parameters to a checked call. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/plan/plan.h"
+
+static const fh_kernel_image *image_of(const fh_kernel *kernel) { return (const fh_kernel_image *)(const void *)kernel; }
+
+/* ---- kernels by name ---------------------------------------------------------------------------------- */
+
+int fh_kernel_count(void) {
+  int count;
+  fh_kernel_images(&count);
+  return count;
+}
+
+const fh_kernel *fh_kernel_at(int index) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  return index >= 0 && index < count ? (const fh_kernel *)(const void *)&images[index] : NULL;
+}
+
+const char *fh_kernel_name(const fh_kernel *kernel) { return image_of(kernel)->contract->name; }
+
+fh_status fh_kernel_find(const char *name, const fh_kernel **out_kernel) {
+  *out_kernel = NULL;
+  if (!name) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_kernel_find: name is NULL");
+  char all[512] = "";
+  for (int i = 0; i < fh_kernel_count(); i++) {
+    const char *known = fh_kernel_name(fh_kernel_at(i));
+    if (strcmp(known, name) == 0) {
+      *out_kernel = fh_kernel_at(i);
+      return FH_OK;
+    }
+    size_t used = strlen(all);
+    snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", known);
+  }
+  return FH_STATUS(FH_NOT_FOUND, "fh_kernel_find: no kernel is named \"%s\"\nknown: %s", name, all);
+}
+
+/* ---- overlap ------------------------------------------------------------------------------------------- */
+
+typedef struct span {
+  uintptr_t low, high; /* bytes touched: [low, high) */
+} span;
+
+static span span_of(const fh_view *view) {
+  int64_t size = (int64_t)fh_dtype_size(view->dtype), low = 0, high = size;
+  for (int i = 0; i < view->rank; i++) {
+    if (view->shape[i] == 0) return (span){0, 0};
+    int64_t reach = (view->shape[i] - 1) * view->strides[i] * size;
+    if (reach < 0) low += reach;
+    if (reach > 0) high += reach;
+  }
+  uintptr_t first = (uintptr_t)view->buffer->host + (uintptr_t)view->offset;
+  return (span){first + (uintptr_t)low, first + (uintptr_t)high};
+}
+
+static bool same_elements(const fh_view *a, const fh_view *b) {
+  if (a->buffer->host + a->offset != b->buffer->host + b->offset || a->dtype != b->dtype || a->rank != b->rank) return false;
+  for (int i = 0; i < a->rank; i++)
+    if (a->shape[i] != b->shape[i] || (a->shape[i] > 1 && a->strides[i] != b->strides[i])) return false;
+  return true;
+}
+
+/* Two pieces of one row-like pattern: same largest stride S, and inside one S they lie beside each other. True only when
+ * that proves that no byte is shared. */
+static bool beside(const fh_view *a, const fh_view *b) {
+  int64_t outer = 0, sizes[2] = {(int64_t)fh_dtype_size(a->dtype), (int64_t)fh_dtype_size(b->dtype)};
+  const fh_view *views[2] = {a, b};
+  int64_t inner[2], bytes[2];
+  for (int v = 0; v < 2; v++) {
+    int64_t largest = 0;
+    for (int i = 0; i < views[v]->rank; i++)
+      if (views[v]->shape[i] > 1 && llabs(views[v]->strides[i]) > llabs(largest)) largest = views[v]->strides[i];
+    if (largest <= 0) return false;
+    int64_t within = sizes[v];
+    bool skipped = false;
+    for (int i = 0; i < views[v]->rank; i++) {
+      if (views[v]->shape[i] <= 1) continue;
+      if (!skipped && views[v]->strides[i] == largest) {
+        skipped = true;
+        continue;
+      }
+      if (views[v]->strides[i] < 0) return false;
+      within += (views[v]->shape[i] - 1) * views[v]->strides[i] * sizes[v];
+    }
+    if (v == 1 && largest * sizes[1] != outer) return false;
+    outer = largest * sizes[v];
+    inner[v] = within;
+    bytes[v] = (int64_t)((uintptr_t)views[v]->buffer->host + (uintptr_t)views[v]->offset);
+  }
+  int64_t distance = ((bytes[1] - bytes[0]) % outer + outer) % outer;
+  return inner[0] <= distance && distance + inner[1] <= outer;
+}
+
+static bool overlap(const fh_view *a, const fh_view *b) {
+  span sa = span_of(a), sb = span_of(b);
+  if (sa.low >= sb.high || sb.low >= sa.high) return false;
+  return !beside(a, b);
+}
+
+/* Every index its own address? A sufficient test; exotic layouts that fail it are refused as outputs. */
+static bool injective(const fh_view *view) {
+  int order[FH_MAX_RANK], count = 0;
+  for (int i = 0; i < view->rank; i++) {
+    if (view->shape[i] == 0) return true;
+    if (view->shape[i] > 1) order[count++] = i;
+  }
+  for (int i = 1; i < count; i++)
+    for (int j = i; j > 0 && llabs(view->strides[order[j]]) < llabs(view->strides[order[j - 1]]); j--) {
+      int t = order[j];
+      order[j] = order[j - 1];
+      order[j - 1] = t;
+    }
+  int64_t reach = 1;
+  for (int i = 0; i < count; i++) {
+    int64_t stride = llabs(view->strides[order[i]]);
+    if (stride < reach) return false;
+    reach = stride * (view->shape[order[i]] - 1) + reach;
+  }
+  return true;
+}
+
+/* ---- binding ------------------------------------------------------------------------------------------- */
+
+static fh_status check_view(const fh_kernel_contract *contract, int index, const fh_view *view) {
+  const fh_view_param *param = &contract->views[index];
+  fh_status status = fh_view_check(view);
+  if (status) return fh_status_annotate(status, "in %s, operand %s", contract->name, param->name);
+  if (param->role == FH_ROLE_IN) return FH_OK;
+  if (view->access == FH_READ)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "%s: %s is an output, but its view was wrapped with FH_READ\nnext step: wrap it with FH_WRITE or FH_READ_WRITE",
+                     contract->name, param->name);
+  if (!injective(view))
+    return FH_STATUS(
+        FH_INVALID_ARGUMENT,
+        "%s: %s is an output whose strides let two indexes share one element\nnext step: give it strides that keep elements apart",
+        contract->name, param->name);
+  return FH_OK;
+}
+
+static fh_status check_overlaps(const fh_kernel_contract *contract, const fh_view *views) {
+  for (int o = 0; o < contract->view_count; o++) {
+    if (contract->views[o].role == FH_ROLE_IN) continue;
+    for (int i = 0; i < contract->view_count; i++) {
+      if (i == o || (contract->views[i].role != FH_ROLE_IN && i > o) || !overlap(&views[o], &views[i])) continue;
+      if (contract->views[i].may_alias_output && same_elements(&views[o], &views[i])) continue;
+      return FH_STATUS(FH_INCOMPATIBLE, "%s: %s overlaps %s in memory\nexpected separate memory%s\nnext step: copy one of them first",
+                       contract->name, contract->views[o].name, contract->views[i].name,
+                       contract->views[i].may_alias_output ? ", or the very same view for both (in place)" : "");
+    }
+  }
+  return FH_OK;
+}
+
+fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params, int param_count,
+                       fh_call *out_call) {
+  if (!kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_launch: kernel is NULL");
+  const fh_kernel_image *image = image_of(kernel);
+  const fh_kernel_contract *contract = image->contract;
+  if (view_count != contract->view_count || !views)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: expected %d views, found %d", contract->name, contract->view_count, views ? view_count : 0);
+  if (param_count != contract->scalar_count || (param_count > 0 && !params))
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: expected %d parameters, found %d", contract->name, contract->scalar_count,
+                     params ? param_count : 0);
+  *out_call = (fh_call){.image = image, .view_count = view_count};
+  int count;
+  out_call->kernel = (int)(image - fh_kernel_images(&count));
+  for (int i = 0; i < view_count; i++) {
+    if (!views[i]) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: the view %s is NULL", contract->name, contract->views[i].name);
+    FH_TRY(check_view(contract, i, views[i]));
+    out_call->views[i] = *views[i];
+    fh_view_desc *desc = &out_call->descs[i];
+    *desc = (fh_view_desc){.dtype = views[i]->dtype, .rank = views[i]->rank};
+    memcpy(desc->shape, views[i]->shape, sizeof desc->shape);
+    memcpy(desc->strides, views[i]->strides, sizeof desc->strides);
+  }
+  for (int i = 0; i < param_count; i++) {
+    if (contract->scalars[i].type == 'i') {
+      out_call->params[i].i = params[i].i;
+    } else {
+      out_call->params[i].f = params[i].f;
+    }
+  }
+  FH_TRY(contract->bind(out_call->descs, out_call->params, &out_call->bound));
+  return check_overlaps(contract, out_call->views);
+}
+
+void fh_call_label(const fh_call *call, char *out, size_t size) {
+  int n = snprintf(out, size, "%s", call->image->contract->name);
+  for (int i = 0; i < call->view_count && n > 0 && (size_t)n < size; i++) {
+    if (call->image->contract->views[i].role != FH_ROLE_IN && i > 0) break; /* the inputs say it all */
+    n += snprintf(out + n, size - (size_t)n, " %s", fh_dtype_name(call->descs[i].dtype));
+    for (int d = 0; d < call->descs[i].rank && (size_t)n < size; d++)
+      n += snprintf(out + n, size - (size_t)n, "%s%lld", d ? "x" : " ", (long long)call->descs[i].shape[d]);
+  }
+}

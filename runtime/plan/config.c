@@ -1,0 +1,164 @@
+/* A context's settings. SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/plan/config.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/log.h"
+
+extern char **environ;
+
+typedef struct choice {
+  const char *name;
+  int value;
+} choice;
+
+static fh_status choose(const char *variable, const choice *choices, int *out_value) {
+  const char *text = getenv(variable);
+  if (!text) return FH_OK;
+  char names[128] = "";
+  for (int i = 0; choices[i].name; i++) {
+    if (strcmp(text, choices[i].name) == 0) {
+      *out_value = choices[i].value;
+      return FH_OK;
+    }
+    size_t used = strlen(names);
+    snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", choices[i].name);
+  }
+  return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: expected one of: %s", variable, text, names);
+}
+
+/* "cpu", "gpu", "cuda", "opencl", or one of the last two with ":N". */
+static bool device_name_ok(const char *name) {
+  if (strcmp(name, "cpu") == 0 || strcmp(name, "gpu") == 0) return true;
+  static const char *const backends[] = {"cuda", "opencl"};
+  for (int i = 0; i < 2; i++) {
+    size_t length = strlen(backends[i]);
+    if (strncmp(name, backends[i], length) != 0) continue;
+    if (!name[length]) return true;
+    if (name[length] != ':' || !name[length + 1] || strlen(name + length + 1) > 3) return false;
+    for (const char *c = name + length + 1; *c; c++)
+      if (!isdigit((unsigned char)*c)) return false;
+    return true;
+  }
+  return false;
+}
+
+static fh_status read_devices(const char *where, const char *list, fh_config *config) {
+  for (const char *start = list; *start;) {
+    size_t length = strcspn(start, ",");
+    char name[24];
+    snprintf(name, sizeof name, "%.*s", (int)length, start);
+    if (length >= sizeof name || !device_name_ok(name))
+      return FH_STATUS(FH_INVALID_ARGUMENT,
+                       "%s=%s: \"%.*s\" is no device name\nexpected cpu, gpu, cuda, opencl, cuda:N or opencl:N, separated by commas", where,
+                       list, (int)length, start);
+    if (config->device_count == FH_CONFIG_MAX_DEVICES)
+      return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: more than %d names", where, list, FH_CONFIG_MAX_DEVICES);
+    strcpy(config->devices[config->device_count++], name);
+    start += length;
+    if (*start == ',' && !*++start) return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: a name is missing after the last comma", where, list);
+  }
+  if (config->device_count == 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s is empty\nexpected names such as cpu or cuda:0; leave it out to let the planner choose",
+                     where);
+  return FH_OK;
+}
+
+static fh_status read_isa(const char *where, const char *name, fh_config *config) {
+  fh_isa isa;
+  if (!fh_isa_parse(name, &isa)) return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: expected scalar, sse42, avx2, avx512 or neon", where, name);
+  config->isa_cap = (int)isa;
+  return FH_OK;
+}
+
+/* A misspelt variable must not be a silent default. */
+static void warn_unknown_variables(void) {
+  static const char *const known[] = {"FOGHORN_DEVICES", "FOGHORN_ISA",    "FOGHORN_FALLBACK",  "FOGHORN_REQUIRE", "FOGHORN_LOG",
+                                      "FOGHORN_TRACE",   "FOGHORN_VERIFY", "FOGHORN_CACHE_DIR", "FOGHORN_PROBE"};
+  for (char **entry = environ; *entry; entry++) {
+    if (strncmp(*entry, "FOGHORN_", 8) != 0 || strncmp(*entry, "FOGHORN_FAKE_", 13) == 0 || strncmp(*entry, "FOGHORN_TEST_", 13) == 0)
+      continue;
+    size_t length = strcspn(*entry, "=");
+    bool found = false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+      found |= strlen(known[i]) == length && strncmp(*entry, known[i], length) == 0;
+    if (!found) fh_log(FH_LOG_WARN, "the variable %.*s means nothing to Foghorn: is it misspelt?", (int)length, *entry);
+  }
+}
+
+static void default_cache_dir(fh_config *config) {
+  const char *set = getenv("FOGHORN_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  int n = 0;
+  if (set) {
+    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s", set); /* "" switches the cache off */
+  } else if (xdg && *xdg) {
+    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s/foghorn", xdg);
+  } else if (home && *home) {
+    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s/.cache/foghorn", home);
+  }
+  if (n < 0 || n >= (int)sizeof config->cache_dir) config->cache_dir[0] = 0; /* a cut path would be another path */
+}
+
+static fh_status check_options(const fh_context_options *o) {
+  if ((unsigned)o->policy > FH_REQUIRE_GPU)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: policy: the value %d is no fh_policy", (int)o->policy);
+  if ((unsigned)o->fallback > FH_FALLBACK_ERROR)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: fallback: the value %d is no fh_fallback", (int)o->fallback);
+  if ((unsigned)o->numerics > FH_EXACT)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: numerics: the value %d is no fh_numerics", (int)o->numerics);
+  if (!(o->max_slowdown == 0 || o->max_slowdown >= 1))
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: max_slowdown: expected 0 (no limit) or a factor >= 1, found %g",
+                     o->max_slowdown);
+  if (o->threads < 0 || o->threads > 4096)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: threads: expected 0 (as many as usable CPUs) to 4096, found %d", o->threads);
+  return FH_OK;
+}
+
+fh_status fh_config_read(const fh_context_options *options, fh_config *out_config) {
+  static const choice fallbacks[] = {{"allow", FH_FALLBACK_ALLOW}, {"warn", FH_FALLBACK_WARN}, {"error", FH_FALLBACK_ERROR}, {0}};
+  static const choice verifies[] = {{"off", FH_VERIFY_OFF}, {"once", FH_VERIFY_ONCE}, {"always", FH_VERIFY_ALWAYS}, {0}};
+  static const fh_context_options none;
+  const fh_context_options *o = options ? options : &none;
+  *out_config = (fh_config){.isa_cap = -1};
+  FH_TRY(fh_log_configure());
+  FH_TRY(check_options(o));
+  warn_unknown_variables();
+
+  out_config->policy = o->policy;
+  out_config->numerics = o->numerics;
+  out_config->max_slowdown = o->max_slowdown;
+  out_config->threads = o->threads;
+  out_config->allow_fake = o->allow_fake;
+
+  int fallback = FH_FALLBACK_WARN, verify = FH_VERIFY_ONCE;
+  FH_TRY(choose("FOGHORN_FALLBACK", fallbacks, &fallback));
+  out_config->fallback = o->fallback != FH_FALLBACK_DEFAULT ? o->fallback : (fh_fallback)fallback;
+  FH_TRY(choose("FOGHORN_VERIFY", verifies, &verify));
+  out_config->verify = (fh_verify)verify;
+
+  const char *isa = getenv("FOGHORN_ISA");
+  if (o->isa) {
+    FH_TRY(read_isa("fh_context_create: isa", o->isa, out_config));
+  } else if (isa) {
+    FH_TRY(read_isa("FOGHORN_ISA", isa, out_config));
+  }
+  const char *devices = getenv("FOGHORN_DEVICES");
+  if (o->devices) {
+    FH_TRY(read_devices("fh_context_create: devices", o->devices, out_config));
+  } else if (devices) {
+    FH_TRY(read_devices("FOGHORN_DEVICES", devices, out_config));
+  }
+  const char *require = getenv("FOGHORN_REQUIRE");
+  if (require && strlen(require) >= sizeof out_config->require)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_REQUIRE=%s: longer than %zu characters", require, sizeof out_config->require - 1);
+  snprintf(out_config->require, sizeof out_config->require, "%s", require ? require : "");
+  const char *trace = getenv("FOGHORN_TRACE");
+  if (trace && strlen(trace) >= sizeof out_config->trace)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE: the path is longer than %zu characters", sizeof out_config->trace - 1);
+  snprintf(out_config->trace, sizeof out_config->trace, "%s", trace ? trace : "");
+  default_cache_dir(out_config);
+  return FH_OK;
+}

@@ -1,0 +1,279 @@
+/* Which devices a context has: opened, or rejected with the cause. SPDX-License-Identifier: Apache-2.0
+ *
+ * Driver libraries are loaded into this process only after a child has shown that they work. OpenCL, which may load a
+ * whole compiler, is touched only when it is asked for by name or when hardware is here that only it can drive.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "detect/findings.h"
+#include "runtime/base/log.h"
+#include "runtime/plan/plan.h"
+
+enum { PCI_NVIDIA = 0x10de };
+static const int64_t PROBE_TIMEOUT_NS = 10LL * 1000 * 1000 * 1000;
+
+static bool asked_for(const fh_config *config, const char *id) {
+  for (int i = 0; i < config->device_count; i++) {
+    size_t length = strlen(config->devices[i]);
+    if (strcmp(config->devices[i], id) == 0 || (strncmp(config->devices[i], id, length) == 0 && id[length] == ':')) return true;
+  }
+  return false;
+}
+
+static bool asked_word(const fh_config *config, const char *word) {
+  for (int i = 0; i < config->device_count; i++)
+    if (strncmp(config->devices[i], word, strlen(word)) == 0) return true;
+  return false;
+}
+
+static bool only_cpu(const fh_config *config) {
+  if (config->policy == FH_CPU_ONLY) return true;
+  for (int i = 0; i < config->device_count; i++)
+    if (strcmp(config->devices[i], "cpu") != 0) return false;
+  return config->device_count > 0;
+}
+
+static bool is_gpu(const fh_plan_device *d) { return d->info.kind == FH_DEVICE_GPU || d->info.kind == FH_DEVICE_ACCELERATOR; }
+
+static bool allowed(const fh_config *config, const fh_plan_device *d) {
+  if (config->device_count > 0) return asked_for(config, d->info.id) || (is_gpu(d) && asked_word(config, "gpu"));
+  switch (config->policy) {
+    case FH_CPU_ONLY:
+      return d->info.kind == FH_DEVICE_CPU;
+    case FH_REQUIRE_GPU:
+      return is_gpu(d);
+    case FH_PREFER_GPU:
+      break;
+  }
+  return is_gpu(d) || d->info.kind == FH_DEVICE_CPU;
+}
+
+static fh_plan_device *device_add(fh_context *context) {
+  if (context->device_count == FH_PLAN_MAX_DEVICES) {
+    fh_log(FH_LOG_WARN, "more than %d devices: the rest is left out", FH_PLAN_MAX_DEVICES);
+    return NULL;
+  }
+  return &context->devices[context->device_count];
+}
+
+/* ---- opened --------------------------------------------------------------------------------------------------- */
+
+static const fh_backend_api *backend_named(const char *name) {
+  int count;
+  const fh_backend_api *const *all = fh_backends(&count);
+  for (int i = 0; i < count; i++)
+    if (strcmp(all[i]->name, name) == 0) return all[i];
+  return NULL;
+}
+
+static void device_reject(fh_plan_device *d, const char *cause, const char *reason) {
+  d->state = FH_STATE_REJECTED;
+  snprintf(d->cause, sizeof d->cause, "%s", cause ? cause : "UNKNOWN");
+  snprintf(d->reason, sizeof d->reason, "%.*s", (int)strcspn(reason, "\n"), reason);
+}
+
+static fh_status backend_open(fh_context *context, const char *name) {
+  const fh_backend_api *api = backend_named(name);
+  if (!api) return FH_STATUS(FH_UNIMPLEMENTED, "this build has no %s backend", name);
+  const fh_config *config = &context->config;
+  fh_backend_options options = {.threads = config->threads,
+                                .isa_cap = config->isa_cap,
+                                .allow_fake = config->allow_fake,
+                                .cache_dir = config->cache_dir[0] ? config->cache_dir : NULL};
+  fh_backend *backend = NULL;
+  FH_TRY(api->open(&options, &backend));
+  context->apis[context->backend_count] = api;
+  context->backends[context->backend_count++] = backend;
+
+  fh_device_info infos[FH_PLAN_MAX_DEVICES];
+  int count = api->enumerate(backend, infos, FH_PLAN_MAX_DEVICES);
+  for (int i = 0; i < count && i < FH_PLAN_MAX_DEVICES; i++) {
+    fh_plan_device *d = device_add(context);
+    if (!d) return FH_OK;
+    *d = (fh_plan_device){.info = infos[i], .api = api, .state = FH_STATE_OPEN};
+    d->allowed = allowed(config, d);
+    d->asked_for = asked_for(config, d->info.id);
+    context->device_count++;
+    if (!d->allowed) continue; /* listed, not opened: opening takes device memory */
+    fh_status status = api->device_open(backend, i, &d->device);
+    if (status) device_reject(d, fh_status_cause(status), fh_status_message(status));
+    fh_status_free(status);
+  }
+  return FH_OK;
+}
+
+/* ---- rejected -------------------------------------------------------------------------------------------------- */
+
+/* A GPU that is here but cannot be used stays in the list, with a guess of what it could do, so that the
+ * cost of not having it can be told. */
+static void rejected_add(fh_context *context, const char *id, const char *name, const char *cause, const char *reason, const char *fix) {
+  for (int i = 0; i < context->device_count; i++)
+    if (strcmp(context->devices[i].info.id, id) == 0) return;
+  fh_plan_device *d = device_add(context);
+  if (!d) return;
+  *d = (fh_plan_device){.info = {.kind = FH_DEVICE_GPU,
+                                 .exact = true,
+                                 .peak_flops = 10e12,
+                                 .peak_bytes_per_s = 500e9,
+                                 .link_bytes_per_s = 12e9,
+                                 .launch_s = 10e-6}};
+  snprintf(d->info.id, sizeof d->info.id, "%s", id);
+  snprintf(d->info.name, sizeof d->info.name, "%s", name ? name : id);
+  device_reject(d, cause, reason);
+  snprintf(d->fix, sizeof d->fix, "%s", fix ? fix : "");
+  d->allowed = allowed(&context->config, d);
+  d->asked_for = asked_for(&context->config, id);
+  context->device_count++;
+}
+
+static const fh_finding *finding_of(const fh_judgement *judgement, const char *cause) {
+  for (int i = 0; cause && i < judgement->finding_count; i++)
+    if (strcmp(judgement->findings[i].cause->id, cause) == 0) return &judgement->findings[i];
+  return NULL;
+}
+
+static void rejected_from(fh_context *context, const fh_judgement *judgement, const char *backend) {
+  for (int i = 0; i < judgement->device_count; i++) {
+    const fh_found_device *found = &judgement->devices[i];
+    if (found->usable || strcmp(found->backend, backend) != 0) continue;
+    const fh_finding *finding = finding_of(judgement, found->cause);
+    rejected_add(context, found->id, found->name, found->cause, finding ? finding->summary : "it cannot be used",
+                 finding && finding->remedy_count ? finding->remedies[0] : NULL);
+  }
+}
+
+/* ---- deciding what to open -------------------------------------------------------------------------------------- */
+
+static bool cuda_proven(const fh_facts *facts) {
+  const fh_cuda_answer *cuda = &facts->nvidia.cuda;
+  if (cuda->valid != FH_VALID || cuda->init_code != 0) return false;
+  for (int i = 0; i < cuda->device_count; i++)
+    if (cuda->devices[i].usable) return true;
+  return false;
+}
+
+/* Hardware that CUDA does not drive. */
+static bool other_gpu_here(const fh_facts *facts) {
+  for (int i = 0; i < facts->pci.count; i++)
+    if (facts->pci.devices[i].is_gpu && facts->pci.devices[i].vendor != PCI_NVIDIA) return true;
+  return fh_facts_node(facts, "/dev/kfd")->valid == FH_VALID || fh_facts_node(facts, "/dev/dxg")->valid == FH_VALID;
+}
+
+static void isa_from(fh_context *context, const fh_facts *facts) {
+  for (int i = 0; i < FH_ISA_COUNT; i++) {
+    const fh_facts_isa *isa = &facts->cpu.isa[i];
+    bool disproven = isa->proven.valid == FH_VALID && !isa->proven.value;
+    context->isa_usable[i] = i == FH_ISA_SCALAR || (isa->advertised && isa->enabled && !disproven);
+  }
+}
+
+static void open_cuda(fh_context *context, const fh_facts *facts, const fh_judgement *judgement) {
+  if (!cuda_proven(facts)) {
+    rejected_from(context, judgement, "cuda");
+    return;
+  }
+  fh_status status = backend_open(context, "cuda");
+  if (status) rejected_add(context, "cuda:0", NULL, fh_status_cause(status), fh_status_message(status), NULL);
+  fh_status_free(status);
+  rejected_from(context, judgement, "cuda"); /* one of several may be bad */
+}
+
+static void open_opencl(fh_context *context) {
+  fh_status status = backend_open(context, "opencl");
+  if (status && asked_word(&context->config, "opencl"))
+    rejected_add(context, "opencl:0", NULL, fh_status_cause(status), fh_status_message(status), NULL);
+  fh_status_free(status);
+}
+
+static fh_status open_accelerators(fh_context *context, fh_os *os) {
+  const fh_config *config = &context->config;
+  bool cuda = config->device_count == 0 || asked_word(config, "cuda") || asked_word(config, "gpu");
+  fh_facts *facts = NULL;
+  FH_TRY(fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), &facts));
+  isa_from(context, facts);
+  fh_judgement *judgement = NULL;
+  fh_status status = fh_judge(facts, config->policy == FH_REQUIRE_GPU || asked_word(config, "gpu") ? "gpu" : NULL, &judgement);
+  if (!status) {
+    bool opencl = asked_word(config, "opencl") || ((config->device_count == 0 || asked_word(config, "gpu")) && other_gpu_here(facts));
+    if (cuda) open_cuda(context, facts, judgement);
+    if (opencl) open_opencl(context);
+    if (config->require[0]) {
+      bool met = false;
+      fh_unmet unmet = {0};
+      status = fh_judgement_require(judgement, config->require, &met, &unmet);
+      if (!status && !met)
+        status = FH_STATUS_CAUSE(FH_UNAVAILABLE, unmet.cause, "FOGHORN_REQUIRE=%s is not met: found %s\nnext step: devprobe", unmet.spec,
+                                 unmet.found);
+    }
+  }
+  fh_judgement_destroy(judgement);
+  fh_facts_destroy(facts);
+  return status;
+}
+
+/* ---- an explicit list is obeyed or refused ------------------------------------------------------------------------ */
+
+static bool matches(const fh_plan_device *d, const char *name) {
+  size_t length = strlen(name);
+  if (strcmp(name, "gpu") == 0) return is_gpu(d);
+  return strcmp(d->info.id, name) == 0 || (strncmp(d->info.id, name, length) == 0 && d->info.id[length] == ':');
+}
+
+static fh_status check_name(const fh_context *context, const char *name) {
+  const fh_plan_device *rejected = NULL;
+  char known[256] = "";
+  for (int i = 0; i < context->device_count; i++) {
+    const fh_plan_device *d = &context->devices[i];
+    if (matches(d, name) && d->state == FH_STATE_OPEN) return FH_OK;
+    if (matches(d, name)) rejected = d;
+    size_t used = strlen(known);
+    snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", d->info.id);
+  }
+  if (rejected)
+    return FH_STATUS_CAUSE(
+        FH_UNAVAILABLE, rejected->cause,
+        "the device \"%s\" was asked for and cannot be used\ncause     %s: %s\nfix       %s\nnext step devprobe cause %s", name,
+        rejected->cause, rejected->reason, rejected->fix[0] ? rejected->fix : "see the cause", rejected->cause);
+  return FH_STATUS(FH_NOT_FOUND,
+                   "the device \"%s\" was asked for, but there is none here\ndevices of this process: %s\nnext step: run devprobe", name,
+                   known);
+}
+
+static fh_status check_policy(const fh_context *context) {
+  for (int i = 0; i < context->config.device_count; i++) FH_TRY(check_name(context, context->config.devices[i]));
+  if (context->config.policy == FH_REQUIRE_GPU && context->config.device_count == 0) FH_TRY(check_name(context, "gpu"));
+  return FH_OK;
+}
+
+fh_status fh_devices_find(fh_context *context) {
+  fh_os *os = NULL;
+  FH_TRY(fh_os_live(NULL, PROBE_TIMEOUT_NS, &os));
+  fh_status status = FH_OK;
+  if (only_cpu(&context->config) && !context->config.require[0]) {
+    fh_facts *facts = NULL;
+    status = fh_facts_gather_cpu(os, &facts);
+    if (!status) isa_from(context, facts);
+    fh_facts_destroy(facts);
+  } else {
+    status = open_accelerators(context, os);
+  }
+  fh_os_destroy(os);
+  if (!status) status = backend_open(context, "cpu"); /* always opened: self-tests and recovery need it, even where no launch may use it */
+  return status ? status : check_policy(context);
+}
+
+void fh_devices_close(fh_context *context) {
+  for (int i = 0; i < context->device_count; i++)
+    if (context->devices[i].device) context->devices[i].api->device_close(context->devices[i].device);
+  context->device_count = 0;
+  for (int i = 0; i < context->backend_count; i++) context->apis[i]->destroy(context->backends[i]);
+  context->backend_count = 0;
+}
+
+int fh_device_named(const fh_context *context, const char *name) {
+  for (int i = 0; i < context->device_count; i++)
+    if (strcmp(context->devices[i].info.id, name) == 0) return i;
+  return -1;
+}

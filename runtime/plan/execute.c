@@ -1,0 +1,336 @@
+/* Running a call on a candidate: residency, scratch, submission. SPDX-License-Identifier: Apache-2.0
+ *
+ * A buffer's contents move only here and in fh_buffer_to_host, and every byte moved is counted.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/plan/plan.h"
+
+/* Launches of an estimate's bucket that are waited for, so that there is something to estimate from. */
+enum { TIMED_LAUNCHES = 3 };
+
+static double now_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------- */
+
+static fh_status stream_of(fh_queue *queue, int device, fh_stream **out_stream) {
+  if (!queue->streams[device]) {
+    const fh_plan_device *d = &queue->context->devices[device];
+    FH_TRY(d->api->stream_open(d->device, &queue->streams[device]));
+  }
+  *out_stream = queue->streams[device];
+  return FH_OK;
+}
+
+static fh_status stream_wait(fh_queue *queue, int device) {
+  if (!queue->streams[device] || queue->last[device] == 0) return FH_OK;
+  return queue->context->devices[device].api->wait(queue->streams[device], queue->last[device], FH_FOREVER);
+}
+
+fh_status fh_queue_settle(fh_queue *queue, int device) {
+  fh_status status = stream_wait(queue, device);
+  return status ? fh_recover(queue->context, NULL, device, status) : FH_OK;
+}
+
+static fh_status settle_all(fh_context *context, int device) {
+  for (fh_queue *q = context->queues; q; q = q->next) FH_TRY(fh_queue_settle(q, device));
+  return FH_OK;
+}
+
+void fh_queue_close(fh_queue *queue) {
+  for (int d = 0; d < queue->context->device_count; d++) {
+    const fh_plan_device *device = &queue->context->devices[d];
+    for (int t = 0; t < FH_MAX_TEMPS; t++)
+      if (queue->scratch[d][t].memory) device->api->free(queue->scratch[d][t].memory);
+    if (queue->streams[d]) device->api->stream_close(queue->streams[d]);
+    queue->streams[d] = NULL;
+    queue->last[d] = 0;
+    memset(queue->scratch[d], 0, sizeof queue->scratch[d]);
+  }
+}
+
+/* ---- to the host -------------------------------------------------------------------------------------------- */
+
+static bool replica_current(const fh_context *context, const fh_buffer *buffer, int device) {
+  return buffer->replicas[device].memory && buffer->replicas[device].version == buffer->version &&
+         context->devices[device].state == FH_STATE_OPEN;
+}
+
+static fh_status copy_home(fh_context *context, fh_buffer *buffer, int device) {
+  fh_queue *queue = context->queues;
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, device, &stream));
+  fh_command copy = {.kind = FH_COMMAND_COPY,
+                     .copy = {.from = {.memory = buffer->replicas[device].memory}, .to = {.host = buffer->host}, .bytes = buffer->bytes}};
+  fh_status status = context->devices[device].api->submit(stream, &copy, 1, &queue->last[device]);
+  return status ? status : stream_wait(queue, device);
+}
+
+fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
+  while (buffer->host_version != buffer->version) {
+    int device = 0;
+    while (device < context->device_count && !replica_current(context, buffer, device)) device++;
+    if (buffer->lost || device == context->device_count)
+      return FH_STATUS(FH_DATA_LOSS,
+                       "the only current copy of the buffer made at %s:%d died with its device, and what it was computed from is gone too\n"
+                       "next step: compute it again; fh_view_sync after a launch keeps a copy on the host",
+                       buffer->made_file, buffer->made_line);
+    FH_TRY(settle_all(context, device));
+    if (!replica_current(context, buffer, device)) continue; /* lost just now, and mended or not */
+    uint64_t version = buffer->version;
+    fh_status status = copy_home(context, buffer, device);
+    if (status) {
+      FH_TRY(fh_recover(context, NULL, device, status));
+      continue;
+    }
+    buffer->host_version = version;
+    context->account.counters.bytes_from_device += buffer->bytes;
+  }
+  return FH_OK;
+}
+
+/* Nothing on a device may still read or write the host copy when the CPU writes it. */
+static fh_status quiet_for_host_write(fh_context *context, const fh_buffer *buffer) {
+  for (int d = 0; d < context->device_count; d++)
+    if (buffer->replicas[d].memory && context->devices[d].state == FH_STATE_OPEN) FH_TRY(settle_all(context, d));
+  return FH_OK;
+}
+
+fh_status fh_view_map(const fh_view *view, fh_access access, void **out_data) {
+  *out_data = NULL;
+  FH_TRY(fh_view_check(view));
+  fh_buffer *buffer = view->buffer;
+  if ((access & FH_WRITE) && buffer->read_only)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_view_map: access asks to write, but the memory was wrapped with FH_READ at %s:%d",
+                     buffer->made_file, buffer->made_line);
+  fh_context *context = buffer->owner;
+  fh_context_lock(context);
+  fh_status status = fh_buffer_to_host(context, buffer);
+  if (!status && (access & FH_WRITE)) {
+    status = quiet_for_host_write(context, buffer);
+    if (!status) buffer->host_version = ++buffer->version;
+  }
+  fh_context_unlock(context);
+  if (!status) *out_data = buffer->host + view->offset;
+  return status;
+}
+
+/* ---- to a device ---------------------------------------------------------------------------------------------- */
+
+/* Frees replicas that nobody needs: the host has their contents and no operand of this call lives in them. */
+static bool trim(fh_context *context, int device, const fh_call *call) {
+  bool freed = false;
+  for (int l = 0; l < context->lineage_count; l++) {
+    fh_call *old = &context->lineage[l]->call;
+    for (int i = 0; i < old->view_count; i++) {
+      fh_buffer *buffer = old->views[i].buffer;
+      bool used = false;
+      for (int v = 0; v < call->view_count; v++) used |= call->views[v].buffer == buffer;
+      if (used || !buffer->replicas[device].memory) continue;
+      if (fh_buffer_to_host(context, buffer) != FH_OK) return freed;
+      if (!buffer->replicas[device].memory) continue;
+      context->devices[device].api->free(buffer->replicas[device].memory);
+      buffer->replicas[device] = (fh_replica){0};
+      freed = true;
+    }
+  }
+  return freed;
+}
+
+static fh_status device_alloc(fh_context *context, int device, const fh_call *call, size_t bytes, fh_memory **out_memory) {
+  const fh_plan_device *d = &context->devices[device];
+  fh_status status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
+  if (fh_status_code(status) != FH_RESOURCE_EXHAUSTED) return status;
+  FH_TRY(settle_all(context, device));
+  if (d->state != FH_STATE_OPEN || !trim(context, device, call)) return status;
+  fh_status_free(status);
+  return d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
+}
+
+/* True when writing every element of the view leaves no byte of the buffer as it was. */
+static bool covers(const fh_view *view) { return (uint64_t)fh_view_elements(view) * fh_dtype_size(view->dtype) == view->buffer->bytes; }
+
+static bool must_be_current(const fh_call *call, int index) {
+  return call->image->contract->views[index].role != FH_ROLE_OUT || !covers(&call->views[index]);
+}
+
+static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index, fh_stream *stream) {
+  fh_context *context = queue->context;
+  fh_buffer *buffer = call->views[index].buffer;
+  fh_replica *replica = &buffer->replicas[device];
+  const fh_plan_device *d = &context->devices[device];
+  /* Another queue may still be writing this replica: queues are in order only within themselves. */
+  for (fh_queue *q = context->queues; replica->memory && q; q = q->next)
+    if (q != queue) FH_TRY(fh_queue_settle(q, device));
+  if (!replica->memory) {
+    fh_memory *memory = NULL;
+    FH_TRY(device_alloc(context, device, call, buffer->bytes, &memory));
+    *replica = (fh_replica){.memory = memory};
+  }
+  if (!must_be_current(call, index) || replica->version == buffer->version) return FH_OK;
+  FH_TRY(fh_buffer_to_host(context, buffer));
+  fh_command copy = {.kind = FH_COMMAND_COPY,
+                     .copy = {.from = {.host = buffer->host}, .to = {.memory = replica->memory}, .bytes = buffer->bytes}};
+  FH_TRY(d->api->submit(stream, &copy, 1, &queue->last[device]));
+  replica->version = buffer->version;
+  context->account.counters.bytes_to_device += buffer->bytes;
+  return FH_OK;
+}
+
+static fh_status bring_home(fh_context *context, const fh_call *call, int index) {
+  fh_buffer *buffer = call->views[index].buffer;
+  if (must_be_current(call, index)) FH_TRY(fh_buffer_to_host(context, buffer));
+  return call->image->contract->views[index].role == FH_ROLE_IN ? FH_OK : quiet_for_host_write(context, buffer);
+}
+
+static fh_status make_resident(fh_queue *queue, int device, const fh_call *call, fh_stream *stream) {
+  bool host = queue->context->devices[device].info.host_memory;
+  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? bring_home(queue->context, call, i) : bring(queue, device, call, i, stream));
+  return FH_OK;
+}
+
+/* Scratch of a queue on a device: kept and grown, reused in order. */
+static fh_status scratch_for(fh_queue *queue, int device, const fh_call *call) {
+  const fh_plan_device *d = &queue->context->devices[device];
+  for (int t = 0; t < call->bound.temp_count; t++) {
+    fh_scratch *scratch = &queue->scratch[device][t];
+    size_t bytes = call->bound.temp_bytes[t];
+    if (scratch->memory && scratch->bytes >= bytes) continue;
+    FH_TRY(stream_wait(queue, device)); /* an earlier launch may still use the old one */
+    if (scratch->memory) d->api->free(scratch->memory);
+    *scratch = (fh_scratch){0};
+    FH_TRY(device_alloc(queue->context, device, call, bytes, &scratch->memory));
+    scratch->bytes = bytes;
+  }
+  return FH_OK;
+}
+
+/* ---- launching -------------------------------------------------------------------------------------------------- */
+
+fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate) {
+  const fh_plan_device *d = &context->devices[candidate->device];
+  int count;
+  const fh_kernel_image *image = &fh_kernel_images(&count)[candidate->kernel];
+  for (int e = 0; e < image->entry_count; e++) {
+    if (candidate->executables[e]) continue;
+    fh_recipe recipe = {.image = image, .entry = e, .isa = candidate->isa, .tuned = candidate->tuned};
+    FH_TRY(d->api->prepare(d->device, &recipe, &candidate->executables[e]));
+  }
+  return FH_OK;
+}
+
+static fh_launch_operand place_operand(const fh_queue *queue, int device, const fh_call *call, const fh_operand *operand) {
+  bool host = queue->context->devices[device].info.host_memory;
+  fh_launch_operand out = {.kind = operand->kind};
+  switch (operand->kind) {
+    case FH_OPERAND_I64:
+      out.i = operand->i;
+      return out;
+    case FH_OPERAND_F32:
+      out.f = operand->f;
+      return out;
+    case FH_OPERAND_TEMP:
+      out.place = (fh_place){.memory = queue->scratch[device][operand->index].memory, .offset = operand->offset};
+      return out;
+    default:
+      break;
+  }
+  const fh_view *view = &call->views[operand->index];
+  out.place.offset = view->offset + operand->offset;
+  if (host) {
+    out.place.host = view->buffer->host;
+  } else {
+    out.place.memory = view->buffer->replicas[device].memory;
+  }
+  return out;
+}
+
+static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_stream *stream) {
+  fh_command commands[FH_MAX_STAGES];
+  fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
+  for (int s = 0; s < call->bound.stage_count; s++) {
+    const fh_stage *stage = &call->bound.stages[s];
+    for (int o = 0; o < stage->operand_count; o++) operands[s][o] = place_operand(queue, candidate->device, call, &stage->operands[o]);
+    commands[s] = (fh_command){.kind = FH_COMMAND_LAUNCH,
+                               .launch = {.executable = candidate->executables[stage->entry],
+                                          .items = stage->items,
+                                          .flops_per_item = stage->flops_per_item,
+                                          .operands = operands[s],
+                                          .operand_count = stage->operand_count,
+                                          .bound = &call->bound}};
+  }
+  const fh_plan_device *d = &queue->context->devices[candidate->device];
+  return d->api->submit(stream, commands, call->bound.stage_count, &queue->last[candidate->device]);
+}
+
+/* Outputs now have a new version, and it lives where the launch ran. */
+static void written(fh_queue *queue, int device, const fh_call *call, const uint64_t *before) {
+  uint64_t in[FH_MAX_VIEWS] = {0}, out[FH_MAX_VIEWS] = {0};
+  bool host = queue->context->devices[device].info.host_memory;
+  for (int i = 0; i < call->view_count; i++) {
+    fh_buffer *buffer = call->views[i].buffer;
+    if (must_be_current(call, i)) in[i] = before[i];
+    if (call->image->contract->views[i].role == FH_ROLE_IN) continue;
+    out[i] = before[i] + 1; /* two outputs in one buffer share a version */
+    buffer->version = out[i];
+    buffer->lost = false;
+    if (host) {
+      buffer->host_version = out[i];
+    } else {
+      buffer->replicas[device].version = out[i];
+    }
+  }
+  if (!host && !queue->probing) fh_lineage_note(queue, device, call, in, out);
+}
+
+static bool wants_timing(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  if (queue->context->devices[candidate->device].info.host_memory) return true;
+  bool measured;
+  measured = fh_candidate_judge(queue, candidate, call).measured;
+  return !measured;
+}
+
+static void account(fh_queue *queue, const fh_candidate *candidate, const fh_call *call, double seconds) {
+  const fh_plan_device *d = &queue->context->devices[candidate->device];
+  fh_account_row *row = fh_account_row_of(&queue->context->account, call->image->contract->name, d->info.id);
+  if (!row) return;
+  row->executed++;
+  row->flops += call->bound.flops;
+  row->bytes += call->bound.bytes;
+  if (seconds <= 0) return;
+  row->timed++;
+  row->seconds += seconds;
+}
+
+fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call) {
+  int device = candidate->device;
+  fh_stream *stream;
+  FH_TRY(fh_candidate_prepare(queue->context, candidate));
+  FH_TRY(stream_of(queue, device, &stream));
+  FH_TRY(make_resident(queue, device, call, stream));
+  /* Bringing operands home can lose a device, this one too. */
+  if (queue->context->devices[device].state != FH_STATE_OPEN)
+    return FH_STATUS_CAUSE(FH_ABORTED, queue->context->devices[device].cause, "%s: %s was lost while its operands were moved",
+                           call->image->contract->name, queue->context->devices[device].info.id);
+  FH_TRY(scratch_for(queue, device, call));
+
+  uint64_t before[FH_MAX_VIEWS];
+  for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
+  bool timed = wants_timing(queue, candidate, call);
+  if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(stream_wait(queue, device)); /* not the copies */
+  double start = now_seconds();
+  FH_TRY(submit(queue, candidate, call, stream));
+  if (timed) FH_TRY(stream_wait(queue, device));
+  double seconds = timed ? now_seconds() - start : 0;
+  written(queue, device, call, before);
+  if (queue->probing) return FH_OK;
+  if (timed) fh_candidate_sample(candidate, &call->bound, seconds);
+  account(queue, candidate, call, seconds);
+  return FH_OK;
+}

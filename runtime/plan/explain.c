@@ -1,0 +1,152 @@
+/* The decision for a launch, as text or JSON. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/json.h"
+#include "runtime/base/text.h"
+#include "runtime/plan/plan.h"
+
+typedef struct decision {
+  fh_verdict *verdicts;
+  int count;
+  fh_plan plan;
+} decision;
+
+static int best_first(const void *a, const void *b) {
+  const fh_verdict *x = a, *y = b;
+  bool no_x = x->reason.code != FH_REASON_NONE, no_y = y->reason.code != FH_REASON_NONE;
+  if (no_x != no_y) return no_x - no_y;
+  return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
+
+static fh_status decide(const fh_queue *queue, const fh_call *call, decision *out) {
+  const fh_context *context = queue->context;
+  *out = (decision){.verdicts = calloc((size_t)context->candidate_count + 1, sizeof *out->verdicts)};
+  if (!out->verdicts) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_explain: no memory");
+  for (int i = 0; i < context->candidate_count; i++)
+    if (context->candidates[i].kernel == call->kernel)
+      out->verdicts[out->count++] = fh_candidate_judge(queue, &context->candidates[i], call);
+  qsort(out->verdicts, (size_t)out->count, sizeof *out->verdicts, best_first);
+  out->plan = fh_plan_make(queue, call);
+  return FH_OK;
+}
+
+static const char *test_name(const fh_candidate *candidate) {
+  static const char *const names[] = {"not tested yet", "self-test passed", "self-test failed"};
+  return names[candidate->test];
+}
+
+static const char *human(double seconds, char text[static 24]) {
+  const char *unit = seconds >= 1 ? "s" : seconds >= 1e-3 ? "ms" : "us";
+  snprintf(text, 24, "%8.3g %s", seconds >= 1 ? seconds : seconds >= 1e-3 ? seconds * 1e3 : seconds * 1e6, unit);
+  return text;
+}
+
+static void print_text(const fh_call *call, const decision *d, fh_text *text) {
+  char label[160], line[400], time[24];
+  fh_call_label(call, label, sizeof label);
+  fh_text_add(text, "%s: %.3g GFLOP, %.3g MB\n", label, call->bound.flops / 1e9, call->bound.bytes / 1e6);
+  for (int i = 0; i < d->count; i++) {
+    const fh_verdict *v = &d->verdicts[i];
+    bool chosen = v->candidate == d->plan.chosen;
+    if (v->reason.code == FH_REASON_NONE) {
+      fh_text_add(text, "  %s %-20s %s  %s, %s\n", chosen ? "->" : "  ", v->candidate->name, human(v->seconds, time),
+                  v->measured ? "measured" : "a guess", test_name(v->candidate));
+    } else {
+      fh_reason_print(&v->reason, line, sizeof line);
+      fh_text_add(text, "     %-20s no: %s\n", v->candidate->name, line);
+    }
+  }
+  if (!d->plan.intended || d->plan.intended == d->plan.chosen) return;
+  fh_reason_print(&d->plan.fallback, line, sizeof line);
+  fh_text_add(text, "  what if: without this (%s)\n           it would run on %s, predicted %s", line, d->plan.intended->name,
+              human(d->plan.intended_seconds, time));
+  if (d->plan.chosen) fh_text_add(text, ", about %.3gx faster", d->plan.chosen_seconds / d->plan.intended_seconds);
+  fh_text_add(text, "\n");
+}
+
+static json_t *verdict_json(const fh_verdict *v, bool chosen) {
+  char line[400];
+  fh_reason_print(&v->reason, line, sizeof line);
+  json_t *out =
+      json_pack("{ss sb sb sf ss ss}", "variant", v->candidate->name, "chosen", chosen, "may_run", v->reason.code == FH_REASON_NONE,
+                "predicted_seconds", v->seconds, "prediction", v->measured ? "measured" : "guess", "test", test_name(v->candidate));
+  if (v->reason.code == FH_REASON_NONE) return out;
+  json_object_set_new(out, "reason", fh_json_text(line));
+  if (v->reason.cause) json_object_set_new(out, "cause", fh_json_text(v->reason.cause));
+  return out;
+}
+
+static char *print_json(const fh_call *call, const decision *d) {
+  char label[160];
+  fh_call_label(call, label, sizeof label);
+  json_t *candidates = json_array();
+  for (int i = 0; i < d->count; i++)
+    json_array_append_new(candidates, verdict_json(&d->verdicts[i], d->verdicts[i].candidate == d->plan.chosen));
+  json_t *out =
+      json_pack("{ss ss ss sf sf so so so}", "schema", "foghorn.explain/1", "kernel", call->image->contract->name, "call", label, "flops",
+                call->bound.flops, "bytes", call->bound.bytes, "chosen", fh_json_text(d->plan.chosen ? d->plan.chosen->name : NULL),
+                "intended", fh_json_text(d->plan.intended ? d->plan.intended->name : NULL), "candidates", candidates);
+  return fh_json_print(out);
+}
+
+fh_status fh_decision_text(const fh_queue *queue, const fh_call *call, bool json, char **out_text) {
+  decision d;
+  FH_TRY(decide(queue, call, &d));
+  if (json) {
+    *out_text = print_json(call, &d);
+  } else {
+    fh_text text = {0};
+    print_text(call, &d, &text);
+    *out_text = fh_text_take(&text);
+  }
+  free(d.verdicts);
+  return *out_text ? FH_OK : FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_explain: no memory");
+}
+
+static fh_status locked_decision(fh_queue *queue, const fh_call *call, bool json, char **out_text) {
+  fh_context_lock(queue->context);
+  fh_status status = fh_decision_text(queue, call, json, out_text);
+  fh_context_unlock(queue->context);
+  return status;
+}
+
+fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params,
+                     int param_count, bool json, char **out_text) {
+  *out_text = NULL;
+  fh_call call;
+  FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
+  return locked_decision(queue, &call, json, out_text);
+}
+
+fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_view_spec *specs, int spec_count,
+                            const fh_param_value *params, int param_count, bool json, char **out_text) {
+  *out_text = NULL;
+  if (!kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: kernel is NULL");
+  const fh_kernel_image *image = (const fh_kernel_image *)(const void *)kernel;
+  const fh_kernel_contract *contract = image->contract;
+  if (spec_count != contract->view_count || param_count != contract->scalar_count)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s takes %d shapes and %d parameters, found %d and %d", contract->name,
+                     contract->view_count, contract->scalar_count, spec_count, param_count);
+  int count;
+  fh_call call = {.image = image, .kernel = (int)(image - fh_kernel_images(&count)), .view_count = spec_count};
+  for (int i = 0; i < spec_count; i++) {
+    if (specs[i].shape.rank < 0 || specs[i].shape.rank > FH_MAX_RANK)
+      return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s: rank %d, expected 0 to %d", contract->views[i].name,
+                       specs[i].shape.rank, FH_MAX_RANK);
+    fh_view_desc *desc = &call.descs[i];
+    *desc = (fh_view_desc){.dtype = specs[i].dtype, .rank = specs[i].shape.rank};
+    int64_t stride = 1;
+    for (int d = desc->rank - 1; d >= 0; d--) {
+      desc->shape[d] = specs[i].shape.extents[d];
+      desc->strides[d] = stride;
+      if (desc->shape[d] < 0 || __builtin_mul_overflow(stride, desc->shape[d] ? desc->shape[d] : 1, &stride))
+        return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s: dimension %d is %lld: negative, or more elements than 2^63",
+                         contract->views[i].name, d, (long long)desc->shape[d]);
+    }
+  }
+  for (int i = 0; i < param_count; i++) memcpy(&call.params[i], &params[i], sizeof call.params[i]);
+  FH_TRY(contract->bind(call.descs, call.params, &call.bound));
+  return locked_decision(queue, &call, json, out_text);
+}

@@ -1,0 +1,179 @@
+/* fh_launch: plan, run, and when it fails, plan again. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include "runtime/plan/plan.h"
+
+/* What the caller first would have got, kept over the attempts of one launch. */
+typedef struct intent {
+  fh_candidate *candidate;
+  double seconds;
+  fh_reason reason;
+  char cause[48], text[320], fix[200]; /* copies: reasons borrow from what may change */
+} intent;
+
+static void note_reason(const fh_context *context, intent *wanted, const fh_reason *reason) {
+  if (reason->code == FH_REASON_NONE || wanted->cause[0]) return;
+  wanted->reason = *reason;
+  snprintf(wanted->cause, sizeof wanted->cause, "%s", reason->cause && *reason->cause ? reason->cause : "UNKNOWN");
+  snprintf(wanted->text, sizeof wanted->text, "%s", reason->text ? reason->text : "");
+  snprintf(wanted->fix, sizeof wanted->fix, "%s", context->devices[wanted->candidate->device].fix);
+}
+
+static const char *human_seconds(double seconds, char text[static 24]) {
+  if (seconds >= 1) {
+    snprintf(text, 24, "%.2g s", seconds);
+  } else if (seconds >= 1e-3) {
+    snprintf(text, 24, "%.2g ms", seconds * 1e3);
+  } else {
+    snprintf(text, 24, "%.2g us", seconds * 1e6);
+  }
+  return text;
+}
+
+static void say_fallback(const fh_context *context, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {
+  char label[160], slow[24], fast[24];
+  fh_call_label(call, label, sizeof label);
+  bool same_bits = wanted->candidate->numerics == FH_EXACT && used->numerics == FH_EXACT;
+  double factor = wanted->seconds > 0 ? seconds / wanted->seconds : 0;
+  fh_log(FH_LOG_WARN,
+         "FALLBACK %s: %s -> %s\n"
+         "  cause   %s: %s\n"
+         "  effect  predicted %s instead of %s (about %.3gx slower); %s\n"
+         "  fix     %s     more: devprobe cause %s",
+         label, context->devices[wanted->candidate->device].info.id, used->name, wanted->cause, wanted->text, human_seconds(seconds, slow),
+         human_seconds(wanted->seconds, fast), factor, same_bits ? "the same bits" : "a result within the same bound",
+         wanted->fix[0] ? wanted->fix : "see the cause", wanted->cause);
+}
+
+static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, const char *cause, const char *why) {
+  char *decision = NULL;
+  fh_status ignored = fh_decision_text(queue, call, false, &decision);
+  fh_status_free(ignored);
+  fh_status status = FH_STATUS_CAUSE(code, cause, "%s: %s\n%s", call->image->contract->name, why, decision ? decision : "");
+  free(decision);
+  return status;
+}
+
+/* Is a fallback within what the caller allowed? */
+static fh_status check_fallback(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_plan *plan) {
+  const fh_config *config = &queue->context->config;
+  char why[768];
+  if (!wanted->cause[0] || wanted->candidate == plan->chosen) return FH_OK;
+  if (config->fallback == FH_FALLBACK_ERROR) {
+    snprintf(why, sizeof why, "falling back from %s to %s is not allowed here (strict): %s: %s", wanted->candidate->name,
+             plan->chosen->name, wanted->cause, wanted->text);
+    return refuse(queue, call, FH_UNAVAILABLE, wanted->cause, why);
+  }
+  if (config->max_slowdown > 0 && plan->chosen_seconds > config->max_slowdown * wanted->seconds) {
+    snprintf(why, sizeof why, "falling back from %s to %s is predicted %.3g times slower, more than max_slowdown %.3g: %s: %s",
+             wanted->candidate->name, plan->chosen->name, plan->chosen_seconds / wanted->seconds, config->max_slowdown, wanted->cause,
+             wanted->text);
+    return refuse(queue, call, FH_UNAVAILABLE, wanted->cause, why);
+  }
+  return FH_OK;
+}
+
+static void trace(const fh_context *context, const fh_call *call, const fh_candidate *used, const intent *wanted) {
+  if (!context->config.trace[0]) return;
+  FILE *file = fopen(context->config.trace, "ae");
+  if (!file) return;
+  char label[160];
+  fh_call_label(call, label, sizeof label);
+  fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\"}\n", label,
+          call->image->contract->name, used->name, wanted->candidate ? wanted->candidate->name : used->name, wanted->cause);
+  fclose(file);
+}
+
+static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {
+  fh_context *context = queue->context;
+  fh_counters *counters = &context->account.counters;
+  const char *kernel = call->image->contract->name;
+  const char *from = context->devices[wanted->candidate->device].info.id;
+  fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
+  if (row) row->intended++;
+  trace(context, call, used, wanted);
+  if (wanted->candidate == used || !wanted->cause[0]) {
+    counters->executed_intended++;
+    return;
+  }
+  counters->executed_elsewhere++;
+  bool first = fh_account_fallback_add(&context->account, kernel, from, context->devices[used->device].info.id, wanted->cause);
+  if (!first || context->config.fallback != FH_FALLBACK_WARN) return;
+  counters->fallback_warnings++;
+  say_fallback(context, call, wanted, used, seconds);
+}
+
+static fh_status launch(fh_queue *queue, fh_call *call) {
+  fh_context *context = queue->context;
+  intent wanted = {0};
+  fh_candidate *out_of_memory[FH_PLAN_MAX_DEVICES]; /* skipped for this launch only */
+  int skipped = 0;
+  fh_status status = FH_OK;
+  /* Each failed attempt takes one candidate or device out, so this ends. */
+  for (;;) {
+    fh_plan plan = fh_plan_make(queue, call);
+    if (plan.intended && !wanted.candidate) {
+      wanted.candidate = plan.intended;
+      wanted.seconds = plan.intended_seconds;
+    }
+    if (wanted.candidate) note_reason(context, &wanted, &plan.fallback);
+    if (!plan.chosen) {
+      status = refuse(queue, call, FH_UNAVAILABLE, wanted.cause[0] ? wanted.cause : NULL, "no allowed device can run it");
+      break;
+    }
+    if (plan.chosen->test == FH_UNTESTED) {
+      fh_candidate_test(queue, plan.chosen);
+      continue;
+    }
+    status = check_fallback(queue, call, &wanted, &plan);
+    if (status) break;
+    status = fh_execute(queue, plan.chosen, call);
+    if (!status) {
+      done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
+      break;
+    }
+    if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && context->devices[plan.chosen->device].info.kind != FH_DEVICE_CPU &&
+        skipped < FH_PLAN_MAX_DEVICES) {
+      fh_reason reason = {.code = FH_REASON_MEMORY,
+                          .cause = fh_status_cause(status) ? fh_status_cause(status) : "OUT-OF-MEMORY",
+                          .text = fh_status_message(status)};
+      note_reason(context, &wanted, &reason);
+      plan.chosen->quarantined = true;
+      out_of_memory[skipped++] = plan.chosen;
+      fh_status_free(status);
+      status = FH_OK;
+      continue;
+    }
+    status = fh_recover(context, plan.chosen, plan.chosen->device, status);
+    if (status) break;
+  }
+  while (skipped > 0) out_of_memory[--skipped]->quarantined = false;
+  return status;
+}
+
+fh_status fh_launch_call(fh_queue *queue, fh_call *call) {
+  fh_context *context = queue->context;
+  if (call->bound.stage_count == 0) return FH_OK;
+  context->account.counters.launches++;
+  fh_status status = launch(queue, call);
+  if (status) context->account.counters.failed++;
+  return status;
+}
+
+fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params,
+                    int param_count, fh_event *out_event) {
+  if (out_event) *out_event = (fh_event){0};
+  if (!queue) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_launch: queue is NULL");
+  fh_call call;
+  FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
+  fh_context_lock(queue->context);
+  fh_status status = fh_launch_call(queue, &call);
+  uint64_t point = ++queue->point;
+  fh_context_unlock(queue->context);
+  if (out_event) *out_event = (fh_event){.queue = queue, .point = point};
+  return status;
+}

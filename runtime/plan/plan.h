@@ -1,0 +1,214 @@
+/* The planner's own types: context, devices, candidates, queues, lineage. SPDX-License-Identifier: Apache-2.0
+ *
+ * One recursive lock per context guards everything below; launches of several queues are planned
+ * one after another. The recursion is there because dropping a buffer's last reference inside the
+ * planner comes back through fh_residency.
+ */
+#ifndef FOGHORN_PLAN_PLAN_H_
+#define FOGHORN_PLAN_PLAN_H_
+
+#include <pthread.h>
+
+#include <foghorn/context.h>
+
+#include "backends/backend.h"
+#include "runtime/mem/buffer.h"
+#include "runtime/obs/account.h"
+#include "runtime/plan/config.h"
+
+enum { FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS, FH_PLAN_SAMPLES = 8, FH_PLAN_BUCKETS = 64, FH_LINEAGE_MAX = 64 };
+
+/* ---- reasons: data first, text on demand ----------------------------------------------------------- */
+
+typedef enum fh_reason_code {
+  FH_REASON_NONE = 0,
+  FH_REASON_NOT_BUILT,
+  FH_REASON_DEVICE_REJECTED,    /* detection says it cannot be used */
+  FH_REASON_DEVICE_QUARANTINED, /* it failed at run time */
+  FH_REASON_NOT_ALLOWED,        /* outside the list of devices or the policy */
+  FH_REASON_NOT_PINNED,
+  FH_REASON_POSING,      /* a CPU behind a GPU interface is used only when asked for */
+  FH_REASON_ISA_MISSING, /* the CPU or OS has not got it */
+  FH_REASON_ISA_CAPPED,
+  FH_REASON_NUMERICS, /* EXACT asked, the variant is bounded */
+  FH_REASON_INEXACT_DEVICE,
+  FH_REASON_UNFIT, /* the variant's own constraint */
+  FH_REASON_MEMORY,
+  FH_REASON_SELFTEST,
+  FH_REASON_VARIANT_QUARANTINED,
+} fh_reason_code;
+
+typedef struct fh_reason {
+  fh_reason_code code;
+  const char *cause; /* id or NULL; lives as long as the context */
+  const char *text;  /* detail or NULL; likewise */
+  int64_t need, have;
+} fh_reason;
+
+/* One line; needs at most 300 bytes. */
+void fh_reason_print(const fh_reason *reason, char *out, size_t size);
+
+/* ---- devices ---------------------------------------------------------------------------------------- */
+
+typedef enum fh_device_state { FH_STATE_OPEN = 1, FH_STATE_REJECTED, FH_STATE_QUARANTINED } fh_device_state;
+
+typedef struct fh_plan_device {
+  fh_device_info info;
+  const fh_backend_api *api; /* NULL: rejected before its backend was opened */
+  fh_device *device;
+  fh_device_state state;
+  bool allowed;     /* by the policy and the list of devices */
+  bool asked_for;   /* named in the list */
+  char cause[48];   /* of REJECTED and QUARANTINED; "" */
+  char reason[320]; /* in words */
+  char fix[200];
+} fh_plan_device;
+
+/* ---- candidates: one variant on one device ------------------------------------------------------------ */
+
+typedef enum fh_test_state { FH_UNTESTED = 0, FH_TEST_PASSED, FH_TEST_FAILED } fh_test_state;
+
+/* The last few times of one size bucket; their median is the estimate. */
+typedef struct fh_samples {
+  float seconds[FH_PLAN_SAMPLES];
+  int count; /* ever */
+} fh_samples;
+
+typedef struct fh_candidate {
+  int kernel; /* index into the images */
+  int device; /* index into the context's devices */
+  fh_isa isa; /* cpu */
+  const fh_tuned *tuned;
+  fh_numerics numerics;
+  char name[48]; /* "cpu/avx512/tuned", "cuda:0" */
+  fh_test_state test;
+  bool quarantined;
+  char cause[48], reason[320]; /* why the test failed or it was quarantined */
+  fh_executable *executables[FH_MAX_STAGES];
+  fh_samples *samples; /* FH_PLAN_BUCKETS; allocated with the first sample */
+} fh_candidate;
+
+/* What the planner found for one launch. */
+typedef struct fh_verdict {
+  const fh_candidate *candidate;
+  fh_reason reason; /* NONE: it may run */
+  double seconds;   /* predicted, transfers included; also for a "no" */
+  bool measured;    /* the execution part is from measurements */
+} fh_verdict;
+
+typedef struct fh_plan {
+  fh_candidate *chosen;   /* NULL: nothing may run */
+  fh_candidate *intended; /* what would run if every device and variant were healthy */
+  fh_reason fallback;     /* why intended is not chosen; NONE when they are the same */
+  double chosen_seconds, intended_seconds;
+} fh_plan;
+
+/* ---- launches ------------------------------------------------------------------------------------------ */
+
+/* A checked call: everything needed to run it, now or again. */
+typedef struct fh_call {
+  const fh_kernel_image *image;
+  int kernel;
+  int view_count;
+  fh_view views[FH_MAX_VIEWS]; /* borrowed; retained in the lineage log */
+  fh_view_desc descs[FH_MAX_VIEWS];
+  fh_value params[FH_MAX_PARAMS];
+  fh_bound bound;
+} fh_call;
+
+/* A launch whose results exist only on a device: kept until the host has them, so that it can be
+ * run again when the device dies. */
+typedef struct fh_lineage {
+  fh_call call;
+  int device;
+  uint64_t in_version[FH_MAX_VIEWS], out_version[FH_MAX_VIEWS]; /* 0: not read / not written */
+} fh_lineage;
+
+typedef struct fh_scratch {
+  fh_memory *memory;
+  size_t bytes;
+} fh_scratch;
+
+struct fh_queue {
+  fh_context *context;
+  fh_queue *next;
+  int pinned; /* device index, or -1 */
+  uint64_t point, done_point;
+  bool probing; /* a self-test runs: nothing is counted, sampled or recorded */
+  fh_stream *streams[FH_PLAN_MAX_DEVICES];
+  fh_point last[FH_PLAN_MAX_DEVICES];
+  fh_scratch scratch[FH_PLAN_MAX_DEVICES][FH_MAX_TEMPS];
+};
+
+struct fh_context {
+  fh_refcount refs;  /* the user's handle counts one, each buffer one */
+  fh_refcount users; /* handles */
+  pthread_mutex_t lock;
+  fh_config config;
+  bool isa_usable[FH_ISA_COUNT];
+  fh_backend *backends[8]; /* opened ones, parallel to apis */
+  const fh_backend_api *apis[8];
+  int backend_count;
+  fh_plan_device devices[FH_PLAN_MAX_DEVICES];
+  int device_count;
+  fh_candidate *candidates;
+  int candidate_count;
+  fh_queue *queues;
+  fh_lineage *lineage[FH_LINEAGE_MAX];
+  int lineage_count;
+  fh_account account;
+};
+
+static inline void fh_context_lock(fh_context *context) { pthread_mutex_lock(&context->lock); }
+static inline void fh_context_unlock(fh_context *context) { pthread_mutex_unlock(&context->lock); }
+
+/* devices.c */
+fh_status fh_devices_find(fh_context *context);
+void fh_devices_close(fh_context *context);
+/* The device of a name ("cuda:0", "cpu"); -1: none. */
+int fh_device_named(const fh_context *context, const char *name);
+
+/* candidate.c */
+fh_status fh_candidates_build(fh_context *context);
+void fh_candidates_free(fh_context *context);
+void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds);
+fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
+/* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
+fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);
+double fh_call_missing_bytes(const fh_call *call, int device);
+
+/* call.c */
+fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params, int param_count,
+                       fh_call *out_call);
+/* "matmul f32 512x512x512" style label. */
+void fh_call_label(const fh_call *call, char *out, size_t size);
+
+/* execute.c */
+fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call);
+/* Waits for the queue's work on one device; mends a lost device. */
+fh_status fh_queue_settle(fh_queue *queue, int device);
+fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
+fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
+void fh_queue_close(fh_queue *queue);
+
+/* recover.c */
+/* Takes a failed status, quarantines what it blames, runs lost work again. FH_OK: the caller may plan again. */
+fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure);
+void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version);
+void fh_lineage_prune(fh_context *context);
+void fh_lineage_clear(fh_context *context);
+
+/* selftest.c */
+/* Runs the contract's first cases on the candidate when it has not been tested yet. */
+void fh_candidate_test(fh_queue *queue, fh_candidate *candidate);
+/* The contract's case i on the candidate, against the reference and, for EXACT, bit by bit against plain C. False past the last
+ * case. *out_wrong: NULL when right, else what is wrong (caller frees). A status means that it could not be run. */
+bool fh_candidate_check_case(fh_queue *queue, fh_candidate *candidate, int i, fh_status *out_status, char **out_wrong);
+
+/* launch.c */
+fh_status fh_launch_call(fh_queue *queue, fh_call *call);
+
+/* explain.c */
+fh_status fh_decision_text(const fh_queue *queue, const fh_call *call, bool json, char **out_text);
+
+#endif /* FOGHORN_PLAN_PLAN_H_ */

@@ -1,0 +1,236 @@
+/* When something fails at run time: blame, quarantine, run lost work again. SPDX-License-Identifier: Apache-2.0
+ *
+ * Results that exist only on a device are recorded with the call that made them (the lineage log). When the device dies
+ * the log is run again on what is left, in order, from the copies the host still has. Only where
+ * an input is gone as well is data lost, and then whoever asks for it is told.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/log.h"
+#include "runtime/plan/plan.h"
+
+/* ---- the lineage log --------------------------------------------------------------------------------------- */
+
+static void lineage_free(fh_lineage *lineage) {
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    lineage->call.views[i].buffer->log_refs--;
+    fh_view_release(&lineage->call.views[i]);
+  }
+  free(lineage);
+}
+
+static bool alive(const fh_view *view) { return fh_buffer_alive(view->buffer, view->generation); }
+
+/* Does anybody still need what this record made? */
+static bool needed(const fh_context *context, int index) {
+  const fh_lineage *lineage = context->lineage[index];
+  if (context->devices[lineage->device].state != FH_STATE_OPEN) return false;
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    const fh_buffer *buffer = lineage->call.views[i].buffer;
+    if (lineage->out_version[i] == 0 || buffer->host_version >= lineage->out_version[i] || !alive(&lineage->call.views[i])) continue;
+    bool user = atomic_load(&((fh_buffer *)buffer)->refs.value) > buffer->log_refs;
+    if (user && buffer->version == lineage->out_version[i]) return true;
+    for (int later = index + 1; later < context->lineage_count; later++) {
+      const fh_lineage *other = context->lineage[later];
+      for (int v = 0; other && v < other->call.view_count; v++)
+        if (other->call.views[v].buffer == buffer && other->in_version[v] == lineage->out_version[i]) return true;
+    }
+  }
+  return false;
+}
+
+void fh_lineage_prune(fh_context *context) {
+  fh_lineage *dropped[FH_LINEAGE_MAX];
+  int drop = 0, keep = 0;
+  for (int i = context->lineage_count - 1; i >= 0; i--) { /* newest first: a record is needed by those after it */
+    if (needed(context, i)) continue;
+    dropped[drop++] = context->lineage[i];
+    context->lineage[i] = NULL;
+  }
+  for (int i = 0; i < context->lineage_count; i++)
+    if (context->lineage[i]) context->lineage[keep++] = context->lineage[i];
+  context->lineage_count = keep;
+  while (drop > 0) lineage_free(dropped[--drop]);
+}
+
+/* Room for one more: brings the oldest results home when nothing can be dropped. */
+static void lineage_make_room(fh_context *context) {
+  if (context->lineage_count < FH_LINEAGE_MAX) return;
+  fh_lineage_prune(context);
+  for (int i = 0; context->lineage_count == FH_LINEAGE_MAX && i < FH_LINEAGE_MAX / 2 && i < context->lineage_count; i++) {
+    const fh_call *call = &context->lineage[i]->call;
+    for (int v = 0; v < call->view_count; v++) {
+      if (context->lineage[i]->out_version[v] == 0) continue;
+      fh_status status = fh_buffer_to_host(context, call->views[v].buffer);
+      fh_status_free(status); /* a loss is reported to whoever asks for the data */
+      if (context->lineage_count < FH_LINEAGE_MAX) return;
+    }
+  }
+  fh_lineage_prune(context);
+}
+
+void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version) {
+  fh_context *context = queue->context;
+  lineage_make_room(context);
+  fh_lineage *lineage = context->lineage_count < FH_LINEAGE_MAX ? malloc(sizeof *lineage) : NULL;
+  if (!lineage) { /* without a record the result must not live on the device alone */
+    for (int v = 0; v < call->view_count; v++) {
+      fh_status status = out_version[v] ? fh_buffer_to_host(context, call->views[v].buffer) : FH_OK;
+      fh_status_free(status);
+    }
+    return;
+  }
+  *lineage = (fh_lineage){.call = *call, .device = device};
+  memcpy(lineage->in_version, in_version, sizeof lineage->in_version);
+  memcpy(lineage->out_version, out_version, sizeof lineage->out_version);
+  for (int i = 0; i < call->view_count; i++) {
+    fh_buffer_retain(call->views[i].buffer);
+    call->views[i].buffer->log_refs++;
+  }
+  context->lineage[context->lineage_count++] = lineage;
+}
+
+void fh_lineage_clear(fh_context *context) {
+  while (context->lineage_count > 0) lineage_free(context->lineage[--context->lineage_count]);
+}
+
+/* ---- running again -------------------------------------------------------------------------------------------- */
+
+static void mark_lost(const fh_lineage *lineage) {
+  for (int i = 0; i < lineage->call.view_count; i++)
+    if (lineage->out_version[i] && lineage->call.views[i].buffer->version == lineage->out_version[i])
+      lineage->call.views[i].buffer->lost = true;
+}
+
+static bool already_home(const fh_lineage *lineage) {
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    const fh_view *view = &lineage->call.views[i];
+    if (lineage->out_version[i] && alive(view) && view->buffer->host_version < lineage->out_version[i]) return false;
+  }
+  return true;
+}
+
+static bool inputs_home(const fh_lineage *lineage) {
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    const fh_view *view = &lineage->call.views[i];
+    if (!alive(view) || (lineage->in_version[i] && view->buffer->host_version != lineage->in_version[i])) return false;
+  }
+  return true;
+}
+
+/* Runs a record on the best candidate that works in host memory, so that its results are home at once. */
+static fh_status run_again(fh_context *context, fh_lineage *lineage) {
+  fh_queue *queue = context->queues;
+  int pinned = queue->pinned;
+  uint64_t newest[FH_MAX_VIEWS];
+  /* The call must see the versions it saw then, and its outputs must get the versions they got then. */
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    fh_buffer *buffer = lineage->call.views[i].buffer;
+    newest[i] = buffer->version;
+    buffer->version = buffer->host_version;
+  }
+  fh_status status = FH_OK;
+  queue->pinned = fh_device_named(context, "cpu");
+  fh_plan plan = fh_plan_make(queue, &lineage->call);
+  status = plan.chosen ? fh_execute(queue, plan.chosen, &lineage->call)
+                       : FH_STATUS(FH_UNAVAILABLE, "%s: no CPU variant may run it", lineage->call.image->contract->name);
+  queue->pinned = pinned;
+  for (int i = 0; i < lineage->call.view_count; i++) {
+    fh_buffer *buffer = lineage->call.views[i].buffer;
+    if (!status && lineage->out_version[i]) buffer->host_version = lineage->out_version[i];
+    buffer->version = newest[i];
+  }
+  return status;
+}
+
+static void count_again(fh_context *context, const fh_lineage *lineage, const char *cause) {
+  const char *kernel = lineage->call.image->contract->name;
+  const char *from = context->devices[lineage->device].info.id;
+  fh_counters *counters = &context->account.counters;
+  counters->replayed++;
+  counters->executed_intended -= counters->executed_intended > 0;
+  counters->executed_elsewhere++;
+  fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
+  if (row && row->executed > 0) { /* it ran there, but its result is gone: the truth is that it ran on the CPU */
+    row->executed--;
+    row->flops -= lineage->call.bound.flops;
+    row->bytes -= lineage->call.bound.bytes;
+  }
+  fh_account_fallback_add(&context->account, kernel, from, "cpu", cause);
+}
+
+/* A strict context, or one without the CPU, does not want lost work to run elsewhere. */
+static bool may_run_again(const fh_context *context) {
+  int cpu = fh_device_named(context, "cpu");
+  return context->config.fallback != FH_FALLBACK_ERROR && cpu >= 0 && context->devices[cpu].allowed;
+}
+
+static fh_status replay(fh_context *context, int device) {
+  fh_plan_device *d = &context->devices[device];
+  int again = 0, lost = 0;
+  for (int i = 0; i < context->lineage_count; i++) {
+    fh_lineage *lineage = context->lineage[i];
+    if (lineage->device != device || already_home(lineage)) continue;
+    fh_status status =
+        may_run_again(context) && inputs_home(lineage) ? run_again(context, lineage) : FH_STATUS(FH_DATA_LOSS, "not possible");
+    if (status) {
+      fh_status_free(status);
+      mark_lost(lineage);
+      lost++;
+      continue;
+    }
+    count_again(context, lineage, d->cause);
+    again++;
+  }
+  fh_lineage_prune(context);
+  if (context->config.fallback == FH_FALLBACK_WARN || lost) {
+    context->account.counters.fallback_warnings++;
+    fh_log(FH_LOG_WARN,
+           "FALLBACK device %s lost: its work goes on elsewhere\n"
+           "  cause   %s: %s\n"
+           "  effect  %d finished launches had results only there: %d run again on the cpu, %d lost\n"
+           "  fix     %s     more: devprobe",
+           d->info.id, d->cause, d->reason, again + lost, again, lost, d->fix[0] ? d->fix : "restart the process after the device is back");
+  }
+  if (lost == 0) return FH_OK;
+  return FH_STATUS_CAUSE(FH_DATA_LOSS, d->cause, "%s was lost with the results of %d launches%s\n%s", d->info.id, lost,
+                         may_run_again(context) ? "" : "; running them again elsewhere is not allowed here", d->reason);
+}
+
+/* ---- blame ------------------------------------------------------------------------------------------------------ */
+
+static bool blames_device(fh_code code) {
+  return code == FH_UNAVAILABLE || code == FH_DEADLINE_EXCEEDED || code == FH_UNKNOWN || code == FH_DATA_LOSS;
+}
+
+static void first_line(const char *text, char *out, size_t size) { snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text); }
+
+static void device_quarantine(fh_context *context, int device, fh_status failure) {
+  fh_plan_device *d = &context->devices[device];
+  d->state = FH_STATE_QUARANTINED;
+  snprintf(d->cause, sizeof d->cause, "%s", fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(fh_status_code(failure)));
+  first_line(fh_status_message(failure), d->reason, sizeof d->reason);
+}
+
+fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure) {
+  fh_code code = fh_status_code(failure);
+  fh_plan_device *d = &context->devices[device];
+  if (code == FH_ABORTED) { /* a consequence of what was already dealt with */
+    fh_status_free(failure);
+    return FH_OK;
+  }
+  if (blames_device(code) && d->info.kind != FH_DEVICE_CPU) {
+    bool first = d->state == FH_STATE_OPEN;
+    if (first) device_quarantine(context, device, failure);
+    fh_status_free(failure);
+    return first ? replay(context, device) : FH_OK;
+  }
+  if (!candidate || code == FH_INVALID_ARGUMENT || code == FH_FAILED_PRECONDITION) return failure;
+  candidate->quarantined = true;
+  snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(code));
+  first_line(fh_status_message(failure), candidate->reason, sizeof candidate->reason);
+  fh_status_free(failure);
+  return FH_OK;
+}

@@ -55,7 +55,7 @@
 #define FH_TYPE_I64 long
 #define FH_TYPE_F32 float
 
-#define FH_ITEM_PARAM(kind, name) , FH_TYPE_##kind name
+#define FH_ITEM_PARAM(kind, name) , FH_TYPE_##kind name FH_UNUSED
 #define FH_ITEM_ARGUMENT(kind, name) , name
 
 /* ---- places ----

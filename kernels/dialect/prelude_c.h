@@ -34,6 +34,7 @@
 #endif
 
 #define FH_INLINE static inline __attribute__((always_inline))
+#define FH_UNUSED __attribute__((unused))
 #define FH_LANES 16
 #define FH_INFINITY __builtin_inff()
 

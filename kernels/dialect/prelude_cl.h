@@ -3,6 +3,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define FH_INLINE static inline
+#define FH_UNUSED
 #define FH_LANES 16
 #define FH_INFINITY as_float(0x7f800000)
 

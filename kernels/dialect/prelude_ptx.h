@@ -6,6 +6,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define FH_INLINE static inline __attribute__((always_inline))
+#define FH_UNUSED
 #define FH_LANES 16
 #define FH_INFINITY as_float(0x7f800000)
 

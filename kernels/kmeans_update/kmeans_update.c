@@ -1,0 +1,214 @@
+/* The contract of kmeans_update: sums and counts of the rows of each cluster. SPDX-License-Identifier: Apache-2.0
+ *
+ * A label outside [0, k) breaks the contract; such a row is passed over, never written anywhere. */
+#include "kernels/rows.h"
+
+#include <math.h>
+
+enum { X, LABELS, SUMS, COUNTS };
+enum { PARTIAL, TALLY };               /* scratch */
+enum { PARTIAL_STAGE, COMBINE_STAGE }; /* entries */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},
+    {"labels", FH_ROLE_IN, FH_I32, "(n), each in [0, k)", false},
+    {"sums", FH_ROLE_OUT, FH_F32, "(k, d)", false},
+    {"counts", FH_ROLE_OUT, FH_I32, "(k)", false},
+};
+
+/* How the rows are cut. A function of (n, d, k) alone: it fixes the order of additions. */
+typedef struct plan {
+  int64_t padded; /* d, rounded up to whole blocks of 16 lanes */
+  int64_t chunks, chunk_rows;
+  int64_t bands, band; /* a band of dimensions is a multiple of 16; the order of additions does not depend on it */
+} plan;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Enough chunks for 64 threads; but all accumulators together stay within 16 MiB (one chunk always fits: it is as large as the
+ * result) and within a quarter of the rows, so that clearing and combining them stays the smaller part of the work. */
+static plan plan_of(int64_t n, int64_t d, int64_t k) {
+  enum { THREADS = 64, SCRATCH = 16 << 20 };
+  plan p = {.padded = 16 * most(1, ceil_div(d, 16))};
+  const int64_t by_memory = SCRATCH / 4 / p.padded / k, by_work = n / 4 / k;
+  p.chunks = most(1, least(2 * THREADS, least(by_memory, by_work)));
+  p.chunk_rows = most(1, ceil_div(n, p.chunks));
+  p.chunks = ceil_div(n, p.chunk_rows);
+  const int64_t blocks = p.padded / 16;
+  p.band = 16 * ceil_div(blocks, least(blocks, ceil_div(THREADS, most(1, p.chunks))));
+  p.bands = ceil_div(p.padded, p.band);
+  return p;
+}
+
+static fh_status update_check(const fh_view_desc *v) {
+  FH_TRY(fh_check_view("kmeans_update", &params[X], &v[X], 2, 2));
+  FH_TRY(fh_check_view("kmeans_update", &params[LABELS], &v[LABELS], 1, 1));
+  FH_TRY(fh_check_view("kmeans_update", &params[SUMS], &v[SUMS], 2, 2));
+  FH_TRY(fh_check_view("kmeans_update", &params[COUNTS], &v[COUNTS], 1, 1));
+  FH_TRY(fh_check_extent("kmeans_update", &params[LABELS], &v[LABELS], 0, "n", v[X].shape[0], "x"));
+  FH_TRY(fh_check_extent("kmeans_update", &params[SUMS], &v[SUMS], 1, "d", v[X].shape[1], "x"));
+  FH_TRY(fh_check_extent("kmeans_update", &params[COUNTS], &v[COUNTS], 0, "k", v[SUMS].shape[0], "sums"));
+  if (v[SUMS].shape[0] > INT32_MAX || v[X].shape[0] > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_kmeans_update: x has %" PRId64 " rows and sums has %" PRId64 ", expected at most %d (labels and counts are i32)",
+                     v[X].shape[0], v[SUMS].shape[0], INT32_MAX);
+  return FH_OK;
+}
+
+static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
+
+static void bind_partial(const fh_view_desc *v, const plan *p, fh_stage *stage) {
+  const int64_t n = v[X].shape[0], d = v[X].shape[1], k = v[SUMS].shape[0];
+  stage->entry = PARTIAL_STAGE;
+  stage->items = p->chunks * p->bands;
+  stage->flops_per_item = (double)p->chunk_rows * (double)p->band;
+  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  push(stage, fh_op_view(FH_OPERAND_IN, LABELS, 0));
+  push(stage, fh_op_temp(PARTIAL));
+  push(stage, fh_op_temp(TALLY));
+  const int64_t values[] = {n, d, p->padded, k, p->chunk_rows, p->bands, p->band, v[X].strides[0], v[X].strides[1], v[LABELS].strides[0]};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
+}
+
+static void bind_combine(const fh_view_desc *v, const plan *p, fh_stage *stage) {
+  const int64_t d = v[X].shape[1], k = v[SUMS].shape[0];
+  stage->entry = COMBINE_STAGE;
+  stage->items = k * (p->padded / 16);
+  stage->flops_per_item = 16.0 * (double)p->chunks;
+  push(stage, fh_op_temp(PARTIAL));
+  push(stage, fh_op_temp(TALLY));
+  push(stage, fh_op_view(FH_OPERAND_OUT, SUMS, 0));
+  push(stage, fh_op_view(FH_OPERAND_OUT, COUNTS, 0));
+  const int64_t values[] = {d, p->padded, k, p->chunks, v[SUMS].strides[0], v[SUMS].strides[1], v[COUNTS].strides[0]};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
+}
+
+static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  FH_TRY(update_check(v));
+  int64_t count = 0, sums = 0;
+  FH_TRY(fh_check_count("kmeans_update", &params[X], &v[X], &count));
+  FH_TRY(fh_check_count("kmeans_update", &params[SUMS], &v[SUMS], &sums));
+  const int64_t n = v[X].shape[0], k = v[SUMS].shape[0];
+  if (k == 0) return FH_OK;
+
+  /* Without rows there is no first stage and the second writes zeros. */
+  const plan p = plan_of(n, v[X].shape[1], k);
+  if (n > 0) bind_partial(v, &p, &out->stages[out->stage_count++]);
+  bind_combine(v, &p, &out->stages[out->stage_count++]);
+  out->temp_count = 2;
+  out->temp_bytes[PARTIAL] = (size_t)most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(float);
+  out->temp_bytes[TALLY] = (size_t)most(1, p.chunks) * (size_t)k * sizeof(int32_t);
+  out->flops = (double)count;
+  out->bytes = 4.0 * ((double)count + (double)n + (double)sums + (double)k);
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static int64_t label_at(const fh_view_desc *v, void *const *data, int64_t row) {
+  return ((const int32_t *)data[LABELS])[row * v[LABELS].strides[0]];
+}
+static float x_at(const fh_view_desc *v, void *const *data, int64_t row, int64_t i) {
+  return ((const float *)data[X])[row * v[X].strides[0] + i * v[X].strides[1]];
+}
+static float *sum_at(const fh_view_desc *v, void *const *data, int64_t j, int64_t i) {
+  return (float *)data[SUMS] + j * v[SUMS].strides[0] + i * v[SUMS].strides[1];
+}
+static int32_t *count_at(const fh_view_desc *v, void *const *data, int64_t j) { return (int32_t *)data[COUNTS] + j * v[COUNTS].strides[0]; }
+
+static void update_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  const int64_t n = v[X].shape[0], d = v[X].shape[1], k = v[SUMS].shape[0];
+  for (int64_t j = 0; j < k; j++) {
+    int32_t count = 0;
+    for (int64_t row = 0; row < n; row++) count += label_at(v, data, row) == j;
+    *count_at(v, data, j) = count;
+    for (int64_t i = 0; i < d; i++) {
+      double sum = 0;
+      for (int64_t row = 0; row < n; row++) {
+        if (label_at(v, data, row) == j) sum += (double)x_at(v, data, row, i);
+      }
+      *sum_at(v, data, j, i) = (float)sum;
+    }
+  }
+}
+
+/* A sum of m terms in any order is within (m - 1) u sum |x| / (1 - m u), u = 2^-24 (Higham 2002, eq. 4.4). */
+static const char *update_compare(const fh_case *c, void *const *got, void *const *want) {
+  const fh_view_desc *v = c->views;
+  const int64_t n = v[X].shape[0], d = v[X].shape[1], k = v[SUMS].shape[0];
+  for (int64_t j = 0; j < k; j++) {
+    if (*count_at(v, got, j) != *count_at(v, want, j)) return "a count is wrong";
+    for (int64_t i = 0; i < d; i++) {
+      double magnitude = 0;
+      for (int64_t row = 0; row < n; row++) {
+        if (label_at(v, want, row) == j) magnitude += fabs((double)x_at(v, want, row, i));
+      }
+      const double found = (double)*sum_at(v, got, j, i), expected = (double)*sum_at(v, want, j, i);
+      if (isnan(expected) ? isnan(found) : found == expected) continue;
+      if (!(fabs(found - expected) <= (double)(*count_at(v, want, j) + 1) * 0x1p-24 * magnitude))
+        return "a sum is off by more than m u sum |x|";
+    }
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static const struct {
+  int64_t n, d, k;
+} shapes[] = {{37, 5, 3},  {0, 4, 2},  {5, 3, 0},    {5, 0, 3},    {1, 1, 1},      {2, 16, 5},     {64, 17, 1},  {100, 15, 7},
+              {99, 33, 4}, {7, 48, 9}, {257, 31, 2}, {1000, 8, 3}, {1500, 20, 10}, {600, 130, 16}, {3000, 4, 40}};
+
+static bool update_case_at(int i, fh_case *out) {
+  if (i < 0 || i >= (int)(sizeof shapes / sizeof *shapes)) return false;
+  const int64_t n = shapes[i].n, d = shapes[i].d, k = shapes[i].k;
+  const int64_t x[] = {n, d}, sums[] = {k, d};
+  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_I32, 1, &n), fh_compact(FH_F32, 2, sums), fh_compact(FH_I32, 1, &k)}};
+  snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, n, d, k);
+  return true;
+}
+
+/* Labels: half the rows in cluster 0, the rest spread; now and then one out of range, which must be passed over. */
+static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < c->views[index].rank; i++) count *= c->views[index].shape[i];
+  const int64_t k = c->views[SUMS].shape[0];
+  for (int64_t i = 0; i < count; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    const uint32_t r = (uint32_t)(seed >> 33);
+    if (index == X)
+      ((float *)data)[i] = (float)(seed >> 40) * 0x1p-23f - 1.0f;
+    else if (r % 61 == 60)
+      ((int32_t *)data)[i] = r & 64 ? INT32_MIN : (int32_t)k;
+    else
+      ((int32_t *)data)[i] = r % 2 || k == 0 ? 0 : (int32_t)(r / 2 % (uint32_t)k);
+  }
+}
+
+static const char *const entries[] = {"kmeans_update_partial", "kmeans_update_combine"};
+
+const fh_kernel_contract fh_contract_kmeans_update = {
+    .name = "kmeans_update",
+    .class_ = 'B',
+    .version = 1,
+    .summary = "sums and counts of the rows of each cluster",
+    .formula = "sums[j,i] = sum over rows r with labels[r] = j of x[r,i]; counts[j] = how many (Lloyd 1982, the update step)",
+    .views = params,
+    .view_count = 4,
+    .entries = entries,
+    .entry_count = 2,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-13,
+    .bound_abs = 0,
+    .bound_source = "m u sum |x| for m rows in a cluster (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 2048 u",
+    .bind = update_bind,
+    .reference = update_reference,
+    .case_at = update_case_at,
+    .fill = update_fill,
+    .compare = update_compare,
+};

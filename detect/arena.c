@@ -1,6 +1,7 @@
 /* Memory that ends all at once. SPDX-License-Identifier: Apache-2.0 */
 #include "detect/arena.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,3 +92,21 @@ const char *fh_arena_format(fh_facts_arena *arena, const char *format, ...) {
 }
 
 bool fh_arena_failed(const fh_facts_arena *arena) { return arena->failed; }
+
+/* The capacity is not stored: it is the power of two, from PUSH_FIRST on, that holds count. */
+enum { PUSH_FIRST = 8 };
+static bool is_full(int count) { return count == 0 || (count >= PUSH_FIRST && (count & (count - 1)) == 0); }
+
+void *fh_arena_push(fh_facts_arena *arena, void *array, int *count, size_t size) {
+  void *items;
+  memcpy(&items, array, sizeof items); /* a T * of any T */
+  if (*count < 0 || *count > INT_MAX / 4) return NULL;
+  if (is_full(*count)) {
+    void *more = fh_arena_alloc(arena, *count ? (size_t)*count * 2 : PUSH_FIRST, size);
+    if (!more) return NULL;
+    if (*count) memcpy(more, items, (size_t)*count * size);
+    items = more;
+    memcpy(array, &items, sizeof items);
+  }
+  return (unsigned char *)items + (size_t)(*count)++ * size;
+}

@@ -25,6 +25,9 @@ const char *fh_arena_text(fh_facts_arena *arena, const char *text);
 const char *fh_arena_text_size(fh_facts_arena *arena, const char *text, size_t size);
 const char *fh_arena_format(fh_facts_arena *arena, const char *format, ...) FH_PRINTF(2, 3);
 const char *fh_arena_vformat(fh_facts_arena *arena, const char *format, va_list args) FH_PRINTF(2, 0);
+/* One more zeroed element at the end of an array that only this function grows. array is the address of the
+ * T * (which may move), count its length so far. Gives the address of the element; NULL without memory. */
+void *fh_arena_push(fh_facts_arena *arena, void *array, int *count, size_t size);
 /* True when any call had no memory. */
 bool fh_arena_failed(const fh_facts_arena *arena);
 

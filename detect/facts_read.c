@@ -1,0 +1,66 @@
+/* Reading small things through the table into facts. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "detect/gather.h"
+#include "detect/parse.h"
+
+fh_fact_int fh_fact_int_of(int64_t value, const char *source) { return (fh_fact_int){value, FH_VALID, source}; }
+fh_fact_bool fh_fact_bool_of(bool value, const char *source) { return (fh_fact_bool){value, FH_VALID, source}; }
+fh_fact_text fh_fact_text_of(const char *value, const char *source) { return (fh_fact_text){value, FH_VALID, source}; }
+
+const char *fh_read_text(fh_gather *g, const char *path, size_t max, int *out_errno) {
+  char *text = NULL;
+  size_t size = 0;
+  int error = g->os->api->read(g->os, path, max, &text, &size);
+  if (out_errno) *out_errno = error;
+  if (error && error != EFBIG) return NULL;
+  const char *copy = fh_arena_text_size(g->arena, text, size);
+  free(text);
+  return copy;
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+fh_fact_text fh_read_fact(fh_gather *g, const char *path, size_t max) {
+  int error;
+  const char *text = fh_read_text(g, path, max, &error);
+  if (!text) return (fh_fact_text){"", error == ENOENT ? FH_ABSENT : FH_UNKNOWN_FACT, path};
+  size_t size = strlen(text);
+  while (size && is_blank(text[size - 1])) size--;
+  size_t skip = strspn(text, " \t\r\n");
+  if (skip > size) skip = size;
+  return fh_fact_text_of(text[size] ? fh_arena_text_size(g->arena, text + skip, size - skip) : text + skip, path);
+}
+
+fh_fact_int fh_read_int(fh_gather *g, const char *path) {
+  fh_fact_text text = fh_read_fact(g, path, 256);
+  fh_fact_int fact = {0, text.valid, path};
+  if (text.valid == FH_VALID && !fh_parse_i64(text.value, &fact.value)) fact.valid = FH_UNKNOWN_FACT;
+  return fact;
+}
+
+int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out) {
+  fh_os_stat scratch;
+  return g->os->api->stat(g->os, path, follow, out ? out : &scratch);
+}
+
+bool fh_path_exists(fh_gather *g, const char *path) { return fh_path_stat(g, path, true, NULL) == 0; }
+
+const char **fh_path_list(fh_gather *g, const char *path, int *out_count, int *out_errno) {
+  char **names = NULL;
+  size_t count = 0;
+  *out_count = 0;
+  int error = g->os->api->list(g->os, path, &names, &count);
+  if (out_errno) *out_errno = error;
+  if (error) return NULL;
+  const char **copy = fh_arena_alloc(g->arena, count + 1, sizeof *copy);
+  for (size_t i = 0; i < count; i++) {
+    if (copy) copy[i] = fh_arena_text(g->arena, names[i]);
+    free(names[i]);
+  }
+  free(names);
+  if (copy) *out_count = (int)count;
+  return copy;
+}

@@ -251,12 +251,17 @@ static fh_fact_bool ancestors_hidden(fh_gather *g, const hierarchy *h) {
   return fh_fact_bool_of(strcmp(link, initial_namespace) != 0, "/proc/self/ns/cgroup");
 }
 
+/* What holds until a level sets a limit; unknown when there is no directory to look into. */
+static fh_fact_int no_limit(fh_gather *g, const char *dir) {
+  return (fh_fact_int){0, fh_path_exists(g, dir) ? FH_ABSENT : FH_UNKNOWN_FACT, dir};
+}
+
 static void read_cpu(fh_gather *g, const hierarchy *h) {
   fh_facts_cpu *cpu = &g->facts->cpu;
   fh_facts_cgroup *c = &g->facts->cgroup;
   c->cpu_controller = h->version;
   read_levels(g, h, read_cpu_level);
-  cpu->quota_cpus = (fh_fact_int){0, FH_ABSENT, h->dir};
+  cpu->quota_cpus = no_limit(g, h->dir);
   for (int i = 0; i < c->level_count; i++) {
     const fh_cgroup_level *l = &c->levels[i];
     if (l->quota_us <= 0 || l->period_us <= 0) continue;
@@ -297,7 +302,7 @@ static void read_memory(fh_gather *g, const hierarchy *h) {
   read_levels(g, h, read_memory_level);
   const char *dirs[FH_FACTS_MAX_CGROUP_LEVELS];
   int count = ancestors(g, h, dirs, FH_FACTS_MAX_CGROUP_LEVELS);
-  m->limit = (fh_fact_int){0, FH_ABSENT, h->dir};
+  m->limit = no_limit(g, h->dir);
   for (int i = 0; i < count && i < c->level_count; i++) {
     if (c->levels[i].memory_limit < 0 || (m->limit.valid == FH_VALID && c->levels[i].memory_limit >= m->limit.value)) continue;
     m->limit = fh_fact_int_of(c->levels[i].memory_limit, dirs[i]);

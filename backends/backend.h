@@ -12,6 +12,7 @@
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
+#include "detect/facts.h"
 #include "kernels/contract.h"
 
 #define FH_BACKEND_ABI 1
@@ -108,6 +109,10 @@ typedef struct fh_backend_api {
   void (*destroy)(fh_backend *backend);
   const char *name; /* "cpu" */
   int abi;          /* FH_BACKEND_ABI */
+
+  /* Do the facts show hardware that this backend can use? Asked before the backend is opened without having been named: a
+   * driver library must not be loaded for nothing. NULL: only opened when it is named. */
+  bool (*present)(const fh_facts *facts);
 
   /* Opens: loads the driver library and finds devices. Each failure carries its cause. */
   fh_status (*open)(const fh_backend_options *options, fh_backend **out_backend);

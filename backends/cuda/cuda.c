@@ -173,10 +173,20 @@ static int enumerate(const fh_backend *backend, fh_device_info *out_infos, int c
   return backend->device_count;
 }
 
+/* A child has shown that some device gives a context; nothing less is proof. */
+static bool present(const fh_facts *facts) {
+  const fh_cuda_answer *answer = &facts->nvidia.cuda;
+  if (answer->valid != FH_VALID || answer->init_code != 0) return false;
+  for (int i = 0; i < answer->device_count; i++)
+    if (answer->devices[i].usable) return true;
+  return false;
+}
+
 const fh_backend_api fh_backend_cuda = {
     .destroy = destroy,
     .name = "cuda",
     .abi = FH_BACKEND_ABI,
+    .present = present,
     .open = open_backend,
     .enumerate = enumerate,
     .device_open = fh_cuda_device_open,

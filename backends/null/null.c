@@ -211,10 +211,18 @@ static fh_status null_wait(fh_stream *stream, fh_point point, int64_t timeout_ns
 }
 
 /* The table. Its name must be fh_backend_<name>; backends/registry.c finds it through backends.def. */
+/* Do the facts (detect/facts.h) show hardware for this backend? Only then is it opened without having been named, so
+ * that no driver library is loaded in vain. This one drives nothing, so it has to be named. */
+static bool null_present(const fh_facts *facts) {
+  (void)facts;
+  return false;
+}
+
 const fh_backend_api fh_backend_null = {
     .destroy = null_destroy,
     .name = "null",
     .abi = FH_BACKEND_ABI,
+    .present = null_present,
     .open = null_open,
     .enumerate = null_enumerate,
     .device_open = null_device_open,

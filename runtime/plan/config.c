@@ -1,11 +1,11 @@
 /* A context's settings. SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/plan/config.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/backend.h"
 #include "runtime/base/log.h"
 
 extern char **environ;
@@ -30,20 +30,27 @@ static fh_status choose(const char *variable, const choice *choices, int *out_va
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: expected one of: %s", variable, text, names);
 }
 
-/* "cpu", "gpu", "cuda", "opencl", or one of the last two with ":N". */
+/* "cpu", "gpu", or a backend of this build, alone or with ":N". */
 static bool device_name_ok(const char *name) {
-  if (strcmp(name, "cpu") == 0 || strcmp(name, "gpu") == 0) return true;
-  static const char *const backends[] = {"cuda", "opencl"};
-  for (int i = 0; i < 2; i++) {
-    size_t length = strlen(backends[i]);
-    if (strncmp(name, backends[i], length) != 0) continue;
+  if (strcmp(name, "gpu") == 0) return true;
+  int count;
+  const fh_backend_api *const *all = fh_backends(&count);
+  for (int i = 0; i < count; i++) {
+    size_t length = strlen(all[i]->name);
+    if (strncmp(name, all[i]->name, length) != 0) continue;
     if (!name[length]) return true;
-    if (name[length] != ':' || !name[length + 1] || strlen(name + length + 1) > 3) return false;
-    for (const char *c = name + length + 1; *c; c++)
-      if (!isdigit((unsigned char)*c)) return false;
-    return true;
+    if (name[length] != ':' || strcmp(all[i]->name, "cpu") == 0) continue;
+    size_t digits = strspn(name + length + 1, "0123456789");
+    if (digits >= 1 && digits <= 3 && !name[length + 1 + digits]) return true;
   }
   return false;
+}
+
+static void known_names(char *out, size_t size) {
+  int count, n = snprintf(out, size, "gpu");
+  const fh_backend_api *const *all = fh_backends(&count);
+  for (int i = 0; i < count && n > 0 && (size_t)n < size; i++)
+    n += snprintf(out + n, size - (size_t)n, strcmp(all[i]->name, "cpu") == 0 ? ", %s" : ", %s[:N]", all[i]->name);
 }
 
 static fh_status read_devices(const char *where, const char *list, fh_config *config) {
@@ -51,10 +58,12 @@ static fh_status read_devices(const char *where, const char *list, fh_config *co
     size_t length = strcspn(start, ",");
     char name[24];
     snprintf(name, sizeof name, "%.*s", (int)length, start);
-    if (length >= sizeof name || !device_name_ok(name))
-      return FH_STATUS(FH_INVALID_ARGUMENT,
-                       "%s=%s: \"%.*s\" is no device name\nexpected cpu, gpu, cuda, opencl, cuda:N or opencl:N, separated by commas", where,
-                       list, (int)length, start);
+    if (length >= sizeof name || !device_name_ok(name)) {
+      char known[256];
+      known_names(known, sizeof known);
+      return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: \"%.*s\" is no device name\nexpected names separated by commas: %s", where, list,
+                       (int)length, start, known);
+    }
     if (config->device_count == FH_CONFIG_MAX_DEVICES)
       return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: more than %d names", where, list, FH_CONFIG_MAX_DEVICES);
     strcpy(config->devices[config->device_count++], name);

@@ -11,7 +11,6 @@
 #include "runtime/base/log.h"
 #include "runtime/plan/plan.h"
 
-enum { PCI_NVIDIA = 0x10de };
 static const int64_t PROBE_TIMEOUT_NS = 10LL * 1000 * 1000 * 1000;
 
 static bool asked_for(const fh_config *config, const char *id) {
@@ -146,20 +145,8 @@ static void rejected_from(fh_context *context, const fh_judgement *judgement, co
 
 /* ---- deciding what to open -------------------------------------------------------------------------------------- */
 
-static bool cuda_proven(const fh_facts *facts) {
-  const fh_cuda_answer *cuda = &facts->nvidia.cuda;
-  if (cuda->valid != FH_VALID || cuda->init_code != 0) return false;
-  for (int i = 0; i < cuda->device_count; i++)
-    if (cuda->devices[i].usable) return true;
-  return false;
-}
-
-/* Hardware that CUDA does not drive. */
-static bool other_gpu_here(const fh_facts *facts) {
-  for (int i = 0; i < facts->pci.count; i++)
-    if (facts->pci.devices[i].is_gpu && facts->pci.devices[i].vendor != PCI_NVIDIA) return true;
-  return fh_facts_node(facts, "/dev/kfd")->valid == FH_VALID || fh_facts_node(facts, "/dev/dxg")->valid == FH_VALID;
-}
+/* The CUDA driver is asked in a child before it is loaded here, so "not present" is then a proven no. Others are tried. */
+static bool detection_judges(const char *backend) { return strcmp(backend, "cuda") == 0; }
 
 static void isa_from(fh_context *context, const fh_facts *facts) {
   for (int i = 0; i < FH_ISA_COUNT; i++) {
@@ -169,25 +156,36 @@ static void isa_from(fh_context *context, const fh_facts *facts) {
   }
 }
 
-static void open_cuda(fh_context *context, const fh_facts *facts, const fh_judgement *judgement) {
-  if (!cuda_proven(facts)) {
-    rejected_from(context, judgement, "cuda");
-    return;
+/* Opens a backend when it is named, or when it is worth it and the list leaves it free; what cannot be had is listed with its cause. */
+static void accelerator_open(fh_context *context, const fh_backend_api *api, const fh_facts *facts, const fh_judgement *judgement) {
+  const fh_config *config = &context->config;
+  bool named = asked_word(config, api->name);
+  bool candidate = named || config->device_count == 0 || asked_word(config, "gpu");
+  if (!candidate) return;
+  bool present = api->present && api->present(facts);
+  if (present || (named && !detection_judges(api->name))) {
+    fh_status status = backend_open(context, api->name);
+    if (status) {
+      char id[24];
+      snprintf(id, sizeof id, "%s:0", api->name);
+      rejected_add(context, id, NULL, fh_status_cause(status), fh_status_message(status), NULL);
+    }
+    fh_status_free(status);
   }
-  fh_status status = backend_open(context, "cuda");
-  if (status) rejected_add(context, "cuda:0", NULL, fh_status_cause(status), fh_status_message(status), NULL);
-  fh_status_free(status);
-  rejected_from(context, judgement, "cuda"); /* one of several may be bad */
+  rejected_from(context, judgement, api->name); /* one of several may be bad */
 }
 
-static void open_opencl(fh_context *context) {
-  fh_status status = backend_open(context, "opencl");
-  if (status && asked_word(&context->config, "opencl"))
-    rejected_add(context, "opencl:0", NULL, fh_status_cause(status), fh_status_message(status), NULL);
-  fh_status_free(status);
+static fh_status check_require(const fh_context *context, const fh_judgement *judgement) {
+  if (!context->config.require[0]) return FH_OK;
+  bool met = false;
+  fh_unmet unmet = {0};
+  FH_TRY(fh_judgement_require(judgement, context->config.require, &met, &unmet));
+  if (met) return FH_OK;
+  return FH_STATUS_CAUSE(FH_UNAVAILABLE, unmet.cause, "FOGHORN_REQUIRE=%s is not met: found %s\nnext step: devprobe", unmet.spec,
+                         unmet.found);
 }
 
-static fh_status open_accelerators(fh_context *context, fh_os *os) {
+static fh_status accelerators_open(fh_context *context, fh_os *os) {
   const fh_config *config = &context->config;
   bool cuda = config->device_count == 0 || asked_word(config, "cuda") || asked_word(config, "gpu");
   fh_facts *facts = NULL;
@@ -196,17 +194,11 @@ static fh_status open_accelerators(fh_context *context, fh_os *os) {
   fh_judgement *judgement = NULL;
   fh_status status = fh_judge(facts, config->policy == FH_REQUIRE_GPU || asked_word(config, "gpu") ? "gpu" : NULL, &judgement);
   if (!status) {
-    bool opencl = asked_word(config, "opencl") || ((config->device_count == 0 || asked_word(config, "gpu")) && other_gpu_here(facts));
-    if (cuda) open_cuda(context, facts, judgement);
-    if (opencl) open_opencl(context);
-    if (config->require[0]) {
-      bool met = false;
-      fh_unmet unmet = {0};
-      status = fh_judgement_require(judgement, config->require, &met, &unmet);
-      if (!status && !met)
-        status = FH_STATUS_CAUSE(FH_UNAVAILABLE, unmet.cause, "FOGHORN_REQUIRE=%s is not met: found %s\nnext step: devprobe", unmet.spec,
-                                 unmet.found);
-    }
+    int count;
+    const fh_backend_api *const *all = fh_backends(&count);
+    for (int i = 0; i < count; i++)
+      if (strcmp(all[i]->name, "cpu") != 0) accelerator_open(context, all[i], facts, judgement);
+    status = check_require(context, judgement);
   }
   fh_judgement_destroy(judgement);
   fh_facts_destroy(facts);
@@ -257,7 +249,7 @@ fh_status fh_devices_find(fh_context *context) {
     if (!status) isa_from(context, facts);
     fh_facts_destroy(facts);
   } else {
-    status = open_accelerators(context, os);
+    status = accelerators_open(context, os);
   }
   fh_os_destroy(os);
   if (!status) status = backend_open(context, "cpu"); /* always opened: self-tests and recovery need it, even where no launch may use it */

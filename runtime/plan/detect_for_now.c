@@ -5,10 +5,6 @@
 
 #define FOR_NOW __attribute__((weak))
 
-FOR_NOW fh_status fh_facts_gather(fh_os *os, unsigned what, fh_facts **out_facts) {
-  (void)what;
-  return fh_facts_gather_cpu(os, out_facts);
-}
 FOR_NOW fh_status fh_judge(const fh_facts *facts, const char *expect, fh_judgement **out_judgement) {
   (void)expect;
   *out_judgement = calloc(1, sizeof **out_judgement);
@@ -21,9 +17,4 @@ FOR_NOW fh_status fh_judgement_require(const fh_judgement *judgement, const char
   (void)judgement, (void)spec, (void)out_unmet;
   *out_met = false;
   return FH_STATUS(FH_UNIMPLEMENTED, "no judge yet");
-}
-FOR_NOW const fh_node *fh_facts_node(const fh_facts *facts, const char *path) {
-  static const fh_node none;
-  (void)facts, (void)path;
-  return &none;
 }

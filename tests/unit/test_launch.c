@@ -166,10 +166,10 @@ static void the_decision_is_told(void **state) {
 static void an_absent_device_is_refused_with_the_devices_there_are(void **state) {
   (void)state;
   fh_context *context = NULL;
-  fh_context_options options = {.devices = "opencl:77"};
+  fh_context_options options = {.devices = "cuda:77"};
   fh_status status = fh_context_create(&options, &context);
   assert_true(fh_status_code(status) == FH_NOT_FOUND || fh_status_code(status) == FH_UNAVAILABLE);
-  assert_non_null(strstr(fh_status_message(status), "opencl:77"));
+  assert_non_null(strstr(fh_status_message(status), "cuda:77"));
   fh_status_free(status);
   fh_context *cpu = open_cpu(NULL, FH_BOUNDED);
   fails(fh_queue_pin(fh_context_queue(cpu), "cuda:5"), FH_NOT_FOUND, "cuda:5");

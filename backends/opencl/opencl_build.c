@@ -1,0 +1,176 @@
+/* Kernel text to OpenCL kernels: programs are built once per device and kept. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/check.h"
+#include "backends/opencl/opencl_internal.h"
+#include "runtime/base/log.h"
+
+enum { LOG_SHOWN = 1200 }; /* of a compiler's words: the first errors say what is wrong */
+
+/* ---- programs ------------------------------------------------------------------------------------------------ */
+
+/* Kept in step with kernels/contract.h. A device without correct rounding is not asked for it: it is not EXACT, and says so. */
+static const char *build_options(const fh_cl_found *found) {
+  return found->rounds_divide ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2";
+}
+
+static char *build_log(const fh_device *device, cl_program program) {
+  size_t size = 0;
+  if (device->fn->clGetProgramBuildInfo(program, device->found->handle, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS) return NULL;
+  char *log = calloc(1, size + 1);
+  if (log && device->fn->clGetProgramBuildInfo(program, device->found->handle, CL_PROGRAM_BUILD_LOG, size, log, NULL) == CL_SUCCESS)
+    return log;
+  free(log);
+  return NULL;
+}
+
+static fh_status build_failure(const fh_device *device, const fh_kernel_image *image, cl_program program, cl_int error) {
+  char *log = build_log(device, program);
+  fh_status status = FH_CL_FAIL(error, "clBuildProgram", "building kernel %s for %s (%s)", image->contract->name, device->found->info.id,
+                                device->found->info.name);
+  if (log && log[0]) status = fh_status_annotate(status, "  the compiler said:\n%.*s", LOG_SHOWN, log);
+  free(log);
+  return status;
+}
+
+static fh_status build_from_source(fh_device *device, const fh_kernel_image *image, const char *options, cl_program *out_program) {
+  cl_int error = CL_SUCCESS;
+  const char *text = image->cl_source;
+  cl_program program = device->fn->clCreateProgramWithSource(device->context, 1, &text, NULL, &error);
+  if (!program) return FH_CL_FAIL(error, "clCreateProgramWithSource", "handing over the text of kernel %s", image->contract->name);
+  error = device->fn->clBuildProgram(program, 1, &device->found->handle, options, NULL, NULL);
+  if (error != CL_SUCCESS) {
+    fh_status status = build_failure(device, image, program, error);
+    device->fn->clReleaseProgram(program);
+    return status;
+  }
+  *out_program = program;
+  return FH_OK;
+}
+
+static fh_status check_buildable(const fh_device *device, const fh_kernel_image *image) {
+  if (!image->cl_source) return FH_STATUS(FH_UNAVAILABLE, "opencl: this build has no OpenCL text of kernel %s", image->contract->name);
+  if (device->found->compiler) return FH_OK;
+  return FH_STATUS(FH_INCOMPATIBLE, "opencl: %s (%s) has no compiler for kernel text", device->found->info.id, device->found->info.name);
+}
+
+static fh_status make_program(fh_device *device, const fh_kernel_image *image, cl_program *out_program) {
+  const char *options = build_options(device->found);
+  *out_program = fh_cl_cache_load(device, image, options);
+  if (*out_program) {
+    device->loaded++;
+    return FH_OK;
+  }
+  FH_TRY(build_from_source(device, image, options, out_program));
+  device->built++;
+  fh_cl_cache_store(device, image, options, *out_program);
+  return FH_OK;
+}
+
+/* The program of an image, made on first use. Called with the device's lock held. */
+static fh_status find_program(fh_device *device, const fh_kernel_image *image, cl_program *out_program) {
+  for (fh_cl_program *p = device->programs; p; p = p->next) {
+    if (p->image != image) continue;
+    *out_program = p->handle;
+    return FH_OK;
+  }
+  fh_cl_program *program = malloc(sizeof *program);
+  if (!program) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to keep the program of %s", image->contract->name);
+  fh_status status = make_program(device, image, &program->handle);
+  if (status) {
+    free(program);
+    return status;
+  }
+  program->image = image;
+  program->next = device->programs;
+  device->programs = program;
+  *out_program = program->handle;
+  return FH_OK;
+}
+
+void fh_cl_release_programs(fh_device *device) {
+  for (fh_cl_program *p = device->programs, *next; p; p = next) {
+    next = p->next;
+    if (fh_cl_may_call(device->backend)) device->fn->clReleaseProgram(p->handle);
+    free(p);
+  }
+  device->programs = NULL;
+}
+
+/* ---- kernels ------------------------------------------------------------------------------------------------- */
+
+/* Arguments by the convention of kernels/contract.h. */
+static cl_uint argument_count(const fh_entry_image *entry) {
+  cl_uint count = 1;
+  for (int i = 0; i < entry->param_count; i++) count += fh_operand_is_pointer(entry->params[i].kind) ? 2 : 1;
+  return count;
+}
+
+static fh_status check_arguments(const fh_device *device, const fh_entry_image *entry, cl_kernel kernel) {
+  cl_uint count = 0;
+  cl_int error = device->fn->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof count, &count, NULL);
+  if (error != CL_SUCCESS) return FH_CL_FAIL(error, "clGetKernelInfo", "asking for the arguments of %s", entry->entry);
+  if (count == argument_count(entry)) return FH_OK;
+  return FH_STATUS(FH_INCOMPATIBLE, "opencl: kernel %s was built with %u arguments, its entry has %u", entry->entry, count,
+                   argument_count(entry));
+}
+
+/* One item is heavy (a row, or 16 columns): on a CPU a group of one keeps them apart for all threads, on a GPU a group is
+ * what the kernel prefers. */
+static size_t local_size(const fh_device *device, cl_kernel kernel) {
+  if (device->found->info.kind == FH_DEVICE_CPU_POSING) return 1;
+  size_t preferred = 0, most = 0;
+  const fh_opencl_functions *fn = device->fn;
+  cl_device_id handle = device->found->handle;
+  if (fn->clGetKernelWorkGroupInfo(kernel, handle, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof preferred, &preferred, NULL) !=
+          CL_SUCCESS ||
+      preferred == 0)
+    preferred = 32;
+  if (fn->clGetKernelWorkGroupInfo(kernel, handle, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL) != CL_SUCCESS || most == 0)
+    most = 1;
+  if (preferred > FH_CL_GPU_LOCAL) preferred = FH_CL_GPU_LOCAL;
+  return preferred < most ? preferred : most;
+}
+
+static fh_status make_kernel(fh_device *device, const fh_recipe *recipe, fh_executable *out) {
+  cl_program program = NULL;
+  pthread_mutex_lock(&device->lock);
+  fh_status status = find_program(device, recipe->image, &program);
+  pthread_mutex_unlock(&device->lock);
+  FH_TRY(status);
+  out->device = device;
+  out->entry = &recipe->image->entries[recipe->entry];
+  cl_int error = CL_SUCCESS;
+  out->handle = device->fn->clCreateKernel(program, out->entry->entry, &error);
+  if (!out->handle)
+    return FH_CL_FAIL(error, "clCreateKernel", "finding entry %s of kernel %s", out->entry->entry, recipe->image->contract->name);
+  out->local = local_size(device, out->handle);
+  return check_arguments(device, out->entry, out->handle);
+}
+
+fh_status fh_cl_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
+  *out_executable = NULL;
+  FH_TRY(fh_check_recipe(recipe));
+  FH_TRY(fh_cl_same_process(device->backend));
+  if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "opencl: variant %s is compiled for the CPU", recipe->tuned->name);
+  FH_TRY(check_buildable(device, recipe->image));
+  fh_executable *executable = calloc(1, sizeof *executable);
+  if (!executable) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to prepare %s", recipe->image->contract->name);
+  pthread_mutex_init(&executable->lock, NULL);
+  fh_status status = make_kernel(device, recipe, executable);
+  if (status) {
+    fh_cl_release(executable);
+    return status;
+  }
+  *out_executable = executable;
+  return FH_OK;
+}
+
+void fh_cl_release(fh_executable *executable) {
+  if (!executable) return;
+  if (executable->handle && fh_cl_may_call(executable->device->backend)) executable->device->fn->clReleaseKernel(executable->handle);
+  pthread_mutex_destroy(&executable->lock);
+  free(executable);
+}

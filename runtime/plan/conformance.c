@@ -1,0 +1,496 @@
+/* Does a variant of a kernel keep its contract? SPDX-License-Identifier: Apache-2.0
+ *
+ * A trial is one case with one kind of data: compact inputs, the oracle's answer, and plain C's answer, all compact. Each
+ * layout then scatters the inputs, runs the variant, gathers the outputs and compares. */
+#include "runtime/plan/conformance.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- memory that may lie against forbidden pages --------------------------------------------------- */
+
+typedef struct region {
+  char *memory; /* `bytes` bytes */
+  size_t bytes;
+  void *mapping; /* NULL: from malloc */
+  size_t mapped;
+} region;
+
+enum { CANARY = 0xa5, OFFSETS = 64 };
+
+/* `bytes` bytes; guarded, they begin `offset` bytes after a forbidden page, or end right before one. */
+static fh_status region_new(size_t bytes, size_t offset, bool at_end, bool guard, region *out) {
+  *out = (region){.bytes = bytes};
+  if (!guard) {
+    char *memory = aligned_alloc(OFFSETS, (bytes + 2 * OFFSETS) / OFFSETS * OFFSETS);
+    if (!memory) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "conformance: no memory for an operand of %zu bytes", bytes);
+    *out = (region){memory + offset, bytes, NULL, 0};
+    memset(out->memory, CANARY, bytes);
+    return FH_OK;
+  }
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + offset + page - 1) / page * page;
+  char *mapping = mmap(NULL, body + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "conformance: no address space for an operand of %zu bytes", bytes);
+  out->mapping = mapping;
+  out->mapped = body + 2 * page;
+  if (body > 0 && mprotect(mapping + page, body, PROT_READ | PROT_WRITE) != 0) {
+    munmap(mapping, out->mapped);
+    return FH_STATUS(FH_RESOURCE_EXHAUSTED, "conformance: no memory for an operand of %zu bytes", bytes);
+  }
+  out->memory = at_end ? mapping + page + body - bytes : mapping + page + offset;
+  memset(out->memory, CANARY, bytes);
+  return FH_OK;
+}
+
+static void region_free(region *r) {
+  if (r->mapping)
+    munmap(r->mapping, r->mapped);
+  else if (r->memory)
+    free((char *)((uintptr_t)r->memory / OFFSETS * OFFSETS));
+  *r = (region){0};
+}
+
+/* ---- views ------------------------------------------------------------------------------------------ */
+
+static int64_t count_of(const fh_view_desc *v) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < v->rank; i++) count *= v->shape[i];
+  return count;
+}
+
+/* Where the element with compact index `index` lies, in elements from element 0,0,... */
+static int64_t place_of(const fh_view_desc *v, int64_t index) {
+  int64_t at = 0;
+  for (int32_t i = v->rank - 1; i >= 0; i--) {
+    at += index % v->shape[i] * v->strides[i];
+    index /= v->shape[i];
+  }
+  return at;
+}
+
+/* Elements from the lowest to the highest, inclusive; *out_first: element 0,0,... from the lowest. */
+static int64_t span_of(const fh_view_desc *v, int64_t *out_first) {
+  int64_t low = 0, high = 0;
+  *out_first = 0;
+  if (count_of(v) == 0) return 0;
+  for (int32_t i = 0; i < v->rank; i++) {
+    const int64_t reach = (v->shape[i] - 1) * v->strides[i];
+    if (reach < 0)
+      low += reach;
+    else
+      high += reach;
+  }
+  *out_first = -low;
+  return high - low + 1;
+}
+
+static void scatter(const fh_view_desc *v, const char *compact, char *first) {
+  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v);
+  for (int64_t i = 0; i < count; i++) memcpy(first + place_of(v, i) * size, compact + i * size, (size_t)size);
+}
+
+static void gather(const fh_view_desc *v, const char *first, char *compact) {
+  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v);
+  for (int64_t i = 0; i < count; i++) memcpy(compact + i * size, first + place_of(v, i) * size, (size_t)size);
+}
+
+/* ---- layouts ---------------------------------------------------------------------------------------- */
+
+typedef enum shape_kind { COMPACT, PADDED, COLUMNS, NEGATIVE, SPREAD } shape_kind;
+
+typedef struct layout {
+  const char *name;
+  shape_kind kind;
+  int offset;  /* of view 0; the others get offsets derived from it */
+  bool at_end; /* operands end at a forbidden page */
+} layout;
+
+static const layout fixed_layouts[] = {
+    {"compact", COMPACT, 0, false},           {"compact, to the end of a page", COMPACT, 0, true},
+    {"padded rows", PADDED, 0, true},         {"column-major", COLUMNS, 0, true},
+    {"negative strides", NEGATIVE, 0, false}, {"every dimension spread", SPREAD, 0, true},
+};
+static const int short_offsets[] = {1, 2, 4, 7, 28, 33, 63};
+enum {
+  FIXED_LAYOUTS = sizeof fixed_layouts / sizeof *fixed_layouts,
+  SHORT_OFFSETS = sizeof short_offsets / sizeof *short_offsets,
+};
+
+/* The i-th layout; false past the last. */
+static bool layout_at(int i, bool thorough, layout *out) {
+  if (i < FIXED_LAYOUTS) {
+    *out = fixed_layouts[i];
+    return true;
+  }
+  i -= FIXED_LAYOUTS;
+  if (i >= (thorough ? OFFSETS - 1 : SHORT_OFFSETS)) return false;
+  *out = (layout){"byte offset", COMPACT, thorough ? i + 1 : short_offsets[i], false};
+  return true;
+}
+
+static fh_view_desc laid_out(const fh_view_desc *compact, shape_kind kind) {
+  fh_view_desc v = *compact;
+  int64_t stride = kind == SPREAD ? 3 : 1;
+  for (int32_t k = 0; k < v.rank; k++) {
+    const int32_t i = kind == COLUMNS ? k : v.rank - 1 - k;
+    v.strides[i] = kind == NEGATIVE ? -stride : stride;
+    stride *= v.shape[i] > 0 ? v.shape[i] : 1;
+    if (kind == PADDED && k == 0) stride += 5;
+    if (kind == SPREAD) stride += 2;
+  }
+  return v;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------- */
+
+typedef enum data_kind { ORDINARY, SPECIAL, DENORMAL, IN_PLACE, DATA_KINDS } data_kind;
+static const char *const data_names[] = {"", ", NaN and infinities", ", denormals", ", in place"};
+
+typedef struct trial {
+  const fh_kernel_image *image;
+  fh_case c;
+  data_kind kind;
+  int in, out; /* IN_PLACE: the input view that is the output view */
+  fh_bound bound;
+  char *input[FH_MAX_VIEWS], *want[FH_MAX_VIEWS], *plain[FH_MAX_VIEWS], *got[FH_MAX_VIEWS];
+} trial;
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+static uint64_t next_random(uint64_t *state) {
+  uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+static size_t bytes_of(const fh_view_desc *v) { return (size_t)count_of(v) * fh_dtype_size(v->dtype); }
+
+static void fill_default(const fh_view_desc *v, char *data, uint64_t seed) {
+  const int64_t count = count_of(v), size = (int64_t)fh_dtype_size(v->dtype);
+  for (int64_t i = 0; i < count; i++) {
+    const uint64_t r = next_random(&seed);
+    if (v->dtype == FH_F32)
+      ((float *)data)[i] = (float)(r >> 40) * 0x1p-23f - 1.0f;
+    else if (v->dtype == FH_F64)
+      ((double *)data)[i] = (double)(r >> 11) * 0x1p-52 - 1.0;
+    else
+      memcpy(data + i * size, &r, (size_t)size);
+  }
+}
+
+/* Replaces some elements of the operands of highest rank; parameters (a scale, a bias) stay sane. */
+static void inject(trial *t, uint64_t seed) {
+  static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 0x1p-140f};
+  static const float denormal[] = {0x1p-149f, -0x1p-140f, 0x1.8p-127f, -0.0f, 0.0f};
+  const float *values = t->kind == SPECIAL ? special : denormal;
+  const uint64_t every = t->kind == SPECIAL ? 29 : 4;
+  int32_t rank = 0;
+  for (int i = 0; i < t->image->contract->view_count; i++) rank = t->c.views[i].rank > rank ? t->c.views[i].rank : rank;
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    if (t->image->contract->views[v].role == FH_ROLE_OUT || t->c.views[v].dtype != FH_F32 || t->c.views[v].rank != rank) continue;
+    const int64_t count = count_of(&t->c.views[v]);
+    for (int64_t i = 0; i < count; i++) {
+      const uint64_t r = next_random(&seed);
+      if (r % every == 0) ((float *)t->input[v])[i] = values[(r >> 32) % 5];
+    }
+  }
+}
+
+/* The views that IN_PLACE makes one; false when the contract or the case has none. */
+static bool find_alias(trial *t) {
+  const fh_kernel_contract *contract = t->image->contract;
+  for (int i = 0; i < contract->view_count; i++) {
+    if (!contract->views[i].may_alias_output) continue;
+    for (int o = 0; o < contract->view_count; o++) {
+      if (contract->views[o].role == FH_ROLE_IN || memcmp(&t->c.views[i], &t->c.views[o], sizeof t->c.views[i]) != 0) continue;
+      t->in = i;
+      t->out = o;
+      return true;
+    }
+  }
+  return false;
+}
+
+static void trial_free(trial *t) {
+  for (int v = 0; v < FH_MAX_VIEWS; v++) {
+    free(t->input[v]);
+    free(t->want[v]);
+    free(t->plain[v]);
+    free(t->got[v]);
+  }
+}
+
+static fh_status trial_alloc(trial *t) {
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    const size_t bytes = bytes_of(&t->c.views[v]) + 1; /* never 0 */
+    t->input[v] = calloc(bytes, 1);
+    t->want[v] = calloc(bytes, 1);
+    t->plain[v] = calloc(bytes, 1);
+    t->got[v] = calloc(bytes, 1);
+    if (!t->input[v] || !t->want[v] || !t->plain[v] || !t->got[v])
+      return FH_STATUS(FH_RESOURCE_EXHAUSTED, "conformance: no memory for operands of %zu bytes", bytes);
+  }
+  return FH_OK;
+}
+
+static void trial_fill(trial *t) {
+  const fh_kernel_contract *contract = t->image->contract;
+  for (int v = 0; v < contract->view_count; v++) {
+    if (contract->views[v].role == FH_ROLE_OUT || bytes_of(&t->c.views[v]) == 0) continue;
+    const uint64_t seed = UINT64_C(0x666f67) + (uint64_t)v;
+    if (contract->fill)
+      contract->fill(v, &t->c, t->input[v], seed);
+    else
+      fill_default(&t->c.views[v], t->input[v], seed);
+  }
+  if (t->kind == SPECIAL || t->kind == DENORMAL) inject(t, 42);
+  if (t->kind == IN_PLACE) memcpy(t->input[t->out], t->input[t->in], bytes_of(&t->c.views[t->in]));
+}
+
+/* ---- comparing ---------------------------------------------------------------------------------------- */
+
+static double element(const void *data, fh_dtype dtype, int64_t i) {
+  switch (dtype) {
+    case FH_F32:
+      return (double)((const float *)data)[i];
+    case FH_F64:
+      return ((const double *)data)[i];
+    case FH_I8:
+      return ((const int8_t *)data)[i];
+    case FH_U8:
+      return ((const uint8_t *)data)[i];
+    case FH_I32:
+      return ((const int32_t *)data)[i];
+    case FH_I64:
+      return (double)((const int64_t *)data)[i];
+    default:
+      return 0;
+  }
+}
+
+/* Floats between two values of f32, where both are finite. */
+static double ulps_between(double a, double b) {
+  if (!isfinite(a) || !isfinite(b)) return HUGE_VAL;
+  const int exponent = (int)fmax(fmax(fabs(a), fabs(b)) > 0 ? logb(fmax(fabs(a), fabs(b))) : -126, -126);
+  return fabs(a - b) / ldexp(1.0, exponent - 23);
+}
+
+static void say_difference(char *text, size_t size, const char *view, int64_t index, double got, double want, const char *whose) {
+  snprintf(text, size, "%s[%" PRId64 "] is %.9g, %s %.9g (%.3g ulp apart)", view, index, got, whose, want, ulps_between(got, want));
+}
+
+/* Bit for bit but for the payload of a NaN. */
+static bool same_bits(const trial *t, char *const *got, char *const *want, char *text, size_t size) {
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    const fh_view_desc *desc = &t->c.views[v];
+    if (t->image->contract->views[v].role == FH_ROLE_IN || memcmp(got[v], want[v], bytes_of(desc)) == 0) continue;
+    const int64_t count = count_of(desc), bytes = (int64_t)fh_dtype_size(desc->dtype);
+    for (int64_t i = 0; i < count; i++) {
+      const double g = element(got[v], desc->dtype, i), w = element(want[v], desc->dtype, i);
+      if (memcmp(got[v] + i * bytes, want[v] + i * bytes, (size_t)bytes) == 0 || (isnan(g) && isnan(w))) continue;
+      say_difference(text, size, t->image->contract->views[v].name, i, g, w, "plain C gives");
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool within_bound(const trial *t, char *const *got, char *text, size_t size) {
+  const fh_kernel_contract *contract = t->image->contract;
+  if (contract->compare) {
+    const char *wrong = contract->compare(&t->c, (void *const *)got, (void *const *)t->want);
+    if (wrong) snprintf(text, size, "%s", wrong);
+    return !wrong;
+  }
+  for (int v = 0; v < contract->view_count; v++) {
+    if (contract->views[v].role == FH_ROLE_IN) continue;
+    const fh_dtype dtype = t->c.views[v].dtype;
+    const int64_t count = count_of(&t->c.views[v]);
+    for (int64_t i = 0; i < count; i++) {
+      const double g = element(got[v], dtype, i), w = element(t->want[v], dtype, i);
+      if (g == w || (isnan(g) && isnan(w))) continue;
+      if (isfinite(w) && fabs(g - w) <= contract->bound_rel * fabs(w) + contract->bound_abs) continue;
+      say_difference(text, size, contract->views[v].name, i, g, w, "the oracle says");
+      return false;
+    }
+  }
+  return true;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+fh_status fh_conform_run_dialect(void *arg, const fh_conform_call *call) {
+  const fh_isa isa = *(const fh_isa *)arg;
+  region temps[FH_MAX_TEMPS] = {0};
+  fh_status status = FH_OK;
+  for (int i = 0; i < call->bound->temp_count && !status; i++) status = region_new(call->bound->temp_bytes[i], 0, true, true, &temps[i]);
+  for (int s = 0; s < call->bound->stage_count && !status; s++) {
+    const fh_stage *stage = &call->bound->stages[s];
+    const fh_items_fn run = call->image->entries[stage->entry].cpu[isa];
+    if (!run) {
+      status = FH_STATUS(FH_UNIMPLEMENTED, "%s is not built for %s", call->image->contract->name, fh_isa_name(isa));
+      break;
+    }
+    fh_slot slots[FH_MAX_OPERANDS] = {0};
+    for (int o = 0; o < stage->operand_count; o++) {
+      const fh_operand *op = &stage->operands[o];
+      const fh_conform_place *place = &call->places[op->index];
+      if (op->kind == FH_OPERAND_I64)
+        slots[o].i = op->i;
+      else if (op->kind == FH_OPERAND_F32)
+        slots[o].f = op->f;
+      else if (op->kind == FH_OPERAND_TEMP)
+        slots[o].p = temps[op->index].memory + op->offset;
+      else
+        slots[o].p = (char *)place->memory + place->offset + op->offset;
+    }
+    /* In two calls: any split must give the same. */
+    run(slots, stage->items / 3, stage->items);
+    run(slots, 0, stage->items / 3);
+  }
+  for (int i = 0; i < FH_MAX_TEMPS; i++) region_free(&temps[i]);
+  return status;
+}
+
+/* The oracle's and plain C's answers, compact; plain C must be within the bound. */
+static fh_status answer(trial *t, fh_conform_report *report) {
+  const fh_kernel_contract *contract = t->image->contract;
+  fh_conform_place places[FH_MAX_VIEWS] = {0};
+  for (int v = 0; v < contract->view_count; v++) {
+    const size_t bytes = bytes_of(&t->c.views[v]);
+    memcpy(t->want[v], t->input[v], bytes);
+    memcpy(t->plain[v], t->input[v], bytes);
+    places[v] = (fh_conform_place){t->plain[v], bytes, 0};
+  }
+  contract->reference(t->c.views, (void *const *)t->want, t->c.scalars);
+  fh_isa scalar = FH_ISA_SCALAR;
+  FH_TRY(fh_conform_run_dialect(&scalar, &(fh_conform_call){t->image, t->c.views, t->c.scalars, &t->bound, places}));
+  char why[200];
+  if (!within_bound(t, t->plain, why, sizeof why)) {
+    report->verdict = FH_CONFORM_FAIL;
+    snprintf(report->text, sizeof report->text, "plain C, case %s%s: %s", t->c.label, data_names[t->kind], why);
+  }
+  return FH_OK;
+}
+
+/* One layout of a trial in memory. */
+typedef struct setting {
+  fh_view_desc views[FH_MAX_VIEWS];
+  region memory[FH_MAX_VIEWS];
+  char *before[FH_MAX_VIEWS];
+  fh_conform_place places[FH_MAX_VIEWS];
+  fh_bound bound;
+} setting;
+
+static void setting_free(setting *s, const trial *t) {
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    region_free(&s->memory[v]);
+    free(s->before[v]);
+  }
+}
+
+static fh_status setting_new(const trial *t, const layout *how, size_t alignment, bool guard, setting *s) {
+  *s = (setting){0};
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    const size_t size = fh_dtype_size(t->c.views[v].dtype);
+    size_t offset = (size_t)(how->offset * (1 + 2 * v) % OFFSETS);
+    if (alignment > 1) offset -= offset % size;
+    s->views[v] = laid_out(&t->c.views[v], how->kind);
+    int64_t first;
+    const size_t bytes = (size_t)span_of(&s->views[v], &first) * size;
+    s->places[v] = (fh_conform_place){.bytes = bytes, .offset = first * (int64_t)size};
+    if (t->kind == IN_PLACE && v == t->out) continue;
+    FH_TRY(region_new(bytes, offset, how->at_end, guard, &s->memory[v]));
+    s->places[v].memory = s->memory[v].memory;
+    if (t->image->contract->views[v].role != FH_ROLE_OUT) scatter(&s->views[v], t->input[v], s->memory[v].memory + s->places[v].offset);
+    s->before[v] = malloc(bytes + 1);
+    if (!s->before[v]) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "conformance: no memory for a copy of %zu bytes", bytes);
+    memcpy(s->before[v], s->memory[v].memory, bytes);
+  }
+  if (t->kind == IN_PLACE) s->places[t->out] = s->places[t->in];
+  return t->image->contract->bind(s->views, t->c.scalars, &s->bound);
+}
+
+/* Outputs into t->got; false when a byte that is no output element changed. */
+static bool collect(trial *t, setting *s, char *text, size_t size) {
+  for (int v = 0; v < t->image->contract->view_count; v++) {
+    const char *first = (char *)s->places[v].memory + s->places[v].offset;
+    const bool written = t->image->contract->views[v].role != FH_ROLE_IN || (t->kind == IN_PLACE && v == t->in);
+    gather(&s->views[v], first, t->got[v]);
+    if (!s->before[v]) continue;
+    if (written) scatter(&s->views[v], t->got[v], s->before[v] + s->places[v].offset);
+    if (memcmp(s->before[v], s->memory[v].memory, s->places[v].bytes) == 0) continue;
+    snprintf(text, size, "%s: %s changed", t->image->contract->views[v].name, written ? "a byte between the elements was" : "an input was");
+    return false;
+  }
+  return true;
+}
+
+static bool cannot_run(fh_status status) {
+  const fh_code code = fh_status_code(status);
+  return code == FH_INCOMPATIBLE || code == FH_UNIMPLEMENTED || code == FH_UNAVAILABLE;
+}
+
+static fh_status try_setting(trial *t, const fh_conform_variant *variant, const layout *how, setting *s, fh_conform_report *report) {
+  char why[200] = "";
+  report->runs++;
+  const fh_conform_call call = {t->image, s->views, t->c.scalars, &s->bound, s->places};
+  fh_status status = s->bound.stage_count > 0 ? variant->run(variant->arg, &call) : FH_OK;
+  if (status) {
+    const bool unsupported = cannot_run(status) && report->runs == 1;
+    report->verdict = unsupported ? FH_CONFORM_UNSUPPORTED : FH_CONFORM_FAIL;
+    snprintf(why, sizeof why, "%s: %s", fh_code_name(fh_status_code(status)), fh_status_message(status));
+    fh_status_free(status);
+  } else if (!collect(t, s, why, sizeof why) || (variant->numerics == FH_EXACT && !same_bits(t, t->got, t->plain, why, sizeof why)) ||
+             (variant->numerics != FH_EXACT && !within_bound(t, t->got, why, sizeof why))) {
+    report->verdict = FH_CONFORM_FAIL;
+  }
+  if (report->verdict == FH_CONFORM_UNSUPPORTED)
+    snprintf(report->text, sizeof report->text, "%s", why);
+  else if (report->verdict == FH_CONFORM_FAIL)
+    snprintf(report->text, sizeof report->text, "%s, case %s, %s (%d)%s: %s", variant->name, t->c.label, how->name, how->offset,
+             data_names[t->kind], why);
+  return FH_OK;
+}
+
+static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
+  layout how;
+  for (int i = 0; layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
+    setting s;
+    fh_status status = setting_new(t, &how, variant->alignment, options->guard, &s);
+    if (!status) status = try_setting(t, variant, &how, &s, report);
+    setting_free(&s, t);
+    FH_TRY(status);
+  }
+  return FH_OK;
+}
+
+static fh_status try_trial(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
+  if (t->kind == IN_PLACE && !find_alias(t)) return FH_OK;
+  FH_TRY(t->image->contract->bind(t->c.views, t->c.scalars, &t->bound));
+  FH_TRY(trial_alloc(t));
+  trial_fill(t);
+  FH_TRY(answer(t, report));
+  if (report->verdict != FH_CONFORM_PASS) return FH_OK;
+  return try_layouts(t, variant, options, report);
+}
+
+fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
+                     fh_conform_report *out_report) {
+  *out_report = (fh_conform_report){0};
+  fh_case c;
+  for (int i = 0; (options->cases == 0 || i < options->cases) && image->contract->case_at(i, &c); i++) {
+    for (int kind = 0; kind < DATA_KINDS && out_report->verdict == FH_CONFORM_PASS; kind++) {
+      trial t = {.image = image, .c = c, .kind = (data_kind)kind};
+      fh_status status = try_trial(&t, variant, options, out_report);
+      trial_free(&t);
+      FH_TRY(status);
+    }
+  }
+  return FH_OK;
+}

@@ -1,0 +1,60 @@
+/* Does a variant of a kernel keep its contract? SPDX-License-Identifier: Apache-2.0
+ *
+ * One procedure for the tests, for `devprobe verify` and for a new backend: every case of the contract, in every layout that
+ * a caller may bring, on ordinary data, on NaN and infinities and on denormals. A result is compared with the plain C build,
+ * bit by bit, where the variant is EXACT, and else with the oracle. Inputs and the bytes between elements must stay as they
+ * were. The plain C build itself is always compared with the oracle.
+ */
+#ifndef FOGHORN_PLAN_CONFORMANCE_H_
+#define FOGHORN_PLAN_CONFORMANCE_H_
+
+#include "kernels/contract.h"
+
+/* Where a view lies: `bytes` bytes of host memory, element 0,0,... `offset` bytes into it. */
+typedef struct fh_conform_place {
+  void *memory;
+  size_t bytes;
+  int64_t offset;
+} fh_conform_place;
+
+/* A call to run. In place: two places are the same memory. */
+typedef struct fh_conform_call {
+  const fh_kernel_image *image;
+  const fh_view_desc *views;
+  const fh_value *scalars;
+  const fh_bound *bound;
+  const fh_conform_place *places; /* one per view */
+} fh_conform_call;
+
+typedef struct fh_conform_variant {
+  const char *name;
+  fh_numerics numerics;
+  size_t alignment; /* of the first element: 1 for any; else a multiple of the element size is enough */
+  /* Runs the call and leaves the outputs in place. INCOMPATIBLE, UNIMPLEMENTED and UNAVAILABLE mean that this variant
+   * cannot be run at all; any other failure is a failure of the variant. */
+  fh_status (*run)(void *arg, const fh_conform_call *call);
+  void *arg;
+} fh_conform_variant;
+
+typedef struct fh_conform_options {
+  bool guard;    /* lay operands against pages that may not be touched: a stray access ends the process */
+  bool thorough; /* every byte offset from 0 to 63 instead of seven */
+  int cases;     /* only the first so many cases of the contract; 0: all */
+} fh_conform_options;
+
+typedef enum fh_conform_verdict { FH_CONFORM_PASS = 0, FH_CONFORM_FAIL = 1, FH_CONFORM_UNSUPPORTED = 2 } fh_conform_verdict;
+
+typedef struct fh_conform_report {
+  fh_conform_verdict verdict;
+  int runs;       /* calls made */
+  char text[400]; /* FAIL: case, layout, first difference; UNSUPPORTED: why */
+} fh_conform_report;
+
+/* Tries a variant; stops at the first failure. Not FH_OK only without memory. */
+fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
+                     fh_conform_report *out_report);
+
+/* A fh_conform_variant.run: the dialect text as built for *(const fh_isa *)arg, on the calling thread. */
+fh_status fh_conform_run_dialect(void *arg, const fh_conform_call *call);
+
+#endif /* FOGHORN_PLAN_CONFORMANCE_H_ */

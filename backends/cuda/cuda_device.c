@@ -1,10 +1,11 @@
 /* CUDA devices: the primary context, and memory. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
 /* cuMemAlloc costs tens of microseconds and cuMemFree waits for the whole device, so freed blocks are kept for the next
- * request of the same size. Only while no stream has work in flight: a block in use must not be handed out again. */
+ * request of the same size. What is freed while a stream has work in flight may be in use: it waits until none has. */
 enum { BLOCK_GRANULARITY = 512 };
 #define FREE_BYTES_LIMIT ((size_t)256 << 20)
 
@@ -23,14 +24,13 @@ void fh_cuda_leave(fh_device *device) {
 }
 
 bool fh_cuda_enter_quietly(fh_device *device) {
-  return fh_cuda_same_process(device->backend) && device->fn->cuCtxPushCurrent_v2(device->context) == FH_CUDA_SUCCESS;
+  return !atomic_load(&device->stuck) && fh_cuda_same_process(device->backend) &&
+         device->fn->cuCtxPushCurrent_v2(device->context) == FH_CUDA_SUCCESS;
 }
 
 fh_status fh_cuda_device_open(fh_backend *backend, int index, fh_device **out_device) {
   *out_device = NULL;
-  if (index < 0 || index >= backend->device_count)
-    return FH_STATUS(FH_OUT_OF_RANGE, "device_open: there is no CUDA device number %d: found %d, counted from 0", index,
-                     backend->device_count);
+  FH_TRY(fh_check_device_index("cuda", index, backend->device_count));
   fh_device *device = calloc(1, sizeof *device);
   if (!device) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for CUDA device %d", index);
   const fh_cuda_found *found = &backend->devices[index];
@@ -53,22 +53,11 @@ fh_status fh_cuda_device_open(fh_backend *backend, int index, fh_device **out_de
   return FH_OK;
 }
 
-/* With the context current. */
+/* With the context current and the lock held. */
 static void drop_free_blocks(fh_device *device) {
   for (int i = 0; i < device->free_count; i++) (void)device->fn->cuMemFree_v2(device->free_blocks[i].address);
   device->free_count = 0;
   device->free_bytes = 0;
-}
-
-void fh_cuda_device_close(fh_device *device) {
-  if (!device) return;
-  bool entered = fh_cuda_enter_quietly(device);
-  if (entered) drop_free_blocks(device);
-  fh_cuda_unload_modules(device);
-  if (entered) fh_cuda_leave(device);
-  if (fh_cuda_same_process(device->backend)) (void)device->fn->cuDevicePrimaryCtxRelease_v2(device->found->handle);
-  pthread_mutex_destroy(&device->lock);
-  free(device);
 }
 
 fh_status fh_cuda_query_free_memory(fh_device *device, uint64_t *out_bytes) {
@@ -97,25 +86,56 @@ static bool take_free_block(fh_device *device, size_t bytes, fh_cuda_block *out_
   return found;
 }
 
+/* With the lock held. */
 static bool keep_free_block(fh_device *device, fh_cuda_block block) {
-  if (atomic_load(&device->busy_streams) != 0 || atomic_load(&device->dead)) return false;
-  pthread_mutex_lock(&device->lock);
-  bool fits = device->free_count < FH_CUDA_FREE_BLOCKS && block.bytes <= device->free_bytes_limit - device->free_bytes;
-  if (fits) {
-    device->free_blocks[device->free_count++] = block;
-    device->free_bytes += block.bytes;
-  }
-  pthread_mutex_unlock(&device->lock);
-  return fits;
+  if (atomic_load(&device->dead) || device->free_count == FH_CUDA_FREE_BLOCKS) return false;
+  if (block.bytes > device->free_bytes_limit - device->free_bytes) return false;
+  device->free_blocks[device->free_count++] = block;
+  device->free_bytes += block.bytes;
+  return true;
 }
 
-/* Gives the kept blocks back to the driver; false when there were none. */
+/* Ends memory that nothing uses any more; with the lock held, and the context current when `entered`. Without it the block
+ * stays with the context, which is lost or ending. */
+static void end_memory(fh_device *device, fh_memory *memory, bool entered) {
+  if (!keep_free_block(device, memory->block) && entered) (void)device->fn->cuMemFree_v2(memory->block.address);
+  free(memory);
+}
+
+/* Likewise all that waits. */
+static void end_waiting(fh_device *device, bool entered) {
+  while (device->waiting) {
+    fh_memory *memory = device->waiting;
+    device->waiting = memory->next;
+    end_memory(device, memory, entered);
+  }
+}
+
+/* Gives all that is free back to the driver, with the context current; false when there was nothing. What waits is given back
+ * too, since the driver itself waits for the work, unless that may never end. */
 static bool give_back_free_blocks(fh_device *device) {
   pthread_mutex_lock(&device->lock);
-  bool any = device->free_count > 0;
+  bool any = device->free_count > 0 || device->waiting;
+  if (!atomic_load(&device->stuck)) end_waiting(device, true);
   drop_free_blocks(device);
   pthread_mutex_unlock(&device->lock);
   return any;
+}
+
+void fh_cuda_device_close(fh_device *device) {
+  if (!device) return;
+  bool entered = fh_cuda_enter_quietly(device);
+  pthread_mutex_lock(&device->lock);
+  end_waiting(device, entered);
+  if (entered) drop_free_blocks(device);
+  pthread_mutex_unlock(&device->lock);
+  fh_cuda_unload_modules(device, entered);
+  if (entered) {
+    fh_cuda_leave(device);
+    (void)device->fn->cuDevicePrimaryCtxRelease_v2(device->found->handle);
+  }
+  pthread_mutex_destroy(&device->lock);
+  free(device);
 }
 
 static fh_status alloc_block(fh_device *device, size_t bytes, fh_cuda_block *out_block) {
@@ -153,11 +173,14 @@ fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory)
 void fh_cuda_free(fh_memory *memory) {
   if (!memory) return;
   fh_device *device = memory->device;
-  if (!keep_free_block(device, memory->block) && fh_cuda_enter_quietly(device)) {
-    (void)device->fn->cuMemFree_v2(memory->block.address); /* of a dead context it fails: the memory is gone already */
-    fh_cuda_leave(device);
-  }
-  free(memory);
+  bool busy = atomic_load(&device->busy_streams) != 0;
+  bool entered = !busy && fh_cuda_enter_quietly(device);
+  pthread_mutex_lock(&device->lock);
+  memory->next = device->waiting;
+  device->waiting = memory;
+  if (!busy) end_waiting(device, entered);
+  pthread_mutex_unlock(&device->lock);
+  if (entered) fh_cuda_leave(device);
 }
 
 void *fh_cuda_map(fh_memory *memory) {

@@ -59,15 +59,18 @@ struct fh_device {
   fh_cu_context context;
   _Atomic(fh_cu_result) dead; /* the code that killed the context; 0: alive */
   atomic_int busy_streams;    /* streams with batches that are not known to be done */
-  pthread_mutex_t lock;       /* modules and free blocks */
+  atomic_bool stuck;          /* its work did not end in time: even a call that frees might never return */
+  pthread_mutex_t lock;       /* for all that follows */
   fh_cuda_module *modules;
   fh_cuda_block free_blocks[FH_CUDA_FREE_BLOCKS];
   int free_count;
   size_t free_bytes, free_bytes_limit;
+  fh_memory *waiting; /* freed while a stream was busy: ended when none is */
 };
 
 struct fh_memory {
   fh_device *device;
+  fh_memory *next; /* among those freed while work was in flight */
   fh_cuda_block block;
   size_t bytes; /* asked for; the block may be larger */
 };
@@ -104,7 +107,7 @@ bool fh_cuda_same_process(const fh_backend *backend);
 /* Makes the device's context current on this thread; every true enter needs its leave. */
 fh_status fh_cuda_enter(fh_device *device);
 void fh_cuda_leave(fh_device *device);
-/* For clean-up that cannot report: enters when that is still possible. */
+/* For clean-up that cannot report: enters when the driver can still be called. */
 bool fh_cuda_enter_quietly(fh_device *device);
 
 fh_status fh_cuda_device_open(fh_backend *backend, int index, fh_device **out_device);
@@ -116,7 +119,7 @@ void *fh_cuda_map(fh_memory *memory);
 
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
 void fh_cuda_release(fh_executable *executable);
-void fh_cuda_unload_modules(fh_device *device);
+void fh_cuda_unload_modules(fh_device *device, bool entered);
 
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream);
 void fh_cuda_stream_close(fh_stream *stream);

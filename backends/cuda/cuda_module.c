@@ -3,6 +3,7 @@
  * what it compiled; a cache of ours (fh_backend_options.cache_dir) would go into load_module. */
 #include <stdlib.h>
 
+#include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
 enum { LOG_BYTES = 4096 };
@@ -41,22 +42,19 @@ static fh_status find_module(fh_device *device, const fh_kernel_image *image, fh
   return FH_OK;
 }
 
-void fh_cuda_unload_modules(fh_device *device) {
+void fh_cuda_unload_modules(fh_device *device, bool entered) {
   while (device->modules) {
     fh_cuda_module *module = device->modules;
     device->modules = module->next;
-    if (fh_cuda_same_process(device->backend)) (void)device->fn->cuModuleUnload(module->handle);
+    if (entered) (void)device->fn->cuModuleUnload(module->handle);
     free(module);
   }
 }
 
 static fh_status check_recipe(const fh_device *device, const fh_recipe *recipe) {
+  FH_TRY(fh_check_recipe(recipe));
   const char *kernel = recipe->image->contract->name;
-  if (recipe->tuned)
-    return FH_STATUS(FH_INCOMPATIBLE, "%s/%s is a CPU variant: %s cannot run it", kernel, recipe->tuned->name, device->found->info.id);
-  if (recipe->entry < 0 || recipe->entry >= recipe->image->entry_count)
-    return FH_STATUS(FH_OUT_OF_RANGE, "prepare: %s has %d entries, number %d was asked for", kernel, recipe->image->entry_count,
-                     recipe->entry);
+  if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "%s: %s/%s is a CPU variant", device->found->info.id, kernel, recipe->tuned->name);
   if (!recipe->image->ptx)
     return FH_STATUS(FH_UNAVAILABLE, "%s was not built for CUDA: %s", kernel,
                      recipe->image->ptx_missing ? recipe->image->ptx_missing : "the build has no PTX of it");

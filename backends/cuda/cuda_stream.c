@@ -3,8 +3,10 @@
  * allocates nothing. Waiting polls and sleeps in growing steps: a time limit holds even when the driver does not answer well,
  * and a long wait burns no CPU. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 #include "runtime/base/atomic.h"
 
@@ -98,11 +100,8 @@ static fh_status check_point(const fh_stream *stream, fh_point point) {
 fh_status fh_cuda_poll(fh_stream *stream, fh_point point, bool *out_done) {
   *out_done = false;
   FH_TRY(health(stream));
-  FH_TRY(check_point(stream, point));
-  if (point <= stream->completed) {
-    *out_done = true;
-    return FH_OK;
-  }
+  *out_done = point <= stream->completed;
+  if (*out_done || point > stream->submitted) return FH_OK;
   fh_status status = fh_cuda_enter(stream->device);
   if (status) return die(stream, status);
   status = look(stream, point, out_done);
@@ -153,14 +152,28 @@ fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns) {
 
 /* ---- end -------------------------------------------------------------------------------------------------------- */
 
-/* Nothing may write to host memory after the stream is closed, so this waits; but for a stream that did not come back in its
- * time before, no longer than a moment. With the context current. */
+/* Nothing may write to host memory after the stream is closed, so this waits. A stream that did not come back in its time
+ * before gets a moment more; then the device is given up, since any call to it may now block for ever. With the context current. */
 static void settle(fh_stream *stream) {
-  if (!is_busy(stream) || atomic_load(&stream->device->dead)) return;
-  if (stream->late)
-    fh_status_free(wait_for(stream, stream->submitted, LATE_CLOSE_NS));
-  else
-    (void)stream->device->fn->cuStreamSynchronize(stream->handle); /* also for a batch that was queued in part and has no event */
+  fh_device *device = stream->device;
+  if (!is_busy(stream) || atomic_load(&device->dead)) return;
+  if (!stream->late) {
+    (void)device->fn->cuStreamSynchronize(stream->handle); /* also for a batch that was queued in part and has no event */
+    return;
+  }
+  fh_status status = wait_for(stream, stream->submitted, LATE_CLOSE_NS);
+  if (fh_status_code(status) == FH_DEADLINE_EXCEEDED && stream->late) {
+    atomic_store(&device->dead, (fh_cu_result)FH_CUDA_ERROR_LAUNCH_TIMEOUT);
+    atomic_store(&device->stuck, true);
+  }
+  fh_status_free(status);
+}
+
+/* With the context current. */
+static void end_handles(fh_stream *stream) {
+  for (int i = 0; i < FH_CUDA_POINTS; i++)
+    if (stream->events[i]) (void)stream->device->fn->cuEventDestroy_v2(stream->events[i]);
+  (void)stream->device->fn->cuStreamDestroy_v2(stream->handle);
 }
 
 void fh_cuda_stream_close(fh_stream *stream) {
@@ -168,9 +181,7 @@ void fh_cuda_stream_close(fh_stream *stream) {
   fh_device *device = stream->device;
   if (fh_cuda_enter_quietly(device)) {
     settle(stream);
-    for (int i = 0; i < FH_CUDA_POINTS; i++)
-      if (stream->events[i]) (void)device->fn->cuEventDestroy_v2(stream->events[i]);
-    (void)device->fn->cuStreamDestroy_v2(stream->handle);
+    if (!atomic_load(&device->stuck)) end_handles(stream);
     fh_cuda_leave(device);
   }
   set_progress(stream, stream->submitted, stream->submitted);
@@ -183,31 +194,54 @@ void fh_cuda_stream_close(fh_stream *stream) {
 /* The device address of a place, checked: a wrong one would kill the whole context. */
 static fh_status address_of(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address) {
   const fh_memory *memory = place->memory;
-  if (!memory)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s is host memory, which %s cannot reach", what, stream->device->found->info.id);
+  const char *id = stream->device->found->info.id;
+  if (!memory) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s is not in device memory", id, what);
   if (memory->device != stream->device)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s lies on %s, the stream is of %s", what, memory->device->found->info.id,
-                     stream->device->found->info.id);
-  if (place->offset < 0 || (uint64_t)place->offset > memory->bytes || bytes > memory->bytes - (uint64_t)place->offset)
-    return FH_STATUS(FH_OUT_OF_RANGE, "submit: %s is [%lld, +%zu) of a memory of %zu bytes", what, (long long)place->offset, bytes,
-                     memory->bytes);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s lies on %s", id, what, memory->device->found->info.id);
+  FH_TRY(fh_check_range(what, place->offset, bytes, memory->bytes));
   *out_address = memory->block.address + (fh_cu_ptr)place->offset;
   return FH_OK;
 }
 
+static fh_status check_host(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes) {
+  if (place->host || !bytes) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s has neither memory nor host address", stream->device->found->info.id, what);
+}
+
 static void *host_of(const fh_place *place) { return (char *)place->host + place->offset; }
+
+/* Overlapping ranges go through another block, as with memmove: the driver's copy does not promise that. */
+static fh_status copy_overlapping(fh_stream *stream, fh_cu_ptr to, fh_cu_ptr from, size_t bytes) {
+  const fh_cuda_functions *fn = stream->device->fn;
+  fh_memory *between;
+  FH_TRY(fh_cuda_alloc(stream->device, bytes, &between));
+  fh_cu_result code = fn->cuMemcpyDtoDAsync_v2(between->block.address, from, bytes, stream->handle);
+  if (code == FH_CUDA_SUCCESS) code = fn->cuMemcpyDtoDAsync_v2(to, between->block.address, bytes, stream->handle);
+  fh_cuda_free(between); /* it lives until the stream is idle */
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemcpyDtoDAsync", "copying %zu bytes", bytes);
+}
+
+/* No work for the device, but in order with it. */
+static fh_status copy_on_host(fh_stream *stream, void *to, const void *from, size_t bytes) {
+  fh_cu_result code = stream->device->fn->cuStreamSynchronize(stream->handle);
+  if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(stream->device, code, "cuStreamSynchronize", "copying %zu bytes on the host", bytes);
+  memmove(to, from, bytes);
+  return FH_OK;
+}
 
 static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
   const fh_place *from = &command->copy.from, *to = &command->copy.to;
-  size_t bytes = command->copy.bytes;
   const fh_cuda_functions *fn = stream->device->fn;
+  size_t bytes = command->copy.bytes;
   fh_cu_ptr device_from = 0, device_to = 0;
+  FH_TRY(from->memory ? address_of(stream, "copy from", from, bytes, &device_from) : check_host(stream, "copy from", from, bytes));
+  FH_TRY(to->memory ? address_of(stream, "copy to", to, bytes, &device_to) : check_host(stream, "copy to", to, bytes));
+  if (bytes == 0) return FH_OK;
+  if (!from->memory && !to->memory) return copy_on_host(stream, host_of(to), host_of(from), bytes);
+  if (from->memory && to->memory && device_from < device_to + bytes && device_to < device_from + bytes)
+    return copy_overlapping(stream, device_to, device_from, bytes);
   fh_cu_result code;
   const char *call;
-  if (!from->memory && !to->memory) return FH_STATUS(FH_INVALID_ARGUMENT, "submit: a copy on a CUDA stream needs an end on the device");
-  if (from->memory) FH_TRY(address_of(stream, "the source of a copy", from, bytes, &device_from));
-  if (to->memory) FH_TRY(address_of(stream, "the target of a copy", to, bytes, &device_to));
-  if (bytes == 0) return FH_OK;
   if (!from->memory) {
     call = "cuMemcpyHtoDAsync";
     code = fn->cuMemcpyHtoDAsync_v2(device_to, host_of(from), bytes, stream->handle);
@@ -223,7 +257,7 @@ static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
 
 static fh_status queue_fill(fh_stream *stream, const fh_command *command) {
   fh_cu_ptr to = 0;
-  FH_TRY(address_of(stream, "the target of a fill", &command->fill.to, command->fill.bytes, &to));
+  FH_TRY(address_of(stream, "fill", &command->fill.to, command->fill.bytes, &to));
   if (command->fill.bytes == 0) return FH_OK;
   fh_cu_result code = stream->device->fn->cuMemsetD8Async(to, command->fill.value, command->fill.bytes, stream->handle);
   return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemsetD8Async", "filling %zu bytes", command->fill.bytes);
@@ -259,43 +293,46 @@ static void add_f32(argument_list *list, float value) {
   list->count++;
 }
 
-static fh_status add_operand(const fh_stream *stream, const fh_entry_image *entry, int index, const fh_launch_operand *operand,
-                             argument_list *list) {
-  const fh_param *param = &entry->params[index];
-  if (operand->kind != param->kind)
-    return FH_STATUS(FH_INTERNAL, "submit: operand %d (%s) of %s has kind %d, the entry takes %d", index, param->name, entry->entry,
-                     operand->kind, param->kind);
-  if (operand->kind == FH_OPERAND_I64) {
-    add_i64(list, operand->i);
-  } else if (operand->kind == FH_OPERAND_F32) {
-    add_f32(list, operand->f);
-  } else {
-    fh_cu_ptr unused;
-    FH_TRY(address_of(stream, param->name, &operand->place, 0, &unused));
-    add_address(list, operand->place.memory->block.address);
-    add_i64(list, operand->place.offset);
+/* An empty view may have no memory: its pointer is NULL and not followed. */
+static fh_status add_pointer(const fh_stream *stream, const char *name, const fh_place *place, int64_t items, argument_list *list) {
+  fh_cu_ptr address = 0;
+  if (place->memory || items > 0) FH_TRY(address_of(stream, name, place, 0, &address));
+  add_address(list, place->memory ? place->memory->block.address : 0);
+  add_i64(list, place->offset);
+  return FH_OK;
+}
+
+static fh_status add_operands(const fh_stream *stream, const fh_command *command, argument_list *list) {
+  const fh_entry_image *entry = command->launch.executable->entry;
+  FH_TRY(fh_check_operands(entry, command->launch.operands, command->launch.operand_count));
+  add_i64(list, command->launch.items);
+  for (int i = 0; i < entry->param_count; i++) {
+    const fh_launch_operand *operand = &command->launch.operands[i];
+    if (operand->kind == FH_OPERAND_I64)
+      add_i64(list, operand->i);
+    else if (operand->kind == FH_OPERAND_F32)
+      add_f32(list, operand->f);
+    else
+      FH_TRY(add_pointer(stream, entry->params[i].name, &operand->place, command->launch.items, list));
   }
   return FH_OK;
 }
 
 static fh_status queue_launch(fh_stream *stream, const fh_command *command) {
   const fh_executable *executable = command->launch.executable;
-  const fh_entry_image *entry = executable->entry;
-  if (executable->device != stream->device)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "submit: %s was prepared for another device", entry->entry);
-  if (command->launch.operand_count != entry->param_count || entry->param_count > FH_MAX_OPERANDS)
-    return FH_STATUS(FH_INTERNAL, "submit: %s takes %d operands, %d were given", entry->entry, entry->param_count,
-                     command->launch.operand_count);
+  const char *id = stream->device->found->info.id;
+  if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch without an executable", id);
+  const char *name = executable->entry->entry;
+  if (executable->device != stream->device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, name);
   argument_list list = {.count = 0};
-  add_i64(&list, command->launch.items);
-  for (int i = 0; i < entry->param_count; i++) FH_TRY(add_operand(stream, entry, i, &command->launch.operands[i], &list));
+  FH_TRY(add_operands(stream, command, &list));
   if (command->launch.items <= 0) return FH_OK;
   int64_t per_block = executable->block / FH_CUDA_LANES;
   int64_t blocks = (command->launch.items - 1) / per_block + 1;
   unsigned grid = blocks < executable->max_grid ? (unsigned)blocks : executable->max_grid;
   fh_cu_result code =
       stream->device->fn->cuLaunchKernel(executable->function, grid, 1, 1, executable->block, 1, 1, 0, stream->handle, list.pointers, NULL);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuLaunchKernel", "launching %s", entry->entry);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuLaunchKernel", "launching %s", name);
 }
 
 static fh_status queue_command(fh_stream *stream, const fh_command *command, const char **last_launched) {
@@ -305,10 +342,10 @@ static fh_status queue_command(fh_stream *stream, const fh_command *command, con
     case FH_COMMAND_FILL:
       return queue_fill(stream, command);
     case FH_COMMAND_LAUNCH:
-      *last_launched = command->launch.executable->entry->entry;
+      if (command->launch.executable) *last_launched = command->launch.executable->entry->entry;
       return queue_launch(stream, command);
   }
-  return FH_STATUS(FH_INTERNAL, "submit: unknown command %d", (int)command->kind);
+  return FH_STATUS(FH_INVALID_ARGUMENT, "%s: unknown command kind %d", stream->device->found->info.id, (int)command->kind);
 }
 
 /* The point's event, recorded after the batch. */

@@ -1,0 +1,195 @@
+/* The inside of the stand-in CUDA driver. SPDX-License-Identifier: Apache-2.0
+ *
+ *   fake_settings.c  what the environment asks for, the fault script, the call log
+ *   fake_state.c     devices, contexts, handles, memory
+ *   fake_stream.c    streams (a thread each) and events
+ *   fake_module.c    PTX read and checked against the calling convention; launches
+ *   fake_driver.c    the exported functions
+ *
+ * It is stricter than a driver where a driver lets mistakes pass in silence: a device address is never a valid host
+ * address, host memory is read and written when the command runs and not when it is queued, fresh memory is not zero,
+ * and every handle, range and parameter is checked.
+ *
+ * FOGHORN_FAKE_CUDA="devices=2,memory=1GiB,version=12040,capability=80,multiprocessors=4,compute_mode=0,delay=0.002"
+ *   delay: seconds that every command takes on its stream
+ * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
+ *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
+ *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang, crash, exit, sleep=SECONDS.
+ *   late:VALUE (cuLaunchKernel, copies, cuMemsetD8Async): the call is well, the command on the stream is not.
+ *   A code that a context does not survive stays, as with a real driver.
+ * FOGHORN_FAKE_CUDA_LOG=FILE   one line for each call: name, how many of it so far, result
+ * CUDA_VISIBLE_DEVICES         empty, -1, or device numbers
+ */
+#ifndef FOGHORN_TESTS_FAKES_CUDA_FAKE_H_
+#define FOGHORN_TESTS_FAKES_CUDA_FAKE_H_
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "detect/drivers/cuda_api.h"
+#include "kernels/contract.h"
+
+enum { FAKE_MAX_DEVICES = 16, FAKE_MAX_FAULTS = 64, FAKE_MAX_CONTEXT_DEPTH = 16 };
+
+typedef enum fake_call_id {
+#define FH_CUDA(need, type, name, params) FAKE_##name,
+#include "detect/drivers/cuda_symbols.def"
+#undef FH_CUDA
+  FAKE_CALL_COUNT
+} fake_call_id;
+
+/* ---- settings ------------------------------------------------------------------------------------------------- */
+
+typedef enum fake_deed { FAKE_NOTHING = 0, FAKE_CODE, FAKE_HANG, FAKE_CRASH, FAKE_EXIT, FAKE_SLEEP } fake_deed;
+
+/* What a line of the script does. */
+typedef struct fake_act {
+  fake_deed deed;
+  bool late; /* on the stream, not in the call */
+  fh_cu_result code;
+  double seconds;
+} fake_act;
+
+typedef struct fake_fault {
+  fake_call_id call;
+  unsigned long first;
+  bool and_on;
+  fake_act act;
+} fake_fault;
+
+typedef struct fake_settings {
+  bool broken; /* the environment could not be understood: every call fails */
+  int devices, version, capability, multiprocessors, compute_mode;
+  uint64_t memory;
+  double delay;
+  fake_fault faults[FAKE_MAX_FAULTS];
+  int fault_count;
+} fake_settings;
+
+/* Read once, at the first call. */
+const fake_settings *fake_get_settings(void);
+
+/* One call in progress. */
+typedef struct fake_call {
+  fake_call_id id;
+  unsigned long number;
+  bool answered; /* the script (or broken settings) answers in the driver's place */
+  fh_cu_result answer;
+  fake_act late; /* for the command that the call queues */
+} fake_call;
+
+fake_call fake_begin(fake_call_id id);
+/* Logs and gives the code back. */
+fh_cu_result fake_end(const fake_call *call, fh_cu_result code);
+/* Hangs, crashes, exits or sleeps as the act says; does nothing for a code. */
+void fake_perform(const fake_act *act);
+void fake_sleep(double seconds);
+/* A line on stderr: the program under test did something that no driver would forgive. */
+void fake_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- state ---------------------------------------------------------------------------------------------------- */
+
+/* Guards everything below; held only for short. */
+extern pthread_mutex_t fake_lock;
+
+typedef enum fake_kind { FAKE_STREAM, FAKE_EVENT, FAKE_MODULE, FAKE_FUNCTION } fake_kind;
+
+struct CUctx_st {
+  int device;
+  int retained;        /* primary context: how often */
+  fh_cu_result poison; /* the code that killed it; 0: alive */
+  uint64_t used_bytes;
+};
+
+/* First member of everything that has a handle. A handle is looked up, never believed. */
+typedef struct fake_object {
+  fake_kind kind;
+  fh_cu_context context;
+  struct fake_object *next;
+} fake_object;
+
+void fake_object_add(fake_object *object, fake_kind kind, fh_cu_context context);
+void fake_object_remove(fake_object *object);
+/* NULL: no such handle in this context. */
+void *fake_object_find(const void *handle, fake_kind kind, fh_cu_context context);
+
+typedef struct fake_allocation {
+  fh_cu_ptr address;
+  size_t bytes;
+  char *host;
+  fh_cu_context context;
+  struct fake_allocation *next;
+} fake_allocation;
+
+fh_cu_result fake_alloc(fh_cu_context context, size_t bytes, fh_cu_ptr *out_address);
+fake_allocation *fake_allocation_take(fh_cu_context context, fh_cu_ptr address); /* NULL: not the start of one */
+void fake_allocation_free(fake_allocation *allocation);
+/* Where [address, address + bytes) really lies; NULL: not inside one allocation of the context. */
+char *fake_translate(fh_cu_context context, fh_cu_ptr address, size_t bytes);
+/* A device address passed off as a host pointer. */
+bool fake_is_device_address(const void *pointer);
+
+/* Devices that CUDA_VISIBLE_DEVICES leaves: -1 or the number behind the ordinal. */
+int fake_device_count(void);
+bool fake_device_exists(fh_cu_device device);
+fh_cu_context fake_primary(fh_cu_device device);
+/* Every object and allocation of a context that ends. */
+void fake_context_clear(fh_cu_context context);
+
+/* The thread's context stack. */
+bool fake_push(fh_cu_context context);
+fh_cu_context fake_pop(void);
+fh_cu_context fake_current(void);
+/* Kills a context: from now on it answers with this code. NULL is allowed. */
+void fake_poison(fh_cu_context context, fh_cu_result code);
+bool fake_is_deadly(fh_cu_result code);
+
+/* ---- streams and events ------------------------------------------------------------------------------------------ */
+
+typedef struct CUevent_st fake_event;
+typedef struct CUstream_st fake_stream;
+
+typedef enum fake_command_kind { FAKE_COPY, FAKE_SET, FAKE_LAUNCH, FAKE_RECORD } fake_command_kind;
+
+typedef struct fake_command {
+  fake_command_kind kind;
+  fake_act act;
+  void *to;
+  const void *from;
+  size_t bytes;
+  unsigned char value;
+  fh_items_fn run;
+  int64_t items;
+  fh_slot slots[FH_MAX_OPERANDS];
+  fake_event *event;
+  uint64_t number; /* of the event's recording */
+  struct fake_command *next;
+} fake_command;
+
+/* Called with the lock held. */
+fh_cu_result fake_stream_create(fh_cu_context context, fake_stream **out_stream);
+void fake_stream_destroy(fake_stream *stream); /* what is queued still runs */
+/* Takes a copy. */
+fh_cu_result fake_stream_queue(fake_stream *stream, const fake_command *command);
+void fake_stream_wait(fake_stream *stream); /* until idle; gives up the lock meanwhile */
+void fake_context_wait(fh_cu_context context);
+fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event);
+void fake_event_destroy(fake_event *event);
+fh_cu_result fake_event_record(fake_event *event, fake_stream *stream);
+bool fake_event_reached(const fake_event *event);
+
+/* ---- modules -------------------------------------------------------------------------------------------------------- */
+
+typedef struct CUmod_st fake_module;
+typedef struct CUfunc_st fake_function;
+
+/* Checks the PTX and its entries. The reason of a refusal goes into log (size > 0). */
+fh_cu_result fake_module_load(fh_cu_context context, const char *ptx, char *log, size_t log_size, fake_module **out_module);
+void fake_module_unload(fake_module *module);
+fake_function *fake_module_function(fake_module *module, const char *name); /* NULL: no such entry */
+/* Turns a launch's parameters into a command. */
+fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, void **params, fake_command *out_command);
+
+#endif /* FOGHORN_TESTS_FAKES_CUDA_FAKE_H_ */

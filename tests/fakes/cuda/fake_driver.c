@@ -1,0 +1,483 @@
+/* The stand-in CUDA driver: the exported functions, each as strict as the vendor's manual. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Every line of the symbol file is exported under exactly its declaration. */
+#define FH_CUDA(need, type, name, params) EXPORT type name params;
+#include "detect/drivers/cuda_symbols.def"
+#undef FH_CUDA
+
+/* Foghorn refuses a library that exports this, unless it is told otherwise. */
+extern EXPORT const char foghorn_fake_driver[];
+const char foghorn_fake_driver[] = "a stand-in for tests";
+
+static pid_t init_pid; /* that called cuInit; 0: nobody; guarded by fake_lock */
+
+/* ---- what every function begins and ends with --------------------------------------------------------------------------- */
+
+#define BEGIN(name)                         \
+  fake_call call = fake_begin(FAKE_##name); \
+  if (call.answered) return fake_end(&call, call.answer)
+#define RETURN(code) return fake_end(&call, (code))
+#define FAIL_IF(condition, code) \
+  do {                           \
+    if (condition) RETURN(code); \
+  } while (0)
+#define FINISH(code)                    \
+  do {                                  \
+    fh_cu_result finish_code_ = (code); \
+    pthread_mutex_unlock(&fake_lock);   \
+    RETURN(finish_code_);               \
+  } while (0)
+
+static bool initialised(void) {
+  pthread_mutex_lock(&fake_lock);
+  bool yes = init_pid == getpid();
+  pthread_mutex_unlock(&fake_lock);
+  return yes;
+}
+#define NEED_INIT FAIL_IF(!initialised(), FH_CUDA_ERROR_NOT_INITIALIZED)
+
+/* Takes the lock and declares `context`, the current one, alive. */
+#define NEED_CONTEXT                                                  \
+  NEED_INIT;                                                          \
+  fh_cu_context context = fake_current();                             \
+  FAIL_IF(!context, FH_CUDA_ERROR_INVALID_CONTEXT);                   \
+  pthread_mutex_lock(&fake_lock);                                     \
+  if (!context->retained) FINISH(FH_CUDA_ERROR_CONTEXT_IS_DESTROYED); \
+  if (context->poison) FINISH(context->poison)
+
+/* ---- driver and devices --------------------------------------------------------------------------------------------------- */
+
+fh_cu_result cuInit(unsigned int flags) {
+  BEGIN(cuInit);
+  FAIL_IF(flags != 0, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(fake_device_count() == 0, FH_CUDA_ERROR_NO_DEVICE);
+  pthread_mutex_lock(&fake_lock);
+  if (init_pid && init_pid != getpid()) FINISH(FH_CUDA_ERROR_NOT_INITIALIZED); /* a fork */
+  init_pid = getpid();
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDriverGetVersion(int *version) {
+  BEGIN(cuDriverGetVersion);
+  FAIL_IF(!version, FH_CUDA_ERROR_INVALID_VALUE);
+  *version = fake_get_settings()->version;
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuGetErrorName(fh_cu_result code, const char **name) {
+  BEGIN(cuGetErrorName);
+  FAIL_IF(!name, FH_CUDA_ERROR_INVALID_VALUE);
+  switch (code) {
+#define FH_CUDA_RESULT(value, text) \
+  case value:                       \
+    *name = #text;                  \
+    break;
+#include "detect/drivers/cuda_results.def"
+#undef FH_CUDA_RESULT
+    default:
+      *name = NULL;
+      RETURN(FH_CUDA_ERROR_INVALID_VALUE);
+  }
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceGetCount(int *count) {
+  BEGIN(cuDeviceGetCount);
+  NEED_INIT;
+  FAIL_IF(!count, FH_CUDA_ERROR_INVALID_VALUE);
+  *count = fake_device_count();
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceGet(fh_cu_device *device, int ordinal) {
+  BEGIN(cuDeviceGet);
+  NEED_INIT;
+  FAIL_IF(!device, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(ordinal), FH_CUDA_ERROR_INVALID_DEVICE);
+  *device = ordinal;
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceGetName(char *name, int size, fh_cu_device device) {
+  BEGIN(cuDeviceGetName);
+  NEED_INIT;
+  FAIL_IF(!name || size <= 0, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  snprintf(name, (size_t)size, "FAKE GPU %d (stand-in driver)", device);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+static bool attribute_of(fh_cu_attribute attribute, int *out_value) {
+  const fake_settings *s = fake_get_settings();
+  switch (attribute) {
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *out_value = 1024;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X:
+      *out_value = INT32_MAX;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_WARP_SIZE:
+      *out_value = 32;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
+    case FH_CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE:
+      *out_value = 1000000;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
+      *out_value = s->multiprocessors;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_INTEGRATED:
+      *out_value = 0;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_COMPUTE_MODE:
+      *out_value = s->compute_mode;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH:
+      *out_value = 256;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
+      *out_value = 2048;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT:
+    case FH_CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
+      *out_value = 1;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
+      *out_value = s->capability / 10;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+      *out_value = s->capability % 10;
+      return true;
+    default:
+      return false;
+  }
+}
+
+fh_cu_result cuDeviceGetAttribute(int *value, fh_cu_attribute attribute, fh_cu_device device) {
+  BEGIN(cuDeviceGetAttribute);
+  NEED_INIT;
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  FAIL_IF(!value || !attribute_of(attribute, value), FH_CUDA_ERROR_INVALID_VALUE);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceGetPCIBusId(char *text, int size, fh_cu_device device) {
+  BEGIN(cuDeviceGetPCIBusId);
+  NEED_INIT;
+  FAIL_IF(!text || size < 13, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  snprintf(text, (size_t)size, "0000:%02X:00.0", device + 1);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceTotalMem_v2(size_t *bytes, fh_cu_device device) {
+  BEGIN(cuDeviceTotalMem_v2);
+  NEED_INIT;
+  FAIL_IF(!bytes, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  *bytes = fake_get_settings()->memory;
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+static void uuid_of(fh_cu_uuid uuid, fh_cu_device device) {
+  unsigned char bytes[FH_CU_UUID_BYTES] = "FAKE-FAKE-FAKE-";
+  bytes[FH_CU_UUID_BYTES - 1] = (unsigned char)device;
+  memcpy(uuid, bytes, sizeof bytes);
+}
+
+fh_cu_result cuDeviceGetUuid(fh_cu_uuid uuid, fh_cu_device device) {
+  BEGIN(cuDeviceGetUuid);
+  NEED_INIT;
+  FAIL_IF(!uuid, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  uuid_of(uuid, device);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDeviceGetUuid_v2(fh_cu_uuid uuid, fh_cu_device device) {
+  BEGIN(cuDeviceGetUuid_v2);
+  NEED_INIT;
+  FAIL_IF(!uuid, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  uuid_of(uuid, device);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+/* ---- contexts ---------------------------------------------------------------------------------------------------------------- */
+
+fh_cu_result cuDevicePrimaryCtxRetain(fh_cu_context *out_context, fh_cu_device device) {
+  BEGIN(cuDevicePrimaryCtxRetain);
+  NEED_INIT;
+  FAIL_IF(!out_context, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  FAIL_IF(fake_get_settings()->compute_mode == FH_CU_COMPUTEMODE_PROHIBITED, FH_CUDA_ERROR_DEVICE_UNAVAILABLE);
+  pthread_mutex_lock(&fake_lock);
+  fh_cu_context context = fake_primary(device);
+  if (context->poison) FINISH(context->poison);
+  context->device = device;
+  context->retained++;
+  *out_context = context;
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuDevicePrimaryCtxRelease_v2(fh_cu_device device) {
+  BEGIN(cuDevicePrimaryCtxRelease_v2);
+  NEED_INIT;
+  FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
+  pthread_mutex_lock(&fake_lock);
+  fh_cu_context context = fake_primary(device);
+  if (!context->retained) FINISH(FH_CUDA_ERROR_INVALID_CONTEXT);
+  if (--context->retained == 0) fake_context_clear(context);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuCtxPushCurrent_v2(fh_cu_context context) {
+  BEGIN(cuCtxPushCurrent_v2);
+  NEED_INIT;
+  bool known = false;
+  pthread_mutex_lock(&fake_lock);
+  for (int i = 0; i < FAKE_MAX_DEVICES; i++) known |= context == fake_primary(i) && context->retained;
+  pthread_mutex_unlock(&fake_lock);
+  FAIL_IF(!known, FH_CUDA_ERROR_INVALID_CONTEXT);
+  return fake_end(&call, fake_push(context) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_INVALID_VALUE);
+}
+
+fh_cu_result cuCtxPopCurrent_v2(fh_cu_context *context) {
+  BEGIN(cuCtxPopCurrent_v2);
+  NEED_INIT;
+  fh_cu_context popped = fake_pop();
+  FAIL_IF(!popped, FH_CUDA_ERROR_INVALID_CONTEXT);
+  if (context) *context = popped;
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------------- */
+
+fh_cu_result cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
+  BEGIN(cuMemGetInfo_v2);
+  FAIL_IF(!free_bytes || !total_bytes, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  *total_bytes = fake_get_settings()->memory;
+  *free_bytes = *total_bytes - context->used_bytes;
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuMemAlloc_v2(fh_cu_ptr *memory, size_t bytes) {
+  BEGIN(cuMemAlloc_v2);
+  FAIL_IF(!memory, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_alloc(context, bytes, memory));
+}
+
+/* As the driver's, it waits for what is under way. */
+fh_cu_result cuMemFree_v2(fh_cu_ptr memory) {
+  BEGIN(cuMemFree_v2);
+  NEED_CONTEXT;
+  fake_context_wait(context);
+  fake_allocation *allocation = fake_allocation_take(context, memory);
+  pthread_mutex_unlock(&fake_lock);
+  if (!allocation) {
+    fake_complain("cuMemFree: 0x%llx is not the start of an allocation", memory);
+    RETURN(FH_CUDA_ERROR_INVALID_VALUE);
+  }
+  fake_allocation_free(allocation);
+  return fake_end(&call, FH_CUDA_SUCCESS);
+}
+
+/* With the lock held. The default stream is not offered: nothing here should use it. */
+static fh_cu_result queue(fh_cu_context context, fh_cu_stream handle, const fake_command *command) {
+  fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
+  return stream ? fake_stream_queue(stream, command) : FH_CUDA_ERROR_INVALID_HANDLE;
+}
+
+static bool is_host(const char *what, const void *pointer) {
+  if (pointer && !fake_is_device_address(pointer)) return true;
+  fake_complain("%s: %p is no host memory", what, pointer);
+  return false;
+}
+
+static char *need_device(fh_cu_context context, const char *what, fh_cu_ptr address, size_t bytes) {
+  char *host = fake_translate(context, address, bytes);
+  if (!host) fake_complain("%s: [0x%llx, +%zu) is not inside device memory of this context", what, address, bytes);
+  return host;
+}
+
+fh_cu_result cuMemcpyHtoDAsync_v2(fh_cu_ptr to, const void *from, size_t bytes, fh_cu_stream stream) {
+  BEGIN(cuMemcpyHtoDAsync_v2);
+  FAIL_IF(!is_host("cuMemcpyHtoDAsync", from), FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  char *target = need_device(context, "cuMemcpyHtoDAsync", to, bytes);
+  if (!target) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  FINISH(queue(context, stream, &(fake_command){.kind = FAKE_COPY, .act = call.late, .to = target, .from = from, .bytes = bytes}));
+}
+
+fh_cu_result cuMemcpyDtoHAsync_v2(void *to, fh_cu_ptr from, size_t bytes, fh_cu_stream stream) {
+  BEGIN(cuMemcpyDtoHAsync_v2);
+  FAIL_IF(!is_host("cuMemcpyDtoHAsync", to), FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  const char *source = need_device(context, "cuMemcpyDtoHAsync", from, bytes);
+  if (!source) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  FINISH(queue(context, stream, &(fake_command){.kind = FAKE_COPY, .act = call.late, .to = to, .from = source, .bytes = bytes}));
+}
+
+fh_cu_result cuMemcpyDtoDAsync_v2(fh_cu_ptr to, fh_cu_ptr from, size_t bytes, fh_cu_stream stream) {
+  BEGIN(cuMemcpyDtoDAsync_v2);
+  NEED_CONTEXT;
+  const char *source = need_device(context, "cuMemcpyDtoDAsync", from, bytes);
+  char *target = need_device(context, "cuMemcpyDtoDAsync", to, bytes);
+  if (!source || !target) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  FINISH(queue(context, stream, &(fake_command){.kind = FAKE_COPY, .act = call.late, .to = target, .from = source, .bytes = bytes}));
+}
+
+fh_cu_result cuMemsetD8Async(fh_cu_ptr to, unsigned char value, size_t bytes, fh_cu_stream stream) {
+  BEGIN(cuMemsetD8Async);
+  NEED_CONTEXT;
+  char *target = need_device(context, "cuMemsetD8Async", to, bytes);
+  if (!target) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  FINISH(queue(context, stream, &(fake_command){.kind = FAKE_SET, .act = call.late, .to = target, .value = value, .bytes = bytes}));
+}
+
+/* ---- modules and launches ------------------------------------------------------------------------------------------------------ */
+
+fh_cu_result cuModuleLoadDataEx(fh_cu_module *out_module, const void *image, unsigned int option_count, fh_cu_jit_option *options,
+                                void **values) {
+  BEGIN(cuModuleLoadDataEx);
+  FAIL_IF(!out_module || !image || (option_count && (!options || !values)), FH_CUDA_ERROR_INVALID_VALUE);
+  char *log = NULL;
+  size_t log_size = 0;
+  for (unsigned i = 0; i < option_count; i++) {
+    if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER)
+      log = values[i];
+    else if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+      log_size = (size_t)(uintptr_t)values[i];
+    else
+      RETURN(FH_CUDA_ERROR_INVALID_VALUE);
+  }
+  NEED_CONTEXT;
+  FINISH(fake_module_load(context, image, log, log ? log_size : 0, out_module));
+}
+
+fh_cu_result cuModuleUnload(fh_cu_module handle) {
+  BEGIN(cuModuleUnload);
+  NEED_CONTEXT;
+  fake_module *module = fake_object_find(handle, FAKE_MODULE, context);
+  if (!module) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_context_wait(context);
+  fake_module_unload(module);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuModuleGetFunction(fh_cu_function *function, fh_cu_module handle, const char *name) {
+  BEGIN(cuModuleGetFunction);
+  FAIL_IF(!function || !name, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_module *module = fake_object_find(handle, FAKE_MODULE, context);
+  if (!module) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  *function = fake_module_function(module, name);
+  FINISH(*function ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_NOT_FOUND);
+}
+
+fh_cu_result cuFuncGetAttribute(int *value, fh_cu_function_attribute attribute, fh_cu_function handle) {
+  BEGIN(cuFuncGetAttribute);
+  FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  if (!fake_object_find(handle, FAKE_FUNCTION, context)) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  switch (attribute) {
+    case FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *value = 1024;
+      break;
+    case FH_CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
+      *value = 0;
+      break;
+    case FH_CU_FUNC_ATTRIBUTE_NUM_REGS:
+      *value = 32;
+      break;
+    default:
+      FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  }
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuLaunchKernel(fh_cu_function handle, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x,
+                            unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, fh_cu_stream stream, void **params,
+                            void **extra) {
+  BEGIN(cuLaunchKernel);
+  /* One dimension, whole warps: what the kernels are written for. */
+  FAIL_IF(grid_x == 0 || grid_x > INT32_MAX || grid_y != 1 || grid_z != 1 || block_x == 0 || block_x % 32 || block_x > 1024 ||
+              block_y != 1 || block_z != 1 || shared_bytes || extra,
+          FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  const fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
+  if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_command command = {.act = call.late};
+  fh_cu_result code = fake_function_bind(context, function, params, &command);
+  FINISH(code ? code : queue(context, stream, &command));
+}
+
+/* ---- streams and events ------------------------------------------------------------------------------------------------------------ */
+
+fh_cu_result cuStreamCreate(fh_cu_stream *stream, unsigned int flags) {
+  BEGIN(cuStreamCreate);
+  FAIL_IF(!stream || flags > FH_CU_STREAM_NON_BLOCKING, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_stream_create(context, stream));
+}
+
+fh_cu_result cuStreamDestroy_v2(fh_cu_stream handle) {
+  BEGIN(cuStreamDestroy_v2);
+  NEED_CONTEXT;
+  fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_stream_destroy(stream);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuStreamSynchronize(fh_cu_stream handle) {
+  BEGIN(cuStreamSynchronize);
+  NEED_CONTEXT;
+  fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_stream_wait(stream);
+  FINISH(context->poison);
+}
+
+fh_cu_result cuEventCreate(fh_cu_event *event, unsigned int flags) {
+  BEGIN(cuEventCreate);
+  FAIL_IF(!event || (flags & ~(unsigned)FH_CU_EVENT_DISABLE_TIMING), FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_event_create(context, event));
+}
+
+fh_cu_result cuEventDestroy_v2(fh_cu_event handle) {
+  BEGIN(cuEventDestroy_v2);
+  NEED_CONTEXT;
+  fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
+  if (!event) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_event_destroy(event);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuEventRecord(fh_cu_event handle, fh_cu_stream stream_handle) {
+  BEGIN(cuEventRecord);
+  NEED_CONTEXT;
+  fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
+  fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
+  if (!event || !stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_event_record(event, stream));
+}
+
+fh_cu_result cuEventQuery(fh_cu_event handle) {
+  BEGIN(cuEventQuery);
+  NEED_CONTEXT;
+  const fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
+  if (!event) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_event_reached(event) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_NOT_READY);
+}

@@ -1,0 +1,282 @@
+/* The stand-in CUDA driver: PTX is read for its entries and their parameters, checked against the calling convention, and the
+ * work is done by the scalar build of the same text. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake.h"
+
+enum { MAX_PTX_PARAMS = 1 + 2 * FH_MAX_OPERANDS, NAME_SIZE = 128 };
+
+struct CUfunc_st {
+  fake_object object;
+  char name[NAME_SIZE];
+  char params[MAX_PTX_PARAMS]; /* 'i': 64 bits, 'f': a float */
+  int param_count;
+  const fh_entry_image *entry;
+  struct CUfunc_st *next;
+};
+
+struct CUmod_st {
+  fake_object object;
+  fake_function *functions;
+};
+
+typedef struct reader {
+  const char *at; /* in text without comments */
+  char *log;
+  size_t log_size;
+} reader;
+
+static fh_cu_result reject(const reader *r, fh_cu_result code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (r->log_size) vsnprintf(r->log, r->log_size, format, args);
+  va_end(args);
+  return code;
+}
+
+/* ---- words ---------------------------------------------------------------------------------------------------------- */
+
+static char *without_comments(const char *text) {
+  char *copy = malloc(strlen(text) + 1), *to = copy;
+  if (!copy) return NULL;
+  while (*text) {
+    if (text[0] == '/' && text[1] == '/') {
+      while (*text && *text != '\n') text++;
+    } else if (text[0] == '/' && text[1] == '*') {
+      const char *end = strstr(text + 2, "*/");
+      text = end ? end + 2 : text + strlen(text);
+    } else {
+      *to++ = *text++;
+    }
+  }
+  *to = 0;
+  return copy;
+}
+
+static bool is_word_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '$' || c == '%'; }
+
+/* The next word, or one other character. False at the end of the text. */
+static bool next_word(reader *r, char *out, size_t size) {
+  while (isspace((unsigned char)*r->at)) r->at++;
+  if (!*r->at) return false;
+  size_t n = 0;
+  do {
+    if (n + 1 < size) out[n++] = *r->at;
+  } while (is_word_char(*r->at++) && is_word_char(*r->at));
+  out[n] = 0;
+  return true;
+}
+
+/* ---- the head: .version, .target, .address_size ------------------------------------------------------------------------ */
+
+/* The newest PTX that a driver of this CUDA version takes, as 10 * major + minor. */
+static int newest_ptx(int cuda_version) {
+  int major = cuda_version / 1000, minor = cuda_version % 1000 / 10;
+  if (major >= 11) return 10 * (major - 4) + minor;
+  return major == 10 ? 63 + minor : 60 + minor;
+}
+
+static fh_cu_result check_version(const reader *r, const char *word) {
+  int major, minor;
+  if (sscanf(word, "%d.%d", &major, &minor) != 2) return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".version %s is not a version", word);
+  int newest = newest_ptx(fake_get_settings()->version);
+  if (10 * major + minor > newest)
+    return reject(r, FH_CUDA_ERROR_UNSUPPORTED_PTX_VERSION, ".version %s is newer than %d.%d", word, newest / 10, newest % 10);
+  return FH_CUDA_SUCCESS;
+}
+
+static fh_cu_result check_target(const reader *r, const char *word) {
+  int target;
+  if (sscanf(word, "sm_%d", &target) != 1) return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".target %s is not a target", word);
+  if (target > fake_get_settings()->capability)
+    return reject(r, FH_CUDA_ERROR_NO_BINARY_FOR_GPU, ".target %s is above the device's %d", word, fake_get_settings()->capability);
+  return FH_CUDA_SUCCESS;
+}
+
+static fh_cu_result read_head(reader *r) {
+  char word[NAME_SIZE];
+  if (!next_word(r, word, sizeof word) || strcmp(word, ".version") != 0 || !next_word(r, word, sizeof word))
+    return reject(r, FH_CUDA_ERROR_INVALID_PTX, "it does not begin with .version");
+  fh_cu_result code = check_version(r, word);
+  if (code) return code;
+  if (!next_word(r, word, sizeof word) || strcmp(word, ".target") != 0 || !next_word(r, word, sizeof word))
+    return reject(r, FH_CUDA_ERROR_INVALID_PTX, "no .target after .version");
+  if ((code = check_target(r, word))) return code;
+  while (next_word(r, word, sizeof word) && strcmp(word, ".address_size") != 0)
+    if (strcmp(word, ".entry") == 0) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "no .address_size before the first entry");
+  if (!next_word(r, word, sizeof word) || strcmp(word, "64") != 0) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "not for 64-bit addresses");
+  return FH_CUDA_SUCCESS;
+}
+
+/* ---- entries ------------------------------------------------------------------------------------------------------------- */
+
+static char type_letter(const char *type) {
+  static const char *const wide[] = {".u64", ".s64", ".b64"}, *const real[] = {".f32", ".b32"};
+  for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+    if (strcmp(type, wide[i]) == 0) return 'i';
+  for (size_t i = 0; i < sizeof real / sizeof *real; i++)
+    if (strcmp(type, real[i]) == 0) return 'f';
+  return 0;
+}
+
+/* After "(": ".param TYPE [.ptr .global .align N] NAME" separated by commas, up to ")". */
+static fh_cu_result read_params(reader *r, fake_function *function) {
+  char word[NAME_SIZE];
+  bool more = next_word(r, word, sizeof word) && strcmp(word, ")") != 0;
+  while (more) {
+    if (strcmp(word, ".param") != 0 || !next_word(r, word, sizeof word) || !type_letter(word))
+      return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: parameter %d has the unexpected type %s", function->name, function->param_count,
+                    word);
+    if (function->param_count == MAX_PTX_PARAMS) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: too many parameters", function->name);
+    function->params[function->param_count++] = type_letter(word);
+    do {
+      if (!next_word(r, word, sizeof word)) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: its parameters have no end", function->name);
+    } while (strcmp(word, ",") != 0 && strcmp(word, ")") != 0);
+    more = strcmp(word, ",") == 0;
+    if (more && !next_word(r, word, sizeof word))
+      return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: its parameters have no end", function->name);
+  }
+  return FH_CUDA_SUCCESS;
+}
+
+static const fh_entry_image *find_entry(const char *name) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int i = 0; i < count; i++)
+    for (int e = 0; e < images[i].entry_count; e++)
+      if (strcmp(images[i].entries[e].entry, name) == 0) return &images[i].entries[e];
+  return NULL;
+}
+
+/* Items, then a pointer as address and offset, an I64, an F32: "i", "ii", "i", "f". */
+static int expected_params(const fh_entry_image *entry, char *out) {
+  int n = 0;
+  out[n++] = 'i';
+  for (int i = 0; i < entry->param_count && n + 2 <= MAX_PTX_PARAMS; i++) {
+    fh_operand_kind kind = entry->params[i].kind;
+    out[n++] = kind == FH_OPERAND_F32 ? 'f' : 'i';
+    if (kind != FH_OPERAND_F32 && kind != FH_OPERAND_I64) out[n++] = 'i';
+  }
+  return n;
+}
+
+static fh_cu_result check_entry(const reader *r, fake_function *function) {
+  char expected[MAX_PTX_PARAMS];
+  function->entry = find_entry(function->name);
+  if (!function->entry) return FH_CUDA_SUCCESS; /* somebody else's kernel: it loads, but cannot be launched here */
+  int count = expected_params(function->entry, expected);
+  if (count == function->param_count && memcmp(expected, function->params, (size_t)count) == 0) return FH_CUDA_SUCCESS;
+  return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: parameters are \"%.*s\", the calling convention wants \"%.*s\"", function->name,
+                function->param_count, function->params, count, expected);
+}
+
+static fh_cu_result read_entry(reader *r, fake_module *module) {
+  char word[NAME_SIZE];
+  fake_function *function = calloc(1, sizeof *function);
+  if (!function) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  function->next = module->functions;
+  module->functions = function;
+  if (!next_word(r, function->name, sizeof function->name) || !next_word(r, word, sizeof word) || strcmp(word, "(") != 0)
+    return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".entry without a name and parameters");
+  fh_cu_result code = read_params(r, function);
+  return code ? code : check_entry(r, function);
+}
+
+/* ---- modules ---------------------------------------------------------------------------------------------------------------- */
+
+static void free_functions(fake_module *module) {
+  for (fake_function *f = module->functions, *next; f; f = next) {
+    next = f->next;
+    if (f->object.context) fake_object_remove(&f->object);
+    free(f);
+  }
+}
+
+static fh_cu_result read_module(reader *r, fake_module *module) {
+  char word[NAME_SIZE];
+  fh_cu_result code = read_head(r);
+  while (!code && next_word(r, word, sizeof word))
+    if (strcmp(word, ".entry") == 0) code = read_entry(r, module);
+  if (!code && !module->functions) code = reject(r, FH_CUDA_ERROR_INVALID_PTX, "it has no entry");
+  return code;
+}
+
+fh_cu_result fake_module_load(fh_cu_context context, const char *ptx, char *log, size_t log_size, fake_module **out_module) {
+  fake_module *module = calloc(1, sizeof *module);
+  char *text = without_comments(ptx);
+  reader r = {.at = text, .log = log, .log_size = log_size};
+  fh_cu_result code = module && text ? read_module(&r, module) : FH_CUDA_ERROR_OUT_OF_MEMORY;
+  free(text);
+  if (code) {
+    if (module) free_functions(module);
+    free(module);
+    return code;
+  }
+  fake_object_add(&module->object, FAKE_MODULE, context);
+  for (fake_function *f = module->functions; f; f = f->next) fake_object_add(&f->object, FAKE_FUNCTION, context);
+  *out_module = module;
+  return FH_CUDA_SUCCESS;
+}
+
+void fake_module_unload(fake_module *module) {
+  fake_object_remove(&module->object);
+  free_functions(module);
+  free(module);
+}
+
+fake_function *fake_module_function(fake_module *module, const char *name) {
+  for (fake_function *f = module->functions; f; f = f->next)
+    if (strcmp(f->name, name) == 0) return f;
+  return NULL;
+}
+
+/* ---- launches ---------------------------------------------------------------------------------------------------------------- */
+
+/* An address that is none does what it does on a GPU: the kernel faults, later. */
+static void bind_pointer(fh_cu_context context, const char *entry, const char *param, fh_cu_ptr base, int64_t offset, fake_command *out,
+                         fh_slot *slot) {
+  char *host = fake_translate(context, base, 0);
+  if (host) {
+    slot->p = host + offset;
+    return;
+  }
+  fake_complain("%s: %s is 0x%llx, which is no device memory%s", entry, param, base,
+                fake_is_device_address((void *)(uintptr_t)base) ? " (any more?)" : " but looks like a host pointer");
+  out->act = (fake_act){.deed = FAKE_CODE, .late = true, .code = FH_CUDA_ERROR_ILLEGAL_ADDRESS};
+}
+
+static int64_t read_i64(const void *param) {
+  int64_t value;
+  memcpy(&value, param, sizeof value);
+  return value;
+}
+
+fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, void **params, fake_command *out) {
+  const fh_entry_image *entry = function->entry;
+  if (!entry || !entry->cpu[FH_ISA_SCALAR]) {
+    fake_complain("%s is no kernel of this build: it cannot run here", function->name);
+    return FH_CUDA_ERROR_NOT_SUPPORTED;
+  }
+  for (int i = 0; i < function->param_count; i++)
+    if (!params || !params[i]) return FH_CUDA_ERROR_INVALID_VALUE;
+  int at = 0;
+  out->kind = FAKE_LAUNCH;
+  out->run = entry->cpu[FH_ISA_SCALAR];
+  out->items = read_i64(params[at++]);
+  for (int i = 0; i < entry->param_count; i++) {
+    fh_slot *slot = &out->slots[i];
+    if (entry->params[i].kind == FH_OPERAND_I64) {
+      slot->i = read_i64(params[at++]);
+    } else if (entry->params[i].kind == FH_OPERAND_F32) {
+      memcpy(&slot->f, params[at++], sizeof slot->f);
+    } else {
+      bind_pointer(context, function->name, entry->params[i].name, (fh_cu_ptr)read_i64(params[at]), read_i64(params[at + 1]), out, slot);
+      at += 2;
+    }
+  }
+  return FH_CUDA_SUCCESS;
+}

@@ -1,0 +1,186 @@
+/* The stand-in CUDA driver: streams run their commands in order, each on a thread of its own. SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake.h"
+
+struct CUevent_st {
+  fake_object object;
+  uint64_t recorded, reached;
+  bool destroyed; /* by the program, while a recording is still on its way */
+};
+
+struct CUstream_st {
+  fake_object object;
+  fh_cu_context context;
+  pthread_cond_t changed; /* there is a command, or the end */
+  fake_command *first, **end;
+  bool running, destroyed;
+  struct CUstream_st *next;
+};
+
+/* Every stream whose thread lives, also those that the program has destroyed: what was queued still runs. */
+static fake_stream *streams;
+/* A command is done, or a thread has ended. */
+static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
+
+/* ---- the thread ------------------------------------------------------------------------------------------------------ */
+
+static void run(const fake_command *command) {
+  switch (command->kind) {
+    case FAKE_COPY:
+      memmove(command->to, command->from, command->bytes);
+      break;
+    case FAKE_SET:
+      memset(command->to, command->value, command->bytes);
+      break;
+    case FAKE_LAUNCH:
+      command->run(command->slots, 0, command->items);
+      break;
+    case FAKE_RECORD:
+      break;
+  }
+}
+
+/* With the lock held. */
+static void reach(fake_event *event, uint64_t number) {
+  event->reached = number;
+  if (event->destroyed && event->reached == event->recorded) free(event);
+}
+
+/* A dead context runs nothing more. */
+static void execute(fake_stream *stream, const fake_command *command) {
+  pthread_mutex_lock(&fake_lock);
+  bool dead = stream->context->poison != FH_CUDA_SUCCESS;
+  pthread_mutex_unlock(&fake_lock);
+  if (dead) return;
+  if (command->kind != FAKE_RECORD) fake_sleep(fake_get_settings()->delay);
+  fake_perform(&command->act);
+  if (command->act.deed == FAKE_CODE)
+    fake_poison(stream->context, command->act.code);
+  else
+    run(command);
+}
+
+static void forget(const fake_stream *stream) {
+  for (fake_stream **link = &streams; *link; link = &(*link)->next)
+    if (*link == stream) {
+      *link = stream->next;
+      return;
+    }
+}
+
+static void *work(void *arg) {
+  fake_stream *stream = arg;
+  pthread_mutex_lock(&fake_lock);
+  for (;;) {
+    while (!stream->first && !stream->destroyed) pthread_cond_wait(&stream->changed, &fake_lock);
+    fake_command *command = stream->first;
+    if (!command) break;
+    stream->first = command->next;
+    if (!stream->first) stream->end = &stream->first;
+    stream->running = true;
+    pthread_mutex_unlock(&fake_lock);
+    execute(stream, command);
+    pthread_mutex_lock(&fake_lock);
+    if (command->kind == FAKE_RECORD) reach(command->event, command->number);
+    free(command);
+    stream->running = false;
+    pthread_cond_broadcast(&progress);
+  }
+  forget(stream);
+  pthread_cond_broadcast(&progress);
+  pthread_mutex_unlock(&fake_lock);
+  pthread_cond_destroy(&stream->changed);
+  free(stream);
+  return NULL;
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------------------------- */
+
+fh_cu_result fake_stream_create(fh_cu_context context, fake_stream **out_stream) {
+  fake_stream *stream = calloc(1, sizeof *stream);
+  if (!stream) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  stream->context = context;
+  stream->end = &stream->first;
+  pthread_cond_init(&stream->changed, NULL);
+  pthread_attr_t detached;
+  pthread_t thread;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  int failed = pthread_create(&thread, &detached, work, stream);
+  pthread_attr_destroy(&detached);
+  if (failed) {
+    pthread_cond_destroy(&stream->changed);
+    free(stream);
+    return FH_CUDA_ERROR_OPERATING_SYSTEM;
+  }
+  fake_object_add(&stream->object, FAKE_STREAM, context);
+  stream->next = streams;
+  streams = stream;
+  *out_stream = stream;
+  return FH_CUDA_SUCCESS;
+}
+
+void fake_stream_destroy(fake_stream *stream) {
+  fake_object_remove(&stream->object);
+  stream->destroyed = true;
+  pthread_cond_broadcast(&stream->changed);
+}
+
+fh_cu_result fake_stream_queue(fake_stream *stream, const fake_command *command) {
+  fake_command *copy = malloc(sizeof *copy);
+  if (!copy) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  *copy = *command;
+  copy->next = NULL;
+  *stream->end = copy;
+  stream->end = &copy->next;
+  pthread_cond_broadcast(&stream->changed);
+  return FH_CUDA_SUCCESS;
+}
+
+static bool is_busy(const fake_stream *stream) { return stream->first || stream->running; }
+
+static bool is_busy_still(const fake_stream *stream) {
+  for (const fake_stream *s = streams; s; s = s->next)
+    if (s == stream) return is_busy(s);
+  return false;
+}
+
+static bool has_busy_stream(fh_cu_context context) {
+  for (const fake_stream *s = streams; s; s = s->next)
+    if (s->context == context && is_busy(s)) return true;
+  return false;
+}
+
+void fake_stream_wait(fake_stream *stream) {
+  while (is_busy_still(stream)) pthread_cond_wait(&progress, &fake_lock);
+}
+
+void fake_context_wait(fh_cu_context context) {
+  while (has_busy_stream(context)) pthread_cond_wait(&progress, &fake_lock);
+}
+
+/* ---- events ---------------------------------------------------------------------------------------------------------------- */
+
+fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event) {
+  fake_event *event = calloc(1, sizeof *event);
+  if (!event) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  fake_object_add(&event->object, FAKE_EVENT, context);
+  *out_event = event;
+  return FH_CUDA_SUCCESS;
+}
+
+void fake_event_destroy(fake_event *event) {
+  fake_object_remove(&event->object);
+  event->destroyed = true;
+  if (event->reached == event->recorded) free(event);
+}
+
+fh_cu_result fake_event_record(fake_event *event, fake_stream *stream) {
+  fh_cu_result code = fake_stream_queue(stream, &(fake_command){.kind = FAKE_RECORD, .event = event, .number = event->recorded + 1});
+  if (code == FH_CUDA_SUCCESS) event->recorded++;
+  return code;
+}
+
+bool fake_event_reached(const fake_event *event) { return event->reached == event->recorded; }

@@ -44,6 +44,13 @@ struct fh_stream {
 /* Ends what open made. NULL is allowed everywhere something is ended. */
 static void null_destroy(fh_backend *backend) { free(backend); }
 
+/* Do the facts (detect/facts.h) show hardware for this backend? Only then is it opened without having been named, so
+ * that no driver library is loaded in vain. This one drives nothing, so it has to be named. */
+static bool null_present(const fh_facts *facts) {
+  (void)facts;
+  return false;
+}
+
 /* Loads the driver and counts devices. A backend that is not there fails with UNAVAILABLE or NOT_FOUND, the cause's
  * id (detect/causes.def) where one is known, and every dlerror in the message: this text is what an operator reads.
  * Set *out_backend to NULL first, so that a failure never leaves rubbish behind. */
@@ -211,13 +218,6 @@ static fh_status null_wait(fh_stream *stream, fh_point point, int64_t timeout_ns
 }
 
 /* The table. Its name must be fh_backend_<name>; backends/registry.c finds it through backends.def. */
-/* Do the facts (detect/facts.h) show hardware for this backend? Only then is it opened without having been named, so
- * that no driver library is loaded in vain. This one drives nothing, so it has to be named. */
-static bool null_present(const fh_facts *facts) {
-  (void)facts;
-  return false;
-}
-
 const fh_backend_api fh_backend_null = {
     .destroy = null_destroy,
     .name = "null",

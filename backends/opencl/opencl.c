@@ -199,6 +199,38 @@ static fh_status find_devices(fh_backend *backend) {
                          count, count == 1 ? "" : "s");
 }
 
+/* ---- worth opening? ----------------------------------------------------------------------------------------- */
+
+/* A driver of a CPU, or of a GPU that another backend drives better. */
+static bool leads_elsewhere(const char *library) {
+  return strstr(library, "pocl") || strstr(library, "intelocl") || strstr(library, "nvidia");
+}
+
+static bool answered_with_a_gpu(const fh_icd *icd) {
+  for (int i = 0; icd->asked == FH_VALID && i < icd->device_count; i++)
+    if (icd->devices[i].type && strcmp(icd->devices[i].type, "gpu") == 0) return true;
+  return false;
+}
+
+/* A GPU with a kernel driver, and not NVIDIA's: those are CUDA's. */
+static bool has_gpu(const fh_facts_pci *pci) {
+  enum { NVIDIA = 0x10de };
+  for (int i = 0; i < pci->count; i++)
+    if (pci->devices[i].is_gpu && pci->devices[i].driver && pci->devices[i].vendor != NVIDIA) return true;
+  return false;
+}
+
+/* Opening loads every ICD's driver, so there must be a GPU behind one of them. */
+static bool cl_present(const fh_facts *facts) {
+  for (int i = 0; i < facts->opencl.count; i++) {
+    const fh_icd *icd = &facts->opencl.icds[i];
+    if (!icd->library || leads_elsewhere(icd->library)) continue;
+    if (answered_with_a_gpu(icd)) return true;
+    if (icd->asked != FH_VALID && icd->lib_valid == FH_VALID && has_gpu(&facts->pci)) return true;
+  }
+  return false;
+}
+
 /* ---- the backend --------------------------------------------------------------------------------------------- */
 
 static void cl_destroy(fh_backend *backend) {
@@ -256,6 +288,7 @@ const fh_backend_api fh_backend_opencl = {
     .destroy = cl_destroy,
     .name = "opencl",
     .abi = FH_BACKEND_ABI,
+    .present = cl_present,
     .open = cl_open,
     .enumerate = cl_enumerate,
     .device_open = fh_cl_device_open,

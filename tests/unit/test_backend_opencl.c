@@ -420,10 +420,35 @@ static void no_loader_and_no_icd_are_told_apart(void **state) {
   assert_int_equal(result, 0);
 }
 
+static void it_is_worth_opening_only_for_a_gpu(void **state) {
+  (void)state;
+  fh_icd icd = {.library = "libpocl.so.2", .lib_valid = FH_VALID};
+  fh_pci_device gpu = {.vendor = 0x1002, .is_gpu = true, .driver = "amdgpu"};
+  fh_facts facts = {.opencl = {.icds = &icd, .count = 1}, .pci = {.devices = &gpu, .count = 1}};
+  assert_false(fh_backend_opencl.present(&(fh_facts){0}));
+  assert_false(fh_backend_opencl.present(&facts)); /* PoCL drives no GPU */
+  icd.library = "libamdocl64.so";
+  assert_true(fh_backend_opencl.present(&facts));
+  gpu.driver = NULL;
+  assert_false(fh_backend_opencl.present(&facts));
+  gpu.driver = "nvidia";
+  gpu.vendor = 0x10de;
+  assert_false(fh_backend_opencl.present(&facts)); /* CUDA's */
+  gpu.vendor = 0x8086;
+  icd.lib_valid = FH_ABSENT;
+  assert_false(fh_backend_opencl.present(&facts));
+  fh_cl_device device = {.type = "cpu"};
+  icd = (fh_icd){.library = "libigdrcl.so", .lib_valid = FH_VALID, .asked = FH_VALID, .devices = &device, .device_count = 1};
+  assert_false(fh_backend_opencl.present(&facts));
+  device.type = "gpu";
+  assert_true(fh_backend_opencl.present(&facts));
+}
+
 int main(void) {
   fh_backend *backend = NULL;
   /* First of all, in a process that has not loaded any driver. */
-  const struct CMUnitTest before[] = {cmocka_unit_test(no_loader_and_no_icd_are_told_apart)};
+  const struct CMUnitTest before[] = {cmocka_unit_test(it_is_worth_opening_only_for_a_gpu),
+                                      cmocka_unit_test(no_loader_and_no_icd_are_told_apart)};
   fh_opencl_driver driver;
   fh_status status = fh_opencl_driver_load(&driver);
   if (status) {

@@ -31,9 +31,9 @@ typedef enum fh_fallback {
  * a field that is set here wins. */
 typedef struct fh_context_options {
   fh_policy policy;
-  /* Devices that may be used, best first: "cuda:0,cpu", "gpu", "cpu", "opencl". An explicit list is
-   * obeyed or refused: NOT_FOUND / UNAVAILABLE with the decision attached. NULL: FOGHORN_DEVICES, else
-   * whatever `policy` finds. */
+  /* Devices that may be used, in order of preference: "cuda:0,cpu", "gpu", "cpu", "opencl". The first that can
+   * run a launch runs it; the next is its fallback. An explicit list is obeyed or refused: NOT_FOUND /
+   * UNAVAILABLE with the decision attached. NULL: FOGHORN_DEVICES, else whatever `policy` finds, by predicted time. */
   const char *devices;
   fh_fallback fallback;
   /* FH_EXACT: only variants whose results are bit-identical everywhere. */

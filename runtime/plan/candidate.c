@@ -211,6 +211,13 @@ fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candida
   return verdict;
 }
 
+/* A list of devices is an order of preference: a request beats a plan. Among equals the predicted time decides. */
+static bool better(const fh_context *context, const fh_candidate *a, double seconds_a, const fh_candidate *b, double seconds_b) {
+  if (!b) return true;
+  int rank_a = context->devices[a->device].rank, rank_b = context->devices[b->device].rank;
+  return rank_a != rank_b ? rank_a < rank_b : seconds_a < seconds_b;
+}
+
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
   fh_plan plan = {0};
   fh_verdict wanted = {0};
@@ -219,11 +226,12 @@ fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
     if (candidate->kernel != call->kernel) continue;
     fh_verdict verdict = fh_candidate_judge(queue, candidate, call);
     bool ok = verdict.reason.code == FH_REASON_NONE;
-    if (ok && (!plan.chosen || verdict.seconds < plan.chosen_seconds)) {
+    if (ok && better(queue->context, candidate, verdict.seconds, plan.chosen, plan.chosen_seconds)) {
       plan.chosen = candidate;
       plan.chosen_seconds = verdict.seconds;
     }
-    if ((ok || about_health(verdict.reason.code)) && (!plan.intended || verdict.seconds < plan.intended_seconds)) {
+    if ((ok || about_health(verdict.reason.code)) &&
+        better(queue->context, candidate, verdict.seconds, plan.intended, plan.intended_seconds)) {
       plan.intended = candidate;
       plan.intended_seconds = verdict.seconds;
       wanted = verdict;

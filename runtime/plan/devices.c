@@ -13,14 +13,6 @@
 
 static const int64_t PROBE_TIMEOUT_NS = 10LL * 1000 * 1000 * 1000;
 
-static bool asked_for(const fh_config *config, const char *id) {
-  for (int i = 0; i < config->device_count; i++) {
-    size_t length = strlen(config->devices[i]);
-    if (strcmp(config->devices[i], id) == 0 || (strncmp(config->devices[i], id, length) == 0 && id[length] == ':')) return true;
-  }
-  return false;
-}
-
 static bool asked_word(const fh_config *config, const char *word) {
   for (int i = 0; i < config->device_count; i++)
     if (strncmp(config->devices[i], word, strlen(word)) == 0) return true;
@@ -36,8 +28,21 @@ static bool only_cpu(const fh_config *config) {
 
 static bool is_gpu(const fh_plan_device *d) { return d->info.kind == FH_DEVICE_GPU || d->info.kind == FH_DEVICE_ACCELERATOR; }
 
+static bool matches(const fh_plan_device *d, const char *name) {
+  size_t length = strlen(name);
+  if (strcmp(name, "gpu") == 0) return is_gpu(d);
+  return strcmp(d->info.id, name) == 0 || (strncmp(d->info.id, name, length) == 0 && d->info.id[length] == ':');
+}
+
+/* Place in the list of devices; -1: not in it. */
+static int listed(const fh_config *config, const fh_plan_device *d) {
+  for (int i = 0; i < config->device_count; i++)
+    if (matches(d, config->devices[i])) return i;
+  return -1;
+}
+
 static bool allowed(const fh_config *config, const fh_plan_device *d) {
-  if (config->device_count > 0) return asked_for(config, d->info.id) || (is_gpu(d) && asked_word(config, "gpu"));
+  if (config->device_count > 0) return listed(config, d) >= 0;
   switch (config->policy) {
     case FH_CPU_ONLY:
       return d->info.kind == FH_DEVICE_CPU;
@@ -47,6 +52,11 @@ static bool allowed(const fh_config *config, const fh_plan_device *d) {
       break;
   }
   return is_gpu(d) || d->info.kind == FH_DEVICE_CPU;
+}
+
+static void admit(const fh_config *config, fh_plan_device *d) {
+  d->allowed = allowed(config, d);
+  d->rank = config->device_count > 0 && d->allowed ? listed(config, d) : 0;
 }
 
 static fh_plan_device *device_add(fh_context *context) {
@@ -92,8 +102,7 @@ static fh_status backend_open(fh_context *context, const char *name) {
     fh_plan_device *d = device_add(context);
     if (!d) return FH_OK;
     *d = (fh_plan_device){.info = infos[i], .api = api, .state = FH_STATE_OPEN};
-    d->allowed = allowed(config, d);
-    d->asked_for = asked_for(config, d->info.id);
+    admit(config, d);
     context->device_count++;
     if (!d->allowed) continue; /* listed, not opened: opening takes device memory */
     fh_status status = api->device_open(backend, i, &d->device);
@@ -122,8 +131,7 @@ static void rejected_add(fh_context *context, const char *id, const char *name, 
   snprintf(d->info.name, sizeof d->info.name, "%s", name ? name : id);
   device_reject(d, cause, reason);
   snprintf(d->fix, sizeof d->fix, "%s", fix ? fix : "");
-  d->allowed = allowed(&context->config, d);
-  d->asked_for = asked_for(&context->config, id);
+  admit(&context->config, d);
   context->device_count++;
 }
 
@@ -206,12 +214,6 @@ static fh_status accelerators_open(fh_context *context, fh_os *os) {
 }
 
 /* ---- an explicit list is obeyed or refused ------------------------------------------------------------------------ */
-
-static bool matches(const fh_plan_device *d, const char *name) {
-  size_t length = strlen(name);
-  if (strcmp(name, "gpu") == 0) return is_gpu(d);
-  return strcmp(d->info.id, name) == 0 || (strncmp(d->info.id, name, length) == 0 && d->info.id[length] == ':');
-}
 
 static fh_status check_name(const fh_context *context, const char *name) {
   const fh_plan_device *rejected = NULL;

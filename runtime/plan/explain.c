@@ -62,7 +62,8 @@ static void print_text(const fh_call *call, const decision *d, fh_text *text) {
   fh_reason_print(&d->plan.fallback, line, sizeof line);
   fh_text_add(text, "  what if: without this (%s)\n           it would run on %s, predicted %s", line, d->plan.intended->name,
               human(d->plan.intended_seconds, time));
-  if (d->plan.chosen) fh_text_add(text, ", about %.3gx faster", d->plan.chosen_seconds / d->plan.intended_seconds);
+  if (d->plan.chosen && d->plan.chosen_seconds > d->plan.intended_seconds)
+    fh_text_add(text, ", about %.3gx faster", d->plan.chosen_seconds / d->plan.intended_seconds);
   fh_text_add(text, "\n");
 }
 

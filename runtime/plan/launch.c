@@ -39,13 +39,15 @@ static void say_fallback(const fh_context *context, const fh_call *call, const i
   fh_call_label(call, label, sizeof label);
   bool same_bits = wanted->candidate->numerics == FH_EXACT && used->numerics == FH_EXACT;
   double factor = wanted->seconds > 0 ? seconds / wanted->seconds : 0;
+  char slower[48] = "not slower, as predicted";
+  if (factor > 1) snprintf(slower, sizeof slower, "about %.3gx slower", factor);
   fh_log(FH_LOG_WARN,
          "FALLBACK %s: %s -> %s\n"
          "  cause   %s: %s\n"
-         "  effect  predicted %s instead of %s (about %.3gx slower); %s\n"
+         "  effect  predicted %s instead of %s (%s); %s\n"
          "  fix     %s     more: devprobe cause %s",
          label, context->devices[wanted->candidate->device].info.id, used->name, wanted->cause, wanted->text, human_seconds(seconds, slow),
-         human_seconds(wanted->seconds, fast), factor, same_bits ? "the same bits" : "a result within the same bound",
+         human_seconds(wanted->seconds, fast), slower, same_bits ? "the same bits" : "a result within the same bound",
          wanted->fix[0] ? wanted->fix : "see the cause", wanted->cause);
 }
 

@@ -58,7 +58,7 @@ typedef struct fh_plan_device {
   fh_device *device;
   fh_device_state state;
   bool allowed;     /* by the policy and the list of devices */
-  bool asked_for;   /* named in the list */
+  int rank;         /* place in the list of devices, which is an order of preference; 0 without a list */
   char cause[48];   /* of REJECTED and QUARANTINED; "" */
   char reason[320]; /* in words */
   char fix[200];

@@ -156,6 +156,17 @@ static bool kmeans_assign_case_at(int i, fh_case *out) {
   return true;
 }
 
+#if defined(__x86_64__)
+static const fh_tuned tuned[] = {
+    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, NULL, 0.8},
+    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, NULL, 0.75},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
 static const char *const entries[] = {"kmeans_assign"};
 
 const fh_kernel_contract fh_contract_kmeans_assign = {
@@ -176,4 +187,6 @@ const fh_kernel_contract fh_contract_kmeans_assign = {
     .reference = kmeans_assign_reference,
     .case_at = kmeans_assign_case_at,
     .compare = kmeans_assign_compare,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
 };

@@ -6,6 +6,8 @@
 #ifndef FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_H_
 #define FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_H_
 
+#include "kernels/contract.h"
+
 enum {
   FH_ASSIGN_X,
   FH_ASSIGN_C,
@@ -20,5 +22,11 @@ enum {
   FH_ASSIGN_DISTANCES_STRIDE,                        /* one */
   FH_ASSIGN_SLOTS,
 };
+
+/* The tuned entries (kmeans_assign_tile.h) and the scratch they want. */
+void fh_kmeans_assign_avx2(const fh_slot *slots, const fh_team *team);
+void fh_kmeans_assign_avx512(const fh_slot *slots, const fh_team *team);
+size_t fh_kmeans_assign_scratch_avx2(const fh_bound *bound, int team_size);
+size_t fh_kmeans_assign_scratch_avx512(const fh_bound *bound, int team_size);
 
 #endif /* FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_H_ */

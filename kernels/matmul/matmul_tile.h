@@ -67,6 +67,16 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   const fh_f32_any *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row, *a12 = a9 + 3 * a_row;
   const fh_f32_any *b = t->b;
   const fh_vm mask = fh_vm_first(fh_tile_min(t->cols - (vectors - 1) * FH_LANES, FH_LANES));
+  /* Columns of C lie lines apart, where no hardware prefetcher sees them coming. */
+#define FETCH(r)                                              \
+  if (r < rows) {                                             \
+    __builtin_prefetch(t->c + r * t->c_row, 1);               \
+    __builtin_prefetch(t->c + r * t->c_row + t->cols - 1, 1); \
+  }
+  if (packed) {
+    FH_TILE_EACH_ROW(FETCH)
+  }
+#undef FETCH
 #define ZERO(r) fh_vf sum##r##_0 = fh_v_zero(), sum##r##_1 = fh_v_zero();
   FH_TILE_EACH_ROW(ZERO)
 #undef ZERO

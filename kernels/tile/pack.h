@@ -8,11 +8,13 @@
 #define FOGHORN_KERNELS_TILE_PACK_H_
 
 static inline int fh_tile_min(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
+/* Lanes of the vector that begins at lane v. */
+static inline int fh_pack_lanes(int lanes, int v) { return lanes <= v ? 0 : fh_tile_min(lanes - v, FH_LANES); }
 
 /* Lanes lie side by side in memory. */
 static inline void fh_pack_copy(float *dst, int width, const fh_f32_any *src, int64_t step_stride, int lanes, int64_t steps) {
   for (int v = 0; v < width; v += FH_LANES) {
-    int take = lanes - v > FH_LANES ? FH_LANES : lanes - v, give = width - v > FH_LANES ? FH_LANES : width - v;
+    int take = fh_pack_lanes(lanes, v), give = fh_pack_lanes(width, v);
     fh_vm mask = fh_vm_first(take);
     const fh_f32_any *in = src + v;
     float *out = dst + v;
@@ -28,7 +30,7 @@ static inline void fh_pack_copy(float *dst, int width, const fh_f32_any *src, in
 static inline void fh_pack_turn(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int lanes, int64_t steps) {
   fh_vf block[FH_LANES];
   for (int v = 0; v < width; v += FH_LANES) {
-    int take = lanes - v > FH_LANES ? FH_LANES : lanes - v, give = width - v > FH_LANES ? FH_LANES : width - v;
+    int take = fh_pack_lanes(lanes, v), give = fh_pack_lanes(width, v);
     const fh_f32_any *in = src + v * lane_stride;
     int64_t s = 0;
     for (; s + FH_LANES <= steps; s += FH_LANES) {

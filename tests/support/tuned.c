@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/guarded.h"
-
 bool tuned_isa_runs(fh_isa isa) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -62,7 +60,8 @@ void tuned_run(const fh_kernel_contract *contract, const fh_tuned *variant, cons
   guarded_free(&scratch);
 }
 
-size_t tuned_span(const fh_view_desc *desc, size_t *out_first) {
+/* Bytes from the lowest to behind the highest element, and in *out_first where element 0 lies from the lowest. */
+static size_t span_of(const fh_view_desc *desc, size_t *out_first) {
   size_t size = fh_dtype_size(desc->dtype), below = 0, above = 0;
   *out_first = 0;
   for (int i = 0; i < desc->rank; i++) {
@@ -75,4 +74,71 @@ size_t tuned_span(const fh_view_desc *desc, size_t *out_first) {
   }
   *out_first = below * size;
   return (below + above + 1) * size;
+}
+
+float tuned_uniform(void) {
+  static uint64_t state = 88172645463325252u;
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return (float)((int64_t)(state >> 40) - (1 << 23)) * 0x1p-23f;
+}
+
+tuned_call tuned_call_make(const fh_kernel_contract *contract, const fh_view_desc *views, bool at_end, size_t shift) {
+  tuned_call out = {.contract = contract};
+  for (int i = 0; i < contract->view_count; i++) {
+    out.views[i] = views[i];
+    size_t first, bytes = span_of(&views[i], &first);
+    out.blocks[i] = guarded_alloc(bytes + shift, at_end);
+    char *lowest = (char *)out.blocks[i].memory + (at_end ? 0 : shift);
+    out.first[i] = lowest + first;
+    if (contract->views[i].role != FH_ROLE_IN) {
+      if (bytes) memset(lowest, 0xff, bytes);
+      continue;
+    }
+    for (size_t e = 0; e < bytes / sizeof(float); e++) {
+      float value = tuned_uniform();
+      memcpy(lowest + e * sizeof value, &value, sizeof value);
+    }
+  }
+  return out;
+}
+
+void tuned_call_free(tuned_call *call) {
+  for (int i = 0; i < call->contract->view_count; i++) guarded_free(&call->blocks[i]);
+}
+
+/* Every element of an output is written once and nothing between them is. */
+static bool written_right(const fh_view_desc *view, const void *first_element) {
+  size_t first, bytes = span_of(view, &first), size = fh_dtype_size(view->dtype), written = 0, inside = 1;
+  if (bytes == 0) return true;
+  const char *lowest = (const char *)first_element - first;
+  for (size_t e = 0; e < bytes / size; e++) {
+    uint32_t bits;
+    memcpy(&bits, lowest + e * size, sizeof bits);
+    written += bits != UINT32_MAX;
+  }
+  for (int i = 0; i < view->rank; i++) inside *= (size_t)view->shape[i];
+  return written == inside;
+}
+
+const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool) {
+  const fh_kernel_contract *contract = call->contract;
+  tuned_run(contract, variant, call->views, call->first, pool);
+  fh_case as_case = {0};
+  void *want[FH_MAX_VIEWS];
+  guarded oracle[FH_MAX_VIEWS] = {{0}};
+  for (int i = 0; i < contract->view_count; i++) {
+    as_case.views[i] = call->views[i];
+    want[i] = call->first[i];
+    if (contract->views[i].role == FH_ROLE_IN) continue;
+    if (!written_right(&call->views[i], call->first[i])) return "an output is not written, or memory between its elements is";
+    size_t first, bytes = span_of(&call->views[i], &first);
+    oracle[i] = guarded_alloc(bytes, true);
+    want[i] = (char *)oracle[i].memory + first;
+  }
+  contract->reference(call->views, want, NULL);
+  const char *wrong = contract->compare(&as_case, call->first, want);
+  for (int i = 0; i < contract->view_count; i++) guarded_free(&oracle[i]);
+  return wrong;
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/contract.h"
 #include "runtime/exec/pool.h"
+#include "tests/support/guarded.h"
 
 /* Whether this CPU and system run the ISA. */
 bool tuned_isa_runs(fh_isa isa);
@@ -12,7 +13,23 @@ bool tuned_isa_runs(fh_isa isa);
  * reading what was not written shows. */
 void tuned_run(const fh_kernel_contract *contract, const fh_tuned *variant, const fh_view_desc *views, void *const *data, fh_pool *pool);
 
-/* Bytes from the lowest to behind the highest element, and in *out_first where element 0 lies from the lowest. */
-size_t tuned_span(const fh_view_desc *desc, size_t *out_first);
+/* Operands of one call, each in a block of its own between forbidden pages. */
+typedef struct tuned_call {
+  const fh_kernel_contract *contract;
+  fh_view_desc views[FH_MAX_VIEWS];
+  guarded blocks[FH_MAX_VIEWS];
+  void *first[FH_MAX_VIEWS]; /* element 0, 0, ... */
+} tuned_call;
+
+/* Inputs are uniform in [-1, 1); every byte of an output is 0xff (NaN, -1). Either the highest element of each view ends
+ * at a forbidden page, or the lowest begins `shift` bytes behind one. */
+tuned_call tuned_call_make(const fh_kernel_contract *contract, const fh_view_desc *views, bool at_end, size_t shift);
+void tuned_call_free(tuned_call *call);
+
+/* Runs the variant, then NULL or what the contract's compare or a look between the elements of the outputs finds. */
+const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool);
+
+/* The next of a fixed series of numbers in [-1, 1). */
+float tuned_uniform(void);
 
 #endif /* FOGHORN_TESTS_SUPPORT_TUNED_H_ */

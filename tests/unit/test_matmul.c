@@ -14,7 +14,6 @@
 
 #include <math.h>
 
-#include "tests/support/guarded.h"
 #include "tests/support/tuned.h"
 
 static fh_pool *pool_one, *pool_two;
@@ -37,74 +36,19 @@ static fh_view_desc matrix(int64_t batch, int64_t rows, int64_t cols, layout how
   return (fh_view_desc){FH_F32, 3, {batch, rows, cols}, {size, row, col}};
 }
 
-static uint64_t state = 88172645463325252u;
-static float uniform(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (float)((int64_t)(state >> 40) - (1 << 23)) * 0x1p-23f;
-}
-
-typedef struct call {
-  fh_view_desc views[3];
-  guarded blocks[3];
-  void *first[3];
-} call;
-
-static call make_call(const fh_view_desc *a, const fh_view_desc *b, const fh_view_desc *c, bool at_end, size_t shift) {
-  call out = {.views = {*a, *b, *c}};
-  for (int i = 0; i < 3; i++) {
-    size_t first, bytes = tuned_span(&out.views[i], &first);
-    size_t moved = at_end ? 0 : shift;
-    out.blocks[i] = guarded_alloc(bytes + (bytes ? shift : 0), at_end);
-    char *lowest = (char *)out.blocks[i].memory + (bytes ? moved : 0);
-    out.first[i] = lowest + first;
-    for (size_t e = 0; e < bytes / sizeof(float); e++) {
-      float value = i == 2 ? NAN : uniform(); /* nothing is read of C */
-      memcpy(lowest + e * sizeof value, &value, sizeof value);
-    }
-  }
-  return out;
-}
-
-static void free_call(call *c) {
-  for (int i = 0; i < 3; i++) guarded_free(&c->blocks[i]);
-}
-
-/* Elements of C that are no part of the view must stay as they were. */
-static size_t written_outside(const call *c) {
-  size_t first, bytes = tuned_span(&c->views[2], &first), elements = bytes / sizeof(float), inside = 0, written = 0;
-  const char *lowest = (const char *)c->first[2] - first;
-  for (size_t e = 0; e < elements; e++) {
-    float value;
-    memcpy(&value, lowest + e * sizeof value, sizeof value);
-    written += !isnan(value);
-  }
-  inside = 1;
-  for (int i = 0; i < c->views[2].rank; i++) inside *= (size_t)c->views[2].shape[i];
-  return written - inside;
-}
-
-static void check_variant(const call *c, const fh_tuned *variant, fh_pool *pool, const char *what) {
-  fh_case as_case = {.views = {c->views[0], c->views[1], c->views[2]}};
-  tuned_run(&fh_contract_matmul, variant, c->views, c->first, pool);
-  const char *wrong = fh_contract_matmul.compare(&as_case, c->first, c->first);
-  if (!wrong && tuned_span(&c->views[2], &(size_t){0}) && written_outside(c)) wrong = "memory between the elements of C was written";
-  if (!wrong) return;
-  const fh_view_desc *a = &c->views[0], *b = &c->views[1];
-  int row = a->rank - 2;
-  fail_msg("%s %s: m %d n %d k %d, %s: %s", fh_isa_name(variant->isa), variant->name, (int)a->shape[row], (int)b->shape[row + 1],
-           (int)a->shape[row + 1], what, wrong);
-}
-
 static void check_everywhere(const fh_view_desc *a, const fh_view_desc *b, const fh_view_desc *c, bool at_end, size_t shift,
                              const char *what) {
+  const fh_view_desc views[] = {*a, *b, *c};
   for (int v = 0; v < fh_contract_matmul.tuned_count; v++) {
     const fh_tuned *variant = &fh_contract_matmul.tuned[v];
     if (!tuned_isa_runs(variant->isa)) continue;
-    call run = make_call(a, b, c, at_end, shift);
-    check_variant(&run, variant, at_end ? pool_two : pool_one, what);
-    free_call(&run);
+    tuned_call call = tuned_call_make(&fh_contract_matmul, views, at_end, shift);
+    const char *wrong = tuned_call_check(&call, variant, at_end ? pool_two : pool_one);
+    int row = a->rank - 2;
+    if (wrong)
+      fail_msg("%s: m %d n %d k %d, %s: %s", fh_isa_name(variant->isa), (int)a->shape[row], (int)b->shape[row + 1], (int)a->shape[row + 1],
+               what, wrong);
+    tuned_call_free(&call);
   }
 }
 
@@ -191,17 +135,17 @@ static void test_not_finite(void **unused) {
   for (int v = 0; v < fh_contract_matmul.tuned_count; v++) {
     const fh_tuned *variant = &fh_contract_matmul.tuned[v];
     if (!tuned_isa_runs(variant->isa)) continue;
-    call run = make_call(&a, &b, &c, true, 0);
-    ((float *)run.first[0])[2 * 33 + 5] = NAN;
-    ((float *)run.first[0])[29 * 33 + 32] = INFINITY;
-    ((float *)run.first[1])[7 * 35 + 34] = -INFINITY;
-    ((float *)run.first[1])[0] = 1e-42f;
-    tuned_run(&fh_contract_matmul, variant, run.views, run.first, pool_one);
+    const fh_view_desc views[] = {a, b, c};
+    tuned_call call = tuned_call_make(&fh_contract_matmul, views, true, 0);
+    ((float *)call.first[0])[2 * 33 + 5] = NAN;
+    ((float *)call.first[0])[29 * 33 + 32] = INFINITY;
+    ((float *)call.first[1])[7 * 35 + 34] = -INFINITY;
+    ((float *)call.first[1])[0] = 1e-42f;
+    assert_null(tuned_call_check(&call, variant, pool_one));
     fh_case as_case = {.views = {a, b, c}};
-    assert_null(fh_contract_matmul.compare(&as_case, run.first, run.first));
-    ((float *)run.first[2])[0] += 1e-3f; /* the check itself can fail */
-    assert_non_null(fh_contract_matmul.compare(&as_case, run.first, run.first));
-    free_call(&run);
+    ((float *)call.first[2])[0] += 1e-3f; /* the check itself can fail */
+    assert_non_null(fh_contract_matmul.compare(&as_case, call.first, call.first));
+    tuned_call_free(&call);
   }
 }
 

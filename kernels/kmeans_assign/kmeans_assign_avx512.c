@@ -1,0 +1,8 @@
+/* kmeans_assign for AVX-512. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/tile/simd_avx512.h"
+
+#include "kernels/tile/pack.h"
+
+#define FH_ASSIGN_ENTRY fh_kmeans_assign_avx512
+#define FH_ASSIGN_SCRATCH fh_kmeans_assign_scratch_avx512
+#include "kernels/kmeans_assign/kmeans_assign_tile.h"

@@ -1,0 +1,381 @@
+/* kmeans_assign by register tiles: the body shared by kmeans_assign_<isa>.c. SPDX-License-Identifier: Apache-2.0
+ *
+ * ||x - c||^2 = ||x||^2 + (||c||^2 - 2 x.c): the bracket is a matrix product with the norms as its start, and its
+ * smallest value per row is kept in registers while the product is made. Lanes are rows of x, so no reduction across lanes
+ * is needed and any number of centroids fills the tile.
+ *
+ * The bracket cancels where distances are small against norms. Therefore everything is taken relative to the mean
+ * centroid, the second smallest value is kept too, and a row whose two smallest lie within the error bound E of the
+ * bracket is decided by direct differences. So are rows with values that are not finite. The distance given is always
+ * a direct sum of squared differences.
+ *
+ *   E = (2 d + 8) u (1.5 C^2 + 0.5 X^2), u = 2^-24, C the largest centroid norm, X the row's norm, both relative to the mean:
+ *   the norm is a sum of d terms ((d + 1) u C^2), the chain adds d more (d u (C^2 + 2 X C)), rounding after the shift by
+ *   the mean 2 u C^2 + 4 u X C; and X C <= (X^2 + C^2) / 2.
+ *
+ * Include after one simd_<isa>.h and pack.h, with FH_ASSIGN_ENTRY and FH_ASSIGN_SCRATCH defined.
+ */
+#ifndef FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_
+#define FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_
+
+#include "kernels/contract.h"
+#include "kernels/kmeans_assign/kmeans_assign.h"
+
+#include <math.h>
+
+enum {
+  MR = FH_TILE_ROWS, /* centroids of one tile */
+  NR = 2 * FH_LANES, /* rows of x of one tile */
+  TASK_BLOCKS = 8,   /* tiles of rows in one task */
+  FEW_ROWS = 8,      /* so few are not worth packing the centroids */
+};
+
+/* Rows of floats with the elements of a row side by side, or some way apart. */
+typedef struct rows {
+  const fh_f32_any *first;
+  int64_t row, col;
+} rows;
+
+typedef struct assign {
+  int64_t n, d, k;
+  rows x, c; /* c: as given, or a copy with its elements side by side */
+  fh_i32_any *labels;
+  fh_f32_any *distances;
+  int64_t labels_stride, distances_stride;
+  bool packed; /* false: every row is decided by direct differences */
+  /* scratch shared by the team */
+  float *mean;   /* d */
+  float *norms;  /* k, of centroids relative to the mean, squared */
+  float *panels; /* k * d: -2 (c - mean), MR side by side */
+  float *copy_c; /* k * d when the columns of c lie apart */
+  int64_t panel_count;
+  float largest; /* of norms; infinite when one is out of range */
+  /* scratch of each worker */
+  float *worker_first;
+  size_t worker_floats;
+} assign;
+
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t part_start(int64_t whole, int64_t parts, int64_t i) { return whole / parts * i + (whole % parts) * i / parts; }
+static size_t whole_lines(int64_t floats) { return ((size_t)floats + 15) & ~(size_t)15; }
+
+static assign assign_of(const fh_slot *s) {
+  assign a = {.n = s[FH_ASSIGN_N].i,
+              .d = s[FH_ASSIGN_D].i,
+              .k = s[FH_ASSIGN_K].i,
+              .x = {s[FH_ASSIGN_X].cp, s[FH_ASSIGN_X_STRIDES].i, s[FH_ASSIGN_X_STRIDES + 1].i},
+              .c = {s[FH_ASSIGN_C].cp, s[FH_ASSIGN_C_STRIDES].i, s[FH_ASSIGN_C_STRIDES + 1].i},
+              .labels = s[FH_ASSIGN_LABELS].p,
+              .distances = s[FH_ASSIGN_DISTANCES].p,
+              .labels_stride = s[FH_ASSIGN_LABELS_STRIDE].i,
+              .distances_stride = s[FH_ASSIGN_DISTANCES_STRIDE].i};
+  if (a.d == 1) a.x.col = a.c.col = 1;
+  a.packed = a.n > FEW_ROWS;
+  return a;
+}
+
+/* Places the scratch at `base` and returns its size in floats: one walk for both. */
+static size_t place_scratch(assign *a, float *base, int workers) {
+  if (!a->packed) return 0;
+  size_t at = 0;
+  float **const shared[] = {&a->mean, &a->norms, &a->panels, &a->copy_c};
+  const size_t sizes[] = {whole_lines(a->d), whole_lines(a->k), whole_lines(a->k * a->d), a->c.col == 1 ? 0 : whole_lines(a->k * a->d)};
+  for (int i = 0; i < 4; i++) {
+    if (base) *shared[i] = base + at;
+    at += sizes[i];
+  }
+  if (base) a->worker_first = base + at;
+  a->worker_floats = whole_lines(a->d * NR * (a->x.col == 1 ? 1 : 2));
+  return at + a->worker_floats * (size_t)workers;
+}
+
+/* ---- direct differences --------------------------------------------------------------------------- */
+
+static inline float sum_lanes(fh_vf v) {
+  float lanes[FH_LANES];
+  fh_v_store(lanes, v);
+  for (int half = FH_LANES / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+static float distance_apart(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
+  float sums[4] = {0};
+  for (int64_t i = 0; i < d; i++) {
+    float diff = x[i * x_col] - c[i * c_col];
+    sums[i & 3] += diff * diff;
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
+  if (x_col != 1 || c_col != 1) return distance_apart(x, x_col, c, c_col, d);
+  fh_vf even = fh_v_zero(), odd = fh_v_zero();
+  int64_t i = 0;
+  for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
+    fh_vf p = fh_v_sub(fh_v_load(x + i), fh_v_load(c + i)), q = fh_v_sub(fh_v_load(x + i + FH_LANES), fh_v_load(c + i + FH_LANES));
+    even = fh_v_fma(p, p, even);
+    odd = fh_v_fma(q, q, odd);
+  }
+  for (; i < d; i += FH_LANES) {
+    fh_vm mask = fh_vm_first(fh_tile_min(d - i, FH_LANES));
+    fh_vf p = fh_v_sub(fh_v_load_masked(x + i, mask), fh_v_load_masked(c + i, mask));
+    even = fh_v_fma(p, p, even);
+  }
+  return sum_lanes(fh_v_add(even, odd));
+}
+
+static void put(const assign *a, int64_t row, int32_t label, float distance) {
+  a->labels[row * a->labels_stride] = label;
+  a->distances[row * a->distances_stride] = distance;
+}
+
+static __attribute__((noinline)) void decide_directly(const assign *a, int64_t row, const fh_f32_any *x, int64_t x_col) {
+  int32_t label = 0;
+  float first = distance_of(x, x_col, a->c.first, a->c.col, a->d), best = first < INFINITY ? first : INFINITY;
+  for (int64_t j = 1; j < a->k; j++) {
+    float distance = distance_of(x, x_col, a->c.first + j * a->c.row, a->c.col, a->d);
+    if (distance < best) best = distance, label = (int32_t)j;
+  }
+  put(a, row, label, best < INFINITY ? best : first);
+}
+
+static void decide_row(void *arg, int64_t i, int worker) {
+  (void)worker;
+  const assign *a = arg;
+  decide_directly(a, i, a->x.first + i * a->x.row, a->x.col);
+}
+
+/* ---- the centroids: mean, norms, panels ----------------------------------------------------------- */
+
+static void find_mean(assign *a) {
+  for (int64_t i = 0; i < a->d; i++) a->mean[i] = 0;
+  for (int64_t j = 0; j < a->k; j++) {
+    const fh_f32_any *c = a->c.first + j * a->c.row;
+    for (int64_t i = 0; i < a->d; i++) a->mean[i] += c[i];
+  }
+  for (int64_t i = 0; i < a->d; i++) {
+    float mean = a->mean[i] / (float)a->k;
+    a->mean[i] = mean - mean == 0 ? mean : 0; /* any shift is right; this one must be finite */
+  }
+}
+
+static void pack_centroids(void *arg, int64_t panel, int worker) {
+  (void)worker;
+  const assign *a = arg;
+  int64_t first = part_start(a->k, a->panel_count, panel), last = part_start(a->k, a->panel_count, panel + 1);
+  int count = (int)(last - first);
+  float *out = a->panels + first * a->d, norms[MR] = {0};
+  fh_pack(out, count, a->c.first + first * a->c.row, a->c.row, 1, count, a->d);
+  for (int64_t i = 0; i < a->d; i++, out += count) {
+    for (int j = 0; j < count; j++) {
+      float shifted = out[j] - a->mean[i];
+      norms[j] += shifted * shifted;
+      out[j] = -2 * shifted;
+    }
+  }
+  for (int j = 0; j < count; j++) a->norms[first + j] = norms[j];
+}
+
+static bool finite_row(const fh_f32_any *row, int64_t d) {
+  for (int64_t i = 0; i < d; i++) {
+    if (row[i] - row[i] != 0) return false;
+  }
+  return true;
+}
+
+/* A centroid that holds a NaN or an infinity never wins and does not count. */
+static float largest_norm(const assign *a) {
+  float largest = 0;
+  for (int64_t j = 0; j < a->k; j++) {
+    if (a->norms[j] < INFINITY) {
+      if (a->norms[j] > largest) largest = a->norms[j];
+    } else if (finite_row(a->c.first + j * a->c.row, a->d)) {
+      return INFINITY;
+    }
+  }
+  return largest;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+typedef struct nearest {
+  fh_vf best[2], second[2];
+  fh_vi label[2];
+} nearest;
+
+/* One panel of centroids against one block of rows. count is a constant at every call. */
+static inline __attribute__((always_inline)) void compare_panel(const int count, const float *c, const float *norms, const float *x,
+                                                                int64_t d, int32_t label, nearest *state) {
+#define START(r) fh_vf v##r##_0 = r < count ? fh_v_set1(norms[r]) : fh_v_zero(), v##r##_1 = v##r##_0;
+  FH_TILE_EACH_ROW(START)
+#undef START
+  for (int64_t i = d; i > 0; i--, c += count, x += NR) {
+    fh_vf x0 = fh_v_load(x), x1 = fh_v_load(x + FH_LANES);
+#define STEP(r)                              \
+  if (r < count) {                           \
+    fh_vf each = fh_v_set1(c[r]);            \
+    v##r##_0 = fh_v_fma(each, x0, v##r##_0); \
+    v##r##_1 = fh_v_fma(each, x1, v##r##_1); \
+  }
+    FH_TILE_EACH_ROW(STEP)
+#undef STEP
+  }
+  fh_vf best0 = state->best[0], best1 = state->best[1], second0 = state->second[0], second1 = state->second[1];
+  fh_vi label0 = state->label[0], label1 = state->label[1];
+/* The order of operands lets a NaN fall through: min and max give the second one. */
+#define KEEP(r, h)                                                  \
+  {                                                                 \
+    fh_vm less = fh_v_less(v##r##_##h, best##h);                    \
+    second##h = fh_v_min(fh_v_max(best##h, v##r##_##h), second##h); \
+    best##h = fh_v_min(v##r##_##h, best##h);                        \
+    label##h = fh_vi_select(less, fh_vi_set1(label + r), label##h); \
+  }
+#define KEEP_BOTH(r) \
+  if (r < count) {   \
+    KEEP(r, 0)       \
+    KEEP(r, 1)       \
+  }
+  FH_TILE_EACH_ROW(KEEP_BOTH)
+#undef KEEP_BOTH
+#undef KEEP
+  state->best[0] = best0, state->best[1] = best1;
+  state->second[0] = second0, state->second[1] = second1;
+  state->label[0] = label0, state->label[1] = label1;
+}
+
+#define PANEL(count)                                                                                                        \
+  static void panel_##count(const float *c, const float *norms, const float *x, int64_t d, int32_t label, nearest *state) { \
+    compare_panel(count, c, norms, x, d, label, state);                                                                     \
+  }
+PANEL(1)
+PANEL(2)
+PANEL(3)
+PANEL(4)
+PANEL(5)
+PANEL(6)
+#if defined(__AVX512F__)
+PANEL(7)
+PANEL(8)
+PANEL(9)
+PANEL(10)
+PANEL(11)
+PANEL(12)
+PANEL(13)
+PANEL(14)
+#endif
+
+static void (*const panels[MR])(const float *, const float *, const float *, int64_t, int32_t, nearest *) = {
+    panel_1, panel_2, panel_3, panel_4,  panel_5,  panel_6,
+#if defined(__AVX512F__)
+    panel_7, panel_8, panel_9, panel_10, panel_11, panel_12, panel_13, panel_14,
+#endif
+};
+
+/* Turns `count` rows into lanes relative to the mean; their squared norms to `norms`. */
+static void pack_rows(const assign *a, const fh_f32_any *first, int count, float *x, fh_vf norms[2]) {
+  fh_pack(x, NR, first, a->x.row, a->x.col, count, a->d);
+  norms[0] = norms[1] = fh_v_zero();
+  for (int64_t i = 0; i < a->d; i++, x += NR) {
+    fh_vf mean = fh_v_set1(a->mean[i]), low = fh_v_sub(fh_v_load(x), mean), high = fh_v_sub(fh_v_load(x + FH_LANES), mean);
+    fh_v_store(x, low);
+    fh_v_store(x + FH_LANES, high);
+    norms[0] = fh_v_fma(low, low, norms[0]);
+    norms[1] = fh_v_fma(high, high, norms[1]);
+  }
+}
+
+/* Lanes whose two smallest values lie within twice the error bound, or that are not finite: 0 in `sure`. */
+static void mark_sure(const assign *a, const nearest *state, const fh_vf norms[2], int32_t sure[NR]) {
+  float scale = 2 * (2 * (float)a->d + 8) * 0x1p-24f;
+  for (int h = 0; h < 2; h++) {
+    fh_vf bound = fh_v_fma(fh_v_set1(0.5f * scale), norms[h], fh_v_set1(1.5f * scale * a->largest));
+    /* best + bound < second; a bound that is NaN or infinite makes it false */
+    fh_vm apart = fh_v_less(fh_v_add(state->best[h], bound), state->second[h]);
+    fh_vm finite = fh_v_less(fh_v_mul(state->best[h], fh_v_zero()), fh_v_set1(1)); /* 0 or NaN */
+    fh_vi yes = fh_vi_select(apart, fh_vi_set1(1), fh_vi_set1(0));
+    fh_vi_store(sure + h * FH_LANES, fh_vi_select(finite, yes, fh_vi_set1(0)));
+  }
+}
+
+static void assign_block(const assign *a, int64_t first, int count, float *scratch) {
+  const fh_f32_any *given = a->x.first + first * a->x.row;
+  nearest state;
+  fh_vf norms[2];
+  pack_rows(a, given, count, scratch, norms);
+  for (int h = 0; h < 2; h++) {
+    state.best[h] = state.second[h] = fh_v_set1(INFINITY);
+    state.label[h] = fh_vi_set1(0);
+  }
+  for (int64_t p = 0; p < a->panel_count; p++) {
+    int64_t begin = part_start(a->k, a->panel_count, p), end = part_start(a->k, a->panel_count, p + 1);
+    panels[end - begin - 1](a->panels + begin * a->d, a->norms + begin, scratch, a->d, (int32_t)begin, &state);
+  }
+  int32_t labels[NR], sure[NR];
+  fh_vi_store(labels, state.label[0]);
+  fh_vi_store(labels + FH_LANES, state.label[1]);
+  mark_sure(a, &state, norms, sure);
+
+  rows x = {given, a->x.row, a->x.col};
+  if (x.col != 1) { /* columns lie apart: once more as rows, for direct differences */
+    float *copy = scratch + a->d * NR;
+    fh_pack(copy, (int)a->d, given, x.col, x.row, (int)a->d, count);
+    x = (rows){copy, a->d, 1};
+  }
+  for (int i = 0; i < count; i++) {
+    const fh_f32_any *row = x.first + i * x.row;
+    if (sure[i])
+      put(a, first + i, labels[i], distance_of(row, 1, a->c.first + labels[i] * a->c.row, 1, a->d));
+    else
+      decide_directly(a, first + i, row, 1);
+  }
+}
+
+static void assign_task(void *arg, int64_t i, int worker) {
+  const assign *a = arg;
+  float *scratch = a->worker_first + (size_t)worker * a->worker_floats;
+  int64_t end = (i + 1) * TASK_BLOCKS * NR < a->n ? (i + 1) * TASK_BLOCKS * NR : a->n;
+  for (int64_t row = i * TASK_BLOCKS * NR; row < end; row += NR) assign_block(a, row, fh_tile_min(end - row, NR), scratch);
+}
+
+/* ---- the entry ------------------------------------------------------------------------------------ */
+
+/* Below this many multiplications waking a worker costs more than it brings. */
+static const double worth_sharing = 48.0 * 48 * 48;
+
+static void share(const fh_team *team, double work, int64_t count, void (*body)(void *, int64_t, int), void *arg) {
+  if (count > 1 && work >= worth_sharing) {
+    team->parallel(team, count, body, arg);
+    return;
+  }
+  for (int64_t i = 0; i < count; i++) body(arg, i, 0);
+}
+
+void FH_ASSIGN_ENTRY(const fh_slot *slots, const fh_team *team) {
+  assign a = assign_of(slots);
+  place_scratch(&a, team->scratch, team->size);
+  double kd = (double)a.k * (double)a.d;
+  if (!a.packed) {
+    share(team, (double)a.n * kd, a.n, decide_row, &a);
+    return;
+  }
+  if (a.c.col != 1) {
+    fh_pack(a.copy_c, (int)a.d, a.c.first, a.c.col, a.c.row, (int)a.d, a.k);
+    a.c = (rows){a.copy_c, a.d, 1};
+  }
+  a.panel_count = divide_up(a.k, MR);
+  find_mean(&a);
+  share(team, kd, a.panel_count, pack_centroids, &a);
+  a.largest = largest_norm(&a);
+  share(team, (double)a.n * kd, divide_up(a.n, TASK_BLOCKS * NR), assign_task, &a);
+}
+
+size_t FH_ASSIGN_SCRATCH(const fh_bound *bound, int team_size) {
+  fh_slot slots[FH_ASSIGN_SLOTS] = {{0}};
+  for (int i = FH_ASSIGN_N; i < FH_ASSIGN_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
+  assign a = assign_of(slots);
+  return place_scratch(&a, NULL, team_size) * sizeof(float);
+}
+
+#endif /* FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_ */

@@ -145,6 +145,11 @@ FH_API void fh_context_counters(const fh_context *context, fh_counters *out_coun
 typedef void (*fh_log_fn)(void *user, int level, const char *text);
 FH_API void fh_log_set(fh_log_fn fn, void *user);
 
+/* Ends a variable when it leaves its scope (GCC and clang): fh_auto(fh_context) *context = NULL; fh_auto(fh_view) a = {0}; */
+#define fh_auto(type) __attribute__((cleanup(type##_auto_end_))) type
+static inline void fh_context_auto_end_(fh_context **context) { fh_context_release(*context); }
+static inline void fh_view_auto_end_(fh_view *view) { fh_view_release(view); }
+
 /* "0.1.0" */
 FH_API const char *fh_version(void);
 

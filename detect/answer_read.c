@@ -90,8 +90,8 @@ static ending ending_of(const fh_os_answer *answer, const json_t *object) {
     e.slow = !e.hung;
   } else if (answer->signal) {
     e.crashed = true;
-  } else if (!done && answer->exit_code >= 0 && json_object_size(object) > 0) {
-    e.exited = json_object_get(object, "calling") != NULL; /* it was inside the driver */
+  } else if (!done && answer->exit_code >= 0) {
+    e.exited = json_is_string(json_object_get(object, "calling")); /* inside the driver, which ended the program */
   }
   return e;
 }

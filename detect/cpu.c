@@ -56,23 +56,30 @@ static void store_isa(fh_facts_cpu *cpu, const fh_isa_bits *bits) {
   cpu->amx.enabled = bits->amx_enabled;
 }
 
+bool fh_cpuid_view_read(fh_os *os, fh_cpuid_view *out) {
+  *out = (fh_cpuid_view){0};
+  fh_os_cpuid first, extended;
+  if (os->api->cpuid(os, 0, 0, &first) != 0 || os->api->cpuid(os, 1, 0, &out->leaf1) != 0) return false;
+  if (first.eax >= 7) os->api->cpuid(os, 7, 0, &out->leaf7);
+  if (os->api->cpuid(os, 0x80000000u, 0, &extended) == 0 && extended.eax >> 16 == 0x8000u) out->extended_max = extended.eax;
+  if (out->extended_max >= 0x80000001u) os->api->cpuid(os, 0x80000001u, 0, &out->extended1);
+  out->has_xcr0 = os->api->xgetbv(os, &out->xcr0) == 0;
+  if (!out->has_xcr0) out->xcr0 = 0;
+  return true;
+}
+
 static bool read_x86(fh_gather *g) {
   fh_facts_cpu *cpu = &g->facts->cpu;
-  fh_cpuid_view view = {0};
-  fh_os_cpuid first, extended;
-  if (!cpuid(g, 0, 0, &first) || !cpuid(g, 1, 0, &view.leaf1)) return false;
-  if (first.eax >= 7) cpuid(g, 7, 0, &view.leaf7);
-  if (!cpuid(g, 0x80000000u, 0, &extended)) extended = (fh_os_cpuid){0};
-  if (extended.eax >= 0x80000001u) cpuid(g, 0x80000001u, 0, &view.extended1);
-  int error = g->os->api->xgetbv(g->os, &view.xcr0);
-  cpu->xcr0 = error ? 0 : view.xcr0;
-  cpu->xcr0_valid = error ? FH_ABSENT : FH_VALID;
+  fh_cpuid_view view;
+  if (!fh_cpuid_view_read(g->os, &view)) return false;
+  cpu->xcr0 = view.xcr0;
+  cpu->xcr0_valid = view.has_xcr0 ? FH_VALID : FH_ABSENT;
   uint32_t family = view.leaf1.eax >> 8 & 0xf, model = view.leaf1.eax >> 4 & 0xf;
   if (family == 6 || family == 15) model |= (view.leaf1.eax >> 16 & 0xf) << 4;
   if (family == 15) family += view.leaf1.eax >> 20 & 0xff;
   cpu->family = fh_fact_int_of(family, "CPUID 1");
   cpu->model_number = fh_fact_int_of(model, "CPUID 1");
-  read_names(g, extended.eax);
+  read_names(g, view.extended_max);
   fh_isa_bits bits;
   fh_isa_from_cpuid(&view, &bits);
   store_isa(cpu, &bits);

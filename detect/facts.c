@@ -25,7 +25,9 @@ static bool something_of_cuda(fh_gather *g) {
   static const char *const nodes[] = {"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm", "/dev/dxg", "/dev/nvmap"};
   static const char *const variables[] = {"NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
   const fh_facts *f = g->facts;
-  if (fh_facts_library(f, "libcuda.so.1")->valid == FH_VALID || f->libraries.elsewhere_count > 0) return true;
+  if (fh_facts_library(f, "libcuda.so.1")->valid == FH_VALID) return true;
+  for (int i = 0; i < f->libraries.elsewhere_count; i++)
+    if (!strstr(f->libraries.elsewhere[i], "/stubs/")) return true; /* every toolkit has stubs */
   for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
     if (fh_facts_env(f, variables[i])) return true;
   for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)

@@ -95,8 +95,12 @@ typedef struct fh_isa_bits {
 } fh_isa_bits;
 typedef struct fh_cpuid_view {
   fh_os_cpuid leaf1, leaf7, extended1; /* 0x1, 0x7.0, 0x80000001 */
+  uint32_t extended_max;               /* the last leaf of 0x8000xxxx */
   uint64_t xcr0;                       /* 0 with OSXSAVE off */
+  bool has_xcr0;
 } fh_cpuid_view;
+/* Asks the table; false: not an x86 processor. */
+bool fh_cpuid_view_read(fh_os *os, fh_cpuid_view *out);
 void fh_isa_from_cpuid(const fh_cpuid_view *view, fh_isa_bits *out);
 /* From the "flags" of /proc/cpuinfo, where the kernel has left out what it did not enable. */
 void fh_isa_from_flags(const char *flags, fh_isa_bits *out);

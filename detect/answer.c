@@ -1,0 +1,107 @@
+/* The child: takes a question, answers it, ends. SPDX-License-Identifier: Apache-2.0 */
+#include "detect/answer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "detect/os_live.h"
+
+static int answer_fd = STDOUT_FILENO;
+
+static void write_all(const char *bytes, size_t size) {
+  while (size) {
+    ssize_t sent = write(answer_fd, bytes, size);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) _exit(1); /* nobody listens any more */
+    bytes += sent;
+    size -= (size_t)sent;
+  }
+}
+
+void fh_answer_say(json_t *take_object) {
+  char *line = take_object ? json_dumps(take_object, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+  json_decref(take_object);
+  if (!line) return;
+  size_t size = strlen(line);
+  line[size] = '\n'; /* in place of the zero: one write is one line */
+  write_all(line, size + 1);
+  free(line);
+}
+
+void fh_answer_calling(const char *call) { fh_answer_say(json_pack("{s:s}", "calling", call)); }
+
+void fh_answer_done(void) { fh_answer_say(json_pack("{s:n,s:b}", "calling", "done", 1)); }
+
+json_t *fh_answer_lines(const char *text) {
+  json_t *lines = json_array();
+  while (lines && *text) {
+    size_t size = strcspn(text, "\n");
+    char *line = strndup(text, size);
+    if (line && size) json_array_append_new(lines, fh_json_text(line));
+    free(line);
+    text += size;
+    if (*text) text++;
+  }
+  return lines;
+}
+
+/* The descriptors of whoever started us are none of a driver's business. */
+static void close_others(int first) {
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, (unsigned)first, ~0U, 0U) == 0) return;
+#endif
+  DIR *dir = opendir("/proc/self/fd");
+  if (!dir) return;
+  for (struct dirent *entry; (entry = readdir(dir));) {
+    int fd = atoi(entry->d_name);
+    if (fd >= first && fd != dirfd(dir)) close(fd);
+  }
+  closedir(dir);
+}
+
+static void prepare(void) {
+  struct stat st;
+  if (fstat(FH_ANSWER_FD, &st) == 0 && S_ISFIFO(st.st_mode)) {
+    answer_fd = FH_ANSWER_FD;
+    fcntl(FH_ANSWER_FD, F_SETFD, FD_CLOEXEC); /* programs that a driver starts must not hold it open */
+    close_others(FH_ANSWER_FD + 1);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+  }
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* a crash here is an answer, not an accident */
+}
+
+extern void __gcov_dump(void) __attribute__((weak));
+
+/* Ends without the exit handlers of drivers, which are known to crash. */
+static void end(int status) {
+  if (__gcov_dump) __gcov_dump();
+  _exit(status);
+}
+
+int fh_answer_main(const char *question) {
+  enum { ANSWERED = 0, NO_SUCH_QUESTION = 2 };
+  prepare();
+  if (strcmp(question, "cuda") == 0) {
+    fh_answer_cuda();
+  } else if (strncmp(question, "opencl:", 7) == 0) {
+    fh_answer_opencl(question + 7);
+  } else if (strcmp(question, "isa") == 0) {
+    fh_answer_isa();
+  } else if (strcmp(question, "topology") == 0) {
+    fh_answer_topology();
+  } else {
+    return NO_SUCH_QUESTION;
+  }
+  fh_answer_done();
+  end(ANSWERED);
+  return ANSWERED;
+}

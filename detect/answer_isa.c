@@ -1,0 +1,106 @@
+/* A trial instruction for each instruction set that the processor advertises. SPDX-License-Identifier: Apache-2.0
+ * Virtual machines are known to advertise what they do not run: only running it is proof. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "detect/answer.h"
+#include "detect/gather.h"
+
+static sigjmp_buf before_trial;
+
+static void on_illegal(int signal_number) { siglongjmp(before_trial, signal_number); }
+
+static void say_trial(const char *name, void (*trial)(void)) {
+  struct sigaction action = {.sa_handler = on_illegal}, old_ill, old_segv;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGILL, &action, &old_ill);
+  sigaction(SIGSEGV, &action, &old_segv); /* some hypervisors answer with a general protection fault */
+  volatile bool works = false;
+  if (sigsetjmp(before_trial, 1) == 0) {
+    trial();
+    works = true;
+  }
+  sigaction(SIGILL, &old_ill, NULL);
+  sigaction(SIGSEGV, &old_segv, NULL);
+  fh_answer_say(json_pack("{s:b}", name, works ? 1 : 0));
+}
+
+#if defined(__x86_64__)
+
+static void try_sse42(void) {
+  unsigned crc = 0;
+  __asm__ volatile("crc32l %1, %0\n\tpopcntl %0, %0" : "+r"(crc) : "r"(1u));
+}
+
+static void try_avx2(void) {
+  unsigned bits = 0;
+  __asm__ volatile(
+      "vpaddd %%ymm0, %%ymm0, %%ymm0\n\t"
+      "vfmadd231ps %%ymm0, %%ymm0, %%ymm0\n\t"
+      "vcvtph2ps %%xmm0, %%ymm0\n\t"
+      "andnl %0, %0, %0\n\t"
+      "lzcntl %0, %0\n\t"
+      "vzeroupper"
+      : "+r"(bits)::"xmm0");
+}
+
+static void try_avx512(void) {
+  __asm__ volatile(
+      "vpaddd %%zmm0, %%zmm0, %%zmm0\n\t"  /* F */
+      "vpaddb %%zmm0, %%zmm0, %%zmm0\n\t"  /* BW */
+      "vpconflictd %%zmm0, %%zmm1\n\t"     /* CD */
+      "vpmullq %%zmm0, %%zmm0, %%zmm0\n\t" /* DQ */
+      "vpmullq %%xmm0, %%xmm0, %%xmm0\n\t" /* VL */
+      "vzeroupper" ::
+          : "xmm0", "xmm1");
+}
+
+/* TILERELEASE, by its bytes: older assemblers do not know it. Needs the permission of this process first. */
+static void try_amx(void) { __asm__ volatile(".byte 0xc4, 0xe2, 0x78, 0x49, 0xc0"); }
+
+static bool amx_permitted(void) {
+  enum { ARCH_REQUEST_XCOMP_PERMISSION = 0x1023, TILE_DATA = 18 };
+  return syscall(SYS_arch_prctl, ARCH_REQUEST_XCOMP_PERMISSION, TILE_DATA) == 0;
+}
+
+void fh_answer_isa(void) {
+  fh_os *os;
+  fh_status status = fh_os_live(NULL, 0, &os);
+  if (status) {
+    fh_status_free(status);
+    return;
+  }
+  fh_cpuid_view view;
+  fh_isa_bits bits = {0};
+  if (fh_cpuid_view_read(os, &view)) fh_isa_from_cpuid(&view, &bits);
+  if (bits.advertised[FH_ISA_SSE42]) say_trial(fh_isa_name(FH_ISA_SSE42), try_sse42);
+  if (bits.advertised[FH_ISA_AVX2]) say_trial(fh_isa_name(FH_ISA_AVX2), try_avx2);
+  if (bits.advertised[FH_ISA_AVX512]) say_trial(fh_isa_name(FH_ISA_AVX512), try_avx512);
+  if (bits.amx_advertised) {
+    if (amx_permitted()) {
+      say_trial("amx", try_amx);
+    } else {
+      fh_answer_say(json_pack("{s:b}", "amx", 0));
+    }
+  }
+  fh_os_destroy(os);
+}
+
+#elif defined(__aarch64__)
+
+static void try_neon(void) { __asm__ volatile("add v0.4s, v0.4s, v0.4s\n\tfmla v0.4s, v0.4s, v0.4s" ::: "v0"); }
+
+void fh_answer_isa(void) {
+  enum { HWCAP_ASIMD_BIT = 1 << 1 };
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMD_BIT) say_trial(fh_isa_name(FH_ISA_NEON), try_neon);
+}
+
+#else
+
+void fh_answer_isa(void) {}
+
+#endif

@@ -87,9 +87,16 @@ def run_suite(suite, build, quick):
     for report in sorted(glob.glob(os.path.join(reports, "*"))):
         with open(report, encoding="utf-8", errors="replace") as file:
             text = file.read()
-        print(text)
-        outcomes.append(outcome(suite, os.path.basename(report), FAILED, sanitizer_headline(text)))
+        if not is_refused_allocation(text):
+            print(text)
+            outcomes.append(outcome(suite, os.path.basename(report), FAILED, sanitizer_headline(text)))
     return outcomes
+
+
+def is_refused_allocation(text):
+    """True for a report of nothing but malloc returning NULL for an absurd size, which tests ask for on purpose."""
+    said = [line for line in text.splitlines() if re.match(r"==\d+==|.*(ERROR|SUMMARY|runtime error):", line)]
+    return bool(said) and all(re.match(r"==\d+==WARNING: \w+Sanitizer failed to allocate 0x", line) for line in said)
 
 
 def sanitizer_headline(text):

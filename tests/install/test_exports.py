@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The shared library exports exactly what the public headers declare with FH_API, each name with version FOGHORN_0.
 SPDX-License-Identifier: Apache-2.0
-TEST: sanitize=no"""
+TEST: plain=yes"""
 import glob
 import os
 import re

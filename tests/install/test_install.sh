@@ -1,7 +1,7 @@
 #!/bin/sh
 # An outside program is built from an installed and then moved tree, through find_package and through pkg-config, with
 # the shared and with the static library, and runs. SPDX-License-Identifier: Apache-2.0
-# TEST: label=full timeout=120 sanitize=no cross=no
+# TEST: label=full timeout=120 plain=yes
 set -eu
 
 work=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The tree keeps to the layers, and the check sees a planted violation of every kind.
 SPDX-License-Identifier: Apache-2.0
-TEST: sanitize=no cross=no"""
+TEST: plain=yes"""
 import os
 import sys
 import tempfile

@@ -2,7 +2,7 @@
 """What lies in git is written by hand, small, and says what it is: no generated or binary file, a licence line in every
 source, no C file over 800 lines without its reason (a line "Long: why" near its top).
 SPDX-License-Identifier: Apache-2.0
-TEST: sanitize=no cross=no"""
+TEST: plain=yes"""
 import os
 import re
 import subprocess

@@ -10,14 +10,15 @@
 
 typedef struct measure_contender {
   const char *name;
-  void (*run)(void *arg);
+  void (*run)(void *arg);      /* what is timed, or */
+  double (*sample)(void *arg); /* what gives its own seconds */
   void *arg;
   double median, p10, p90; /* seconds of one call; filled by measure_rounds */
 } measure_contender;
 
 double measure_now(void);
 
-/* Times all contenders in `rounds` rounds, in turns; a sample is as many calls as last `sample_seconds`. */
+/* Times all contenders in `rounds` rounds, in turns; a sample is as many calls of run as last `sample_seconds`. */
 void measure_rounds(measure_contender *contenders, int count, int rounds, double sample_seconds);
 
 /* Multiply-adds per second of one core in registers with the widest vectors here, times two: the roof. 0 when the

@@ -153,7 +153,7 @@ static fh_status alloc_block(fh_device *device, size_t bytes, fh_cuda_block *out
 fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory) {
   *out_memory = NULL;
   if (bytes > SIZE_MAX - BLOCK_GRANULARITY || bytes > device->found->info.memory_bytes)
-    return FH_STATUS_CAUSE(FH_RESOURCE_EXHAUSTED, "RUN-OUT-OF-MEMORY",
+    return FH_STATUS_CAUSE(FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY",
                            "%s has %llu bytes of memory in all; %zu were asked for\nnext: use smaller pieces", device->found->info.id,
                            (unsigned long long)device->found->info.memory_bytes, bytes);
   fh_memory *memory = calloc(1, sizeof *memory);

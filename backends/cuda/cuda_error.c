@@ -20,45 +20,43 @@ typedef struct meaning {
 
 /* Codes that are not here count as a fault of the call: INTERNAL, the device lives. */
 static const meaning meanings[] = {
-    {FH_CUDA_ERROR_INVALID_VALUE, FH_INTERNAL, false, "RUN-DRIVER-REFUSED", "please report it"},
-    {FH_CUDA_ERROR_OUT_OF_MEMORY, FH_RESOURCE_EXHAUSTED, false, "RUN-OUT-OF-MEMORY",
-     "use smaller pieces, or stop what else uses the device"},
+    {FH_CUDA_ERROR_INVALID_VALUE, FH_INTERNAL, false, "DRIVER-REFUSED", "please report it"},
+    {FH_CUDA_ERROR_OUT_OF_MEMORY, FH_RESOURCE_EXHAUSTED, false, "OUT-OF-MEMORY", "use smaller pieces, or stop what else uses the device"},
     {FH_CUDA_ERROR_NOT_INITIALIZED, FH_UNAVAILABLE, false, NULL, "start the program anew; after a kernel update see devprobe"},
-    {FH_CUDA_ERROR_DEINITIALIZED, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", "the process is ending: use no device from exit handlers"},
+    {FH_CUDA_ERROR_DEINITIALIZED, FH_UNAVAILABLE, true, "DEVICE-LOST", "the process is ending: use no device from exit handlers"},
     {FH_CUDA_ERROR_STUB_LIBRARY, FH_UNAVAILABLE, false, "CU-STUB", "take the toolkit's stubs folder out of the library path"},
     {FH_CUDA_ERROR_DEVICE_UNAVAILABLE, FH_UNAVAILABLE, true, NULL, "see who uses the device (nvidia-smi), then nvidia-smi -c 0 or a reset"},
     {FH_CUDA_ERROR_NO_DEVICE, FH_UNAVAILABLE, false, NULL, "run devprobe: it tells why"},
     {FH_CUDA_ERROR_INVALID_DEVICE, FH_UNAVAILABLE, false, NULL, "run devprobe: it tells which devices there are"},
     {FH_CUDA_ERROR_DEVICE_NOT_LICENSED, FH_UNAVAILABLE, false, "NV-VGPU-LICENCE", "get a licence for the virtual GPU"},
-    {FH_CUDA_ERROR_INVALID_IMAGE, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED", BUILD_NEXT},
-    {FH_CUDA_ERROR_INVALID_CONTEXT, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", "another part of the process reset the device"},
+    {FH_CUDA_ERROR_INVALID_IMAGE, FH_INCOMPATIBLE, false, "BUILD-FAILED", BUILD_NEXT},
+    {FH_CUDA_ERROR_INVALID_CONTEXT, FH_UNAVAILABLE, true, "DEVICE-LOST", "another part of the process reset the device"},
     {FH_CUDA_ERROR_NO_BINARY_FOR_GPU, FH_INCOMPATIBLE, false, "CU-NO-KERNEL-IMAGE",
      "the GPU is older than the kernels of this build allow"},
     {FH_CUDA_ERROR_ECC_UNCORRECTABLE, FH_UNAVAILABLE, true, "NV-ECC-RESET-REQUIRED", "reset the GPU (nvidia-smi --gpu-reset) or reboot"},
-    {FH_CUDA_ERROR_INVALID_PTX, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED", BUILD_NEXT},
-    {FH_CUDA_ERROR_NVLINK_UNCORRECTABLE, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", LOST_NEXT},
-    {FH_CUDA_ERROR_JIT_COMPILER_NOT_FOUND, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED",
+    {FH_CUDA_ERROR_INVALID_PTX, FH_INCOMPATIBLE, false, "BUILD-FAILED", BUILD_NEXT},
+    {FH_CUDA_ERROR_NVLINK_UNCORRECTABLE, FH_UNAVAILABLE, true, "DEVICE-LOST", LOST_NEXT},
+    {FH_CUDA_ERROR_JIT_COMPILER_NOT_FOUND, FH_INCOMPATIBLE, false, "BUILD-FAILED",
      "the driver's libnvidia-ptxjitcompiler.so.1 is missing: install the whole driver, or pass it into the container"},
     {FH_CUDA_ERROR_UNSUPPORTED_PTX_VERSION, FH_INCOMPATIBLE, false, "CU-DRIVER-TOO-OLD", "install a newer driver"},
-    {FH_CUDA_ERROR_JIT_COMPILATION_DISABLED, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED", "unset CUDA_DISABLE_PTX_JIT"},
-    {FH_CUDA_ERROR_CONTAINED, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", LOST_NEXT},
-    {FH_CUDA_ERROR_SHARED_OBJECT_INIT_FAILED, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED", BUILD_NEXT},
+    {FH_CUDA_ERROR_JIT_COMPILATION_DISABLED, FH_INCOMPATIBLE, false, "BUILD-FAILED", "unset CUDA_DISABLE_PTX_JIT"},
+    {FH_CUDA_ERROR_CONTAINED, FH_UNAVAILABLE, true, "DEVICE-LOST", LOST_NEXT},
+    {FH_CUDA_ERROR_SHARED_OBJECT_INIT_FAILED, FH_INCOMPATIBLE, false, "BUILD-FAILED", BUILD_NEXT},
     {FH_CUDA_ERROR_OPERATING_SYSTEM, FH_UNAVAILABLE, false, "CR-LANDLOCK-SECCOMP",
      "a sandbox (seccomp, Landlock) refuses what the driver needs"},
-    {FH_CUDA_ERROR_NOT_FOUND, FH_INCOMPATIBLE, false, "RUN-BUILD-FAILED", BUILD_NEXT},
-    {FH_CUDA_ERROR_ILLEGAL_ADDRESS, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, FH_INCOMPATIBLE, false, "RUN-LAUNCH-RESOURCES", BUILD_NEXT},
-    {FH_CUDA_ERROR_LAUNCH_TIMEOUT, FH_DEADLINE_EXCEEDED, true, "RUN-LAUNCH-TIMEOUT",
-     "the display's watchdog stopped it: use smaller pieces"},
-    {FH_CUDA_ERROR_CONTEXT_IS_DESTROYED, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", "another part of the process reset the device"},
-    {FH_CUDA_ERROR_ASSERT, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_HARDWARE_STACK_ERROR, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_ILLEGAL_INSTRUCTION, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_MISALIGNED_ADDRESS, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_INVALID_ADDRESS_SPACE, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_INVALID_PC, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_LAUNCH_FAILED, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
-    {FH_CUDA_ERROR_TENSOR_MEMORY_LEAK, FH_UNAVAILABLE, true, "RUN-KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_NOT_FOUND, FH_INCOMPATIBLE, false, "BUILD-FAILED", BUILD_NEXT},
+    {FH_CUDA_ERROR_ILLEGAL_ADDRESS, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, FH_INCOMPATIBLE, false, "LAUNCH-RESOURCES", BUILD_NEXT},
+    {FH_CUDA_ERROR_LAUNCH_TIMEOUT, FH_DEADLINE_EXCEEDED, true, "LAUNCH-TIMEOUT", "the display's watchdog stopped it: use smaller pieces"},
+    {FH_CUDA_ERROR_CONTEXT_IS_DESTROYED, FH_UNAVAILABLE, true, "DEVICE-LOST", "another part of the process reset the device"},
+    {FH_CUDA_ERROR_ASSERT, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_HARDWARE_STACK_ERROR, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_ILLEGAL_INSTRUCTION, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_MISALIGNED_ADDRESS, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_INVALID_ADDRESS_SPACE, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_INVALID_PC, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_LAUNCH_FAILED, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
+    {FH_CUDA_ERROR_TENSOR_MEMORY_LEAK, FH_UNAVAILABLE, true, "KERNEL-FAULT", LOST_NEXT},
     {FH_CUDA_ERROR_NOT_PERMITTED, FH_UNAVAILABLE, false, NULL, "run devprobe: it tells what is not permitted"},
     {FH_CUDA_ERROR_NOT_SUPPORTED, FH_INCOMPATIBLE, false, NULL, "run devprobe: virtual GPUs and Jetson lack some functions"},
     {FH_CUDA_ERROR_SYSTEM_NOT_READY, FH_UNAVAILABLE, false, "NV-FABRIC-802",
@@ -72,13 +70,16 @@ static const meaning meanings[] = {
     {FH_CUDA_ERROR_MPS_MAX_CLIENTS_REACHED, FH_UNAVAILABLE, false, "NV-MPS-805", "the MPS server has no room for another client"},
     {FH_CUDA_ERROR_MPS_MAX_CONNECTIONS_REACHED, FH_UNAVAILABLE, false, "NV-MPS-805", "the MPS server has no room for another connection"},
     {FH_CUDA_ERROR_MPS_CLIENT_TERMINATED, FH_UNAVAILABLE, true, "NV-MPS-805", "another client's fault ended this one too"},
-    {FH_CUDA_ERROR_TIMEOUT, FH_DEADLINE_EXCEEDED, true, "RUN-LAUNCH-TIMEOUT", LOST_NEXT},
-    {FH_CUDA_ERROR_EXTERNAL_DEVICE, FH_UNAVAILABLE, true, "RUN-DEVICE-LOST", LOST_NEXT},
+    {FH_CUDA_ERROR_TIMEOUT, FH_DEADLINE_EXCEEDED, true, "LAUNCH-TIMEOUT", LOST_NEXT},
+    {FH_CUDA_ERROR_EXTERNAL_DEVICE, FH_UNAVAILABLE, true, "DEVICE-LOST", LOST_NEXT},
     {FH_CUDA_ERROR_UNKNOWN, FH_UNAVAILABLE, true, NULL, "run devprobe: this is nearly always the nvidia-uvm module or its device node"},
 };
 
-static const meaning *meaning_of(fh_cu_result code) {
-  static const meaning other = {0, FH_INTERNAL, false, "RUN-DRIVER-REFUSED", "please report it"};
+static const meaning *meaning_of(const fh_device *device, fh_cu_result code) {
+  /* Once the device has worked, the catch-all code is no fault of the set-up. */
+  static const meaning lost = {FH_CUDA_ERROR_UNKNOWN, FH_UNAVAILABLE, true, "DEVICE-LOST", LOST_NEXT};
+  if (code == FH_CUDA_ERROR_UNKNOWN && device && device->context) return &lost;
+  static const meaning other = {0, FH_INTERNAL, false, "DRIVER-REFUSED", "please report it"};
   for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
     if (meanings[i].code == code) return &meanings[i];
   return &other;
@@ -97,8 +98,6 @@ static const char *cause_of(const fh_backend *backend, const fh_device *device, 
                                                                                                     : "NV-VERSION-MISMATCH";
     case FH_CUDA_ERROR_DEVICE_UNAVAILABLE:
       return device && device->found->compute_mode != FH_CU_COMPUTEMODE_DEFAULT ? "NV-EXCLUSIVE-MODE" : NULL;
-    case FH_CUDA_ERROR_UNKNOWN:
-      return device && device->context ? "RUN-DEVICE-LOST" : NULL; /* once it has worked it is not the set-up */
     default:
       return NULL;
   }
@@ -106,7 +105,7 @@ static const char *cause_of(const fh_backend *backend, const fh_device *device, 
 
 fh_status fh_cuda_fail(const fh_backend *backend, fh_device *device, fh_cu_result code, const char *call, const char *file, int line,
                        const char *format, ...) {
-  const meaning *m = meaning_of(code);
+  const meaning *m = meaning_of(device, code);
   if (device && m->kills) {
     fh_cu_result alive = FH_CUDA_SUCCESS;
     atomic_compare_exchange_strong(&device->dead, &alive, code);
@@ -126,7 +125,7 @@ fh_status fh_cuda_fail(const fh_backend *backend, fh_device *device, fh_cu_resul
 fh_status fh_cuda_alive(const fh_device *device) {
   fh_cu_result dead = atomic_load(&device->dead);
   if (!dead) return FH_OK;
-  const meaning *m = meaning_of(dead);
+  const meaning *m = meaning_of(device, dead);
   const char *cause = cause_of(device->backend, device, m);
   return FH_STATUS_CAUSE(FH_UNAVAILABLE, cause, "%s was lost earlier with %s (%u) and takes no more work in this process\nnext: %s",
                          device->found->info.id, fh_cuda_result_name((int)dead), dead, m->next);

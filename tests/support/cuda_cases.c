@@ -1,13 +1,22 @@
 /* Tests against the stand-in CUDA driver, each in a child. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/cuda_cases.h"
 
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/support/backend_kernels.h"
+
+extern const fh_backend_api fh_backend_cuda;
+const fh_backend_options fh_cuda_fake_allowed = {.isa_cap = -1, .allow_fake = true};
 
 #define FAKES FH_BINARY_DIR "/tests/fakes"
 enum { CASE_SECONDS = 40 };
@@ -33,7 +42,7 @@ static void set_or_unset(const char *name, const char *value) {
 }
 
 static void run_in_child(const fh_cuda_case *c) {
-  alarm(CASE_SECONDS);
+  alarm(c->seconds ? (unsigned)c->seconds : CASE_SECONDS);
   set_or_unset("FOGHORN_FAKE_CUDA", c->settings);
   set_or_unset("FOGHORN_FAKE_CUDA_FAULTS", c->faults);
   setenv("FOGHORN_FAKE_CUDA_LOG", log_path, 1);
@@ -81,4 +90,35 @@ int fh_cuda_calls(const char *function) {
   while (fgets(line, sizeof line, file)) calls += strncmp(line, function, n) == 0 && line[n] == ' ';
   fclose(file);
   return calls;
+}
+
+/* ---- a kernel -------------------------------------------------------------------------------------------------------- */
+
+static void add_param(char *out, size_t size, fh_operand_kind kind, int index) {
+  if (kind == FH_OPERAND_F32)
+    snprintf(out, size, ",\n .param .f32 f%d", index);
+  else if (kind == FH_OPERAND_I64)
+    snprintf(out, size, ",\n .param .s64 i%d", index);
+  else
+    snprintf(out, size, ",\n .param .u64 .ptr .global .align 1 p%d, .param .b64 o%d", index, index);
+}
+
+const fh_kernel_image *fh_cuda_axpy(void) {
+  static char ptx[4096];
+  static fh_kernel_image image;
+  image = *fh_case_image("axpy");
+  snprintf(ptx, sizeof ptx, "// a comment\n.version 6.0\n.target sm_60\n.address_size 64\n.visible .entry axpy(\n .param .u64 items");
+  for (int i = 0; i < image.entries[0].param_count; i++)
+    add_param(ptx + strlen(ptx), sizeof ptx - strlen(ptx), image.entries[0].params[i].kind, i);
+  snprintf(ptx + strlen(ptx), sizeof ptx - strlen(ptx), "\n)\n{ ret; }\n");
+  image.ptx = ptx;
+  return &image;
+}
+
+fh_status fh_cuda_run_axpy(fh_device *device) {
+  fh_kernel_score score;
+  FH_TRY(fh_run_kernel_cases(&(fh_backend_fixture){.api = &fh_backend_cuda, .device = device}, fh_cuda_axpy(), 2, &score));
+  assert_string_equal(score.first, "");
+  assert_int_equal(score.cases, 2);
+  return FH_OK;
 }

@@ -15,15 +15,13 @@
 #include <cmocka.h>
 
 #include "tests/support/backend_kernels.h"
-#include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
 #include "tests/support/fail_alloc.h"
 
 extern const fh_backend_api fh_backend_cuda;
 static const fh_backend_api *const api = &fh_backend_cuda;
-static const fh_backend_options fake_allowed = {.isa_cap = -1, .allow_fake = true};
 
-static void open_fake(int index, fh_backend_fixture *f) { fh_backend_fixture_open(api, &fake_allowed, index, f); }
+static void open_fake(int index, fh_backend_fixture *f) { fh_backend_fixture_open(api, &fh_cuda_fake_allowed, index, f); }
 
 static double seconds(clockid_t clock) {
   struct timespec t;
@@ -31,50 +29,8 @@ static double seconds(clockid_t clock) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- a kernel whose PTX is there also in a build without PTX -------------------------------------------------------- */
-
-static char axpy_ptx[4096];
-static fh_kernel_image axpy_image;
-
-static const fh_kernel_image *kernel_named(const char *name) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  for (int i = 0; i < count; i++)
-    if (strcmp(images[i].contract->name, name) == 0) return &images[i];
-  return NULL;
-}
-
-/* The stand-in needs only the head and the parameters: the work is done by the scalar build. */
-static const fh_kernel_image *axpy(void) {
-  const fh_kernel_image *real = kernel_named("axpy");
-  assert_non_null(real);
-  char *at = axpy_ptx, *end = axpy_ptx + sizeof axpy_ptx;
-  at += snprintf(at, (size_t)(end - at),
-                 "// a comment\n.version 6.0\n.target sm_60\n.address_size 64\n.visible .entry axpy(\n .param .u64 items");
-  for (int i = 0; i < real->entries[0].param_count; i++) {
-    fh_operand_kind kind = real->entries[0].params[i].kind;
-    if (kind == FH_OPERAND_F32)
-      at += snprintf(at, (size_t)(end - at), ",\n .param .f32 f%d", i);
-    else if (kind == FH_OPERAND_I64)
-      at += snprintf(at, (size_t)(end - at), ",\n .param .s64 i%d", i);
-    else
-      at += snprintf(at, (size_t)(end - at), ",\n .param .u64 .ptr .global .align 1 p%d, .param .b64 o%d", i, i);
-  }
-  snprintf(at, (size_t)(end - at), "\n)\n{ ret; }\n");
-  axpy_image = *real;
-  axpy_image.ptx = axpy_ptx;
-  return &axpy_image;
-}
-
-static fh_status prepare_axpy(fh_device *device, fh_executable **out) { return api->prepare(device, &(fh_recipe){.image = axpy()}, out); }
-
-/* One axpy of the contract's first case: what the planner would send. */
-static fh_status run_axpy(fh_device *device) {
-  fh_kernel_score score;
-  FH_TRY(fh_run_kernel_cases(api, device, axpy(), 2, &score));
-  assert_string_equal(score.first, "");
-  assert_int_equal(score.cases, 2);
-  return FH_OK;
+static fh_status prepare_axpy(fh_device *device, fh_executable **out) {
+  return api->prepare(device, &(fh_recipe){.image = fh_cuda_axpy()}, out);
 }
 
 /* ---- what it is -------------------------------------------------------------------------------------------------------- */
@@ -133,20 +89,20 @@ static void runs_every_kernel(void) {
       continue;
     }
     built++;
-    FH_EXPECT_OK(fh_run_kernel_cases(api, f.device, &images[i], 6, &score));
+    FH_EXPECT_OK(fh_run_kernel_cases(&f, &images[i], 6, &score));
     printf("       %-16s %d cases\n", images[i].contract->name, score.cases);
     assert_string_equal(score.first, "");
     assert_true(score.cases > 0);
   }
   if (!built) printf("       no kernel of this build has PTX: %s\n", count ? images[0].ptx_missing : "no kernels");
-  FH_EXPECT_OK(run_axpy(f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
   fh_backend_fixture_close(&f);
 }
 
 static void compiles_once(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
-  const fh_kernel_image *image = axpy();
+  const fh_kernel_image *image = fh_cuda_axpy();
   fh_executable *a = NULL, *b = NULL;
   FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = image}, &a));
   FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = image}, &b));
@@ -180,7 +136,7 @@ static void shows_the_compilers_log(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    fh_kernel_image image = *axpy();
+    fh_kernel_image image = *fh_cuda_axpy();
     fh_executable *executable = NULL;
     image.ptx = cases[i].ptx;
     fh_status status = api->prepare(f.device, &(fh_recipe){.image = &image}, &executable);
@@ -189,7 +145,7 @@ static void shows_the_compilers_log(void) {
     fh_expect_code(status, cases[i].code);
     assert_null(executable);
   }
-  FH_EXPECT_OK(run_axpy(f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
   fh_backend_fixture_close(&f);
 }
 
@@ -214,7 +170,7 @@ static void checks_launches(void) {
   fh_memory *memory = NULL, *away = NULL;
   FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
   FH_EXPECT_OK(api->alloc(other.device, 64, &away));
-  const fh_entry_image *entry = &axpy()->entries[0];
+  const fh_entry_image *entry = &fh_cuda_axpy()->entries[0];
   float host[16];
   const fh_place places[] = {{.host = host}, {.memory = away}, {.memory = memory, .offset = 65}, {.memory = memory, .offset = -1}};
   const fh_code codes[] = {FH_INVALID_ARGUMENT, FH_INVALID_ARGUMENT, FH_OUT_OF_RANGE, FH_OUT_OF_RANGE};
@@ -270,12 +226,12 @@ static void gives_kept_memory_back_when_short(void) {
   FH_EXPECT_OK(api->alloc(f.device, 1020 << 20, &large));
   fh_memory *more = NULL;
   fh_status status = api->alloc(f.device, 8 << 20, &more);
-  assert_string_equal(fh_status_cause(status), "RUN-OUT-OF-MEMORY");
+  assert_string_equal(fh_status_cause(status), "OUT-OF-MEMORY");
   fh_expect_code(status, FH_RESOURCE_EXHAUSTED);
   api->free(large);
   FH_EXPECT_OK(api->alloc(f.device, 8 << 20, &more)); /* and the device still works */
   api->free(more);
-  FH_EXPECT_OK(run_axpy(f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
   fh_backend_fixture_close(&f);
 }
 
@@ -373,7 +329,7 @@ static void waits_with_a_limit(void) {
 /* ---- hard times ------------------------------------------------------------------------------------------------------------------ */
 
 static fh_status open_all(fh_backend **backend, fh_device **device, fh_memory **memory, fh_stream **stream, fh_executable **executable) {
-  FH_TRY(api->open(&fake_allowed, backend));
+  FH_TRY(api->open(&fh_cuda_fake_allowed, backend));
   FH_TRY(api->device_open(*backend, 0, device));
   FH_TRY(api->alloc(*device, 100, memory));
   FH_TRY(prepare_axpy(*device, executable));
@@ -418,7 +374,7 @@ static void a_fork_is_refused(void) {
   if (child == 0) {
     fh_backend *backend = NULL;
     fh_memory *memory = NULL;
-    fh_status opened = api->open(&fake_allowed, &backend), allocated = api->alloc(f.device, 1, &memory);
+    fh_status opened = api->open(&fh_cuda_fake_allowed, &backend), allocated = api->alloc(f.device, 1, &memory);
     bool good = fh_status_code(opened) == FH_UNAVAILABLE && fh_status_code(allocated) == FH_UNAVAILABLE &&
                 strcmp(fh_status_cause(opened), "CU-FORK-AFTER-INIT") == 0 && strcmp(fh_status_cause(allocated), "CU-FORK-AFTER-INIT") == 0;
     fh_status_free(opened);
@@ -429,7 +385,7 @@ static void a_fork_is_refused(void) {
   int state;
   assert_int_equal(waitpid(child, &state, 0), child);
   assert_true(WIFEXITED(state) && WEXITSTATUS(state) == 0);
-  FH_EXPECT_OK(run_axpy(f.device)); /* the parent's is unharmed */
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device)); /* the parent's is unharmed */
   fh_backend_fixture_close(&f);
 }
 
@@ -439,16 +395,16 @@ static void at_exit_close(void) { fh_backend_fixture_close(&left_open); }
 static void closes_at_exit(void) {
   atexit(at_exit_close);
   open_fake(0, &left_open);
-  FH_EXPECT_OK(run_axpy(left_open.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(left_open.device));
 }
 
 static void shares_the_context(void) {
   fh_backend_fixture a, b;
   open_fake(0, &a);
   open_fake(0, &b);
-  FH_EXPECT_OK(run_axpy(a.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(a.device));
   fh_backend_fixture_close(&a);
-  FH_EXPECT_OK(run_axpy(b.device)); /* the other's end did not end this one's context */
+  FH_EXPECT_OK(fh_cuda_run_axpy(b.device)); /* the other's end did not end this one's context */
   fh_backend_fixture_close(&b);
   assert_int_equal(fh_cuda_calls("cuDevicePrimaryCtxRetain"), 2);
   assert_int_equal(fh_cuda_calls("cuDevicePrimaryCtxRelease_v2"), 2);

@@ -1,0 +1,270 @@
+/* The CUDA backend when things go wrong, by the fault script of the stand-in driver: each class of fault, what it is called, what
+ * it costs and what goes on working. SPDX-License-Identifier: Apache-2.0
+ * TEST: fakes=yes timeout=240 */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "tests/support/backend_suite.h"
+#include "tests/support/cuda_cases.h"
+
+extern const fh_backend_api fh_backend_cuda;
+static const fh_backend_api *const api = &fh_backend_cuda;
+
+static void open_fake(int index, fh_backend_fixture *f) { fh_backend_fixture_open(api, &fh_cuda_fake_allowed, index, f); }
+
+static void expect(fh_status status, fh_code code, const char *cause) {
+  const char *got = fh_status_cause(status);
+  if ((cause || got) && (!cause || !got || strcmp(cause, got) != 0))
+    print_error("cause is %s, expected %s: %s\n", got ? got : "none", cause ? cause : "none", fh_status_message(status));
+  if (cause)
+    assert_string_equal(got ? got : "", cause);
+  else
+    assert_null(got);
+  fh_expect_code(status, code);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- starting: one child for each answer of cuInit ----------------------------------------------------------------------- */
+
+static fh_status open_status(void) {
+  fh_backend *backend = NULL;
+  fh_status status = api->open(&fh_cuda_fake_allowed, &backend);
+  assert_null(backend);
+  return status;
+}
+
+#define INIT_CASES(X)                           \
+  X(2, FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY")  \
+  X(3, FH_UNAVAILABLE, NULL)                    \
+  X(34, FH_UNAVAILABLE, "CU-STUB")              \
+  X(46, FH_UNAVAILABLE, NULL)                   \
+  X(100, FH_UNAVAILABLE, NULL)                  \
+  X(304, FH_UNAVAILABLE, "CR-LANDLOCK-SECCOMP") \
+  X(802, FH_UNAVAILABLE, "NV-FABRIC-802")       \
+  X(803, FH_UNAVAILABLE, "NV-VERSION-MISMATCH") \
+  X(804, FH_UNAVAILABLE, "CU-COMPAT-804")       \
+  X(805, FH_UNAVAILABLE, "NV-MPS-805")          \
+  X(999, FH_UNAVAILABLE, NULL)                  \
+  X(4711, FH_INTERNAL, "DRIVER-REFUSED")
+
+#define INIT_FUNCTION(number, code, cause)                               \
+  static void init_##number(void) {                                      \
+    fh_status status = open_status();                                    \
+    assert_non_null(strstr(fh_status_message(status), "(" #number ")")); \
+    expect(status, code, cause);                                         \
+  }
+INIT_CASES(INIT_FUNCTION)
+
+static void nothing_visible(void) {
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  expect(open_status(), FH_UNAVAILABLE, "CU-CVD-EMPTY");
+}
+
+static void opens_and_ends(void) {
+  fh_backend *backend = NULL;
+  fh_status_free(api->open(&fh_cuda_fake_allowed, &backend)); /* hangs, crashes or exits */
+}
+
+static void one_device_is_broken(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  assert_int_equal(f.device_count, 1);
+  assert_string_equal(f.info.id, "cuda:1"); /* its number is the driver's, not the place in the list */
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+}
+
+static fh_status device_status(void) {
+  fh_backend *backend = NULL;
+  fh_device *device = NULL;
+  FH_EXPECT_OK(api->open(&fh_cuda_fake_allowed, &backend));
+  fh_status status = api->device_open(backend, 0, &device);
+  assert_null(device);
+  api->destroy(backend);
+  return status;
+}
+
+static void exclusive_mode(void) { expect(device_status(), FH_UNAVAILABLE, "NV-EXCLUSIVE-MODE"); }
+static void context_without_memory(void) { expect(device_status(), FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY"); }
+static void context_with_ecc_error(void) { expect(device_status(), FH_UNAVAILABLE, "NV-ECC-RESET-REQUIRED"); }
+
+/* ---- faults that a device survives ------------------------------------------------------------------------------------------- */
+
+static void out_of_memory(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_memory *memory[4] = {NULL};
+  for (int i = 0; i < 4; i++) {
+    fh_status status = api->alloc(f.device, 4096, &memory[i]);
+    if (i == 2)
+      expect(status, FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY");
+    else
+      FH_EXPECT_OK(status);
+    assert_true((i == 2) == !memory[i]);
+  }
+  for (int i = 0; i < 4; i++) api->free(memory[i]);
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+}
+
+static void build_failure(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_executable *executable = NULL;
+  fh_status status = api->prepare(f.device, &(fh_recipe){.image = fh_cuda_axpy()}, &executable);
+  assert_non_null(strstr(fh_status_message(status), "axpy"));
+  expect(status, FH_INCOMPATIBLE, "BUILD-FAILED");
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device)); /* nothing of the failure was kept */
+  fh_backend_fixture_close(&f);
+}
+
+/* ---- faults that kill the device ------------------------------------------------------------------------------------------------ */
+
+static void expect_all_refused(fh_device *device, const char *cause) {
+  fh_memory *memory = NULL;
+  fh_stream *stream = NULL;
+  fh_executable *executable = NULL;
+  uint64_t bytes;
+  expect(api->alloc(device, 64, &memory), FH_UNAVAILABLE, cause);
+  expect(api->stream_open(device, &stream), FH_UNAVAILABLE, cause);
+  expect(api->prepare(device, &(fh_recipe){.image = fh_cuda_axpy()}, &executable), FH_UNAVAILABLE, cause);
+  expect(api->query_free_memory(device, &bytes), FH_UNAVAILABLE, cause);
+}
+
+static fh_point submit_fill(fh_stream *stream, fh_memory *memory) {
+  fh_point point = 0;
+  fh_command fill = {.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = memory}, .bytes = 64, .value = 1}};
+  FH_EXPECT_OK(api->submit(stream, &fill, 1, &point));
+  return point;
+}
+
+/* The first axpy fails with this; then: nothing of the device works, another device does, and after closing and opening the
+ * context is new. */
+static void device_is_lost(fh_code code, const char *cause) {
+  fh_backend_fixture f;
+  fh_device *other = NULL;
+  open_fake(0, &f);
+  FH_EXPECT_OK(api->device_open(f.backend, 1, &other));
+  fh_memory *memory = NULL;
+  fh_stream *bystander = NULL;
+  FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
+  FH_EXPECT_OK(api->stream_open(f.device, &bystander));
+  FH_EXPECT_OK(api->wait(bystander, submit_fill(bystander, memory), -1));
+  fh_status status = fh_cuda_run_axpy(f.device);
+  assert_non_null(strstr(fh_status_message(status), "cuda:0"));
+  expect(status, code, cause);
+  expect_all_refused(f.device, cause);
+  bool done;
+  fh_point point;
+  expect(api->submit(bystander, NULL, 0, &point), FH_UNAVAILABLE, cause);
+  expect(api->poll(bystander, 1, &done), FH_UNAVAILABLE, cause); /* for ever */
+  expect(api->wait(bystander, 1, -1), FH_UNAVAILABLE, cause);
+  FH_EXPECT_OK(fh_cuda_run_axpy(other));
+  api->free(memory);
+  api->stream_close(bystander);
+  api->device_close(f.device);
+  FH_EXPECT_OK(api->device_open(f.backend, 0, &f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  api->device_close(other);
+  fh_backend_fixture_close(&f);
+}
+
+static void kernel_fault(void) { device_is_lost(FH_UNAVAILABLE, "KERNEL-FAULT"); }
+static void device_lost(void) { device_is_lost(FH_UNAVAILABLE, "DEVICE-LOST"); }
+static void ecc_error(void) { device_is_lost(FH_UNAVAILABLE, "NV-ECC-RESET-REQUIRED"); }
+static void launch_timeout(void) { device_is_lost(FH_DEADLINE_EXCEEDED, "LAUNCH-TIMEOUT"); }
+
+/* A fault on the stream names what was launched last. */
+static void late_fault_names_the_launch(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_status status = fh_cuda_run_axpy(f.device);
+  assert_non_null(strstr(fh_status_message(status), "axpy"));
+  expect(status, FH_UNAVAILABLE, "KERNEL-FAULT");
+  fh_backend_fixture_close(&f);
+}
+
+/* Once, and then for ever: the same words. */
+static void failure_stays(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
+  fh_point point = submit_fill(stream, memory);
+  fh_status first = api->wait(stream, point, -1), second = api->wait(stream, point, -1);
+  assert_string_equal(fh_status_message(first), fh_status_message(second));
+  expect(first, FH_UNAVAILABLE, "DEVICE-LOST");
+  expect(second, FH_UNAVAILABLE, "DEVICE-LOST");
+  api->free(memory);
+  api->stream_close(stream);
+  fh_backend_fixture_close(&f);
+}
+
+/* Work that never ends: waits come back, and so does every call that frees. */
+static void stuck_work(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
+  double start = now();
+  fh_point point = submit_fill(stream, memory);
+  expect(api->wait(stream, point, 50000000), FH_DEADLINE_EXCEEDED, NULL);
+  api->free(memory);
+  assert_true(now() - start < 1);
+  api->stream_close(stream);
+  expect_all_refused(f.device, "LAUNCH-TIMEOUT");
+  fh_backend_fixture_close(&f);
+  double all = now() - start;
+  printf("       closed after %.2f s\n", all);
+  assert_true(all < 6);
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  fh_cuda_cases_begin(argv);
+#define INIT_CASE(number, code, cause) {.name = "cuInit " #number, .faults = "cuInit@1=" #number, .run = init_##number},
+  static const fh_cuda_case cases[] = {
+      INIT_CASES(INIT_CASE){.name = "CUDA_VISIBLE_DEVICES hides all", .run = nothing_visible},
+      {.name = "a driver that crashes", .faults = "cuInit@1=crash", .run = opens_and_ends, .signal = SIGSEGV},
+      {.name = "a driver that exits", .faults = "cuInit@1=exit", .run = opens_and_ends, .status = 1},
+      {.name = "one device is broken", .settings = "devices=2", .faults = "cuDeviceGetName@1=999", .run = one_device_is_broken},
+      {.name = "exclusive mode", .settings = "compute_mode=3", .faults = "cuDevicePrimaryCtxRetain@1=46", .run = exclusive_mode},
+      {.name = "prohibited mode", .settings = "compute_mode=2", .run = exclusive_mode},
+      {.name = "no memory for a context", .faults = "cuDevicePrimaryCtxRetain@1=OOM", .run = context_without_memory},
+      {.name = "a context with an ECC error", .faults = "cuDevicePrimaryCtxRetain@1=ECC_UNCORRECTABLE", .run = context_with_ecc_error},
+      {.name = "out of memory", .faults = "cuMemAlloc@3=OOM", .run = out_of_memory},
+      {.name = "build failure", .faults = "cuModuleLoadData@1=218", .run = build_failure},
+      {.name = "build failure: no JIT", .faults = "cuModuleLoadDataEx@1=JIT_COMPILER_NOT_FOUND", .run = build_failure},
+      {.name = "build failure: no entry", .faults = "cuModuleGetFunction@1=500", .run = build_failure},
+      {.name = "launch fails at once", .settings = "devices=2", .faults = "cuLaunchKernel@1=719", .run = kernel_fault},
+      {.name = "launch fails later", .settings = "devices=2", .faults = "cuLaunchKernel@1=late:700", .run = kernel_fault},
+      {.name = "copy fails later", .settings = "devices=2", .faults = "cuMemcpyDtoHAsync@1=late:UNKNOWN", .run = device_lost},
+      {.name = "query fails", .faults = "cuEventQuery@1=999", .run = failure_stays},
+      {.name = "record fails", .settings = "devices=2", .faults = "cuEventRecord@2=999", .run = device_lost},
+      {.name = "ECC error in a launch", .settings = "devices=2", .faults = "cuLaunchKernel@1=late:214", .run = ecc_error},
+      {.name = "launch runs out of time", .settings = "devices=2", .faults = "cuLaunchKernel@1=late:702", .run = launch_timeout},
+      {.name = "a late fault names the launch", .faults = "cuLaunchKernel@1=late:719", .run = late_fault_names_the_launch},
+      {.name = "a failure stays", .faults = "cuMemsetD8Async@1=late:999", .run = failure_stays},
+      {.name = "stuck work", .faults = "cuMemsetD8Async@1=late:hang", .run = stuck_work},
+      {.name = "a driver that hangs", .faults = "cuInit@1=hang", .run = opens_and_ends, .signal = SIGALRM, .seconds = 1},
+  };
+  return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof *cases));
+}

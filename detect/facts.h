@@ -131,6 +131,7 @@ typedef struct fh_facts_cgroup {
   const char *cpuset_controller;
   fh_cgroup_level levels[FH_FACTS_MAX_CGROUP_LEVELS]; /* our own first, then its ancestors; cpu and memory merged by depth */
   int level_count;
+  fh_fact_text device_rules; /* v1: devices.list of our cgroup; UNKNOWN on v2, whose filter is a program */
 } fh_facts_cgroup;
 
 typedef struct fh_facts_memory {

@@ -78,8 +78,10 @@ typedef enum fh_expectation { FH_EXPECT_NONE = 0, FH_EXPECT_CIRCUMSTANTIAL = 1, 
 typedef struct fh_judgement {
   const fh_facts *facts;
   fh_expectation gpu_expectation; /* of an NVIDIA GPU for now */
-  const char *expectation_source; /* "NVIDIA_VISIBLE_DEVICES=all" */
-  fh_finding *findings;           /* after judging: primary first, then by severity and order of evaluation */
+  const char *expectation_source; /* "NVIDIA_VISIBLE_DEVICES=all"; "" when nothing is expected */
+  const char **expected;          /* the SPECs of --expect, one each */
+  int expected_count;
+  fh_finding *findings; /* after judging: primary first, then by severity and order of evaluation */
   int finding_count, finding_capacity;
   fh_found_device *devices;
   int device_count;
@@ -97,7 +99,13 @@ void fh_judgement_destroy(fh_judgement *judgement);
 /* For rules: adds a finding (NULL when memory is short: rules may ignore that and return). */
 fh_finding *fh_finding_add(fh_judgement *judgement, const fh_cause *cause, fh_severity severity, fh_confidence confidence,
                            const char *summary_format, ...) FH_PRINTF(5, 6);
+/* Adds evidence to a finding (NULL is allowed); past FH_MAX_EVIDENCE it is left out. */
 void fh_finding_saw(fh_judgement *judgement, fh_finding *finding, const char *source, const char *value_format, ...) FH_PRINTF(4, 5);
+
+/* True when --expect names this SPEC ("opencl"), with or without a value. */
+bool fh_judgement_user_expects(const fh_judgement *judgement, const char *name);
+/* First finding that is at least a warning, or NULL when nothing is wrong. */
+const fh_finding *fh_judgement_primary(const fh_judgement *judgement);
 
 /* One condition of require and --expect. */
 typedef struct fh_unmet {
@@ -105,7 +113,8 @@ typedef struct fh_unmet {
   char found[160];
   const char *cause; /* id or NULL */
 } fh_unmet;
-/* Checks one SPEC ("gpu", "cuda>=2", "opencl", "memory>=40GiB", "driver>=550", "isa=avx2", "cpus>=4").
+/* Checks one SPEC ("gpu", "cuda>=2", "opencl", "memory>=40GiB", "gpu-memory>=20GiB", "driver>=550", "cuda-version>=12.4",
+ * "capability>=8.0", "isa=avx2", "cpus>=4"). Give the SPECs to fh_judge too: what nobody expects is not looked into.
  * *out_met false fills *out_unmet. INVALID_ARGUMENT for a SPEC that cannot be read. */
 fh_status fh_judgement_require(const fh_judgement *judgement, const char *spec, bool *out_met, fh_unmet *out_unmet);
 

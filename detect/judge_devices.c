@@ -1,0 +1,136 @@
+/* Devices, usable or rejected. SPDX-License-Identifier: Apache-2.0
+ * A rejected device stays in the list with its cause; a CPU behind a GPU interface is no GPU. */
+#include <string.h>
+#include <strings.h>
+
+#include "detect/arena.h"
+#include "detect/judge.h"
+#include "detect/rules/rules.h"
+
+static fh_found_device *device_add(fh_judgement *judgement, const char *id, const char *kind, const char *backend) {
+  fh_found_device *device = &judgement->devices[judgement->device_count++];
+  *device = (fh_found_device){.id = id, .kind = kind, .backend = backend, .name = "", .detail = "", .memory = -1, .uuid = "", .pci = ""};
+  return device;
+}
+
+static const char *cpus_text(fh_judgement *judgement) {
+  const fh_facts_cpu *cpu = &judgement->facts->cpu;
+  if (cpu->usable.valid != FH_VALID) return "";
+  if (cpu->online.valid != FH_VALID || cpu->usable.value >= cpu->online.value)
+    return fh_arena_format(judgement->arena, ", %lld CPUs", (long long)cpu->usable.value);
+  bool quota = cpu->quota_cpus.valid == FH_VALID && cpu->quota_cpus.value == cpu->usable.value;
+  const char *why = !quota ? "allowed set" : cpu->quota_from_ancestor ? "quota of a parent cgroup" : "quota";
+  return fh_arena_format(judgement->arena, ", %lld of %lld CPUs (%s)", (long long)cpu->usable.value, (long long)cpu->online.value, why);
+}
+
+static void add_cpu(fh_judgement *judgement) {
+  const fh_facts *f = judgement->facts;
+  fh_found_device *device = device_add(judgement, "cpu:0", "cpu", "cpu");
+  device->usable = true;
+  device->name = f->cpu.model.valid == FH_VALID ? f->cpu.model.value : f->where.machine.value;
+  device->detail = fh_arena_format(judgement->arena, "%s%s", fh_isa_name(f->cpu.best), cpus_text(judgement));
+  if (f->memory.usable.valid == FH_VALID) device->memory = f->memory.usable.value;
+}
+
+/* ---- CUDA ---------------------------------------------------------------------------------------------------- */
+
+static void add_cuda_answers(fh_judgement *judgement) {
+  const fh_cuda_answer *cuda = &judgement->facts->nvidia.cuda;
+  for (int i = 0; i < cuda->device_count; i++) {
+    const fh_cuda_device *answer = &cuda->devices[i];
+    fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "cuda:%d", i), "gpu", "cuda");
+    device->name = answer->name ? answer->name : "";
+    device->usable = answer->usable;
+    device->fake = cuda->fake;
+    device->memory = answer->memory_total;
+    device->capability = answer->capability;
+    device->driver_version = cuda->version > 0 ? cuda->version : 0;
+    device->uuid = answer->uuid ? answer->uuid : "";
+    device->pci = answer->pci ? answer->pci : "";
+    device->detail = fh_arena_format(judgement->arena, "capability %d.%d, %d multiprocessors%s", answer->capability / 10,
+                                     answer->capability % 10, answer->multiprocessors, cuda->fake ? ", FAKE: a stand-in driver" : "");
+  }
+}
+
+static bool answered(const fh_judgement *judgement, const char *pci_address) {
+  for (int i = 0; i < judgement->device_count; i++)
+    if (strcasecmp(judgement->devices[i].pci, pci_address) == 0) return true;
+  return false;
+}
+
+/* GPUs that are seen on PCI, or only as a device node, and not by the driver. */
+static void add_cuda_unanswered(fh_judgement *judgement) {
+  const fh_facts *f = judgement->facts;
+  for (int i = 0; i < f->pci.count; i++) {
+    const fh_pci_device *gpu = &f->pci.devices[i];
+    if (!fh_pci_is_nvidia_gpu(gpu) || answered(judgement, gpu->address)) continue;
+    fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "cuda:%s", gpu->address), "gpu", "cuda");
+    device->name = fh_arena_format(judgement->arena, "NVIDIA GPU %04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device);
+    device->pci = gpu->address;
+  }
+  if (fh_nvidia_gpu_count(f) > 0 || f->nvidia.cuda.device_count > 0) return;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));) {
+    if (!fh_nvidia_node_is_numbered(node->path)) continue;
+    fh_found_device *device =
+        device_add(judgement, fh_arena_format(judgement->arena, "cuda:%s", node->path + strlen("/dev/")), "gpu", "cuda");
+    device->name = fh_arena_format(judgement->arena, "NVIDIA GPU behind %s", node->path);
+  }
+}
+
+/* ---- OpenCL -------------------------------------------------------------------------------------------------- */
+
+static void add_opencl_device(fh_judgement *judgement, const fh_icd *icd, const fh_cl_device *answer, int number) {
+  const char *kind = answer->type && answer->type[0] ? answer->type : "accelerator";
+  fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "opencl:%d", number), kind, "opencl");
+  device->name = answer->name ? answer->name : "";
+  device->usable = true;
+  device->posing = strcmp(kind, "cpu") == 0;
+  device->memory = answer->memory;
+  device->detail = fh_arena_format(judgement->arena, "%s, %d compute units%s", icd->platform ? icd->platform : "", answer->compute_units,
+                                   device->posing ? ", on the CPU: not a GPU" : "");
+}
+
+/* A driver that gave no device is listed by its .icd file, so that it is not lost in silence. */
+static void add_opencl(fh_judgement *judgement) {
+  const fh_facts_opencl *opencl = &judgement->facts->opencl;
+  int number = 0;
+  for (int i = 0; i < opencl->count; i++) {
+    const fh_icd *icd = &opencl->icds[i];
+    for (int d = 0; d < icd->device_count; d++) add_opencl_device(judgement, icd, &icd->devices[d], number++);
+    if (icd->device_count > 0 || icd->asked == FH_UNKNOWN_FACT) continue;
+    const char *slash = strrchr(icd->file, '/');
+    fh_found_device *device =
+        device_add(judgement, fh_arena_format(judgement->arena, "opencl:%s", slash ? slash + 1 : icd->file), "accelerator", "opencl");
+    device->name = icd->platform && icd->platform[0] ? icd->platform : icd->library;
+    device->detail = icd->code ? fh_arena_format(judgement->arena, "no device (error %d)", icd->code) : "";
+  }
+}
+
+static size_t most_devices(const fh_facts *f) {
+  size_t most = 1 + (size_t)f->nvidia.cuda.device_count + (size_t)f->pci.count + (size_t)f->nodes.count + (size_t)f->opencl.count;
+  for (int i = 0; i < f->opencl.count; i++) most += (size_t)f->opencl.icds[i].device_count;
+  return most;
+}
+
+fh_status fh_judge_devices(fh_judgement *judgement) {
+  judgement->devices = fh_arena_alloc(judgement->arena, most_devices(judgement->facts), sizeof(*judgement->devices));
+  if (!judgement->devices) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory to judge what was detected");
+  add_cpu(judgement);
+  add_cuda_answers(judgement);
+  add_cuda_unanswered(judgement);
+  add_opencl(judgement);
+  return FH_OK;
+}
+
+void fh_judge_device_causes(fh_judgement *judgement) {
+  for (int i = 0; i < judgement->device_count; i++) {
+    fh_found_device *device = &judgement->devices[i];
+    for (int k = 0; k < judgement->finding_count && !device->usable && !device->cause; k++) {
+      const fh_finding *finding = &judgement->findings[k];
+      if (!finding->device || (strcmp(finding->device, device->id) != 0 && strcmp(finding->device, device->backend) != 0)) continue;
+      device->cause = finding->cause->id;
+      device->confidence = finding->confidence;
+    }
+  }
+}

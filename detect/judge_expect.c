@@ -1,0 +1,81 @@
+/* What should be here. SPDX-License-Identifier: Apache-2.0
+ * A missing GPU is a fault only where something expected one: the user, or an explicit request in the environment. */
+#include <string.h>
+
+#include "detect/arena.h"
+#include "detect/judge.h"
+#include "detect/require.h"
+#include "detect/rules/rules.h"
+
+static fh_status split_specs(fh_judgement *judgement, const char *expect) {
+  size_t commas = 0;
+  for (const char *at = expect; *at; at++) commas += *at == ',';
+  judgement->expected = fh_arena_alloc(judgement->arena, commas + 1, sizeof(*judgement->expected));
+  if (!judgement->expected) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory to judge what was detected");
+  for (const char *at = expect;; at++) {
+    size_t size = strcspn(at, ",");
+    judgement->expected[judgement->expected_count++] = fh_arena_text_size(judgement->arena, at, size);
+    at += size;
+    if (!*at) return FH_OK;
+  }
+}
+
+static void expect_at(fh_judgement *judgement, fh_expectation level, const char *source) {
+  if (level <= judgement->gpu_expectation) return;
+  judgement->gpu_expectation = level;
+  judgement->expectation_source = source;
+}
+
+static void expect_variable(fh_judgement *judgement, fh_expectation level, const char *name) {
+  const char *value = fh_facts_env(judgement->facts, name);
+  if (value && value[0]) expect_at(judgement, level, fh_arena_format(judgement->arena, "%s=%s", name, value));
+}
+
+/* A list that names cards, as against one that hides them. */
+static bool names_cards(const char *list) { return list && list[0] && list[0] != '-' && strcmp(list, "NoDevFiles") != 0; }
+
+static void expect_by_intent(fh_judgement *judgement) {
+  const fh_facts *f = judgement->facts;
+  if (fh_env_asks_for_gpus(f)) expect_variable(judgement, FH_EXPECT_INTENT, "NVIDIA_VISIBLE_DEVICES");
+  if (names_cards(fh_facts_env(f, "CUDA_VISIBLE_DEVICES"))) expect_variable(judgement, FH_EXPECT_INTENT, "CUDA_VISIBLE_DEVICES");
+  expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_JOB_GPUS");
+  expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_STEP_GPUS");
+  if (fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none")) return; /* asks for the driver and says: no card */
+
+  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
+  bool sandbox = f->where.container && !fh_container_by_engine(f); /* shows the machine's own /dev and files */
+  bool installed = library->valid == FH_VALID && library->size > 0 && !library->stub;
+  if (fh_nvidia_nodes_present(f) > 0 && !sandbox) expect_at(judgement, FH_EXPECT_INTENT, "NVIDIA device nodes in /dev");
+  if (fh_driver_library_injected(f)) expect_at(judgement, FH_EXPECT_INTENT, "NVIDIA driver libraries mounted in");
+  if (!f->where.container && installed && fh_nvidia_gpu_count(f) > 0)
+    expect_at(judgement, FH_EXPECT_INTENT, "an NVIDIA GPU and its driver library on this machine");
+}
+
+static void expect_by_circumstance(fh_judgement *judgement) {
+  const fh_facts *f = judgement->facts;
+  const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
+  if (gpu) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, fh_arena_format(judgement->arena, "an NVIDIA GPU at %s", gpu->address));
+  if (f->nvidia.nvrm_version.valid == FH_VALID) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "the machine's NVIDIA driver");
+  if (fh_nvidia_nodes_present(f) > 0) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA device nodes in /dev");
+  expect_variable(judgement, FH_EXPECT_CIRCUMSTANTIAL, "CUDA_VERSION");
+  expect_variable(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA_REQUIRE_CUDA");
+}
+
+fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect) {
+  judgement->expectation_source = "";
+  if (expect) FH_TRY(split_specs(judgement, expect));
+  for (int i = 0; i < judgement->expected_count; i++) {
+    bool gpu = false;
+    FH_TRY(fh_spec_check(judgement->expected[i], &gpu));
+    if (gpu) expect_at(judgement, FH_EXPECT_USER, fh_arena_format(judgement->arena, "--expect %s", judgement->expected[i]));
+  }
+  expect_by_intent(judgement);
+  expect_by_circumstance(judgement);
+  return FH_OK;
+}
+
+bool fh_judgement_user_expects(const fh_judgement *judgement, const char *name) {
+  for (int i = 0; i < judgement->expected_count; i++)
+    if (fh_spec_is(judgement->expected[i], name)) return true;
+  return false;
+}

@@ -1,0 +1,155 @@
+/* Rules about device nodes: what opening one says. SPDX-License-Identifier: Apache-2.0
+ * The kernel checks in the order nodev mount, permission bits, device cgroup, security module, driver; so EACCES comes
+ * before EPERM, and EPERM says nothing about the driver. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "detect/rules/rules.h"
+
+void fh_rule_node_not_chardev(fh_judgement *judgement, const fh_cause *cause) {
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement)) return;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(judgement->facts, &i));)
+    fh_case_saw(&c, !node->is_char, node->path, "not a device: %s of %lld bytes", S_ISDIR(node->st.mode) ? "a folder" : "a file",
+                (long long)node->st.size);
+  if (c.evidence_count) fh_case_gpu(&c, FH_PROVEN, "%s is not a device node", c.evidence[0].source);
+}
+
+static bool has_stale_major(const fh_node *node) {
+  return node->valid == FH_VALID && node->is_char && node->expected_major >= 0 && node->st.rdev_major != (unsigned)node->expected_major;
+}
+
+void fh_rule_uvm_stale_major(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_node *uvm = fh_facts_node(judgement->facts, "/dev/nvidia-uvm");
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_gpu_in_question(judgement) &&
+      fh_case_saw(&c, has_stale_major(uvm), uvm->path, "device number %u:%u%s%s", uvm->st.rdev_major, uvm->st.rdev_minor,
+                  uvm->open_errno ? ", opening it: " : "", uvm->open_errno ? strerror(uvm->open_errno) : "") &&
+      fh_case_saw(&c, true, "/proc/devices", "%d nvidia-uvm", uvm->expected_major))
+    fh_case_gpu(&c, FH_PROVEN, "/dev/nvidia-uvm has device number %u, the kernel's is %d since the last boot", uvm->st.rdev_major,
+                uvm->expected_major);
+}
+
+/* ---- EPERM: the device cgroup ------------------------------------------------------------------------------- */
+
+/* Nodes that only a device filter can have refused; *out_open counts those that open. */
+static int refused_nodes(fh_case *c, int *out_open) {
+  const fh_facts *f = c->facts;
+  const fh_node *node;
+  int refused = 0, open = 0;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));) {
+    open += node->is_char && node->open_errno == 0;
+    refused +=
+        fh_case_saw(c, node->is_char && node->open_errno == EPERM && !has_stale_major(node), node->path,
+                    "EPERM, mode %04o, device number %u:%u", (unsigned)(node->st.mode & 07777), node->st.rdev_major, node->st.rdev_minor);
+  }
+  *out_open = open;
+  return fh_is_true(f->nvidia.gpu_excluded) && open ? 0 : refused; /* the driver itself refuses an excluded GPU */
+}
+
+/* A line of a v1 devices.list about NVIDIA's number 195 whose rights have no 'r' or 'w': what a reload leaves behind. */
+static bool rules_shrunk(const fh_facts *f) {
+  if (f->cgroup.device_rules.valid != FH_VALID) return false;
+  bool shrunk = false;
+  for (const char *line = f->cgroup.device_rules.value; *line;) {
+    size_t size = strcspn(line, "\n");
+    const char *rights = memrchr(line, ' ', size);
+    if (strncmp(line, "a ", 2) == 0) return false;
+    if (strncmp(line, "c 195:", 6) == 0 && rights) {
+      if (memchr(rights, 'r', (size_t)(line + size - rights))) return false;
+      shrunk = true;
+    }
+    line += size + (line[size] == '\n');
+  }
+  return shrunk;
+}
+
+/* It worked when the container started: the engine set it up with the GPU. Adds what tells so. */
+static bool worked_once(fh_case *c, int open) {
+  const fh_facts *f = c->facts;
+  const char *mark = fh_toolkit_mark(f);
+  if (open > 0 || f->where.platform == FH_PLATFORM_LXC || fh_is_true(f->where.user_namespace)) return false;
+  return fh_case_saw(c, rules_shrunk(f), f->cgroup.device_rules.source, "the rule for 195 has shrunk: it may be made, not read") ||
+         fh_case_saw(c, mark != NULL, mark, "put here by NVIDIA's container toolkit, which also allows the devices at start");
+}
+
+void fh_rule_cgroup_lost(fh_judgement *judgement, const fh_cause *cause) {
+  int open = 0;
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_gpu_in_question(judgement) && refused_nodes(&c, &open) > 0 && worked_once(&c, open))
+    fh_case_gpu(&c, FH_CONSISTENT, "every NVIDIA device node is refused (EPERM), though this container was set up with the GPU");
+}
+
+/* No engine allowed the devices: how they came here instead, or NULL when that cannot be told. */
+static const char *brought_by(const fh_facts *f, int open) {
+  const fh_node *control = fh_facts_node(f, "/dev/nvidiactl");
+  if (fh_toolkit_mark(f)) return NULL;
+  if (f->where.platform == FH_PLATFORM_LXC) return "an LXC container needs an allow rule for each device number";
+  if (f->where.platform == FH_PLATFORM_SYSTEMD_SERVICE) return "a systemd unit with DevicePolicy or DeviceAllow";
+  if (control->valid == FH_VALID && control->own_mount) return "bind-mounted by hand: no sign of NVIDIA's container toolkit";
+  return open ? "some of the devices are allowed, these are not" : NULL;
+}
+
+void fh_rule_cgroup_never(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  int open = 0;
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || refused_nodes(&c, &open) == 0) return;
+  fh_case seen = c;
+  if (worked_once(&seen, open)) return;
+  const char *how = brought_by(f, open);
+  if (fh_case_saw(&c, how != NULL, f->where.platform_source, "%s", how ? how : ""))
+    fh_case_gpu(&c, FH_CONSISTENT, "%s is refused (EPERM) by the device filter, which was never told to allow it", c.evidence[0].source);
+  else
+    fh_case_gpu(&c, FH_POSSIBLE, "%s is refused (EPERM) by the device filter; likely it was never allowed", c.evidence[0].source);
+}
+
+/* ---- EACCES: mount flags, then permission bits ----------------------------------------------------------------- */
+
+void fh_rule_node_nodev(fh_judgement *judgement, const fh_cause *cause) {
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement)) return;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(judgement->facts, &i));)
+    fh_case_saw(&c, node->is_char && node->nodev && node->open_errno == EACCES, node->path, "EACCES; mounted nodev at %s",
+                node->mount ? node->mount->point : "?");
+  if (c.evidence_count) fh_case_gpu(&c, FH_PROVEN, "%s lies on a mount with the option nodev, which forbids devices", c.evidence[0].source);
+}
+
+void fh_rule_node_dac(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || !f->where.id_valid) return;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
+    fh_case_saw(&c, node->is_char && node->open_errno == EACCES && !node->dac_allows, node->path, "EACCES; mode %04o, owner %u:%u",
+                (unsigned)(node->st.mode & 07777), (unsigned)node->st.uid, (unsigned)node->st.gid);
+  const char *first = c.evidence_count ? c.evidence[0].source : NULL;
+  if (fh_case_saw(&c, first != NULL, "this process", "uid %u, gid %u, %d more groups", f->where.id.uid, f->where.id.gid,
+                  f->where.id.gid_count))
+    fh_case_gpu(&c, FH_CONSISTENT, "user %u may not open %s: its permission bits do not allow it", f->where.id.uid, first);
+}
+
+/* ---- ENOENT: part of the set ------------------------------------------------------------------------------------- */
+
+void fh_rule_device_partial(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  bool control = fh_facts_node(f, "/dev/nvidiactl")->valid == FH_ABSENT;
+  bool numbered = fh_facts_node(f, "/dev/nvidia0")->valid == FH_ABSENT && fh_nvidia_numbered_present(f) == 0;
+  bool uvm = fh_facts_node(f, "/dev/nvidia-uvm")->valid == FH_ABSENT;
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || !fh_container_by_engine(f) || fh_nvidia_nodes_present(f) == 0) return;
+  if (!control && (!numbered || fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none"))) return; /* at most nvidia-uvm: another cause */
+  fh_case_saw(&c, control, "/dev/nvidiactl", "ENOENT");
+  fh_case_saw(&c, numbered, "/dev/nvidia0", "ENOENT, and no other card");
+  fh_case_saw(&c, uvm, "/dev/nvidia-uvm", "ENOENT");
+  int missing = c.evidence_count;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));) fh_case_saw(&c, true, node->path, "present");
+  if (missing == 1)
+    fh_case_gpu(&c, FH_CONSISTENT, "%s is not in this container, other GPU device nodes are", c.evidence[0].source);
+  else
+    fh_case_gpu(&c, FH_CONSISTENT, "%s and %d more of the GPU's device nodes are not in this container", c.evidence[0].source, missing - 1);
+}

@@ -1,0 +1,238 @@
+/* Rules about NVIDIA's kernel driver, its hardware and its answers. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "detect/arena.h"
+#include "detect/rules/rules.h"
+
+void fh_rule_driver_hung(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_cuda_answer *cuda = &judgement->facts->nvidia.cuda;
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_case_saw(&c, cuda->hung, "CUDA driver", "no answer in time; the asking process is stuck in the kernel (state D%s%s)",
+                  cuda->wchan && cuda->wchan[0] ? ", in " : "", cuda->wchan ? cuda->wchan : ""))
+    fh_case_gpu(&c, FH_PROVEN, "the NVIDIA driver hangs: a process that asked it is stuck in the kernel and cannot be killed");
+  else if (fh_case_saw(&c, cuda->slow, "CUDA driver",
+                       "no answer in time; the asking process was still running or asleep, not stuck in the kernel"))
+    fh_case_gpu(&c, FH_POSSIBLE, "the NVIDIA driver did not answer within the time limit; it may hang or only be slow");
+}
+
+void fh_rule_no_hardware(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_gpu_in_question(judgement) && fh_platform_shows_module(f) &&
+      fh_case_saw(&c, f->pci.valid != FH_UNKNOWN_FACT && fh_is_false(f->pci.masked) && fh_nvidia_gpu_count(f) == 0, "/sys/bus/pci/devices",
+                  "%d devices, no NVIDIA GPU among them", f->pci.all_count) &&
+      fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/proc/driver/nvidia", "the kernel module is not loaded") &&
+      fh_case_saw(&c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none") &&
+      fh_case_saw(&c, true, "asked", "%s", judgement->expectation_source))
+    fh_case_gpu(&c, f->pci.all_count > 0 ? FH_CONSISTENT : FH_POSSIBLE, "a GPU is asked for (%s), but this machine has none of NVIDIA's",
+                judgement->expectation_source);
+}
+
+/* The driver that holds all NVIDIA GPUs instead of NVIDIA's own; NULL when that is not so. */
+static const fh_pci_device *held_by_another(const fh_facts *f) {
+  const fh_pci_device *held = NULL;
+  for (int i = 0; i < f->pci.count; i++) {
+    const fh_pci_device *gpu = &f->pci.devices[i];
+    if (!fh_pci_is_nvidia_gpu(gpu)) continue;
+    if (!gpu->driver || strcmp(gpu->driver, "nvidia") == 0) return NULL;
+    if (!held) held = gpu;
+  }
+  return held;
+}
+
+void fh_rule_other_driver(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_pci_device *gpu = held_by_another(judgement->facts);
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || !gpu) return;
+  fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device, gpu->driver);
+  if (strcmp(gpu->driver, "vfio-pci") == 0 && judgement->gpu_expectation < FH_EXPECT_INTENT)
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, "cuda", "%s is set aside for a virtual machine (vfio-pci)", gpu->address);
+  else
+    fh_case_gpu(&c, FH_PROVEN, "%s is held by the driver %s, not by nvidia", gpu->address, gpu->driver);
+}
+
+void fh_rule_module_not_loaded(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || !fh_platform_shows_module(f) || !gpu || held_by_another(f)) return;
+  if (!fh_case_saw(&c, true, gpu->source, "%04x:%04x, an NVIDIA GPU%s", (unsigned)gpu->vendor, (unsigned)gpu->device,
+                   gpu->driver ? "" : ", no driver bound") ||
+      !fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/sys/module/nvidia, /proc/driver/nvidia", "absent"))
+    return;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
+    fh_case_saw(&c, node->open_errno == ENXIO, node->path, "left over: opening it gives ENXIO, no driver behind it");
+  fh_case_gpu(&c, FH_CONSISTENT, "%s is an NVIDIA GPU, but the %skernel has no nvidia module loaded", gpu->address,
+              f->where.container ? "host's " : "");
+}
+
+void fh_rule_excluded_gpu(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_case_saw(&c, fh_is_true(f->nvidia.gpu_excluded), f->nvidia.gpu_excluded.source, "GPU Excluded: Yes")) return;
+  const fh_node *node, *refused = NULL;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
+    if (fh_case_saw(&c, fh_nvidia_node_is_numbered(node->path) && node->open_errno == EPERM, node->path, "EPERM")) refused = node;
+  if (!refused) return;
+  if (fh_gpu_in_question(judgement))
+    fh_case_gpu(&c, FH_CONSISTENT, "%s: the driver was told to exclude this GPU", refused->path);
+  else
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, NULL, "%s: the driver was told to exclude this GPU", refused->path);
+}
+
+void fh_rule_uvm_missing(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_node *uvm = fh_facts_node(f, "/dev/nvidia-uvm"), *control = fh_facts_node(f, "/dev/nvidiactl");
+  fh_case c = fh_case_open(judgement, cause);
+  bool dead = uvm->valid == FH_VALID && uvm->open_errno == ENXIO && fh_is_false(f->nvidia.uvm_registered);
+  if (!fh_gpu_in_question(judgement) || fh_is_false(f->nvidia.module_loaded)) return;
+  if (!fh_case_saw(&c, uvm->valid == FH_ABSENT || dead, uvm->path, "%s", dead ? "ENXIO: no driver behind it" : "ENOENT") ||
+      !fh_case_saw(&c, control->valid == FH_VALID && fh_nvidia_numbered_present(f) > 0, "/dev/nvidiactl, /dev/nvidia*", "present"))
+    return;
+  fh_case_saw(&c, fh_is_true(f->nvidia.uvm_registered), "/proc/devices", "%d nvidia-uvm: the module is loaded",
+              (int)f->nvidia.uvm_major.value);
+  fh_case_saw(&c, fh_is_false(f->nvidia.uvm_registered), "/proc/devices", "no nvidia-uvm: the module is not loaded");
+  fh_case_saw(&c, f->nvidia.cuda.init_code > 0, "cuInit", "%d %s", f->nvidia.cuda.init_code, f->nvidia.cuda.init_name);
+  if (fh_is_true(f->nvidia.uvm_registered))
+    fh_case_gpu(&c, FH_CONSISTENT, "/dev/nvidia-uvm is absent; the host has the module (nvidia-uvm %d in /proc/devices)",
+                (int)f->nvidia.uvm_major.value);
+  else
+    fh_case_gpu(&c, FH_CONSISTENT, "/dev/nvidia-uvm %s and the kernel module nvidia_uvm is not known to be loaded",
+                dead ? "leads to no driver" : "is absent");
+}
+
+void fh_rule_fabric_802(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || !fh_case_saw(&c, fh_cuda_code(f) == 802, "CUDA driver", "802 CUDA_ERROR_SYSTEM_NOT_READY")) return;
+  int switches = 0;
+  for (int i = 0; i < f->pci.count; i++) {
+    const fh_pci_device *device = &f->pci.devices[i];
+    if (device->is_nvswitch && switches++ == 0)
+      fh_case_saw(&c, true, device->source, "%04x:%04x, an NVSwitch", (unsigned)device->vendor, (unsigned)device->device);
+  }
+  bool node = fh_case_saw(&c, fh_facts_node(f, "/dev/nvidia-nvswitchctl")->valid == FH_VALID, "/dev/nvidia-nvswitchctl", "present");
+  if (switches || node)
+    fh_case_gpu(&c, FH_CONSISTENT, "CUDA says 802 (system not ready) on a machine with NVSwitch: the Fabric Manager has not set it up");
+}
+
+/* ---- the library against the kernel --------------------------------------------------------------------- */
+
+static bool library_differs(fh_case *c, const fh_library *library) {
+  const fh_facts *f = c->facts;
+  return library->valid == FH_VALID && library->version[0] && !library->compat && !library->stub &&
+         f->nvidia.nvrm_version.valid == FH_VALID &&
+         fh_case_saw(c, strcmp(library->version, f->nvidia.nvrm_version.value) != 0, library->real_path, "version %s", library->version) &&
+         fh_case_saw(c, true, f->nvidia.nvrm_version.source, "the kernel module is version %s", f->nvidia.nvrm_version.value);
+}
+
+/* In a container of an engine the right library is mounted in; LXC guests install their own. */
+static bool belongs_to_image(const fh_facts *f, const fh_library *library) {
+  return fh_container_by_engine(f) && f->where.platform != FH_PLATFORM_LXC && !library->own_mount;
+}
+
+void fh_rule_image_baked_driver(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_gpu_in_question(judgement) && fh_nvidia_nodes_present(f) > 0 && f->mounts_valid == FH_VALID && library_differs(&c, library) &&
+      fh_case_saw(&c, belongs_to_image(f, library), library->path, "a file of the image, not mounted in"))
+    fh_case_gpu(&c, FH_CONSISTENT, "the image brings libcuda %s, the host's driver is %s", library->version, f->nvidia.nvrm_version.value);
+}
+
+void fh_rule_version_mismatch(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || belongs_to_image(f, library) || f->mounts_valid != FH_VALID || !library_differs(&c, library))
+    return;
+  int code = fh_cuda_code(f);
+  fh_case_saw(&c, code != 0, "CUDA driver", "error %d", code);
+  fh_case_gpu(&c, code == 803 ? FH_PROVEN : FH_CONSISTENT, "libcuda is version %s, the running kernel module is %s", library->version,
+              f->nvidia.nvrm_version.value);
+}
+
+/* ---- counts -------------------------------------------------------------------------------------------------- */
+
+static const char *choice_limited_by(const fh_facts *f) {
+  static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    const char *value = fh_facts_env(f, names[i]);
+    if (value && value[0] && strcmp(value, "all") != 0) return names[i];
+  }
+  return f->where.container ? f->where.platform_name : NULL;
+}
+
+void fh_rule_subset(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
+  const char *limit = choice_limited_by(f);
+  fh_case c = fh_case_open(judgement, cause);
+  if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) &&
+      fh_case_saw(&c, true, "CUDA driver", "%d usable", usable) && fh_case_saw(&c, limit != NULL, "limited by", "%s", limit ? limit : ""))
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, NULL, "%d of this machine's %d NVIDIA GPUs can be used here", usable, seen);
+}
+
+/* ---- nothing fits --------------------------------------------------------------------------------------------- */
+
+static void saw_everything(fh_case *c) {
+  const fh_facts *f = c->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
+  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
+  fh_case_saw(c, cuda->crashed, "CUDA driver", "the asking process died of signal %d", cuda->signal);
+  fh_case_saw(c, cuda->exited, "CUDA driver", "ended the process that asked it");
+  fh_case_saw(c, cuda->valid == FH_ABSENT, "dlopen libcuda.so.1", "%s", cuda->dlerrors ? cuda->dlerrors : "");
+  fh_case_saw(c, cuda->valid == FH_VALID && cuda->init_code >= 0, "cuInit", "%d %s", cuda->init_code,
+              cuda->init_name ? cuda->init_name : "");
+  fh_case_saw(c, cuda->valid == FH_VALID && cuda->count_code >= 0, "cuDeviceGetCount", "%d, %d devices", cuda->count_code, cuda->count);
+  for (int i = 0; i < cuda->device_count; i++)
+    fh_case_saw(c, cuda->devices[i].context_code > 0, cuda->devices[i].name, "making a context: error %d", cuda->devices[i].context_code);
+  fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, driver %s", gpu ? (unsigned)gpu->vendor : 0,
+              gpu ? (unsigned)gpu->device : 0, gpu && gpu->driver ? gpu->driver : "not seen");
+  fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);
+  fh_case_saw(c, library->valid != FH_UNKNOWN_FACT, "libcuda.so.1", "%s", library->valid == FH_VALID ? library->real_path : "not found");
+  fh_case_saw(c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none");
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
+    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
+}
+
+static bool explained(const fh_judgement *judgement) {
+  for (int i = 0; i < judgement->finding_count; i++)
+    if (judgement->findings[i].device && judgement->findings[i].cause->group != FH_GROUP_OPENCL) return true;
+  return false;
+}
+
+/* The driver was asked, or there was nothing that could be asked. A driver that nobody asked is no fault. */
+static bool was_asked(const fh_facts *f) {
+  return f->nvidia.cuda.valid != FH_UNKNOWN_FACT || (fh_nvidia_nodes_absent(f) && fh_facts_library(f, "libcuda.so.1")->valid == FH_ABSENT);
+}
+
+void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
+  bool broke = cuda->crashed || cuda->exited;
+  bool missing = usable > 0 && seen > usable && !choice_limited_by(f) && !fh_is_true(f->nvidia.gpu_excluded);
+  fh_case c = fh_case_open(judgement, cause);
+  if (explained(judgement)) return;
+  if (broke) {
+    saw_everything(&c);
+    fh_case_gpu(&c, FH_POSSIBLE, "the CUDA driver %s while it was asked for its devices",
+                cuda->crashed ? fh_arena_format(judgement->arena, "crashed (signal %d)", cuda->signal) : "ended its process");
+  } else if (fh_gpu_in_question(judgement) && was_asked(f)) {
+    saw_everything(&c);
+    int code = fh_cuda_code(f);
+    if (code)
+      fh_case_gpu(&c, FH_POSSIBLE, "CUDA fails with error %d, and no known cause fits what was seen", code);
+    else
+      fh_case_gpu(&c, FH_POSSIBLE, "no usable GPU (%s), and no known cause fits what was seen", judgement->expectation_source);
+  } else if (missing) {
+    saw_everything(&c);
+    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_POSSIBLE, "cuda", "%d of %d NVIDIA GPUs cannot be used, and no known cause fits",
+                     seen - usable, seen);
+  }
+}

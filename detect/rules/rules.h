@@ -1,0 +1,80 @@
+/* What rules are written with. SPDX-License-Identifier: Apache-2.0
+ *
+ * A rule is one chain: each link tests a fact and, in the same call, says what was seen, so the test and its
+ * reason cannot drift apart. The first link that does not hold ends the rule.
+ *
+ *   void fh_rule_node_nodev(fh_judgement *judgement, const fh_cause *cause) {
+ *     fh_case c = fh_case_open(judgement, cause);
+ *     if (fh_case_saw(&c, node->nodev, node->path, "lies on a nodev mount")) fh_case_gpu(&c, FH_PROVEN, "...");
+ *   }
+ *
+ * Unknown is not zero: a link about something that is not there asks for FH_ABSENT, never for "not valid".
+ */
+#ifndef FOGHORN_DETECT_RULES_H_
+#define FOGHORN_DETECT_RULES_H_
+
+#include "detect/findings.h"
+
+#define FH_CAUSE(id, group, title, meaning, look_alikes, remedy, references, rule) void rule(fh_judgement *, const fh_cause *);
+#include "detect/causes.def"
+#undef FH_CAUSE
+
+/* A rule at work: the evidence so far. */
+typedef struct fh_case {
+  fh_judgement *judgement;
+  const fh_facts *facts;
+  const fh_cause *cause;
+  fh_evidence evidence[FH_MAX_EVIDENCE];
+  int evidence_count;
+} fh_case;
+
+fh_case fh_case_open(fh_judgement *judgement, const fh_cause *cause);
+/* Returns test; when it holds, keeps source and value as evidence. source NULL or "": nothing is kept. */
+bool fh_case_saw(fh_case *c, bool test, const char *source, const char *format, ...) FH_PRINTF(4, 5);
+/* Ends a case with a finding. */
+void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence, const char *device, const char *summary, ...)
+    FH_PRINTF(5, 6);
+/* The same for a cause that makes the NVIDIA GPU unusable: severity by what is expected, device by what was seen. */
+void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
+
+/* ---- facts as rules ask for them --------------------------------------------------------------------- */
+
+static inline bool fh_is_true(fh_fact_bool fact) { return fact.valid == FH_VALID && fact.value; }
+/* Known not to be so; an unknown fact is neither true nor false. */
+static inline bool fh_is_false(fh_fact_bool fact) { return fact.valid == FH_ABSENT || (fact.valid == FH_VALID && !fact.value); }
+
+bool fh_env_is(const fh_facts *facts, const char *name, const char *value);
+/* A NVIDIA_VISIBLE_DEVICES that asks for cards: "all" or a list; not void, none or empty. */
+bool fh_env_asks_for_gpus(const fh_facts *facts);
+
+/* GPUs of NVIDIA on PCI. */
+bool fh_pci_is_nvidia_gpu(const fh_pci_device *device);
+int fh_nvidia_gpu_count(const fh_facts *facts);
+const fh_pci_device *fh_nvidia_gpu_first(const fh_facts *facts); /* NULL: none seen */
+
+/* Nodes that CUDA needs: /dev/nvidiactl, /dev/nvidia-uvm and the numbered ones. */
+bool fh_nvidia_node_is_numbered(const char *path);
+bool fh_nvidia_node_is_needed(const char *path);
+/* Walks the needed nodes that exist: start with *index 0; NULL at the end. */
+const fh_node *fh_nvidia_node_next(const fh_facts *facts, int *index);
+int fh_nvidia_nodes_present(const fh_facts *facts);
+int fh_nvidia_numbered_present(const fh_facts *facts);
+/* True when nvidiactl, nvidia-uvm and the numbered ones were looked for and none exists. */
+bool fh_nvidia_nodes_absent(const fh_facts *facts);
+
+/* GPUs on which a real driver (not a stand-in) made a context. */
+int fh_cuda_usable_count(const fh_facts *facts);
+/* A GPU is expected and none is proven usable: the question that GPU rules answer. */
+bool fh_gpu_in_question(const fh_judgement *judgement);
+/* First CUresult that is not success: of init, then of count, then of a context; 0: none seen. */
+int fh_cuda_code(const fh_facts *facts);
+/* What NVIDIA's container toolkit left in this container; NULL: nothing. */
+const char *fh_toolkit_mark(const fh_facts *facts);
+/* A driver library was mounted in. */
+bool fh_driver_library_injected(const fh_facts *facts);
+/* A container of an engine that passes GPUs on request (not a sandbox over the machine's own files). */
+bool fh_container_by_engine(const fh_facts *facts);
+/* The platform shows NVIDIA's kernel module when it is loaded (gVisor, WSL and Jetson do not). */
+bool fh_platform_shows_module(const fh_facts *facts);
+
+#endif /* FOGHORN_DETECT_RULES_H_ */

@@ -1,0 +1,141 @@
+/* Facts as rules ask for them. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "detect/rules/rules.h"
+
+bool fh_env_is(const fh_facts *facts, const char *name, const char *value) {
+  const char *found = fh_facts_env(facts, name);
+  return found && strcmp(found, value) == 0;
+}
+
+bool fh_env_asks_for_gpus(const fh_facts *facts) {
+  const char *value = fh_facts_env(facts, "NVIDIA_VISIBLE_DEVICES");
+  return value && value[0] && strcmp(value, "void") != 0 && strcmp(value, "none") != 0;
+}
+
+/* ---- hardware ----------------------------------------------------------------------------------------- */
+
+bool fh_pci_is_nvidia_gpu(const fh_pci_device *device) { return device->vendor == 0x10de && device->is_gpu; }
+
+int fh_nvidia_gpu_count(const fh_facts *facts) {
+  int count = 0;
+  for (int i = 0; i < facts->pci.count; i++) count += fh_pci_is_nvidia_gpu(&facts->pci.devices[i]);
+  return count;
+}
+
+const fh_pci_device *fh_nvidia_gpu_first(const fh_facts *facts) {
+  for (int i = 0; i < facts->pci.count; i++)
+    if (fh_pci_is_nvidia_gpu(&facts->pci.devices[i])) return &facts->pci.devices[i];
+  return NULL;
+}
+
+/* ---- nodes --------------------------------------------------------------------------------------------- */
+
+bool fh_nvidia_node_is_numbered(const char *path) {
+  static const char prefix[] = "/dev/nvidia";
+  if (strncmp(path, prefix, sizeof(prefix) - 1) != 0) return false;
+  const char *digits = path + sizeof(prefix) - 1;
+  return digits[0] && digits[strspn(digits, "0123456789")] == 0;
+}
+
+bool fh_nvidia_node_is_needed(const char *path) {
+  return fh_nvidia_node_is_numbered(path) || strcmp(path, "/dev/nvidiactl") == 0 || strcmp(path, "/dev/nvidia-uvm") == 0;
+}
+
+const fh_node *fh_nvidia_node_next(const fh_facts *facts, int *index) {
+  while (*index < facts->nodes.count) {
+    const fh_node *node = &facts->nodes.nodes[(*index)++];
+    if (node->valid == FH_VALID && fh_nvidia_node_is_needed(node->path)) return node;
+  }
+  return NULL;
+}
+
+int fh_nvidia_nodes_present(const fh_facts *facts) {
+  int count = 0;
+  for (int i = 0; fh_nvidia_node_next(facts, &i);) count++;
+  return count;
+}
+
+int fh_nvidia_numbered_present(const fh_facts *facts) {
+  int count = 0;
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(facts, &i));) count += fh_nvidia_node_is_numbered(node->path);
+  return count;
+}
+
+bool fh_nvidia_nodes_absent(const fh_facts *facts) {
+  for (int i = 0; i < facts->nodes.count; i++)
+    if (fh_nvidia_node_is_needed(facts->nodes.nodes[i].path) && facts->nodes.nodes[i].valid != FH_ABSENT) return false;
+  return fh_facts_node(facts, "/dev/nvidiactl")->valid == FH_ABSENT && fh_facts_node(facts, "/dev/nvidia-uvm")->valid == FH_ABSENT;
+}
+
+/* ---- driver ----------------------------------------------------------------------------------------------- */
+
+int fh_cuda_usable_count(const fh_facts *facts) {
+  const fh_cuda_answer *cuda = &facts->nvidia.cuda;
+  int count = 0;
+  if (cuda->valid != FH_VALID || cuda->fake) return 0;
+  for (int i = 0; i < cuda->device_count; i++) count += cuda->devices[i].usable;
+  return count;
+}
+
+bool fh_gpu_in_question(const fh_judgement *judgement) {
+  return judgement->gpu_expectation > FH_EXPECT_NONE && fh_cuda_usable_count(judgement->facts) == 0;
+}
+
+int fh_cuda_code(const fh_facts *facts) {
+  const fh_cuda_answer *cuda = &facts->nvidia.cuda;
+  if (cuda->valid != FH_VALID) return 0;
+  if (cuda->init_code > 0) return cuda->init_code;
+  if (cuda->count_code > 0) return cuda->count_code;
+  for (int i = 0; i < cuda->device_count; i++)
+    if (cuda->devices[i].context_code > 0) return cuda->devices[i].context_code;
+  return 0;
+}
+
+/* ---- containers --------------------------------------------------------------------------------------------- */
+
+static const fh_library *injected_library(const fh_facts *facts) {
+  static const char *const names[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    const fh_library *library = fh_facts_library(facts, names[i]);
+    if (library->valid == FH_VALID && library->own_mount) return library;
+  }
+  return NULL;
+}
+
+bool fh_driver_library_injected(const fh_facts *facts) { return injected_library(facts) != NULL; }
+
+const char *fh_toolkit_mark(const fh_facts *facts) {
+  static const char proc[] = "/proc/driver/nvidia"; /* the toolkit covers files here with a tmpfs */
+  if (!facts->where.container) return NULL;
+  for (int i = 0; i < facts->mount_count; i++)
+    if (strncmp(facts->mounts[i].point, proc, sizeof(proc) - 1) == 0) return facts->mounts[i].point;
+  if (fh_facts_env(facts, "NVIDIA_CTK_LIBCUDA_DIR")) return "NVIDIA_CTK_LIBCUDA_DIR";
+  const fh_library *library = injected_library(facts);
+  return library ? library->path : NULL;
+}
+
+bool fh_container_by_engine(const fh_facts *facts) {
+  switch (facts->where.platform) {
+    case FH_PLATFORM_DOCKER:
+    case FH_PLATFORM_PODMAN:
+    case FH_PLATFORM_KUBERNETES:
+    case FH_PLATFORM_OCI:
+    case FH_PLATFORM_LXC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool fh_platform_shows_module(const fh_facts *facts) {
+  switch (facts->where.platform) {
+    case FH_PLATFORM_GVISOR:
+    case FH_PLATFORM_WSL:
+    case FH_PLATFORM_JETSON:
+      return false;
+    default:
+      return true;
+  }
+}

@@ -310,6 +310,12 @@ static void read_memory(fh_gather *g, const hierarchy *h) {
   }
 }
 
+/* Which devices our v1 cgroup may open. */
+static void read_device_rules(fh_gather *g, const hierarchy *h) {
+  if (h->version[1] != '1') return;
+  g->facts->cgroup.device_rules = fh_read_fact(g, fh_arena_format(g->arena, "%s/devices.list", h->dir), FH_SMALL_FILE);
+}
+
 void fh_gather_cgroup(fh_gather *g) {
   fh_facts *f = g->facts;
   f->cgroup.self = fh_read_fact(g, "/proc/self/cgroup", FH_SMALL_FILE);
@@ -327,5 +333,6 @@ void fh_gather_cgroup(fh_gather *g) {
   }
   if (find_hierarchy(g, &all, "cpuset", &h)) read_cpuset(g, &h);
   if (find_hierarchy(g, &all, "memory", &h)) read_memory(g, &h);
+  if (find_hierarchy(g, &all, "devices", &h)) read_device_rules(g, &h);
   if (find_hierarchy(g, &all, "pids", &h)) read_levels(g, &h, read_pids_level);
 }

@@ -89,19 +89,13 @@ static fh_status begin(fh_os *os, fh_gather *g) {
 /* Texts are never NULL, whatever was not read. */
 static void fill_texts(fh_facts *f) {
   fh_fact_text *texts[] = {
-      &f->where.kernel,
-      &f->where.machine,
-      &f->cpu.vendor,
-      &f->cpu.model,
-      &f->cpu.flags,
-      &f->cpu.affinity,
-      &f->cpu.cpuset,
-      &f->cpu.kernel_cmdline,
-      &f->cgroup.self,
-      &f->nodes.proc_devices,
-      &f->nvidia.nvrm_version,
-      &f->opencl.vendors_dir,
-      &f->opencl.vendors_override,
+      &f->where.kernel,       &f->where.machine,
+      &f->cpu.vendor,         &f->cpu.model,
+      &f->cpu.flags,          &f->cpu.affinity,
+      &f->cpu.cpuset,         &f->cpu.kernel_cmdline,
+      &f->cgroup.self,        &f->cgroup.device_rules,
+      &f->nodes.proc_devices, &f->nvidia.nvrm_version,
+      &f->opencl.vendors_dir, &f->opencl.vendors_override,
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (!texts[i]->value) texts[i]->value = "";
@@ -140,10 +134,10 @@ static fh_status finish(fh_gather *g, fh_facts **out_facts) {
 
 /* What both kinds of gathering need; `whole` adds what costs more than a CPU-only caller wants to spend. */
 static void gather_self(fh_gather *g, bool whole) {
+  fill_texts(g->facts); /* a fact that cannot be read is an empty text from the start */
   fh_gather_mounts(g);
   fh_gather_identity(g);
   fh_gather_cgroup(g);
-  fill_texts(g->facts);
   fh_gather_cpu(g, whole);
   fh_gather_memory(g);
 }

@@ -56,6 +56,7 @@ typedef struct fh_facts_where {
   fh_platform platform;
   const char *platform_name;   /* "Docker container" */
   const char *platform_source; /* which mark said so */
+  bool platform_unsure;        /* a mark that would decide otherwise could not be read */
   bool container;              /* any kind of container or sandbox */
   fh_fact_text kernel;         /* uname -r */
   fh_fact_text machine;        /* uname -m */
@@ -148,9 +149,10 @@ typedef struct fh_facts_memory {
 typedef struct fh_pci_device {
   const char *address;        /* "0000:01:00.0" */
   int vendor, device, class_; /* class_ 24 bits */
-  const char *driver;         /* basename of the driver link; NULL: none bound */
-  bool is_gpu;                /* display class 0x03 (or 0x12 accelerator) */
-  bool is_nvswitch;           /* 10de, class 0x0680 */
+  const char *driver;         /* basename of the driver link; NULL: none bound, or unknown */
+  fh_validity driver_valid;
+  bool is_gpu;      /* display class 0x03 (or 0x12 accelerator) */
+  bool is_nvswitch; /* 10de, class 0x0680 */
   const char *source;
 } fh_pci_device;
 

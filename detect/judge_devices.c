@@ -65,7 +65,7 @@ static void add_cuda_unanswered(fh_judgement *judgement) {
     const fh_pci_device *gpu = &f->pci.devices[i];
     if (!fh_pci_is_nvidia_gpu(gpu) || answered(judgement, gpu->address)) continue;
     fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "cuda:%s", gpu->address), "gpu", "cuda");
-    device->name = fh_arena_format(judgement->arena, "NVIDIA GPU %04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device);
+    device->name = fh_arena_format(judgement->arena, "NVIDIA GPU %04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff);
     device->pci = gpu->address;
   }
   if (fh_nvidia_gpu_count(f) > 0 || f->nvidia.cuda.device_count > 0) return;

@@ -80,14 +80,18 @@ static void read_gpus(fh_gather *g) {
     return;
   }
   n->gpus_listed = fh_fact_int_of(count, dir);
-  n->gpu_excluded = fh_fact_bool_of(false, dir);
+  bool excluded = false, unread = false;
   for (int i = 0; i < count; i++) {
     const char *file = fh_arena_format(g->arena, "%s/%s/information", dir, names[i]);
     const char *text = fh_read_text(g, file, FH_SMALL_FILE, NULL);
     size_t size;
     const char *value = text ? fh_key_value(text, "GPU Excluded", ':', &size) : NULL;
-    if (value && size == 3 && memcmp(value, "Yes", 3) == 0) n->gpu_excluded = fh_fact_bool_of(true, file);
+    unread = unread || !text;
+    if (!value || size != 3 || memcmp(value, "Yes", 3) != 0) continue;
+    excluded = true;
+    n->gpu_excluded = fh_fact_bool_of(true, file);
   }
+  if (!excluded && !unread) n->gpu_excluded = fh_fact_bool_of(false, dir);
 }
 
 static void count_nodes(fh_facts *f) {

@@ -28,7 +28,9 @@ static void read_device(fh_gather *g, const char *address, fh_pci_device **devic
   *d = (fh_pci_device){.address = address, .vendor = vendor, .class_ = class_, .is_gpu = is_gpu, .is_nvswitch = !is_gpu, .source = dir};
   d->device = read_hex(g, dir, "device");
   char link[512];
-  if (g->os->api->readlink(g->os, fh_arena_format(g->arena, "%s/driver", dir), link, sizeof link) != 0) return;
+  int error = g->os->api->readlink(g->os, fh_arena_format(g->arena, "%s/driver", dir), link, sizeof link);
+  d->driver_valid = !error ? FH_VALID : error == ENOENT ? FH_ABSENT : FH_UNKNOWN_FACT;
+  if (error) return;
   const char *slash = strrchr(link, '/');
   d->driver = fh_arena_text(g->arena, slash ? slash + 1 : link);
 }

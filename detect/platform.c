@@ -71,7 +71,12 @@ static const char *env_is(const marks *m, const char *name, const char *value) {
   return have && strcmp(have, value) == 0 ? fh_arena_format(m->g->arena, "environment variable %s=%s", name, value) : NULL;
 }
 
-static const char *path_mark(const marks *m, const char *path) { return fh_path_exists(m->g, path) ? path : NULL; }
+static const char *path_mark(const marks *m, const char *path) {
+  fh_os_stat st;
+  int error = fh_path_stat(m->g, path, true, &st);
+  if (error && error != ENOENT && error != ENOTDIR) m->g->facts->where.platform_unsure = true;
+  return error ? NULL : path;
+}
 
 static const char *text_has(const char *text, const char *part, const char *source) { return strstr(text, part) ? source : NULL; }
 
@@ -194,7 +199,10 @@ static bool any_container_mark(const marks *m) {
 
 void fh_gather_platform(fh_gather *g) {
   fh_facts_where *w = &g->facts->where;
-  marks m = {.g = g, .version = fh_read_fact(g, "/proc/version", FH_SMALL_FILE).value, .cgroup = g->facts->cgroup.self.value};
+  fh_fact_text version = fh_read_fact(g, "/proc/version", FH_SMALL_FILE);
+  marks m = {.g = g, .version = version.value, .cgroup = g->facts->cgroup.self.value};
+  w->platform_unsure =
+      version.valid == FH_UNKNOWN_FACT || g->facts->cgroup.self.valid == FH_UNKNOWN_FACT || g->facts->mounts_valid == FH_UNKNOWN_FACT;
   w->platform = FH_PLATFORM_BARE;
   w->platform_name = "bare machine";
   w->platform_source = "no mark of a container, sandbox or hypervisor";

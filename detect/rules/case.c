@@ -47,6 +47,8 @@ static const char *rejected_gpu(const fh_judgement *judgement) {
 
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) {
   fh_severity severity = c->judgement->gpu_expectation >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING;
+  /* What is missing here is normal on other platforms: with the platform in doubt only a proof holds. */
+  if (c->facts->where.platform_unsure && confidence == FH_CONSISTENT) confidence = FH_POSSIBLE;
   va_list args;
   va_start(args, summary);
   conclude(c, severity, confidence, rejected_gpu(c->judgement), fh_arena_vformat(c->judgement->arena, summary, args));

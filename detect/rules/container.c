@@ -11,7 +11,7 @@ static bool host_has_gpu(fh_case *c, fh_confidence *out_confidence) {
   *out_confidence = FH_CONSISTENT;
   if (fh_is_false(f->nvidia.module_loaded) && fh_platform_shows_module(f)) return false;
   bool seen = fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, an NVIDIA GPU", gpu ? (unsigned)gpu->vendor : 0,
-                          gpu ? (unsigned)gpu->device : 0);
+                          gpu ? (unsigned)gpu->device & 0xffff : 0);
   bool loaded = fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s (the host's module is loaded)",
                             f->nvidia.nvrm_version.value) ||
                 fh_is_true(f->nvidia.module_loaded);

@@ -56,7 +56,7 @@ void fh_rule_cvd_empty(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) && !refuted(f) &&
       fh_case_saw(&c, fh_env_is(f, "CUDA_VISIBLE_DEVICES", ""), "CUDA_VISIBLE_DEVICES", "(set to nothing)") && no_device(&c))
-    fh_case_gpu(&c, shows_without(&c) ? FH_PROVEN : FH_CONSISTENT, "CUDA_VISIBLE_DEVICES is set and empty: it hides every GPU");
+    fh_case_gpu(&c, shows_without(&c) ? FH_PROVEN : FH_POSSIBLE, "CUDA_VISIBLE_DEVICES is set and empty: it hides every GPU");
 }
 
 void fh_rule_cvd_truncated(fh_judgement *judgement, const fh_cause *cause) {

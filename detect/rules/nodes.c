@@ -70,7 +70,9 @@ static bool rules_shrunk(const fh_facts *f) {
 static bool worked_once(fh_case *c, int open) {
   const fh_facts *f = c->facts;
   const char *mark = fh_toolkit_mark(f);
-  if (open > 0 || f->where.platform == FH_PLATFORM_LXC || fh_is_true(f->where.user_namespace)) return false;
+  const fh_node *control = fh_facts_node(f, "/dev/nvidiactl");
+  if (open > 0 || control->valid != FH_VALID || control->open_errno != EPERM) return false; /* not all of them */
+  if (f->where.platform == FH_PLATFORM_LXC || fh_is_true(f->where.user_namespace)) return false;
   return fh_case_saw(c, rules_shrunk(f), f->cgroup.device_rules.source, "the rule for 195 has shrunk: it may be made, not read") ||
          fh_case_saw(c, mark != NULL, mark, "put here by NVIDIA's container toolkit, which also allows the devices at start");
 }
@@ -80,6 +82,14 @@ void fh_rule_cgroup_lost(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) && refused_nodes(&c, &open) > 0 && worked_once(&c, open))
     fh_case_gpu(&c, FH_CONSISTENT, "every NVIDIA device node is refused (EPERM), though this container was set up with the GPU");
+}
+
+/* Could something else than a device filter have refused these nodes, for want of facts? */
+static bool may_be_another(const fh_facts *f) {
+  const fh_node *uvm = fh_facts_node(f, "/dev/nvidia-uvm"), *control = fh_facts_node(f, "/dev/nvidiactl");
+  bool maybe_stale = uvm->open_errno == EPERM && uvm->expected_major == -2;
+  bool maybe_excluded = control->open_errno != EPERM && uvm->open_errno != EPERM && f->nvidia.gpu_excluded.valid == FH_UNKNOWN_FACT;
+  return maybe_stale || maybe_excluded;
 }
 
 /* No engine allowed the devices: how they came here instead, or NULL when that cannot be told. */
@@ -101,7 +111,8 @@ void fh_rule_cgroup_never(fh_judgement *judgement, const fh_cause *cause) {
   if (worked_once(&seen, open)) return;
   const char *how = brought_by(f, open);
   if (fh_case_saw(&c, how != NULL, f->where.platform_source, "%s", how ? how : ""))
-    fh_case_gpu(&c, FH_CONSISTENT, "%s is refused (EPERM) by the device filter, which was never told to allow it", c.evidence[0].source);
+    fh_case_gpu(&c, may_be_another(f) ? FH_POSSIBLE : FH_CONSISTENT,
+                "%s is refused (EPERM) by the device filter, which was never told to allow it", c.evidence[0].source);
   else
     fh_case_gpu(&c, FH_POSSIBLE, "%s is refused (EPERM) by the device filter; likely it was never allowed", c.evidence[0].source);
 }

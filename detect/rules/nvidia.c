@@ -45,7 +45,7 @@ void fh_rule_other_driver(fh_judgement *judgement, const fh_cause *cause) {
   const fh_pci_device *gpu = held_by_another(judgement->facts);
   fh_case c = fh_case_open(judgement, cause);
   if (!fh_gpu_in_question(judgement) || !gpu) return;
-  fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device, gpu->driver);
+  fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff, gpu->driver);
   if (strcmp(gpu->driver, "vfio-pci") == 0 && judgement->gpu_expectation < FH_EXPECT_INTENT)
     fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, "cuda", "%s is set aside for a virtual machine (vfio-pci)", gpu->address);
   else
@@ -57,15 +57,15 @@ void fh_rule_module_not_loaded(fh_judgement *judgement, const fh_cause *cause) {
   const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
   fh_case c = fh_case_open(judgement, cause);
   if (!fh_gpu_in_question(judgement) || !fh_platform_shows_module(f) || !gpu || held_by_another(f)) return;
-  if (!fh_case_saw(&c, true, gpu->source, "%04x:%04x, an NVIDIA GPU%s", (unsigned)gpu->vendor, (unsigned)gpu->device,
-                   gpu->driver ? "" : ", no driver bound") ||
+  if (!fh_case_saw(&c, true, gpu->source, "%04x:%04x, an NVIDIA GPU%s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff,
+                   gpu->driver_valid == FH_ABSENT ? ", no driver bound" : "") ||
       !fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/sys/module/nvidia, /proc/driver/nvidia", "absent"))
     return;
   const fh_node *node;
   for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
     fh_case_saw(&c, node->open_errno == ENXIO, node->path, "left over: opening it gives ENXIO, no driver behind it");
-  fh_case_gpu(&c, FH_CONSISTENT, "%s is an NVIDIA GPU, but the %skernel has no nvidia module loaded", gpu->address,
-              f->where.container ? "host's " : "");
+  fh_case_gpu(&c, gpu->driver_valid == FH_UNKNOWN_FACT ? FH_POSSIBLE : FH_CONSISTENT,
+              "%s is an NVIDIA GPU, but the %skernel has no nvidia module loaded", gpu->address, f->where.container ? "host's " : "");
 }
 
 void fh_rule_excluded_gpu(fh_judgement *judgement, const fh_cause *cause) {
@@ -111,7 +111,7 @@ void fh_rule_fabric_802(fh_judgement *judgement, const fh_cause *cause) {
   for (int i = 0; i < f->pci.count; i++) {
     const fh_pci_device *device = &f->pci.devices[i];
     if (device->is_nvswitch && switches++ == 0)
-      fh_case_saw(&c, true, device->source, "%04x:%04x, an NVSwitch", (unsigned)device->vendor, (unsigned)device->device);
+      fh_case_saw(&c, true, device->source, "%04x:%04x, an NVSwitch", (unsigned)device->vendor, (unsigned)device->device & 0xffff);
   }
   bool node = fh_case_saw(&c, fh_facts_node(f, "/dev/nvidia-nvswitchctl")->valid == FH_VALID, "/dev/nvidia-nvswitchctl", "present");
   if (switches || node)
@@ -172,7 +172,7 @@ void fh_rule_subset(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) &&
       fh_case_saw(&c, true, "CUDA driver", "%d usable", usable) && fh_case_saw(&c, limit != NULL, "limited by", "%s", limit ? limit : ""))
-    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, NULL, "%d of this machine's %d NVIDIA GPUs can be used here", usable, seen);
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, "cuda", "%d of this machine's %d NVIDIA GPUs can be used here", usable, seen);
 }
 
 /* ---- nothing fits --------------------------------------------------------------------------------------------- */
@@ -191,7 +191,7 @@ static void saw_everything(fh_case *c) {
   for (int i = 0; i < cuda->device_count; i++)
     fh_case_saw(c, cuda->devices[i].context_code > 0, cuda->devices[i].name, "making a context: error %d", cuda->devices[i].context_code);
   fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, driver %s", gpu ? (unsigned)gpu->vendor : 0,
-              gpu ? (unsigned)gpu->device : 0, gpu && gpu->driver ? gpu->driver : "not seen");
+              gpu ? (unsigned)gpu->device & 0xffff : 0, gpu && gpu->driver ? gpu->driver : "not seen");
   fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);
   fh_case_saw(c, library->valid != FH_UNKNOWN_FACT, "libcuda.so.1", "%s", library->valid == FH_VALID ? library->real_path : "not found");
   fh_case_saw(c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none");

@@ -1,0 +1,405 @@
+/* The frame of devprobe: commands, options, exit statuses, output. SPDX-License-Identifier: Apache-2.0 */
+#include "tools/devprobe/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <foghorn/context.h>
+
+typedef struct option_text {
+  const char *name;
+  char letter;          /* 0: none */
+  const char *argument; /* NULL: a flag */
+  const char *help;
+} option_text;
+
+static const option_text option_texts[FH_OPT_COUNT] = {
+    [FH_OPT_JSON] = {"json", 0, NULL, "print JSON"},
+    [FH_OPT_FROM] = {"from", 0, "DIR", "judge a recorded machine (a snapshot directory) instead of this one"},
+    [FH_OPT_EXPECT] = {"expect", 0, "SPEC", "what should be here: gpu, cuda>=2, opencl; comma separated"},
+    [FH_OPT_TIMEOUT] = {"timeout", 0, "SECONDS", "limit for all driver questions together (default 10)"},
+    [FH_OPT_COLOR] = {"color", 0, "WHEN", "auto (default: on a terminal), always or never"},
+    [FH_OPT_QUIET] = {"quiet", 'q', NULL, "print nothing; the exit status answers"},
+    [FH_OPT_VERBOSE] = {"verbose", 'v', NULL, "print more: all evidence, every fix"},
+    [FH_OPT_DEVICE] = {"device", 0, "ID", "a device: cpu, cuda:0, opencl:1 (as the report names them)"},
+    [FH_OPT_ALL_DEVICES] = {"all-devices", 0, NULL, "run on every usable device"},
+    [FH_OPT_EXACT] = {"exact", 0, NULL, "only variants whose results are bit-identical everywhere"},
+    [FH_OPT_INPUT] = {"input", 0, "FILE", "IDX or NPY file, plain or gzip; the first extent counts rows"},
+    [FH_OPT_DEMO_DATA] = {"demo-data", 0, NULL, "made-up data instead of a file"},
+    [FH_OPT_K] = {"k", 'k', "K", "clusters; may be given several times"},
+    [FH_OPT_SEED] = {"seed", 0, "N", "of the k-means++ start (default 1)"},
+    [FH_OPT_ITERATIONS] = {"iterations", 0, "N", "at most so many iterations (default 300)"},
+    [FH_OPT_MAX_MEMORY] = {"max-memory", 0, "BYTES", "refuse data larger than this (suffix K, M, G; default: half of usable memory)"},
+    [FH_OPT_COMPARE_SKLEARN] = {"compare-sklearn", 0, NULL, "also run scikit-learn's Lloyd from the same start"},
+    [FH_OPT_PYTHON] = {"python", 0, "FILE", "the Python that has scikit-learn (default /usr/bin/python3)"},
+    [FH_OPT_LONG] = {"long", 0, NULL, "every case: all byte offsets, strides and special values"},
+    [FH_OPT_ALLOW_FAKE] = {"allow-fake", 0, NULL, "accept a stand-in driver (for tests; the output says FAKE)"},
+    [FH_OPT_HELP] = {"help", 'h', NULL, "print this help"},
+    [FH_OPT_VERSION] = {"version", 'V', NULL, "print the version"},
+};
+
+enum { HELP_COLUMN = 24, LINE_WIDTH = 80, LONG_BASE = 256 };
+
+/* ---- values ------------------------------------------------------------------------------------------- */
+
+const char *fh_cli_value(const fh_cli *cli, fh_cli_option option) {
+  int count = cli->given[option];
+  return count ? cli->value[option][count - 1] : NULL;
+}
+
+bool fh_cli_integer(const fh_cli *cli, fh_cli_option option, int i, int64_t low, int64_t high, int64_t *out) {
+  if (i >= cli->given[option]) return true;
+  const char *text = cli->value[option][i];
+  char *end;
+  errno = 0;
+  long long value = strtoll(text, &end, 10);
+  if (errno || end == text || *end || value < low || value > high) {
+    fh_cli_usage(cli, "--%s %s: expected a whole number from %lld to %lld", option_texts[option].name, text, (long long)low,
+                 (long long)high);
+    return false;
+  }
+  *out = value;
+  return true;
+}
+
+bool fh_cli_seconds(const fh_cli *cli, fh_cli_option option, double *out) {
+  const char *text = fh_cli_value(cli, option);
+  if (!text) return true;
+  char *end;
+  double value = strtod(text, &end);
+  if (end == text || *end || !(value > 0) || value > 3600) {
+    fh_cli_usage(cli, "--%s %s: expected seconds, more than 0 and at most 3600", option_texts[option].name, text);
+    return false;
+  }
+  *out = value;
+  return true;
+}
+
+bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out) {
+  static const char *const suffixes[] = {"", "K", "M", "G"};
+  const char *text = fh_cli_value(cli, option);
+  if (!text) return true;
+  char *end;
+  double value = strtod(text, &end);
+  for (int i = 0; i < 4 && end != text; i++) {
+    size_t length = strlen(suffixes[i]);
+    if (strncmp(end, suffixes[i], length) != 0 || (end[length] && (i == 0 || strcmp(end + length, "iB") != 0))) continue;
+    value = ldexp(value, 10 * i);
+    if (!(value >= 1) || value > 0x1p62) break;
+    *out = (uint64_t)value;
+    return true;
+  }
+  fh_cli_usage(cli, "--%s %s: expected bytes, such as 500M or 4GiB", option_texts[option].name, text);
+  return false;
+}
+
+/* ---- output ------------------------------------------------------------------------------------------- */
+
+static const char *command_name(const fh_cli *cli) { return cli && cli->command ? cli->command->name : ""; }
+
+int fh_cli_usage(const fh_cli *cli, const char *format, ...) {
+  const char *name = command_name(cli), *space = *name ? " " : "";
+  fh_cli_progress_stop();
+  fprintf(stderr, "devprobe%s%s: ", space, name);
+  va_list args;
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fprintf(stderr, "\nhelp: devprobe%s%s --help\n", space, name);
+  return FH_EXIT_USAGE;
+}
+
+int fh_cli_fail(const fh_cli *cli, fh_status take_status) {
+  const char *name = command_name(cli), *cause = fh_status_cause(take_status);
+  fh_code code = fh_status_code(take_status);
+  fh_cli_progress_stop();
+  fprintf(stderr, "devprobe%s%s: %s\n", *name ? " " : "", name, fh_status_message(take_status));
+  if (cause) fprintf(stderr, "more: devprobe cause %s\n", cause);
+  fh_status_free(take_status);
+  return code == FH_INVALID_ARGUMENT ? FH_EXIT_USAGE : FH_EXIT_FAILED;
+}
+
+static bool write_all(const char *text, size_t size) {
+  while (size) {
+    ssize_t done = write(STDOUT_FILENO, text, size);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return false;
+    text += done;
+    size -= (size_t)done;
+  }
+  return true;
+}
+
+int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status) {
+  fh_cli_progress_stop();
+  if (!take_text) return fh_cli_fail(cli, FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer"));
+  bool written = write_all(take_text, strlen(take_text));
+  int error = errno;
+  free(take_text);
+  if (written || error == EPIPE) return exit_status;
+  return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(error)));
+}
+
+int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status) { return fh_cli_emit(cli, fh_text_take(text), exit_status); }
+
+/* ---- near names --------------------------------------------------------------------------------------- */
+
+enum { NAME_MAX_LENGTH = 48 };
+
+static int smallest(int a, int b, int c) { return a < b ? (a < c ? a : c) : (b < c ? b : c); }
+
+/* Levenshtein distance, letters compared without case. */
+static int edits(const char *a, const char *b) {
+  int row[NAME_MAX_LENGTH + 1];
+  int n = (int)strlen(b);
+  if (n > NAME_MAX_LENGTH || strlen(a) > NAME_MAX_LENGTH) return NAME_MAX_LENGTH;
+  for (int j = 0; j <= n; j++) row[j] = j;
+  for (int i = 1; a[i - 1]; i++) {
+    int corner = row[0];
+    row[0] = i;
+    for (int j = 1; j <= n; j++) {
+      int above = row[j];
+      row[j] = smallest(above + 1, row[j - 1] + 1, corner + ((a[i - 1] | 32) != (b[j - 1] | 32)));
+      corner = above;
+    }
+  }
+  return row[n];
+}
+
+const char *fh_cli_nearest(const char *name, const char *(*name_at)(int i), int count) {
+  const char *best = NULL;
+  int least = 1 + (int)strlen(name) / 3;
+  for (int i = 0; i < count; i++) {
+    int distance = edits(name, name_at(i));
+    if (distance > least || (best && distance == least)) continue;
+    least = distance;
+    best = name_at(i);
+  }
+  return best;
+}
+
+/* ---- help --------------------------------------------------------------------------------------------- */
+
+/* Text from `column` on, broken at spaces before LINE_WIDTH. */
+static void add_wrapped(fh_text *out, int column, const char *text) {
+  int at = column;
+  while (*text) {
+    int word = (int)strcspn(text, " ");
+    if (at > column && at + 1 + word > LINE_WIDTH) {
+      fh_text_add(out, "\n%*s", column, "");
+      at = column;
+    } else if (at > column) {
+      fh_text_add(out, " ");
+      at++;
+    }
+    fh_text_append(out, text, (size_t)word);
+    at += word;
+    text += word;
+    while (*text == ' ') text++;
+  }
+  fh_text_add(out, "\n");
+}
+
+static void add_option_help(fh_text *out, fh_cli_option option) {
+  const option_text *o = &option_texts[option];
+  char left[64], letter[8] = "    ";
+  if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+  snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+  if (strlen(left) + 1 < HELP_COLUMN) {
+    fh_text_add(out, "%-*s", HELP_COLUMN, left);
+  } else {
+    fh_text_add(out, "%s\n%*s", left, HELP_COLUMN, "");
+  }
+  add_wrapped(out, HELP_COLUMN, o->help);
+}
+
+static int print_help(const fh_cli *cli) {
+  const fh_cli_command *c = cli->command;
+  fh_text out = {0};
+  fh_text_add(&out, "usage: devprobe %s [OPTIONS]%s%s\n\n", c->name, *c->operands ? " " : "", c->operands);
+  add_wrapped(&out, 0, c->summary);
+  if (*c->help) fh_text_add(&out, "\n%s", c->help);
+  fh_text_add(&out, "\noptions\n");
+  for (int i = 0; i < c->option_count; i++) add_option_help(&out, c->options[i]);
+  add_option_help(&out, FH_OPT_HELP);
+  add_option_help(&out, FH_OPT_VERSION);
+  return fh_cli_emit_text(cli, &out, FH_EXIT_OK);
+}
+
+static int print_general_help(const fh_cli_command *commands, int count) {
+  fh_text out = {0};
+  fh_text_add(&out, "usage: devprobe [COMMAND] [OPTIONS]\n\n");
+  add_wrapped(&out, 0, "Says which compute devices this process can really use, and why not the others.");
+  fh_text_add(&out, "\ncommands (the default is report)\n");
+  for (int i = 0; i < count; i++) {
+    fh_text_add(&out, "  %-*s", 12, commands[i].name);
+    add_wrapped(&out, 14, commands[i].summary);
+  }
+  fh_text_add(&out,
+              "\nexit status\n"
+              "  0  nothing wrong, or what was asked is met\n"
+              "  1  something expected is unusable, unmet or does not match\n"
+              "  2  the command line cannot be understood\n"
+              "  3  devprobe itself failed\n"
+              "\nenvironment\n"
+              "  FOGHORN_DEVICES FOGHORN_ISA FOGHORN_FALLBACK FOGHORN_LOG: as for every program\n"
+              "  that uses Foghorn; a wrong value is an error\n"
+              "\n'devprobe COMMAND --help' tells more.\n");
+  return fh_cli_emit_text(NULL, &out, FH_EXIT_OK);
+}
+
+static int print_version(const fh_cli *cli) {
+  fh_text out = {0};
+  fh_text_add(&out, "devprobe %s\n", fh_version());
+  return fh_cli_emit_text(cli, &out, FH_EXIT_OK);
+}
+
+/* ---- parsing ------------------------------------------------------------------------------------------ */
+
+typedef struct getopt_tables {
+  struct option longs[FH_OPT_COUNT + 1];
+  char shorts[3 * FH_OPT_COUNT + 2];
+} getopt_tables;
+
+static void add_option(getopt_tables *t, int *count, fh_cli_option option) {
+  const option_text *o = &option_texts[option];
+  t->longs[(*count)++] = (struct option){o->name, o->argument ? required_argument : no_argument, NULL, LONG_BASE + (int)option};
+  size_t used = strlen(t->shorts);
+  if (o->letter) snprintf(t->shorts + used, sizeof t->shorts - used, "%c%s", o->letter, o->argument ? ":" : "");
+}
+
+static void make_tables(const fh_cli_command *command, getopt_tables *t) {
+  int count = 0;
+  *t = (getopt_tables){.shorts = ":"};
+  for (int i = 0; i < command->option_count; i++) add_option(t, &count, command->options[i]);
+  add_option(t, &count, FH_OPT_HELP);
+  add_option(t, &count, FH_OPT_VERSION);
+}
+
+static fh_cli_option option_of(int code) {
+  if (code >= LONG_BASE) return (fh_cli_option)(code - LONG_BASE);
+  int i = 0;
+  while (i < FH_OPT_COUNT && option_texts[i].letter != code) i++;
+  return (fh_cli_option)i;
+}
+
+static bool take_option(fh_cli *cli, int code) {
+  fh_cli_option option = option_of(code);
+  if (cli->given[option] == FH_CLI_MAX_REPEATS) {
+    fh_cli_usage(cli, "--%s is given more than %d times", option_texts[option].name, FH_CLI_MAX_REPEATS);
+    return false;
+  }
+  cli->value[option][cli->given[option]++] = optarg;
+  return true;
+}
+
+static int bad_option(const fh_cli *cli, int code, char **argv) {
+  const char *word = argv[optind - 1];
+  if (code == ':') return fh_cli_usage(cli, "%s: an argument is missing", word);
+  if (optopt >= LONG_BASE) return fh_cli_usage(cli, "%s: takes no argument", word);
+  if (optopt && strncmp(word, "--", 2) != 0) return fh_cli_usage(cli, "-%c: no such option", optopt);
+  return fh_cli_usage(cli, "%s: no such option", word);
+}
+
+/* Cuts the words at "--", which getopt would move. */
+static int cut_at_dashes(int argc, char **argv, fh_cli *cli) {
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--") == 0) {
+      cli->after = argv + i + 1;
+      argv[i] = NULL;
+      return i;
+    }
+  }
+  return argc;
+}
+
+static bool choose_color(fh_cli *cli) {
+  const char *when = fh_cli_value(cli, FH_OPT_COLOR);
+  const char *term = getenv("TERM");
+  if (!when || strcmp(when, "auto") == 0) {
+    cli->color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && !(term && strcmp(term, "dumb") == 0);
+  } else if (strcmp(when, "always") == 0 || strcmp(when, "never") == 0) {
+    cli->color = when[0] == 'a';
+  } else {
+    fh_cli_usage(cli, "--color %s: expected auto, always or never", when);
+    return false;
+  }
+  return true;
+}
+
+static int check_operands(const fh_cli *cli) {
+  const fh_cli_command *c = cli->command;
+  if (cli->operand_count < c->operands_min) return fh_cli_usage(cli, "%s is missing", c->operands);
+  if (c->operands_max >= 0 && cli->operand_count > c->operands_max)
+    return fh_cli_usage(cli, "'%s' is one word too many%s%s", cli->operands[c->operands_max], *c->operands ? ": expected " : "",
+                        c->operands);
+  if (cli->after && !strstr(c->operands, "--")) return fh_cli_usage(cli, "'--' has no meaning here");
+  return FH_EXIT_OK;
+}
+
+static int run_command(fh_cli *cli, int argc, char **argv) {
+  getopt_tables tables;
+  make_tables(cli->command, &tables);
+  argc = cut_at_dashes(argc, argv, cli);
+  opterr = 0;
+  optind = 1;
+  for (int code; (code = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1;) {
+    if (code == '?' || code == ':') return bad_option(cli, code, argv);
+    if (!take_option(cli, code)) return FH_EXIT_USAGE;
+  }
+  cli->operands = argv + optind;
+  cli->operand_count = argc - optind;
+  if (cli->given[FH_OPT_HELP]) return print_help(cli);
+  if (cli->given[FH_OPT_VERSION]) return print_version(cli);
+  int wrong = check_operands(cli);
+  if (wrong) return wrong;
+  if (!choose_color(cli)) return FH_EXIT_USAGE;
+  return cli->command->run(cli);
+}
+
+/* ---- commands ------------------------------------------------------------------------------------------- */
+
+static const fh_cli_command *all_commands;
+static const char *command_name_at(int i) { return all_commands[i].name; }
+
+static int unknown_command(const char *name, const fh_cli_command *commands, int count) {
+  all_commands = commands;
+  const char *near = fh_cli_nearest(name, command_name_at, count);
+  fh_text list = {0};
+  for (int i = 0; i < count; i++) fh_text_add(&list, " %s", commands[i].name);
+  char *names = fh_text_take(&list);
+  int result = near ? fh_cli_usage(NULL, "'%s' is no command; did you mean %s?", name, near)
+                    : fh_cli_usage(NULL, "'%s' is no command; expected one of:%s", name, names ? names : "");
+  free(names);
+  return result;
+}
+
+static const fh_cli_command *find_command(const char *name, const fh_cli_command *commands, int count) {
+  for (int i = 0; i < count; i++)
+    if (strcmp(commands[i].name, name) == 0) return &commands[i];
+  return NULL;
+}
+
+/* A word that is not an option is the command; without one the first command is meant. */
+int fh_cli_main(const fh_cli_command *commands, int count, int argc, char **argv) {
+  fh_cli cli = {.command = commands};
+  if (argc < 2) return run_command(&cli, argc, argv);
+  const char *first = argv[1];
+  if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+    if (argc < 3 || first[0] == '-') return print_general_help(commands, count);
+    cli.command = find_command(argv[2], commands, count);
+    return cli.command ? print_help(&cli) : unknown_command(argv[2], commands, count);
+  }
+  if (first[0] == '-') return run_command(&cli, argc, argv);
+  cli.command = find_command(first, commands, count);
+  if (!cli.command) return unknown_command(first, commands, count);
+  argv[1] = argv[0];
+  return run_command(&cli, argc - 1, argv + 1);
+}

@@ -1,0 +1,105 @@
+/* The frame of devprobe: commands, options, exit statuses, output. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_TOOLS_DEVPROBE_CLI_H_
+#define FOGHORN_TOOLS_DEVPROBE_CLI_H_
+
+#include <foghorn/status.h>
+#include <foghorn/types.h>
+
+#include "runtime/base/text.h"
+
+/* Exit statuses of every command. */
+enum { FH_EXIT_OK = 0, FH_EXIT_UNMET = 1, FH_EXIT_USAGE = 2, FH_EXIT_FAILED = 3 };
+
+/* Every option of every command, so that one name means one thing everywhere. */
+typedef enum fh_cli_option {
+  FH_OPT_JSON,
+  FH_OPT_FROM,
+  FH_OPT_EXPECT,
+  FH_OPT_TIMEOUT,
+  FH_OPT_COLOR,
+  FH_OPT_QUIET,
+  FH_OPT_VERBOSE,
+  FH_OPT_DEVICE,
+  FH_OPT_ALL_DEVICES,
+  FH_OPT_EXACT,
+  FH_OPT_INPUT,
+  FH_OPT_DEMO_DATA,
+  FH_OPT_K,
+  FH_OPT_SEED,
+  FH_OPT_ITERATIONS,
+  FH_OPT_MAX_MEMORY,
+  FH_OPT_COMPARE_SKLEARN,
+  FH_OPT_PYTHON,
+  FH_OPT_LONG,
+  FH_OPT_ALLOW_FAKE,
+  FH_OPT_HELP,
+  FH_OPT_VERSION,
+  FH_OPT_COUNT,
+} fh_cli_option;
+
+enum { FH_CLI_MAX_REPEATS = 16 };
+
+struct fh_cli;
+
+typedef struct fh_cli_command {
+  const char *name;
+  const char *operands;           /* "SPEC... [-- CMD ARGS]"; "" none */
+  int operands_min, operands_max; /* max -1: any */
+  const char *summary;            /* one line */
+  const char *help;               /* more, whole lines; "" */
+  const fh_cli_option *options;
+  int option_count;
+  int (*run)(const struct fh_cli *cli);
+} fh_cli_command;
+
+/* A parsed command line. */
+typedef struct fh_cli {
+  const fh_cli_command *command;
+  int given[FH_OPT_COUNT];                             /* how often */
+  const char *value[FH_OPT_COUNT][FH_CLI_MAX_REPEATS]; /* of options with an argument */
+  char **operands;
+  int operand_count;
+  char **after; /* what follows "--", NULL-terminated; NULL: no "--" */
+  bool color;   /* stdout is to be coloured */
+} fh_cli;
+
+/* Parses and runs. Returns the exit status. */
+int fh_cli_main(const fh_cli_command *commands, int count, int argc, char **argv);
+
+/* ---- values ------------------------------------------------------------------------------------------- */
+
+/* The option's last value; NULL: not given. */
+const char *fh_cli_value(const fh_cli *cli, fh_cli_option option);
+/* Reads the i-th value of an option as a number in [low, high]; false after a usage error was printed. Not given:
+ * *out unchanged. */
+bool fh_cli_integer(const fh_cli *cli, fh_cli_option option, int i, int64_t low, int64_t high, int64_t *out);
+bool fh_cli_seconds(const fh_cli *cli, fh_cli_option option, double *out);
+/* Bytes with an optional suffix K, M, G or KiB, MiB, GiB (powers of 1024). */
+bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out);
+
+/* ---- output ------------------------------------------------------------------------------------------- */
+
+/* Prints "devprobe CMD: ..." and where help is, on stderr; returns FH_EXIT_USAGE. */
+int fh_cli_usage(const fh_cli *cli, const char *format, ...) FH_PRINTF(2, 3);
+/* Prints a status on stderr and frees it. FH_EXIT_USAGE for a bad argument, else FH_EXIT_FAILED. */
+int fh_cli_fail(const fh_cli *cli, fh_status take_status);
+/* Writes to stdout and frees. exit_status, or FH_EXIT_FAILED when stdout cannot be written (a reader that went away is
+ * no failure). take_text NULL: out of memory. */
+int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status);
+/* The same for a text that is still being built; takes its contents. */
+int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status);
+
+/* The nearest of `count` names by edits, when it is near enough to be a slip; else NULL. */
+const char *fh_cli_nearest(const char *name, const char *(*name_at)(int i), int count);
+
+/* ---- progress ----------------------------------------------------------------------------------------- */
+
+/* From one second on, on a terminal: a line on stderr that says what is being done and for how long. One at a
+ * time. Stop wipes it. */
+void fh_cli_progress_start(const char *what);
+void fh_cli_progress_update(const char *format, ...) FH_PRINTF(1, 2);
+void fh_cli_progress_stop(void);
+/* Seconds of the monotonic clock. */
+double fh_cli_now(void);
+
+#endif /* FOGHORN_TOOLS_DEVPROBE_CLI_H_ */

@@ -1,0 +1,75 @@
+/* devprobe cause: the catalogue, or one cause in full. SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <strings.h>
+
+#include "runtime/base/json.h"
+#include "tools/devprobe/commands.h"
+#include "tools/devprobe/machine.h"
+
+static const char *cause_id_at(int i) {
+  int count;
+  return fh_causes(&count)[i].id;
+}
+
+/* Ids are written in capitals, but nobody should have to type them so. */
+static const fh_cause *find(const char *id) {
+  int count;
+  const fh_cause *causes = fh_causes(&count);
+  for (int i = 0; i < count; i++)
+    if (strcasecmp(causes[i].id, id) == 0) return &causes[i];
+  return NULL;
+}
+
+static json_t *cause_json(const fh_cause *cause) {
+  json_t *object = json_object();
+  json_object_set_new(object, "id", fh_json_text(cause->id));
+  json_object_set_new(object, "title", fh_json_text(cause->title));
+  json_object_set_new(object, "meaning", fh_json_text(cause->meaning));
+  json_object_set_new(object, "look_alikes", fh_json_text(cause->look_alikes));
+  json_object_set_new(object, "remedy", fh_json_text(cause->remedy));
+  json_object_set_new(object, "references", fh_json_text(cause->references));
+  return object;
+}
+
+static int emit_json(const fh_cli *cli, const fh_cause *causes, int count) {
+  json_t *list = json_array();
+  for (int i = 0; i < count; i++) json_array_append_new(list, cause_json(&causes[i]));
+  json_t *root = json_object();
+  json_object_set_new(root, "schema", json_string("foghorn.causes/1"));
+  json_object_set_new(root, "causes", list);
+  char *json = fh_json_print(root);
+  fh_text text = {.failed = json == NULL};
+  fh_text_add(&text, "%s\n", json ? json : "");
+  free(json);
+  return fh_cli_emit_text(cli, &text, FH_EXIT_OK);
+}
+
+static int emit_list(const fh_cli *cli, const fh_cause *causes, int count) {
+  fh_screen screen = {.color = cli->color};
+  for (int i = 0; i < count; i++) fh_screen_headline(&screen, FH_BOLD, 24, "%-23s %s", causes[i].id, causes[i].title);
+  fh_screen_blank(&screen);
+  fh_screen_headline(&screen, FH_PLAIN, 0, "devprobe cause ID tells one in full.");
+  return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
+}
+
+static int unknown_id(const fh_cli *cli, const char *id) {
+  int count;
+  fh_causes(&count);
+  const char *near = fh_cli_nearest(id, cause_id_at, count);
+  return fh_cli_usage(cli, "%s: no such cause%s%s; 'devprobe cause' lists all", id, near ? "; did you mean " : "", near ? near : "");
+}
+
+int fh_command_cause(const fh_cli *cli) {
+  int count;
+  const fh_cause *causes = fh_causes(&count);
+  if (cli->operand_count) {
+    causes = find(cli->operands[0]);
+    if (!causes) return unknown_id(cli, cli->operands[0]);
+    count = 1;
+  }
+  if (cli->given[FH_OPT_JSON]) return emit_json(cli, causes, count);
+  if (!cli->operand_count) return emit_list(cli, causes, count);
+  fh_screen screen = {.color = cli->color};
+  fh_machine_print_cause(causes, &screen);
+  return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
+}

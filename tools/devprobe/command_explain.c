@@ -1,0 +1,250 @@
+/* devprobe explain: what would run for a launch, and why. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <foghorn/foghorn.h>
+
+#include "kernels/contract.h"
+#include "runtime/base/json.h"
+#include "tools/devprobe/commands.h"
+#include "tools/devprobe/screen.h"
+
+enum { MAX_EXTENTS = FH_MAX_VIEWS * FH_MAX_RANK, NAME_SIZE = 16 };
+
+/* ---- kernels by name ------------------------------------------------------------------------------------ */
+
+static const char *kernel_name_at(int i) {
+  int count;
+  return fh_kernel_images(&count)[i].contract->name;
+}
+
+static const fh_kernel_contract *find_contract(const char *name) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int i = 0; i < count; i++)
+    if (strcmp(images[i].contract->name, name) == 0) return images[i].contract;
+  return NULL;
+}
+
+static int unknown_kernel(const fh_cli *cli, const char *name) {
+  int count;
+  fh_kernel_images(&count);
+  const char *near = fh_cli_nearest(name, kernel_name_at, count);
+  if (near) return fh_cli_usage(cli, "%s: no such kernel; did you mean %s?", name, near);
+  fh_text names = {0};
+  for (int i = 0; i < count; i++) fh_text_add(&names, " %s", kernel_name_at(i));
+  char *list = fh_text_take(&names);
+  int status = fh_cli_usage(cli, "%s: no such kernel; expected one of:%s", name, list ? list : "");
+  free(list);
+  return status;
+}
+
+/* ---- shapes --------------------------------------------------------------------------------------------- */
+
+/* The names in a contract's shapes, in the order in which they first appear: (m, k) (k, n) gives m, k, n. */
+typedef struct symbols {
+  char names[MAX_EXTENTS][NAME_SIZE];
+  int64_t values[MAX_EXTENTS];
+  int count;
+} symbols;
+
+static int symbol_index(symbols *s, const char *name, size_t length, bool add) {
+  for (int i = 0; i < s->count; i++)
+    if (strlen(s->names[i]) == length && memcmp(s->names[i], name, length) == 0) return i;
+  if (!add || s->count == MAX_EXTENTS || length >= NAME_SIZE) return -1;
+  memcpy(s->names[s->count], name, length);
+  s->names[s->count][length] = 0;
+  return s->count++;
+}
+
+/* Walks the first "(a, b)" of a shape in words. Each name is looked up (or added) and its value put into the extents. Rank,
+ * or -1 when the words are not of that kind. */
+static int walk_shape(const char *words, symbols *s, bool add, int64_t *extents) {
+  if (*words != '(') return -1;
+  int rank = 0;
+  for (const char *at = words + 1;;) {
+    size_t length = 0;
+    while (isalnum((unsigned char)at[length]) || at[length] == '_') length++;
+    int index = length && !isdigit((unsigned char)*at) ? symbol_index(s, at, length, add) : -1;
+    if (index < 0 || rank == FH_MAX_RANK) return -1;
+    extents[rank++] = s->values[index];
+    at += length;
+    if (*at == ')') return rank;
+    if (*at != ',') return -1;
+    at += 1 + (at[1] == ' ');
+  }
+}
+
+/* "that of x": the shape of another operand. */
+static int same_as(const fh_kernel_contract *contract, const char *words) {
+  static const char prefix[] = "that of ";
+  if (strncmp(words, prefix, sizeof prefix - 1) != 0) return -1;
+  for (int i = 0; i < contract->view_count; i++)
+    if (strcmp(contract->views[i].name, words + sizeof prefix - 1) == 0) return i;
+  return -1;
+}
+
+/* False when the contract's shapes are not plain names, so that one SHAPE cannot stand for all. */
+static bool collect_symbols(const fh_kernel_contract *contract, symbols *s) {
+  int64_t unused[FH_MAX_RANK];
+  for (int i = 0; i < contract->view_count; i++) {
+    const char *words = contract->views[i].shape;
+    if (same_as(contract, words) < 0 && walk_shape(words, s, true, unused) < 0) return false;
+  }
+  return true;
+}
+
+/* "512x64x1000": at most `capacity` extents. -1: it cannot be read. */
+static int parse_extents(const char *text, int64_t *extents, int capacity) {
+  int count = 0;
+  for (;;) {
+    char *end;
+    if (!isdigit((unsigned char)*text) || count == capacity) return -1;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (value > INT64_C(1) << 40) return -1;
+    extents[count++] = (int64_t)value;
+    if (!*end) return count;
+    if (*end != 'x' && *end != 'X') return -1;
+    text = end + 1;
+  }
+}
+
+static void names_of(const symbols *s, char *out, size_t size) {
+  size_t used = 0;
+  for (int i = 0; i < s->count && used < size; i++) used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "x" : "", s->names[i]);
+}
+
+/* One SHAPE for all operands: an extent per name. */
+static int shapes_by_name(const fh_cli *cli, const fh_kernel_contract *contract, const char *text, fh_view_spec *specs) {
+  symbols s = {.count = 0};
+  if (!collect_symbols(contract, &s))
+    return fh_cli_usage(cli, "%s: expected one SHAPE for each of its %d operands", contract->name, contract->view_count);
+  char names[256] = "";
+  names_of(&s, names, sizeof names);
+  int count = parse_extents(text, s.values, MAX_EXTENTS);
+  if (count != s.count) return fh_cli_usage(cli, "%s: expected %d numbers joined by x: %s", text, s.count, names);
+  for (int i = 0; i < contract->view_count; i++) {
+    int other = same_as(contract, contract->views[i].shape);
+    int rank = other >= 0 ? 0 : walk_shape(contract->views[i].shape, &s, false, specs[i].shape.extents);
+    if (other >= 0) {
+      specs[i].shape = specs[other].shape;
+    } else {
+      specs[i].shape.rank = rank;
+    }
+  }
+  return FH_EXIT_OK;
+}
+
+static int shapes_by_operand(const fh_cli *cli, const fh_kernel_contract *contract, fh_view_spec *specs) {
+  for (int i = 0; i < contract->view_count; i++) {
+    const char *text = cli->operands[1 + i];
+    specs[i].shape.rank = parse_extents(text, specs[i].shape.extents, FH_MAX_RANK);
+    if (specs[i].shape.rank < 0)
+      return fh_cli_usage(cli, "%s: expected the shape of %s, %s, as numbers joined by x", text, contract->views[i].name,
+                          contract->views[i].shape);
+  }
+  return FH_EXIT_OK;
+}
+
+static void shapes_of_largest_case(const fh_kernel_contract *contract, fh_view_spec *specs) {
+  fh_case c = {0}, largest = {0};
+  double most = -1;
+  for (int i = 0; contract->case_at(i, &c); i++) {
+    fh_bound bound;
+    fh_status status = contract->bind(c.views, c.scalars, &bound);
+    if (!status && bound.flops + bound.bytes > most) {
+      most = bound.flops + bound.bytes;
+      largest = c;
+    }
+    fh_status_free(status);
+  }
+  for (int i = 0; i < contract->view_count; i++) {
+    specs[i].shape.rank = largest.views[i].rank;
+    memcpy(specs[i].shape.extents, largest.views[i].shape, sizeof specs[i].shape.extents);
+  }
+}
+
+static int choose_shapes(const fh_cli *cli, const fh_kernel_contract *contract, fh_view_spec *specs) {
+  int given = cli->operand_count - 1;
+  for (int i = 0; i < contract->view_count; i++) specs[i].dtype = contract->views[i].dtype;
+  if (given == 0) {
+    shapes_of_largest_case(contract, specs);
+    return FH_EXIT_OK;
+  }
+  if (given == contract->view_count && given > 1) return shapes_by_operand(cli, contract, specs);
+  if (given == 1) return shapes_by_name(cli, contract, cli->operands[1], specs);
+  return fh_cli_usage(cli, "%d shapes: expected one, or one for each of the %d operands of %s", given, contract->view_count,
+                      contract->name);
+}
+
+/* ---- the contract as text ---------------------------------------------------------------------------------- */
+
+static const char *role_name(fh_view_role role) { return role == FH_ROLE_IN ? "in" : role == FH_ROLE_OUT ? "out" : "in, out"; }
+
+static void print_contract(const fh_kernel_contract *contract, const fh_view_spec *specs, fh_screen *screen) {
+  fh_screen_line(screen, FH_BOLD, contract->name, "%s", contract->summary);
+  if (contract->formula) fh_screen_line(screen, FH_PLAIN, "formula", "%s", contract->formula);
+  for (int i = 0; i < contract->view_count; i++) {
+    const fh_view_param *p = &contract->views[i];
+    char shape[160] = "";
+    size_t used = 0;
+    for (int l = 0; l < specs[i].shape.rank && used < sizeof shape; l++)
+      used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%" PRId64, l ? "x" : "", specs[i].shape.extents[l]);
+    fh_screen_line(screen, FH_PLAIN, i ? "" : "operands", "%-10s %-8s %-4s %-24s here %s", p->name, role_name(p->role),
+                   fh_dtype_name(p->dtype), p->shape, shape);
+  }
+  for (int i = 0; i < contract->scalar_count; i++)
+    fh_screen_line(screen, FH_PLAIN, i ? "" : "scalars", "%-10s default %g: %s", contract->scalars[i].name, contract->scalars[i].def,
+                   contract->scalars[i].help);
+  fh_screen_line(screen, FH_PLAIN, "result", "%s; within %g relative + %g: %s",
+                 contract->dialect_numerics == FH_EXACT ? "the portable build is exact: the same bits everywhere" : "bounded",
+                 contract->bound_rel, contract->bound_abs, contract->bound_source);
+  fh_screen_blank(screen);
+}
+
+/* ---- the decision -------------------------------------------------------------------------------------------- */
+
+static fh_status decide(const fh_cli *cli, const fh_kernel_contract *contract, const fh_view_spec *specs, bool json, char **out_text) {
+  fh_context *context = NULL;
+  fh_context_options options = {.devices = fh_cli_value(cli, FH_OPT_DEVICE),
+                                .numerics = cli->given[FH_OPT_EXACT] ? FH_EXACT : FH_BOUNDED,
+                                .allow_fake = cli->given[FH_OPT_ALLOW_FAKE] > 0};
+  FH_TRY(fh_context_create(&options, &context));
+  fh_param_value params[FH_MAX_PARAMS];
+  for (int i = 0; i < contract->scalar_count; i++) {
+    if (contract->scalars[i].type == 'i') {
+      params[i].i = (int64_t)contract->scalars[i].def;
+    } else {
+      params[i].f = contract->scalars[i].def;
+    }
+  }
+  const fh_kernel *kernel = NULL;
+  fh_status status = fh_kernel_find(contract->name, &kernel);
+  if (!status)
+    status =
+        fh_explain_shapes(fh_context_queue(context), kernel, specs, contract->view_count, params, contract->scalar_count, json, out_text);
+  fh_context_release(context);
+  return status;
+}
+
+int fh_command_explain(const fh_cli *cli) {
+  const fh_kernel_contract *contract = find_contract(cli->operands[0]);
+  if (!contract) return unknown_kernel(cli, cli->operands[0]);
+  fh_view_spec specs[FH_MAX_VIEWS] = {0};
+  int wrong = choose_shapes(cli, contract, specs);
+  if (wrong) return wrong;
+  char *decision = NULL;
+  fh_cli_progress_start("opening devices");
+  fh_status status = decide(cli, contract, specs, cli->given[FH_OPT_JSON] > 0, &decision);
+  fh_cli_progress_stop();
+  if (status) return fh_cli_fail(cli, status);
+  fh_screen screen = {.color = cli->color};
+  if (!cli->given[FH_OPT_JSON]) print_contract(contract, specs, &screen);
+  size_t length = strlen(decision);
+  fh_text_add(&screen.text, "%s%s", decision, length && decision[length - 1] == '\n' ? "" : "\n");
+  free(decision);
+  return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
+}

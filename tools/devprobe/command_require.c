@@ -1,0 +1,159 @@
+/* devprobe require: conditions on this machine, and a command that runs only when they are met. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/json.h"
+#include "tools/devprobe/commands.h"
+#include "tools/devprobe/machine.h"
+
+/* As a shell says it. */
+enum { EXIT_CANNOT_RUN = 126, EXIT_NO_COMMAND = 127 };
+
+typedef struct condition {
+  char *spec; /* owned */
+  bool met;
+  fh_unmet unmet;
+} condition;
+
+typedef struct conditions {
+  condition *items;
+  int count;
+} conditions;
+
+static void free_conditions(conditions *c) {
+  for (int i = 0; i < c->count; i++) free(c->items[i].spec);
+  free(c->items);
+}
+
+static fh_status add(conditions *c, const char *spec, size_t length) {
+  condition *items = realloc(c->items, (size_t)(c->count + 1) * sizeof *items);
+  if (items) c->items = items;
+  char *copy = items ? strndup(spec, length) : NULL;
+  if (!copy) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory");
+  c->items[c->count++] = (condition){.spec = copy};
+  return FH_OK;
+}
+
+/* Words, each of which may be several separated by commas. */
+static fh_status split(const fh_cli *cli, conditions *c) {
+  for (int i = 0; i < cli->operand_count; i++) {
+    for (const char *at = cli->operands[i];;) {
+      size_t length = strcspn(at, ",");
+      FH_TRY(add(c, at, length));
+      if (!at[length]) break;
+      at += length + 1;
+    }
+  }
+  return FH_OK;
+}
+
+static fh_status check(const fh_cli *cli, const fh_judgement *judgement, conditions *c, bool *out_all) {
+  FH_TRY(split(cli, c));
+  *out_all = true;
+  for (int i = 0; i < c->count; i++) {
+    FH_TRY(fh_judgement_require(judgement, c->items[i].spec, &c->items[i].met, &c->items[i].unmet));
+    *out_all &= c->items[i].met;
+  }
+  return FH_OK;
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------ */
+
+static char *print_json(const conditions *c, bool all) {
+  json_t *list = json_array();
+  for (int i = 0; i < c->count; i++) {
+    const condition *item = &c->items[i];
+    json_t *object = json_object();
+    json_object_set_new(object, "spec", fh_json_text(item->spec));
+    json_object_set_new(object, "met", json_boolean(item->met));
+    json_object_set_new(object, "found", item->met ? json_null() : fh_json_text(item->unmet.found));
+    json_object_set_new(object, "cause", item->met ? json_null() : fh_json_text(item->unmet.cause));
+    json_array_append_new(list, object);
+  }
+  json_t *root = json_object();
+  json_object_set_new(root, "schema", json_string("foghorn.require/1"));
+  json_object_set_new(root, "met", json_boolean(all));
+  json_object_set_new(root, "conditions", list);
+  return fh_json_print(root);
+}
+
+static const char *remedy_here(const fh_judgement *judgement, const char *cause) {
+  for (int i = 0; i < judgement->finding_count; i++) {
+    const fh_finding *f = &judgement->findings[i];
+    if (strcmp(f->cause->id, cause) == 0 && f->remedy_count) return f->remedies[0];
+  }
+  return NULL;
+}
+
+static void print_unmet(const fh_judgement *judgement, const condition *item, fh_screen *screen) {
+  fh_screen_line(screen, FH_RED, "unmet", "%s: found %s", item->spec, item->unmet.found);
+  const fh_cause *cause = item->unmet.cause ? fh_cause_find(item->unmet.cause) : NULL;
+  if (!cause) return;
+  fh_screen_line(screen, FH_PLAIN, "  cause", "%s  %s", cause->id, cause->title);
+  const char *remedy = remedy_here(judgement, cause->id);
+  if (remedy) fh_screen_line(screen, FH_BOLD, "  fix", "%s", remedy);
+}
+
+static void print_screen(const fh_judgement *judgement, const conditions *c, fh_screen *screen) {
+  for (int i = 0; i < c->count; i++) {
+    if (c->items[i].met) {
+      fh_screen_line(screen, FH_GREEN, "met", "%s", c->items[i].spec);
+    } else {
+      print_unmet(judgement, &c->items[i], screen);
+    }
+  }
+}
+
+/* With a command stdout belongs to it, so what is unmet goes to stderr. */
+static int emit_screen(const fh_cli *cli, const fh_judgement *judgement, const conditions *c, int exit_status) {
+  fh_screen screen = {.color = cli->color && !cli->after};
+  print_screen(judgement, c, &screen);
+  if (!cli->after) return fh_cli_emit_text(cli, &screen.text, exit_status);
+  char *text = fh_text_take(&screen.text);
+  if (text) fputs(text, stderr);
+  free(text);
+  return exit_status;
+}
+
+static int emit_json(const fh_cli *cli, const conditions *c, bool all, int exit_status) {
+  char *json = print_json(c, all);
+  fh_text text = {.failed = json == NULL};
+  fh_text_add(&text, "%s\n", json ? json : "");
+  free(json);
+  return fh_cli_emit_text(cli, &text, exit_status);
+}
+
+static int run_command(char **command) {
+  signal(SIGPIPE, SIG_DFL); /* devprobe ignores it, the command must not inherit that */
+  execvp(command[0], command);
+  int error = errno;
+  fprintf(stderr, "devprobe require: %s: cannot be run: %s\n", command[0], strerror(error));
+  return error == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
+}
+
+static int answer(const fh_cli *cli, const fh_judgement *judgement, const conditions *c, bool all) {
+  int exit_status = all ? FH_EXIT_OK : FH_EXIT_UNMET;
+  if (cli->given[FH_OPT_QUIET] || (all && cli->after)) return exit_status;
+  if (cli->given[FH_OPT_JSON]) return emit_json(cli, c, all, exit_status);
+  return emit_screen(cli, judgement, c, exit_status);
+}
+
+int fh_command_require(const fh_cli *cli) {
+  if (cli->after && !cli->after[0]) return fh_cli_usage(cli, "a command is missing after --");
+  if (cli->after && cli->given[FH_OPT_JSON])
+    return fh_cli_usage(cli, "--json and a command exclude each other: stdout belongs to the command");
+  fh_machine machine;
+  int failed = fh_machine_open(cli, &machine);
+  if (failed) return failed;
+  conditions c = {0};
+  bool all = false;
+  fh_status status = check(cli, machine.judgement, &c, &all);
+  int exit_status = status ? fh_cli_fail(cli, status) : answer(cli, machine.judgement, &c, all);
+  free_conditions(&c);
+  fh_machine_close(&machine);
+  return exit_status == FH_EXIT_OK && cli->after ? run_command(cli->after) : exit_status;
+}

@@ -1,0 +1,124 @@
+/* Text that fits a screen. SPDX-License-Identifier: Apache-2.0 */
+#include "tools/devprobe/screen.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *paint_code(fh_paint paint) {
+  static const char *const codes[] = {"", "\033[1m", "\033[1;31m", "\033[1;33m", "\033[1;32m", "\033[2m"};
+  return codes[paint];
+}
+
+int fh_screen_columns(const char *text) {
+  int columns = 0;
+  for (; *text; text++) columns += ((unsigned char)*text & 0xc0) != 0x80;
+  return columns;
+}
+
+const char *fh_screen_bytes(int64_t bytes, char out[24]) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 0) {
+    snprintf(out, 24, "unknown");
+    return out;
+  }
+  double value = (double)bytes;
+  int unit = 0;
+  while (value >= 1024 && unit < 5) {
+    value /= 1024;
+    unit++;
+  }
+  snprintf(out, 24, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return out;
+}
+
+/* Names and messages of a machine must not be able to move the cursor or colour the rest. Bytes of UTF-8 pass, except
+ * the second bytes that would make C1 controls. */
+static void make_safe(char *text) {
+  for (unsigned char *c = (unsigned char *)text; *c; c++) {
+    if ((*c < 0x20 && *c != '\n') || *c == 0x7f) *c = '?';
+    if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) c[0] = c[1] = '?';
+  }
+}
+
+static char *format_safe(const char *format, va_list args) {
+  char *text = NULL;
+  if (vasprintf(&text, format, args) < 0) return NULL;
+  make_safe(text);
+  return text;
+}
+
+/* Bytes of the first `columns` characters. */
+static size_t bytes_of_columns(const char *text, int columns) {
+  size_t bytes = 0;
+  while (text[bytes] && columns > 0) {
+    bytes++;
+    while (((unsigned char)text[bytes] & 0xc0) == 0x80) bytes++;
+    columns--;
+  }
+  return bytes;
+}
+
+/* How many bytes of the text go on a line of `room` columns: up to a newline, the last space that fits, or a hard cut. */
+static size_t line_bytes(const char *text, int room) {
+  size_t limit = bytes_of_columns(text, room), newline = strcspn(text, "\n");
+  if (newline <= limit) return newline;
+  if (!text[limit] || text[limit] == ' ') return limit;
+  for (size_t i = limit; i > 0; i--)
+    if (text[i - 1] == ' ') return i - 1;
+  return limit;
+}
+
+static void add_lines(fh_screen *screen, int column, int indent, const char *text) {
+  for (bool first = true; first || *text; first = false) {
+    if (!first) fh_text_add(&screen->text, "%*s", column = indent, "");
+    size_t bytes = line_bytes(text, FH_SCREEN_WIDTH - column), shown = bytes;
+    while (shown && text[shown - 1] == ' ') shown--;
+    fh_text_append(&screen->text, text, shown);
+    fh_text_add(&screen->text, "\n");
+    text += bytes;
+    if (*text == '\n') {
+      text++;
+    } else {
+      while (*text == ' ') text++;
+    }
+  }
+}
+
+void fh_screen_line(fh_screen *screen, fh_paint paint, const char *label, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  char *text = format_safe(format, args);
+  va_end(args);
+  if (!text) {
+    screen->text.failed = true;
+    return;
+  }
+  const char *code = screen->color ? paint_code(paint) : "";
+  int columns = fh_screen_columns(label), pad = columns < FH_SCREEN_LABEL ? FH_SCREEN_LABEL - columns : 1;
+  bool empty = !*text;
+  fh_text_add(&screen->text, "%s%s%s%*s", code, label, *code ? "\033[0m" : "", empty ? 0 : pad, "");
+  add_lines(screen, columns + pad, FH_SCREEN_LABEL, text);
+  free(text);
+}
+
+void fh_screen_headline(fh_screen *screen, fh_paint paint, size_t painted, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  char *text = format_safe(format, args);
+  va_end(args);
+  if (!text) {
+    screen->text.failed = true;
+    return;
+  }
+  const char *code = screen->color ? paint_code(paint) : "";
+  if (painted > strlen(text)) painted = strlen(text);
+  fh_text_add(&screen->text, "%s", code);
+  fh_text_append(&screen->text, text, painted);
+  fh_text_add(&screen->text, "%s", *code ? "\033[0m" : "");
+  add_lines(screen, (int)painted, 2, text + painted);
+  free(text);
+}
+
+void fh_screen_blank(fh_screen *screen) { fh_text_add(&screen->text, "\n"); }

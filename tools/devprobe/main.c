@@ -43,7 +43,7 @@ static const fh_cli_command commands[] = {
     {"verify", "[KERNEL...]", 0, -1, "Every variant of every kernel against its reference, on this machine.",
      "What cannot be run here is listed with the reason and never counted as passed.\n", OPTIONS(verify_options), fh_command_verify},
     {"run", "ALGORITHM", 1, 1, "A real job on real data: result, time, device, decision.",
-     "ALGORITHM  kmeans: a k-means++ start, then Lloyd's iterations until no label changes\n", OPTIONS(run_options), fh_command_run},
+     "ALGORITHM  kmeans: k-means++ start, Lloyd's iterations until no label changes\n", OPTIONS(run_options), fh_command_run},
     {"matrix", "", 0, 0, "Which backends, instruction sets and tests can run here, and why not the others.", "", OPTIONS(matrix_options),
      fh_command_matrix},
 };

@@ -128,7 +128,7 @@ static fh_status check_options(const fh_context_options *o) {
 
 fh_status fh_config_read(const fh_context_options *options, fh_config *out_config) {
   static const choice fallbacks[] = {{"allow", FH_FALLBACK_ALLOW}, {"warn", FH_FALLBACK_WARN}, {"error", FH_FALLBACK_ERROR}, {0}};
-  static const choice verifies[] = {{"off", FH_VERIFY_OFF}, {"once", FH_VERIFY_ONCE}, {"always", FH_VERIFY_ALWAYS}, {0}};
+  static const choice verifies[] = {{"off", FH_VERIFY_OFF}, {"once", FH_VERIFY_ONCE}, {0}};
   static const fh_context_options none;
   const fh_context_options *o = options ? options : &none;
   *out_config = (fh_config){.isa_cap = -1};

@@ -6,7 +6,7 @@
 
 enum { FH_CONFIG_MAX_DEVICES = 8 };
 
-typedef enum fh_verify { FH_VERIFY_OFF = 0, FH_VERIFY_ONCE = 1, FH_VERIFY_ALWAYS = 2 } fh_verify;
+typedef enum fh_verify { FH_VERIFY_OFF = 0, FH_VERIFY_ONCE = 1 } fh_verify;
 
 typedef struct fh_config {
   fh_policy policy;
@@ -18,7 +18,7 @@ typedef struct fh_config {
   bool allow_fake;
   char devices[FH_CONFIG_MAX_DEVICES][24]; /* names asked for; count 0: whatever the policy finds */
   int device_count;
-  fh_verify verify;    /* self-tests: off, once per variant, always (each launch against the scalar build is a later step) */
+  fh_verify verify;    /* FOGHORN_VERIFY: self-tests off, or once per variant and process */
   char require[64];    /* FOGHORN_REQUIRE; "" none */
   char cache_dir[512]; /* "" none */
   char trace[512];     /* FOGHORN_TRACE file; "" none */

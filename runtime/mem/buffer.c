@@ -83,7 +83,7 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->host_owned = owned;
   buffer->read_only = read_only;
   buffer->version = buffer->host_version = 1;
-  buffer->lost = false;
+  buffer->lost = buffer->moving = false;
   memset(buffer->replicas, 0, sizeof buffer->replicas);
   buffer->made_file = file;
   buffer->made_line = line;

@@ -40,7 +40,8 @@ struct fh_buffer {
   /* Guarded by the owner. */
   int log_refs;
   uint64_t version, host_version;
-  bool lost; /* the only current copy died with a device */
+  bool lost;   /* the only current copy died with a device */
+  bool moving; /* its contents are on the way to the host */
   fh_replica replicas[FH_MAX_REPLICAS];
 
   const char *made_file, *ended_file; /* this life's; those of the last lives stay in `past` */

@@ -72,7 +72,7 @@ static fh_status copy_home(fh_context *context, fh_buffer *buffer, int device) {
   return status ? status : stream_wait(queue, device);
 }
 
-fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
+static fh_status move_home(fh_context *context, fh_buffer *buffer) {
   while (buffer->host_version != buffer->version) {
     int device = 0;
     while (device < context->device_count && !replica_current(context, buffer, device)) device++;
@@ -95,8 +95,18 @@ fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
   return FH_OK;
 }
 
-/* Nothing on a device may still read or write the host copy when the CPU writes it. */
+fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
+  if (buffer->host_version == buffer->version) return FH_OK;
+  buffer->moving = true;
+  fh_lineage_guard(context, buffer);
+  fh_status status = move_home(context, buffer);
+  buffer->moving = false;
+  return status;
+}
+
+/* Nothing on a device may still read or write the host copy when the CPU writes it, or need it as it was. */
 static fh_status quiet_for_host_write(fh_context *context, const fh_buffer *buffer) {
+  fh_lineage_guard(context, buffer);
   for (int d = 0; d < context->device_count; d++)
     if (buffer->replicas[d].memory && context->devices[d].state == FH_STATE_OPEN) FH_TRY(settle_all(context, d));
   return FH_OK;

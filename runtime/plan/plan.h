@@ -196,6 +196,7 @@ void fh_queue_close(fh_queue *queue);
 fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure);
 void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version);
 void fh_lineage_prune(fh_context *context);
+void fh_lineage_guard(fh_context *context, const fh_buffer *buffer);
 void fh_lineage_clear(fh_context *context);
 
 /* selftest.c */

@@ -23,19 +23,20 @@ static void lineage_free(fh_lineage *lineage) {
 
 static bool alive(const fh_view *view) { return fh_buffer_alive(view->buffer, view->generation); }
 
-/* Does anybody still need what this record made? */
+/* Does anybody still need what this record made, and is it not on the host yet? Records after it must have been judged: those
+ * that nobody needs are NULL. */
 static bool needed(const fh_context *context, int index) {
   const fh_lineage *lineage = context->lineage[index];
-  if (context->devices[lineage->device].state != FH_STATE_OPEN) return false;
   for (int i = 0; i < lineage->call.view_count; i++) {
     const fh_buffer *buffer = lineage->call.views[i].buffer;
-    if (lineage->out_version[i] == 0 || buffer->host_version >= lineage->out_version[i] || !alive(&lineage->call.views[i])) continue;
+    uint64_t version = lineage->out_version[i];
+    if (version == 0 || buffer->host_version >= version || buffer->lost || !alive(&lineage->call.views[i])) continue;
     bool user = atomic_load(&((fh_buffer *)buffer)->refs.value) > buffer->log_refs;
-    if (user && buffer->version == lineage->out_version[i]) return true;
+    if (user && buffer->version == version) return true;
     for (int later = index + 1; later < context->lineage_count; later++) {
       const fh_lineage *other = context->lineage[later];
       for (int v = 0; other && v < other->call.view_count; v++)
-        if (other->call.views[v].buffer == buffer && other->in_version[v] == lineage->out_version[i]) return true;
+        if (other->call.views[v].buffer == buffer && other->in_version[v] == version) return true;
     }
   }
   return false;
@@ -53,6 +54,28 @@ void fh_lineage_prune(fh_context *context) {
     if (context->lineage[i]) context->lineage[keep++] = context->lineage[i];
   context->lineage_count = keep;
   while (drop > 0) lineage_free(dropped[--drop]);
+}
+
+/* The host copy of `buffer` is about to become newer. Records that read an older version could not be run again after that, so
+ * their results come home first. */
+void fh_lineage_guard(fh_context *context, const fh_buffer *buffer) {
+  fh_lineage_prune(context);
+  for (int i = 0; i < context->lineage_count; i++) {
+    fh_lineage *lineage = context->lineage[i];
+    bool reads = false;
+    for (int v = 0; v < lineage->call.view_count; v++) reads |= lineage->call.views[v].buffer == buffer && lineage->in_version[v];
+    if (!reads) continue;
+    for (int v = 0; v < lineage->call.view_count; v++) {
+      fh_buffer *made = lineage->call.views[v].buffer;
+      if (!lineage->out_version[v] || made->moving || made->host_version == made->version || !alive(&lineage->call.views[v])) continue;
+      fh_buffer_retain(made); /* moving it may prune this very record */
+      fh_status status = fh_buffer_to_host(context, made);
+      fh_status_free(status); /* a loss is reported to whoever asks for the data */
+      fh_buffer_release(made);
+      i = -1; /* the log may have changed: look again from the start */
+      break;
+    }
+  }
 }
 
 /* Room for one more: brings the oldest results home when nothing can be dropped. */
@@ -104,14 +127,6 @@ static void mark_lost(const fh_lineage *lineage) {
       lineage->call.views[i].buffer->lost = true;
 }
 
-static bool already_home(const fh_lineage *lineage) {
-  for (int i = 0; i < lineage->call.view_count; i++) {
-    const fh_view *view = &lineage->call.views[i];
-    if (lineage->out_version[i] && alive(view) && view->buffer->host_version < lineage->out_version[i]) return false;
-  }
-  return true;
-}
-
 static bool inputs_home(const fh_lineage *lineage) {
   for (int i = 0; i < lineage->call.view_count; i++) {
     const fh_view *view = &lineage->call.views[i];
@@ -137,7 +152,7 @@ static fh_status run_again(fh_context *context, fh_lineage *lineage) {
   status = plan.chosen ? fh_execute(queue, plan.chosen, &lineage->call)
                        : FH_STATUS(FH_UNAVAILABLE, "%s: no CPU variant may run it", lineage->call.image->contract->name);
   queue->pinned = pinned;
-  for (int i = 0; i < lineage->call.view_count; i++) {
+  for (int i = lineage->call.view_count - 1; i >= 0; i--) { /* backwards: one buffer may stand behind several views */
     fh_buffer *buffer = lineage->call.views[i].buffer;
     if (!status && lineage->out_version[i]) buffer->host_version = lineage->out_version[i];
     buffer->version = newest[i];
@@ -169,22 +184,31 @@ static bool may_run_again(const fh_context *context) {
 
 static fh_status replay(fh_context *context, int device) {
   fh_plan_device *d = &context->devices[device];
-  int again = 0, lost = 0;
+  int again = 0, lost = 0, count = 0, keep = 0;
+  fh_lineage *records[FH_LINEAGE_MAX];
+  fh_lineage_prune(context); /* what is left is needed */
+  /* Out of the log while they run: running prunes it. */
   for (int i = 0; i < context->lineage_count; i++) {
-    fh_lineage *lineage = context->lineage[i];
-    if (lineage->device != device || already_home(lineage)) continue;
+    if (context->lineage[i]->device == device) {
+      records[count++] = context->lineage[i];
+    } else {
+      context->lineage[keep++] = context->lineage[i];
+    }
+  }
+  context->lineage_count = keep;
+  for (int i = 0; i < count; i++) {
     fh_status status =
-        may_run_again(context) && inputs_home(lineage) ? run_again(context, lineage) : FH_STATUS(FH_DATA_LOSS, "not possible");
+        may_run_again(context) && inputs_home(records[i]) ? run_again(context, records[i]) : FH_STATUS(FH_DATA_LOSS, "not possible");
     if (status) {
       fh_status_free(status);
-      mark_lost(lineage);
+      mark_lost(records[i]);
       lost++;
-      continue;
+    } else {
+      count_again(context, records[i], d->cause);
+      again++;
     }
-    count_again(context, lineage, d->cause);
-    again++;
   }
-  fh_lineage_prune(context);
+  while (count > 0) lineage_free(records[--count]);
   if (context->config.fallback == FH_FALLBACK_WARN || lost) {
     context->account.counters.fallback_warnings++;
     fh_log(FH_LOG_WARN,
@@ -201,9 +225,7 @@ static fh_status replay(fh_context *context, int device) {
 
 /* ---- blame ------------------------------------------------------------------------------------------------------ */
 
-static bool blames_device(fh_code code) {
-  return code == FH_UNAVAILABLE || code == FH_DEADLINE_EXCEEDED || code == FH_UNKNOWN || code == FH_DATA_LOSS;
-}
+static bool blames_device(fh_code code) { return code == FH_UNAVAILABLE || code == FH_DEADLINE_EXCEEDED || code == FH_UNKNOWN; }
 
 static void first_line(const char *text, char *out, size_t size) { snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text); }
 
@@ -227,7 +249,8 @@ fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, f
     fh_status_free(failure);
     return first ? replay(context, device) : FH_OK;
   }
-  if (!candidate || code == FH_INVALID_ARGUMENT || code == FH_FAILED_PRECONDITION) return failure;
+  /* Lost data and bad arguments are nobody's fault here: they would fail anywhere. */
+  if (!candidate || code == FH_DATA_LOSS || code == FH_INVALID_ARGUMENT || code == FH_FAILED_PRECONDITION) return failure;
   candidate->quarantined = true;
   snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(code));
   first_line(fh_status_message(failure), candidate->reason, sizeof candidate->reason);

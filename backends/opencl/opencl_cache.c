@@ -95,6 +95,7 @@ static const char *read_file(int fd, file *out) {
 /* NULL and where the binary lies, or why the bytes are not a program for this key. */
 static const char *parse(const file *f, const char *key, const unsigned char **out_binary, size_t *out_size) {
   header h;
+  if (!f->bytes || f->size < sizeof h) return "it is cut short";
   memcpy(&h, f->bytes, sizeof h);
   size_t rest = f->size - sizeof h, key_bytes = strlen(key);
   if (memcmp(h.magic, MAGIC, sizeof MAGIC) != 0 || h.version != VERSION) return "it is no program of this version";

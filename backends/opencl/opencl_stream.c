@@ -256,7 +256,7 @@ static void put_operand(arguments *a, const fh_launch_operand *operand) {
   } else {
     cl_mem memory = operand->place.memory ? operand->place.memory->handle : NULL;
     cl_long offset = operand->place.offset;
-    put(a, sizeof memory, &memory);
+    put(a, sizeof(cl_mem), &memory);
     put(a, sizeof offset, &offset);
   }
 }

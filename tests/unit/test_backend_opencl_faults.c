@@ -290,6 +290,7 @@ static int opened_with_cause(const char *cause) {
   const char *got = fh_status_cause(status);
   bool right = fh_status_code(status) == FH_UNAVAILABLE && got && strcmp(got, cause) == 0 && !backend;
   if (!right) print_error("expected %s, got %s: %s\n", cause, got ? got : "none", fh_status_message(status));
+  fh_status_free(status);
   return right ? 0 : 1;
 }
 

@@ -245,10 +245,33 @@ FH_INLINE void fh_store(fh_f32_out p, long i, long s, fh_vf v) {
 }
 FH_INLINE int fh_lanes_left(long i, long n) { return n - i < FH_LANES ? (n > i ? (int)(n - i) : 0) : FH_LANES; }
 
+/* From element 16 - n on: n times -1, then 0. */
+static const int32_t fh_mask_table[2 * FH_LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+
+FH_INLINE fh_vm fh_lane_below(long n) {
+  const int count = fh_lanes_left(0, n);
+#if FH_USE_AVX512
+  return (fh_vm){fh_part_below(count)};
+#else
+  const fh_vi m = fh_load_packed_i(fh_mask_table + FH_LANES - count);
+#define FH_STEP_MASK(I) r.p##I = m.p##I;
+  fh_vm r;
+  FH_EACH(FH_STEP_MASK)
+  return r;
+#endif
+}
+
 FH_INLINE fh_vf fh_load_part(fh_f32_in p, long i, long n, long s, float fill) {
   const int count = fh_lanes_left(i, n);
 #if FH_USE_AVX512
   if (s == 1) return (fh_vf){(fh_part_f)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), fh_part_below(count), (const void *)(p + i))};
+#elif FH_USE_AVX2
+  if (s == 1) {
+    const fh_vm m = fh_lane_below(count);
+    const float *from = (const float *)(const void *)(p + i);
+    const fh_vf r = {(fh_part_f)_mm256_maskload_ps(from, (__m256i)m.p0), (fh_part_f)_mm256_maskload_ps(from + 8, (__m256i)m.p1)};
+    return fh_select(m, r, fh_splat(fill));
+  }
 #endif
   float lanes[FH_LANES];
   fh_store_packed(lanes, fh_splat(fill));
@@ -262,25 +285,18 @@ FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
     _mm512_mask_storeu_ps((void *)(p + i), fh_part_below(count), (__m512)v.p0);
     return;
   }
+#elif FH_USE_AVX2
+  if (s == 1) {
+    const fh_vm m = fh_lane_below(count);
+    float *to = (float *)(void *)(p + i);
+    _mm256_maskstore_ps(to, (__m256i)m.p0, (__m256)v.p0);
+    _mm256_maskstore_ps(to + 8, (__m256i)m.p1, (__m256)v.p1);
+    return;
+  }
 #endif
   float lanes[FH_LANES];
   fh_store_packed(lanes, v);
   for (int l = 0; l < count; l++) p[(i + l) * s] = lanes[l];
-}
-
-FH_INLINE fh_vm fh_lane_below(long n) {
-  const int count = fh_lanes_left(0, n);
-#if FH_USE_AVX512
-  return (fh_vm){fh_part_below(count)};
-#else
-  int32_t lanes[FH_LANES];
-  for (int l = 0; l < FH_LANES; l++) lanes[l] = l < count ? -1 : 0;
-  const fh_vi m = fh_load_packed_i(lanes);
-#define FH_STEP_MASK(I) r.p##I = m.p##I;
-  fh_vm r;
-  FH_EACH(FH_STEP_MASK)
-  return r;
-#endif
 }
 
 /* 16 bytes to 16 ints. */

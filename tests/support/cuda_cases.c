@@ -18,16 +18,21 @@
 extern const fh_backend_api fh_backend_cuda;
 const fh_backend_options fh_cuda_fake_allowed = {.isa_cap = -1, .allow_fake = true};
 
-#define FAKES FH_BINARY_DIR "/tests/fakes"
 enum { CASE_SECONDS = 40 };
 
 static char log_path[64];
 
+/* Of the build, or where the tests were carried to. */
+static const char *folder_of_fakes(void) {
+  const char *carried = getenv("FOGHORN_TEST_FAKES");
+  return carried && *carried ? carried : FH_BINARY_DIR "/tests/fakes";
+}
+
 void fh_cuda_cases_begin(char **argv) {
-  const char *path = getenv("LD_LIBRARY_PATH");
-  if (path && strncmp(path, FAKES, strlen(FAKES)) == 0) return;
+  const char *path = getenv("LD_LIBRARY_PATH"), *fakes = folder_of_fakes();
+  if (path && strncmp(path, fakes, strlen(fakes)) == 0) return;
   char changed[4096];
-  snprintf(changed, sizeof changed, "%s%s%s", FAKES, path && *path ? ":" : "", path ? path : "");
+  snprintf(changed, sizeof changed, "%s%s%s", fakes, path && *path ? ":" : "", path ? path : "");
   setenv("LD_LIBRARY_PATH", changed, 1);
   execv("/proc/self/exe", argv);
   perror("cannot start anew with the stand-in driver");

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Collects what check.sh needs, for a machine that has none of the build's packages. SPDX-License-Identifier: Apache-2.0
+# usage: sh tests/gpu/bundle.sh BUILD DIR      then carry DIR to the machine with the GPU and run: sh DIR/check.sh
+set -eu
+
+die() {
+  echo "bundle.sh: $*" >&2
+  exit 2
+}
+[ $# -eq 2 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR"
+build=$1 out=$2
+here=$(cd "$(dirname "$0")" && pwd)
+[ -d "$build" ] || die "there is no build folder $build"
+[ -x "$build/tests/gpu/gpu_conformance" ] || die "$build has no tests/gpu/gpu_conformance: build it first (cmake --build $build)"
+
+mkdir -p "$out/bin" "$out/lib" "$out/fakes"
+cp "$here/check.sh" "$out/"
+cp "$build/tests/fakes/libcuda.so.1" "$out/fakes/"
+
+# Programs; devprobe and the drills are left out, and said so, where the build lacks them.
+for program in devprobe tests/gpu/gpu_conformance tests/unit/test_backend_cuda tests/unit/test_backend_cuda_faults \
+  tests/unit/test_backend_cuda_stand_in; do
+  if [ -x "$build/$program" ]; then
+    cp "$build/$program" "$out/bin/"
+  else
+    echo "bundle.sh: left out, the build has no $program"
+  fi
+done
+
+# Shared libraries, all but the C library: that one belongs to the machine, as its driver does.
+is_system() {
+  case $1 in
+  libc.so.* | libm.so.* | libdl.so.* | libpthread.so.* | librt.so.* | ld-linux* | libcuda.so.* | libOpenCL.so.*) return 0 ;;
+  esac
+  return 1
+}
+for program in "$out"/bin/* "$out"/fakes/*; do
+  ldd "$program" | while read -r name arrow path _; do
+    if [ "$arrow" = "=>" ] && [ "$path" = not ]; then
+      echo "bundle.sh: $program needs $name, which is not here" >&2
+      exit 1
+    fi
+    [ "$arrow" = "=>" ] && ! is_system "$name" || continue
+    [ -e "$out/lib/$name" ] || cp -L "$path" "$out/lib/$name"
+  done
+done
+
+# The oldest C library that will do, for the first line of check.sh.
+for program in "$out"/bin/* "$out"/lib/*; do
+  objdump -T "$program" 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' || :
+done | sort -u -t. -k2n | tail -1 >"$out/glibc"
+
+echo "$out: $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f1), needs $(cat "$out/glibc") or newer"

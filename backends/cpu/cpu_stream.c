@@ -2,15 +2,23 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "backends/check.h"
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_float.h"
 
-/* Less work than this does not repay a hand-over to another thread (about half a microsecond hot, ten or
- * more when the workers sleep). In f32 operations of a dialect entry and of a tuned one, which is faster. */
-static const double CHUNK_FLOPS = 32e3, TEAM_FLOPS = 150e3;
-enum { CHUNKS_PER_THREAD = 8 }; /* so that a late worker costs an eighth of its share */
+/* When a launch is handed to other threads, by its f32 operations: measured on two cores. Hot, a hand-over costs about half a
+ * microsecond, which two parts of PART repay; waking workers that sleep costs ten or more, which WAKE repays. Tuned entries do more
+ * operations in the same time. */
+typedef struct thresholds {
+  double part, wake;
+} thresholds;
+static const thresholds DIALECT = {32e3, 500e3}, TUNED = {75e3, 1500e3};
+enum {
+  PARTS_PER_THREAD = 8, /* so that a late worker costs an eighth of its share */
+  BUSY_NS = 50000,      /* a launch that follows another this soon is one of a loop, and its next ones find the workers awake */
+};
 
 struct fh_stream {
   fh_device *device;
@@ -18,6 +26,8 @@ struct fh_stream {
   fh_status failure; /* once set, the stream is dead */
   void *scratch;     /* of tuned variants; kept, grows only */
   size_t scratch_bytes;
+  bool let_sleep;       /* this launch found the workers asleep and is too small to wake them */
+  int64_t let_sleep_ns; /* when the last such launch ended */
 };
 
 fh_status fh_cpu_stream_open(fh_device *device, fh_stream **out_stream) {
@@ -97,17 +107,27 @@ static double flops_per_item(const fh_command *command) {
   return flops > 1 ? flops : 1;
 }
 
-static int64_t grain_of(const fh_command *command, int threads) {
-  double least = CHUNK_FLOPS / flops_per_item(command);
-  int64_t grain = least > 1 ? (int64_t)least : 1;
-  int64_t share = command->launch.items / ((int64_t)threads * CHUNKS_PER_THREAD);
-  return share > grain ? share : grain;
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Into how many parts a launch is cut; 1: it stays with the caller. */
+static int64_t parts_of(fh_stream *stream, const fh_command *command, thresholds t) {
+  fh_pool *pool = stream->device->backend->pool;
+  int64_t most = fh_pool_size(pool) > 1 ? (int64_t)fh_pool_size(pool) * PARTS_PER_THREAD : 1;
+  double flops = (double)command->launch.items * flops_per_item(command), parts = flops / t.part;
+  if (most == 1 || parts < 2) return 1;
+  stream->let_sleep = flops < t.wake && !fh_pool_awake(pool) && now_ns() - stream->let_sleep_ns > BUSY_NS;
+  if (stream->let_sleep) return 1;
+  return parts < (double)most ? (int64_t)parts : most;
 }
 
 static void run_items(fh_stream *stream, const fh_command *command, const fh_slot *slots) {
-  fh_pool *pool = stream->device->backend->pool;
+  int64_t parts = parts_of(stream, command, DIALECT), items = command->launch.items;
   items_job job = {command->launch.executable->items, slots};
-  fh_pool_run(pool, command->launch.items, grain_of(command, fh_pool_size(pool)), items_body, &job);
+  fh_pool_run(stream->device->backend->pool, items, (items - 1) / parts + 1, items_body, &job);
 }
 
 typedef struct team_job {
@@ -142,8 +162,8 @@ static fh_status need_scratch(fh_stream *stream, size_t bytes) {
 static fh_status run_team(fh_stream *stream, const fh_command *command, const fh_slot *slots) {
   const fh_tuned *tuned = command->launch.executable->tuned;
   fh_pool *pool = stream->device->backend->pool;
-  bool small = (double)command->launch.items * flops_per_item(command) < TEAM_FLOPS;
-  fh_team team = {.size = small ? 1 : fh_pool_size(pool), .parallel = team_parallel, .impl = pool};
+  bool alone = parts_of(stream, command, TUNED) == 1;
+  fh_team team = {.size = alone ? 1 : fh_pool_size(pool), .parallel = team_parallel, .impl = pool};
   if (tuned->scratch_bytes) {
     if (!command->launch.bound) return FH_STATUS(FH_INVALID_ARGUMENT, "cpu: a launch of variant %s needs its bound call", tuned->name);
     FH_TRY(need_scratch(stream, tuned->scratch_bytes(command->launch.bound, team.size)));
@@ -161,9 +181,14 @@ static fh_status run_launch(fh_stream *stream, const fh_command *command) {
   fh_slot slots[FH_MAX_OPERANDS];
   FH_TRY(fill_slots(executable, command, slots));
   if (command->launch.items <= 0) return FH_OK;
-  if (executable->tuned) return run_team(stream, command, slots);
-  run_items(stream, command, slots);
-  return FH_OK;
+  fh_status status = FH_OK;
+  stream->let_sleep = false;
+  if (executable->tuned)
+    status = run_team(stream, command, slots);
+  else
+    run_items(stream, command, slots);
+  if (stream->let_sleep) stream->let_sleep_ns = now_ns();
+  return status;
 }
 
 /* ---- the timeline ------------------------------------------------------------------------------------------ */

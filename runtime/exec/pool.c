@@ -53,7 +53,7 @@ typedef struct slot {
 typedef struct worker {
   fh_pool *pool;
   pthread_t thread;
-  int id, cpu; /* cpu -1: not pinned */
+  int id, cpu; /* cpu -1: not to be pinned */
 } worker;
 
 struct fh_pool {
@@ -62,11 +62,11 @@ struct fh_pool {
   _Atomic bool stop;
   _Alignas(LINE) int size;
   int started; /* worker threads that run */
-  int pinned;
   int64_t spin_ns;
   uint32_t fork_generation;
-  int *worker_of_cpu; /* worker on this CPU, or -1 */
-  int cpu_limit;      /* length of worker_of_cpu */
+  _Atomic int pinned;
+  _Atomic int *worker_of_cpu; /* worker on this CPU, or -1 */
+  int cpu_limit;              /* length of worker_of_cpu */
   worker *workers;
   share *shares;
   slot slots[SLOTS];
@@ -168,10 +168,29 @@ static void sleep_until_epoch_changes(fh_pool *pool, uint32_t seen, int worker_i
   atomic_fetch_sub(&pool->sleepers, 1);
 }
 
+static bool pin_this_thread(int cpu) {
+  cpu_set_t *mask = CPU_ALLOC((size_t)cpu + 1);
+  if (!mask) return false;
+  size_t size = CPU_ALLOC_SIZE((size_t)cpu + 1);
+  CPU_ZERO_S(size, mask);
+  CPU_SET_S((size_t)cpu, size, mask);
+  bool done = sched_setaffinity(0, size, mask) == 0;
+  CPU_FREE(mask);
+  return done;
+}
+
+/* Each worker pins itself, so that starting a pool does not wait for threads to move. */
+static void take_cpu(worker *w) {
+  if (w->cpu < 0 || pin_this_thread(w->cpu)) return;
+  atomic_store(&w->pool->worker_of_cpu[w->cpu], -1); /* refused: the scheduler decides */
+  atomic_fetch_sub(&w->pool->pinned, 1);
+}
+
 static void *worker_main(void *arg) {
   worker *w = arg;
   fh_pool *pool = w->pool;
   inside_loop = true; /* everything that a worker runs is a body */
+  take_cpu(w);
   while (!atomic_load(&pool->stop)) {
     uint32_t seen = atomic_load(&pool->epoch);
     visit v = visit_slots(pool, w->id);
@@ -196,11 +215,9 @@ static slot *claim_slot(fh_pool *pool) {
 /* The id that the calling thread works under: that of the worker on its CPU, which then stays out, else
  * the last one, which has no thread unless every worker is pinned. */
 static int caller_id(const fh_pool *pool) {
-  if (pool->pinned) {
-    int cpu = sched_getcpu();
-    if (cpu >= 0 && cpu < pool->cpu_limit && pool->worker_of_cpu[cpu] >= 0) return pool->worker_of_cpu[cpu];
-  }
-  return pool->size - 1;
+  int cpu = atomic_load_explicit(&pool->pinned, memory_order_relaxed) ? sched_getcpu() : -1;
+  int id = cpu >= 0 && cpu < pool->cpu_limit ? atomic_load_explicit(&pool->worker_of_cpu[cpu], memory_order_relaxed) : -1;
+  return id >= 0 ? id : pool->size - 1;
 }
 
 /* A wake-up mask that leaves the worker on the caller's CPU asleep, while there are bits enough to tell workers apart. */
@@ -263,7 +280,9 @@ void fh_pool_run(fh_pool *pool, int64_t count, int64_t grain, fh_pool_body body,
 }
 
 int fh_pool_size(const fh_pool *pool) { return pool->size; }
-int fh_pool_pinned(const fh_pool *pool) { return pool->pinned; }
+int fh_pool_pinned(const fh_pool *pool) { return atomic_load(&pool->pinned); }
+
+bool fh_pool_awake(const fh_pool *pool) { return (int)atomic_load_explicit(&pool->sleepers, memory_order_relaxed) < pool->started; }
 
 /* ---- the CPUs that may be used ----------------------------------------------------------------------- */
 
@@ -305,17 +324,6 @@ static cpu_list allowed_cpus(void) {
   return list;
 }
 
-static bool pin(pthread_t thread, int cpu) {
-  cpu_set_t *mask = CPU_ALLOC((size_t)cpu + 1);
-  if (!mask) return false;
-  size_t size = CPU_ALLOC_SIZE((size_t)cpu + 1);
-  CPU_ZERO_S(size, mask);
-  CPU_SET_S((size_t)cpu, size, mask);
-  bool done = pthread_setaffinity_np(thread, size, mask) == 0;
-  CPU_FREE(mask);
-  return done;
-}
-
 /* ---- workers' start and end --------------------------------------------------------------------------- */
 
 static int start_worker(worker *w) {
@@ -346,20 +354,30 @@ static void say_fewer(int got, int wanted, int error) {
          cause, got, wanted, strerror(error), why, error == EPERM || error == EAGAIN ? cause : "");
 }
 
+/* Gives worker `id` its CPU of the list, or takes it back. */
+static void assign_cpu(fh_pool *pool, worker *w, int cpu) {
+  w->cpu = cpu;
+  atomic_store(&pool->worker_of_cpu[cpu], w->id);
+  atomic_fetch_add(&pool->pinned, 1);
+}
+static void unassign_cpu(fh_pool *pool, worker *w) {
+  if (w->cpu < 0) return;
+  atomic_store(&pool->worker_of_cpu[w->cpu], -1);
+  atomic_fetch_sub(&pool->pinned, 1);
+}
+
 /* Starts `wanted` workers, or as many as the system gives. */
 static void start_workers(fh_pool *pool, int wanted, const cpu_list *cpus) {
   int error = 0;
   while (pool->started < wanted && !error) {
     worker *w = &pool->workers[pool->started];
     *w = (worker){.pool = pool, .id = pool->started, .cpu = -1};
+    if (cpus->count) assign_cpu(pool, w, cpus->cpus[w->id]);
     error = start_worker(w);
-    if (error) break;
-    if (cpus->count && pin(w->thread, cpus->cpus[w->id])) {
-      w->cpu = cpus->cpus[w->id];
-      pool->worker_of_cpu[w->cpu] = w->id;
-      pool->pinned++;
-    }
-    pool->started++;
+    if (error)
+      unassign_cpu(pool, w);
+    else
+      pool->started++;
   }
   if (error) say_fewer(pool->started, wanted, error);
 }
@@ -372,14 +390,14 @@ static bool alloc_tables(fh_pool *pool, int threads, int cpu_limit) {
   memset(pool->shares, 0, (size_t)threads * SLOTS * sizeof *pool->shares);
   for (int i = 0; i < SLOTS; i++) pool->slots[i].shares = pool->shares + (size_t)i * (size_t)threads;
   pool->cpu_limit = cpu_limit;
-  for (int i = 0; i < cpu_limit; i++) pool->worker_of_cpu[i] = -1;
+  for (int i = 0; i < cpu_limit; i++) atomic_init(&pool->worker_of_cpu[i], -1);
   return true;
 }
 
 static void free_tables(fh_pool *pool) {
   free(pool->workers);
   free(pool->shares);
-  free(pool->worker_of_cpu);
+  free((void *)pool->worker_of_cpu);
   free(pool);
 }
 

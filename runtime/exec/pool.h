@@ -39,8 +39,11 @@ void fh_pool_unshare(fh_pool *pool);
 
 /* Threads that may work on one loop, >= 1. */
 int fh_pool_size(const fh_pool *pool);
-/* Workers that are pinned to a CPU of their own. */
+/* Workers that are pinned to a CPU of their own, or about to be: falls when the system refuses one. */
 int fh_pool_pinned(const fh_pool *pool);
+
+/* True when some worker is awake, so that a loop's hand-over is cheap: workers stay awake for about 50 us after a loop. */
+bool fh_pool_awake(const fh_pool *pool);
 
 /* Runs body over [0, count) in chunks of `grain` (at least 1) and returns when all are done. Each
  * worker starts with a share of its own, always the same for the same count, and then helps others. Up

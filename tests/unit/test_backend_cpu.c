@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -148,16 +149,27 @@ static void launches_run_every_item_once(void **state) {
   free(y);
 }
 
+static int calls_of(bench *b, float *y, int64_t items, double flops) {
+  calls = 0;
+  launch_probe(b, y, items, flops);
+  return calls;
+}
+
 static void small_work_stays_with_the_caller(void **state) {
   (void)state;
   float *y = calloc(LARGE, sizeof *y);
   bench b = open_bench(2, 0, NULL);
-  calls = 0;
-  launch_probe(&b, y, 1000, 1);
-  assert_int_equal(calls, 1);
-  calls = 0;
-  launch_probe(&b, y, LARGE, 1);
-  assert_true(calls > 1);
+  assert_int_equal(calls_of(&b, y, 1000, 1), 1);
+  assert_true(calls_of(&b, y, LARGE, 10) > 1);
+  assert_true(calls_of(&b, y, LARGE, 1e9) > 1);
+  nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* the workers sleep: */
+  assert_int_equal(calls_of(&b, y, 100000, 1), 1);          /* not worth waking them, */
+  bool woken = false;
+  for (int i = 0; i < 1000 && !woken; i++) woken = calls_of(&b, y, 100000, 1) > 1; /* but a loop of such launches is */
+  assert_true(woken);
+  close_bench(&b);
+  b = open_bench(1, 0, NULL);
+  assert_int_equal(calls_of(&b, y, LARGE, 10), 1); /* nobody to share it with */
   close_bench(&b);
   free(y);
 }

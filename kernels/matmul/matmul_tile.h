@@ -62,7 +62,8 @@ static __attribute__((noinline)) void finish(const tile *t, int rows, const floa
 
 /* rows, vectors and packed are constants at every call: what is not needed falls away and the sums stay in registers.
  * Rows of A in place are reached from every third one: five pointers instead of fourteen. */
-static inline __attribute__((always_inline)) void multiply(const tile *t, const int rows, const int vectors, const bool packed) {
+static inline __attribute__((always_inline)) void multiply(const tile *t, const int rows, const int vectors, const bool packed,
+                                                           const bool whole) {
   const int64_t a_row = packed ? 1 : t->a_row, a_step = packed ? rows : t->a_step, b_step = t->b_step;
   const fh_f32_any *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row, *a12 = a9 + 3 * a_row;
   const fh_f32_any *b = t->b;
@@ -81,8 +82,8 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   FH_TILE_EACH_ROW(ZERO)
 #undef ZERO
   for (int64_t s = t->steps; s > 0; s--) {
-    fh_vf b0 = vectors == 2 ? fh_v_load(b) : fh_v_load_masked(b, mask);
-    fh_vf b1 = vectors == 2 ? fh_v_load_masked(b + FH_LANES, mask) : b0;
+    fh_vf b0 = vectors == 2 || whole ? fh_v_load(b) : fh_v_load_masked(b, mask);
+    fh_vf b1 = vectors == 1 ? b0 : whole ? fh_v_load(b + FH_LANES) : fh_v_load_masked(b + FH_LANES, mask);
 #define STEP(r)                                                                        \
   if (r < rows) {                                                                      \
     const fh_f32_any *base = r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : r < 12 ? a9 : a12; \
@@ -113,14 +114,19 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   finish(t, rows, c);
 }
 
-#define TILE(rows)                                                           \
-  static void packed1_##rows(const tile *t) { multiply(t, rows, 1, true); }  \
-  static void packed2_##rows(const tile *t) { multiply(t, rows, 2, true); }  \
-  static void direct1_##rows(const tile *t) { multiply(t, rows, 1, false); } \
-  static void direct2_##rows(const tile *t) { multiply(t, rows, 2, false); }
-#define TILE_SET(rows)                                                   \
-  {                                                                      \
-    {direct1_##rows, direct2_##rows}, { packed1_##rows, packed2_##rows } \
+/* A packed, or in place; B in whole vectors, or in place with a part of one. */
+typedef enum mode { PACKED, WHOLE, PART, MODES } mode;
+
+#define TILE(rows)                                                                \
+  static void packed1_##rows(const tile *t) { multiply(t, rows, 1, true, true); } \
+  static void packed2_##rows(const tile *t) { multiply(t, rows, 2, true, true); } \
+  static void whole1_##rows(const tile *t) { multiply(t, rows, 1, false, true); } \
+  static void whole2_##rows(const tile *t) { multiply(t, rows, 2, false, true); } \
+  static void part1_##rows(const tile *t) { multiply(t, rows, 1, false, false); } \
+  static void part2_##rows(const tile *t) { multiply(t, rows, 2, false, false); }
+#define TILE_SET(rows)                                                                               \
+  {                                                                                                  \
+    {packed1_##rows, packed2_##rows}, {whole1_##rows, whole2_##rows}, { part1_##rows, part2_##rows } \
   }
 
 TILE(1)
@@ -140,7 +146,7 @@ TILE(13)
 TILE(14)
 #endif
 
-static void (*const tiles[MR][2][2])(const tile *) = {
+static void (*const tiles[MR][MODES][2])(const tile *) = {
     TILE_SET(1), TILE_SET(2), TILE_SET(3), TILE_SET(4),  TILE_SET(5),  TILE_SET(6),
 #if defined(__AVX512F__)
     TILE_SET(7), TILE_SET(8), TILE_SET(9), TILE_SET(10), TILE_SET(11), TILE_SET(12), TILE_SET(13), TILE_SET(14),
@@ -153,15 +159,15 @@ static void (*const tiles[MR][2][2])(const tile *) = {
 typedef struct plan {
   product p; /* turned where that is better; pointers unset */
   int64_t batch, batch_a, batch_b, batch_c;
-  bool turned, pack_a, pack_b;
-  bool by_batch;             /* one worker per product instead of one team per product */
-  int64_t steps, rows, cols; /* of one block */
-  size_t bytes;              /* of scratch for one product at a time */
+  bool turned, pack_a, pack_b; /* pack_a only with pack_b */
+  bool by_batch;               /* one worker per product instead of one team per product */
+  int64_t steps, rows, cols;   /* of one block */
+  size_t bytes;                /* of scratch for one product at a time */
 } plan;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 /* The largest part of `whole` cut into as few nearly equal parts as `limit` allows. */
-static int64_t even_part(int64_t whole, int64_t limit) { return whole ? divide_up(whole, divide_up(whole, limit)) : 0; }
+static int64_t even_part(int64_t whole, int64_t limit) { return whole <= limit ? whole : divide_up(whole, divide_up(whole, limit)); }
 
 static product turned_product(product p) {
   return (product){.m = p.n,
@@ -205,7 +211,7 @@ static plan plan_of(const fh_slot *s) {
   q.rows = even_part(p->m, ROWS_MAX);
   q.cols = even_part(p->n, COLS_MAX);
   q.pack_b = p->b_col != 1 || (p->m > 4 * MR && work > 96.0 * 96 * 96);
-  q.pack_a = p->n > NR && work > 96.0 * 96 * 96;
+  q.pack_a = q.pack_b && p->n > NR && p->m > 4 * MR && work > 96.0 * 96 * 96;
   q.by_batch = q.batch > 1 && work <= 256.0 * 256 * 256;
   size_t floats = 0;
   if (q.pack_a) floats += (size_t)(q.rows * q.steps);
@@ -224,7 +230,10 @@ typedef struct block {
   int64_t row_panels, col_panels, row_tasks, col_tasks;
 } block;
 
-static int64_t part_start(int64_t whole, int64_t parts, int64_t i) { return whole / parts * i + (whole % parts) * i / parts; }
+/* Where part i of nearly equal parts begins. */
+static int64_t part_start(int64_t whole, int64_t parts, int64_t i) {
+  return i == 0 ? 0 : i == parts ? whole : whole / parts * i + (whole % parts) * i / parts;
+}
 
 static void pack_panel(void *arg, int64_t i, int worker) {
   (void)worker;
@@ -250,12 +259,13 @@ static void multiply_column(const block *b, int64_t column_panel, int64_t first_
   t.cols = fh_tile_min(b->cols - col, NR);
   int vectors = t.cols > FH_LANES ? 2 : 1;
   t.b = b->q->pack_b ? b->packed_b + col * b->steps : p->b + b->step * p->b_row + (b->col + col) * p->b_col;
+  mode how = b->q->pack_a ? PACKED : b->q->pack_b || t.cols == vectors * FH_LANES ? WHOLE : PART;
   t.b_step = b->q->pack_b ? vectors * FH_LANES : p->b_row;
   for (int64_t i = first_panel; i < last_panel; i++) {
     int64_t first = part_start(b->rows, b->row_panels, i), last = part_start(b->rows, b->row_panels, i + 1);
     t.a = b->q->pack_a ? b->packed_a + first * b->steps : p->a + (b->row + first) * p->a_row + b->step * p->a_col;
     t.c = p->c + (b->row + first) * p->c_row + (b->col + col) * p->c_col;
-    tiles[last - first - 1][b->q->pack_a][vectors - 1](&t);
+    tiles[last - first - 1][how][vectors - 1](&t);
   }
 }
 

@@ -109,8 +109,8 @@ static float distance_apart(const fh_f32_any *x, int64_t x_col, const fh_f32_any
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
-  if (x_col != 1 || c_col != 1) return distance_apart(x, x_col, c, c_col, d);
+/* The lanes of the result add up to the squared distance; elements lie side by side. */
+static inline fh_vf squares_of(const fh_f32_any *x, const fh_f32_any *c, int64_t d) {
   fh_vf even = fh_v_zero(), odd = fh_v_zero();
   int64_t i = 0;
   for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
@@ -123,7 +123,20 @@ static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32
     fh_vf p = fh_v_sub(fh_v_load_masked(x + i, mask), fh_v_load_masked(c + i, mask));
     even = fh_v_fma(p, p, even);
   }
-  return sum_lanes(fh_v_add(even, odd));
+  return fh_v_add(even, odd);
+}
+
+/* Lane i of the result is the sum of the lanes of v[i]. */
+static inline fh_vf sum_each(fh_vf v[FH_LANES]) {
+  fh_v_transpose(v);
+  for (int half = FH_LANES / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; i++) v[i] = fh_v_add(v[i], v[i + half]);
+  }
+  return v[0];
+}
+
+static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
+  return x_col == 1 && c_col == 1 ? sum_lanes(squares_of(x, c, d)) : distance_apart(x, x_col, c, c_col, d);
 }
 
 static void put(const assign *a, int64_t row, int32_t label, float distance) {
@@ -299,6 +312,15 @@ static void mark_sure(const assign *a, const nearest *state, const fh_vf norms[2
   }
 }
 
+/* A share of the rows of the block that begins at `row`, so that they are near when their turn comes. */
+static inline void fetch_ahead(const assign *a, int64_t row, int64_t panel) {
+  if (a->x.col != 1) return;
+  int64_t rows_here = a->n - row < NR ? a->n - row : NR, lines = (a->d + 15) / 16, total = rows_here * lines;
+  int64_t each = (total + a->panel_count - 1) / a->panel_count;
+  int64_t end = (panel + 1) * each < total ? (panel + 1) * each : total;
+  for (int64_t i = panel * each; i < end; i++) __builtin_prefetch(a->x.first + (row + i / lines) * a->x.row + i % lines * 16, 0, 2);
+}
+
 static void assign_block(const assign *a, int64_t first, int count, float *scratch) {
   const fh_f32_any *given = a->x.first + first * a->x.row;
   nearest state;
@@ -309,10 +331,12 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
     state.label[h] = fh_vi_set1(0);
   }
   for (int64_t p = 0; p < a->panel_count; p++) {
+    fetch_ahead(a, first + NR, p);
     int64_t begin = part_start(a->k, a->panel_count, p), end = part_start(a->k, a->panel_count, p + 1);
     panels[end - begin - 1](a->panels + begin * a->d, a->norms + begin, scratch, a->d, (int32_t)begin, &state);
   }
   int32_t labels[NR], sure[NR];
+  float distances[NR];
   fh_vi_store(labels, state.label[0]);
   fh_vi_store(labels + FH_LANES, state.label[1]);
   mark_sure(a, &state, norms, sure);
@@ -323,12 +347,19 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
     fh_pack(copy, (int)a->d, given, x.col, x.row, (int)a->d, count);
     x = (rows){copy, a->d, 1};
   }
+  for (int h = 0; h < count; h += FH_LANES) {
+    fh_vf sums[FH_LANES];
+    for (int i = 0; i < FH_LANES; i++) {
+      const fh_f32_any *row = x.first + fh_tile_min(h + i, count - 1) * x.row;
+      sums[i] = squares_of(row, a->c.first + labels[h + i] * a->c.row, a->d);
+    }
+    fh_v_store(distances + h, sum_each(sums));
+  }
   for (int i = 0; i < count; i++) {
-    const fh_f32_any *row = x.first + i * x.row;
     if (sure[i])
-      put(a, first + i, labels[i], distance_of(row, 1, a->c.first + labels[i] * a->c.row, 1, a->d));
+      put(a, first + i, labels[i], distances[i]);
     else
-      decide_directly(a, first + i, row, 1);
+      decide_directly(a, first + i, x.first + i * x.row, 1);
   }
 }
 

@@ -215,6 +215,10 @@ static void test_bind(void **unused) {
   assert_int_equal(bound.stage_count, 1);
   assert_int_equal(bound.stages[0].items, 9);
   assert_int_equal(bound.stages[0].operand_count, 13);
+  for (int v = 0; v < contract->tuned_count; v++) assert_null(contract->tuned[v].unfit(&bound));
+  memcpy(bad, good, sizeof bad), bad[X] = matrix(9, 1 << 21, ROWS), bad[C] = matrix(3, 1 << 21, ROWS);
+  assert_null(contract->bind(bad, NULL, &bound));
+  for (int v = 0; v < contract->tuned_count; v++) assert_non_null(contract->tuned[v].unfit(&bound));
   memcpy(bad, good, sizeof bad), bad[C] = matrix(3, 5, ROWS);
   expect_refusal(bad, "c has shape (3, 5)", "d = 4");
   memcpy(bad, good, sizeof bad), bad[C] = matrix(0, 4, ROWS);

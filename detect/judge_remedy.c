@@ -38,29 +38,42 @@ static bool key_in(const char *keys, size_t size, const char *key) {
   return false;
 }
 
-/* Adds the lines with this key; returns how many. */
-static int add_lines(fh_judgement *judgement, fh_finding *finding, const char *key, const char *prefix) {
-  int added = 0;
-  for (const char *line = finding->cause->remedy; *line;) {
-    size_t size = strcspn(line, "\n"), keys = strcspn(line, ":");
-    const char *text = keys < size ? line + keys + 1 + strspn(line + keys + 1, " ") : line + size;
-    if (key_in(line, keys, key) && finding->remedy_count < FH_MAX_REMEDIES) {
-      finding->remedies[finding->remedy_count++] = fh_arena_format(judgement->arena, "%s%.*s", prefix, (int)(line + size - text), text);
-      added++;
-    }
-    line += size + (line[size] == '\n');
+static bool line_has(const char *line, const char *key) { return key_in(line, strcspn(line, ":"), key); }
+
+static void add_line(fh_judgement *judgement, fh_finding *finding, const char *line, const char *prefix) {
+  size_t size = strcspn(line, "\n"), keys = strcspn(line, ":");
+  if (keys >= size || finding->remedy_count == FH_MAX_REMEDIES) return;
+  const char *text = line + keys + 1 + strspn(line + keys + 1, " ");
+  finding->remedies[finding->remedy_count++] = fh_arena_format(judgement->arena, "%s%.*s", prefix, (int)(line + size - text), text);
+}
+
+static const char *next_line(const char *line) {
+  line += strcspn(line, "\n");
+  return line + (*line == '\n');
+}
+
+/* The lines that name this platform; returns how many. */
+static int add_own(fh_judgement *judgement, fh_finding *finding, const char *key) {
+  for (const char *line = finding->cause->remedy; *line; line = next_line(line))
+    if (line_has(line, key)) add_line(judgement, finding, line, "");
+  return finding->remedy_count;
+}
+
+/* The lines for everybody, in the order of the catalogue. */
+static void add_general(fh_judgement *judgement, fh_finding *finding, bool own) {
+  const char *host = judgement->facts->where.container ? "on the host: " : "";
+  for (const char *line = finding->cause->remedy; *line; line = next_line(line)) {
+    if (line_has(line, "any") || (!own && line_has(line, "else"))) add_line(judgement, finding, line, "");
+    if (line_has(line, "host")) add_line(judgement, finding, line, host);
   }
-  return added;
 }
 
 void fh_judge_remedies(fh_judgement *judgement) {
   const fh_facts_where *where = &judgement->facts->where;
   for (int i = 0; i < judgement->finding_count; i++) {
     fh_finding *finding = &judgement->findings[i];
-    int own = add_lines(judgement, finding, fh_platform_key(where->platform), "");
-    if (!own && where->container) own = add_lines(judgement, finding, "container", "");
-    add_lines(judgement, finding, "any", "");
-    if (!own) add_lines(judgement, finding, "else", "");
-    add_lines(judgement, finding, "host", where->container ? "on the host: " : "");
+    int own = add_own(judgement, finding, fh_platform_key(where->platform));
+    if (!own && where->container) own = add_own(judgement, finding, "container");
+    add_general(judgement, finding, own > 0);
   }
 }

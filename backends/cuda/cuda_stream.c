@@ -366,13 +366,20 @@ static fh_status make_room(fh_stream *stream, fh_point point) {
   return point - stream->completed > FH_CUDA_POINTS ? wait_for(stream, point - FH_CUDA_POINTS, -1) : FH_OK;
 }
 
+static fh_status queue_commands(fh_stream *stream, const fh_command *commands, int count, fh_point point, const char **last_launched) {
+  for (int i = 0; i < count; i++) FH_TRY(queue_command(stream, &commands[i], last_launched));
+  return queue_point(stream, point);
+}
+
+/* A call may report what an earlier launch did: a fatal failure names the last one. */
 static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point) {
   const char *last_launched = stream->launched[slot_of(stream->submitted)];
   FH_TRY(make_room(stream, point));
   set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
-  for (int i = 0; i < count; i++) FH_TRY(queue_command(stream, &commands[i], &last_launched));
+  fh_status status = queue_commands(stream, commands, count, point, &last_launched);
   stream->launched[slot_of(point)] = last_launched;
-  return queue_point(stream, point);
+  if (!status || !last_launched || !atomic_load(&stream->device->dead)) return status;
+  return fh_status_annotate(status, "the last launch on this stream was %s", last_launched);
 }
 
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {

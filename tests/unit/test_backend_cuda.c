@@ -221,9 +221,9 @@ static void gives_kept_memory_back_when_short(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
   fh_memory *small[8], *large = NULL;
-  for (int i = 0; i < 8; i++) FH_EXPECT_OK(api->alloc(f.device, 8 << 20, &small[i]));
+  for (int i = 0; i < 8; i++) FH_EXPECT_OK(api->alloc(f.device, 1 << 20, &small[i]));
   for (int i = 0; i < 8; i++) api->free(small[i]);
-  FH_EXPECT_OK(api->alloc(f.device, 1020 << 20, &large));
+  FH_EXPECT_OK(api->alloc(f.device, 124 << 20, &large));
   fh_memory *more = NULL;
   fh_status status = api->alloc(f.device, 8 << 20, &more);
   assert_string_equal(fh_status_cause(status), "OUT-OF-MEMORY");
@@ -427,7 +427,7 @@ int main(int argc, char **argv) {
       {.name = "refuses an old GPU", .settings = "capability=52", .run = refuses_an_old_gpu},
       {.name = "checks launches", .settings = "devices=2", .run = checks_launches},
       {.name = "reuses memory", .run = reuses_memory},
-      {.name = "gives kept memory back when short", .run = gives_kept_memory_back_when_short},
+      {.name = "gives kept memory back when short", .settings = "memory=128MiB", .run = gives_kept_memory_back_when_short},
       {.name = "keeps memory in use", .settings = "delay=0.2", .run = keeps_memory_in_use},
       {.name = "many batches in flight", .run = many_batches_in_flight},
       {.name = "waits with a limit", .settings = "delay=0.6", .run = waits_with_a_limit},

@@ -30,9 +30,10 @@ typedef struct loader {
 } loader;
 
 static void add_dir(fh_gather *g, loader *l, const char *dir, size_t size) {
-  if (size == 0 || dir[0] != '/' || l->dir_count == MAX_DIRS) return; /* an empty or relative one: the current directory */
+  if (l->dir_count == MAX_DIRS) return;
   while (size > 1 && dir[size - 1] == '/') size--;
-  l->dirs[l->dir_count++] = fh_arena_text_size(g->arena, dir, size);
+  /* an empty place in a list is the current directory, for the loader too */
+  l->dirs[l->dir_count++] = size ? fh_arena_text_size(g->arena, dir, size) : ".";
 }
 
 static void add_dirs(fh_gather *g, loader *l, const char *list, const char *separators) {

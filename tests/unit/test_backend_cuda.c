@@ -299,6 +299,28 @@ static fh_point submit_fill(fh_stream *stream, fh_memory *memory) {
   return point;
 }
 
+/* A point keeps its own event as long as it is not reached: with more in flight than there are events, submit waits. */
+static void points_keep_their_events(void) {
+  enum { BATCHES = 300 };
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  fh_point point = 0;
+  bool old = false, last = true;
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, 1, &memory));
+  for (int i = 0; i < BATCHES; i++) point = submit_fill(stream, memory);
+  FH_EXPECT_OK(api->poll(stream, BATCHES - 256, &old));
+  FH_EXPECT_OK(api->poll(stream, point, &last));
+  assert_true(old);
+  assert_false(last);
+  FH_EXPECT_OK(api->wait(stream, point, -1));
+  api->free(memory);
+  api->stream_close(stream);
+  fh_backend_fixture_close(&f);
+}
+
 /* Waits end in time and burn no CPU. */
 static void waits_with_a_limit(void) {
   fh_backend_fixture f;
@@ -430,6 +452,7 @@ int main(int argc, char **argv) {
       {.name = "gives kept memory back when short", .settings = "memory=128MiB", .run = gives_kept_memory_back_when_short},
       {.name = "keeps memory in use", .settings = "delay=0.2", .run = keeps_memory_in_use},
       {.name = "many batches in flight", .run = many_batches_in_flight},
+      {.name = "points keep their events", .settings = "delay=0.003", .run = points_keep_their_events},
       {.name = "waits with a limit", .settings = "delay=0.6", .run = waits_with_a_limit},
       {.name = "survives every failed allocation", .run = survives_every_failed_allocation},
       {.name = "a fork is refused", .run = a_fork_is_refused},

@@ -59,7 +59,7 @@
 #define FH_ITEM_ARGUMENT(kind, name) , name
 
 /* ---- places ----
- * Offset of row `row` in outer dimensions (any, n1) with strides s0, s1; most calls have only one outer dimension. */
+ * Offset of row `row` in outer dimensions (any, n1) with strides s0, s1. */
 FH_INLINE long fh_row_offset(long row, long n1, long s0, long s1) { return row / n1 * s0 + row % n1 * s1; }
 
 /* ---- several accumulators into one ---- */

@@ -16,8 +16,6 @@
 
 #include "tools/devprobe/run.h"
 
-extern char **environ;
-
 /* The time of one iteration is the difference of two runs, so that set-up, which Foghorn's figure does not hold either,
  * drops out. */
 static const char script[] =
@@ -143,7 +141,7 @@ void fh_run_sklearn(const fh_run *run, const char *python, int k, const float *s
   snprintf(numbers[2], 24, "%d", k);
   snprintf(numbers[3], 24, "%d", iterations);
   char *argv[] = {(char *)(uintptr_t)python, "-c", (char *)(uintptr_t)script, numbers[0], numbers[1], numbers[2], numbers[3], NULL};
-  child c;
+  child c = {.in = -1, .out = -1};
   int error = start_child(python, argv, &c);
   if (error) {
     snprintf(out_row->not_run, sizeof out_row->not_run, "%.200s: %s", python, strerror(error));

@@ -61,7 +61,7 @@ typedef struct fh_device_summary {
   char kind[16]; /* "cpu", "gpu", "accelerator" */
   bool usable;
   bool posing;      /* a CPU behind a GPU interface */
-  char cause[40];   /* id of why not usable; "" */
+  char cause[48];   /* id of why not usable; "" */
   char reason[200]; /* in words; "" */
   uint64_t memory_bytes;
 } fh_device_summary;

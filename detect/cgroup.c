@@ -3,11 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "detect/gather.h"
 #include "detect/parse.h"
 
-enum { MAX_ENTRIES = 64 };
+enum { MAX_ENTRIES = 64, MAX_LOOKS = 20000 /* at files, for one search */ };
 
 /* ---- parsers ----------------------------------------------------------------------------------------- */
 
@@ -86,6 +87,53 @@ static const char *directory_of(fh_gather *g, const fh_mount *mount, const char 
   return fh_path_exists(g, dir) ? dir : mount->point;
 }
 
+/* ---- the whole tree, seen from a namespace --------------------------------------------------------------- */
+
+typedef struct search {
+  fh_gather *g;
+  const char *pid; /* ours */
+  int looks_left;
+} search;
+
+static bool holds_us(const search *s, const char *dir) {
+  const char *list = fh_read_text(s->g, fh_arena_format(s->g->arena, "%s/cgroup.procs", dir), FH_BIG_FILE, NULL);
+  return list && fh_word_in(list, "\n", s->pid);
+}
+
+/* The directory that lists our process, so many levels below this one; NULL: not found. */
+static const char *search_below(search *s, const char *dir, int levels) {
+  int count = 0;
+  if (levels == 0) return holds_us(s, dir) ? dir : NULL;
+  const char **names = fh_path_list(s->g, dir, &count, NULL);
+  for (int i = 0; i < count && s->looks_left > 0; i++) {
+    fh_os_stat st;
+    const char *path = fh_arena_format(s->g->arena, "%s/%s", dir, names[i]);
+    s->looks_left--;
+    const char *found = fh_path_stat(s->g, path, false, &st) == 0 && S_ISDIR(st.mode) ? search_below(s, path, levels - 1) : NULL;
+    if (found) return found;
+  }
+  return NULL;
+}
+
+/* A mount whose root lies so many levels above the root of our namespace; 0: it does not. */
+static int levels_above(const fh_mount *mount) {
+  int levels = 0;
+  for (const char *at = mount->root; strncmp(at, "/..", 3) == 0; at += 3) levels++;
+  return levels;
+}
+
+/* Our path is told from the root of our namespace, and the names of the levels above are not told at all: only the lists of
+ * processes give away which directory is ours. NULL: not found. */
+static const char *directory_in_tree(fh_gather *g, const fh_mount *mount, const char *path) {
+  char pid[32];
+  if (g->os->api->readlink(g->os, "/proc/self", pid, sizeof pid) != 0) return NULL;
+  int levels = levels_above(mount);
+  for (const char *at = path; *at; at++) levels += at[0] == '/' && at[1];
+  return search_below(&(search){g, pid, MAX_LOOKS}, mount->point, levels);
+}
+
+/* ---- which hierarchy --------------------------------------------------------------------------------------- */
+
 static const fh_mount *v1_mount(const fh_facts *f, const char *controller) {
   for (int i = f->mount_count - 1; i >= 0; i--)
     if (strcmp(f->mounts[i].fstype, "cgroup") == 0 && fh_word_in(f->mounts[i].super_options, ",", controller)) return &f->mounts[i];
@@ -125,9 +173,11 @@ static bool find_hierarchy(fh_gather *g, const entries *all, const char *control
   const fh_cgroup_entry *v1 = entry_of(all, controller), *v2 = entry_v2(all);
   const fh_mount *mount = v1 ? v1_mount(g->facts, controller) : v2 ? v2_mount(g->facts) : NULL;
   if (!mount || (!v1 && !v2_has(g, mount, controller))) return false;
-  *out = (hierarchy){
-      .version = v1 ? "v1" : "v2", .dir = directory_of(g, mount, v1 ? v1->path : v2->path), .top = mount->point, .root = mount->root};
-  return true;
+  const char *path = v1 ? v1->path : v2->path;
+  bool whole_tree = levels_above(mount) > 0 && !fh_path_below(path, mount->root);
+  const char *dir = whole_tree ? directory_in_tree(g, mount, path) : directory_of(g, mount, path);
+  *out = (hierarchy){.version = v1 ? "v1" : "v2", .dir = dir, .top = mount->point, .root = mount->root};
+  return dir != NULL;
 }
 
 /* The directories from our own up to the mount point. */
@@ -235,20 +285,14 @@ static fh_cgroup_mode mode_of(const fh_facts *f, const entries *all) {
   return v2 ? FH_CGROUP_V2 : FH_CGROUP_NONE;
 }
 
-/* Inode of the first cgroup namespace: fixed by the kernel (PROC_CGROUP_INIT_INO). */
-static const char initial_namespace[] = "cgroup:[4026531835]";
-
 /* A cgroup namespace, or a mount of the container's own directory, hides the levels above. */
 static fh_fact_bool ancestors_hidden(fh_gather *g, const hierarchy *h) {
-  char link[64];
   if (strcmp(h->root, "/") != 0) return fh_fact_bool_of(true, "/proc/self/mountinfo");
   if (h->version[1] == '2') { /* cgroup.type is in every cgroup but the real root */
     const char *type = fh_arena_format(g->arena, "%s/cgroup.type", h->top);
     if (fh_path_exists(g, type)) return fh_fact_bool_of(true, type);
   }
-  if (g->os->api->readlink(g->os, "/proc/self/ns/cgroup", link, sizeof link) != 0)
-    return (fh_fact_bool){false, FH_UNKNOWN_FACT, "/proc/self/ns/cgroup"};
-  return fh_fact_bool_of(strcmp(link, initial_namespace) != 0, "/proc/self/ns/cgroup");
+  return fh_in_namespace(g, "/proc/self/ns/cgroup");
 }
 
 /* What holds until a level sets a limit; unknown when there is no directory to look into. */

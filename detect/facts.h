@@ -160,6 +160,7 @@ typedef struct fh_facts_pci {
   fh_pci_device *devices; /* GPUs and NVSwitches only */
   int count;
   int all_count; /* PCI functions seen at all */
+  int unread;    /* of these, such that may be a GPU and do not tell */
   fh_validity valid;
   fh_fact_bool masked; /* a tmpfs or the like covers /sys/bus/pci/devices */
 } fh_facts_pci;

@@ -48,6 +48,14 @@ int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out) {
 
 bool fh_path_exists(fh_gather *g, const char *path) { return fh_path_stat(g, path, true, NULL) == 0; }
 
+fh_fact_bool fh_in_namespace(fh_gather *g, const char *link) {
+  /* inodes of the first ones are fixed by the kernel: PROC_PID_INIT_INO, PROC_CGROUP_INIT_INO */
+  static const char *const first[] = {"pid:[4026531836]", "cgroup:[4026531835]"};
+  char target[64];
+  if (g->os->api->readlink(g->os, link, target, sizeof target) != 0) return (fh_fact_bool){false, FH_UNKNOWN_FACT, link};
+  return fh_fact_bool_of(strcmp(target, first[0]) != 0 && strcmp(target, first[1]) != 0, link);
+}
+
 const char **fh_path_list(fh_gather *g, const char *path, int *out_count, int *out_errno) {
   char **names = NULL;
   size_t count = 0;

@@ -51,6 +51,8 @@ fh_fact_int fh_read_int(fh_gather *g, const char *path);
 /* 0 or the errno of stat; out may be NULL. */
 int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out);
 bool fh_path_exists(fh_gather *g, const char *path);
+/* In a namespace ("/proc/self/ns/pid", "/proc/self/ns/cgroup") that is not the machine's first one. */
+fh_fact_bool fh_in_namespace(fh_gather *g, const char *link);
 /* Names in a directory, in the arena; NULL (and *out_errno, which may be NULL) when it cannot be listed. */
 const char **fh_path_list(fh_gather *g, const char *path, int *out_count, int *out_errno);
 

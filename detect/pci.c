@@ -20,8 +20,10 @@ static void read_device(fh_gather *g, const char *address, fh_pci_device **devic
   const char *dir = fh_arena_format(g->arena, "%s/%s", devices_dir, address);
   int class_ = read_hex(g, dir, "class");
   bool is_gpu = class_ >> 16 == CLASS_DISPLAY || class_ >> 16 == CLASS_ACCELERATOR;
+  pci->unread += class_ < 0;
   if (class_ < 0 || (!is_gpu && class_ >> 8 != CLASS_BRIDGE_OTHER)) return;
   int vendor = read_hex(g, dir, "vendor");
+  pci->unread += is_gpu && vendor < 0;
   if (!is_gpu && vendor != VENDOR_NVIDIA) return;
   fh_pci_device *d = fh_arena_push(g->arena, devices, &pci->count, sizeof *d);
   if (!d) return;

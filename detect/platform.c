@@ -160,6 +160,14 @@ static const char *is_oci(const marks *m) {
                env_mark(m, "container"), file_has(m, "/proc/1/environ", "container="));
 }
 
+/* A container without any mark of its engine. */
+static const char *is_in_namespace(const marks *m) {
+  static const char *const links[] = {"/proc/self/ns/pid", "/proc/self/ns/cgroup"};
+  for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+    if (fh_in_namespace(m->g, links[i]).value) return links[i];
+  return NULL;
+}
+
 static const char *is_service(const marks *m) {
   return strstr(m->cgroup, ".service") && !strstr(m->cgroup, "/user.slice/") ? env_mark(m, "INVOCATION_ID") : NULL;
 }
@@ -189,6 +197,7 @@ static const struct {
     {FH_PLATFORM_SNAP, "snap sandbox", true, is_snap},
     {FH_PLATFORM_OCI, "container", true, is_oci},
     {FH_PLATFORM_SYSTEMD_SERVICE, "systemd service", false, is_service},
+    {FH_PLATFORM_OCI, "container", true, is_in_namespace},
     {FH_PLATFORM_VM, "virtual machine", false, is_vm},
 };
 

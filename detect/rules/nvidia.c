@@ -16,17 +16,34 @@ void fh_rule_driver_hung(fh_judgement *judgement, const fh_cause *cause) {
     fh_case_gpu(&c, FH_POSSIBLE, "the NVIDIA driver did not answer within the time limit; it may hang or only be slow");
 }
 
+/* Every node that is here was left over or made by hand: the kernel knows no driver for it. */
+static bool nodes_lead_nowhere(const fh_facts *f) {
+  const fh_node *node;
+  int seen = 0;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i)); seen++)
+    if (!node->is_char || node->open_errno != ENXIO) return false;
+  return seen > 0;
+}
+
+static void saw_dead_nodes(fh_case *c) {
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(c->facts, &i));)
+    fh_case_saw(c, node->open_errno == ENXIO, node->path, "left over: opening it gives ENXIO, no driver behind it");
+}
+
 void fh_rule_no_hardware(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) && fh_platform_shows_module(f) &&
-      fh_case_saw(&c, f->pci.valid != FH_UNKNOWN_FACT && fh_is_false(f->pci.masked) && fh_nvidia_gpu_count(f) == 0, "/sys/bus/pci/devices",
-                  "%d devices, no NVIDIA GPU among them", f->pci.all_count) &&
+      fh_case_saw(&c, f->pci.valid != FH_UNKNOWN_FACT && f->pci.unread == 0 && fh_is_false(f->pci.masked) && fh_nvidia_gpu_count(f) == 0,
+                  "/sys/bus/pci/devices", "%d devices, no NVIDIA GPU among them", f->pci.all_count) &&
       fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/proc/driver/nvidia", "the kernel module is not loaded") &&
-      fh_case_saw(&c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none") &&
-      fh_case_saw(&c, true, "asked", "%s", judgement->expectation_source))
+      (fh_case_saw(&c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none") || nodes_lead_nowhere(f)) &&
+      fh_case_saw(&c, true, "asked", "%s", judgement->expectation_source)) {
+    saw_dead_nodes(&c);
     fh_case_gpu(&c, f->pci.all_count > 0 ? FH_CONSISTENT : FH_POSSIBLE, "a GPU is asked for (%s), but this machine has none of NVIDIA's",
                 judgement->expectation_source);
+  }
 }
 
 /* The driver that holds all NVIDIA GPUs instead of NVIDIA's own; NULL when that is not so. */
@@ -61,9 +78,7 @@ void fh_rule_module_not_loaded(fh_judgement *judgement, const fh_cause *cause) {
                    gpu->driver_valid == FH_ABSENT ? ", no driver bound" : "") ||
       !fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/sys/module/nvidia, /proc/driver/nvidia", "absent"))
     return;
-  const fh_node *node;
-  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
-    fh_case_saw(&c, node->open_errno == ENXIO, node->path, "left over: opening it gives ENXIO, no driver behind it");
+  saw_dead_nodes(&c);
   fh_case_gpu(&c, gpu->driver_valid == FH_UNKNOWN_FACT ? FH_POSSIBLE : FH_CONSISTENT,
               "%s is an NVIDIA GPU, but the %skernel has no nvidia module loaded", gpu->address, f->where.container ? "host's " : "");
 }

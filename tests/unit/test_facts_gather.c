@@ -80,6 +80,28 @@ static void nothing_is_known(void **state) {
 
 /* ---- control groups ------------------------------------------------------------------------------------------ */
 
+/* A namespace's view of the whole tree: the names above its root are not told, the lists of processes are there. */
+static void cgroup_tree_in_namespace(void **state) {
+  (void)state;
+  put("/proc/self.stat", "type=l link=17");
+  put("/proc/17/cgroup", "3:cpu:/job\n");
+  put("/proc/17/mountinfo", "1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 /../.. /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n");
+  put("/sys/fs/cgroup/cpu/cgroup.procs", "1\n");
+  put("/sys/fs/cgroup/cpu/a/b/job/cgroup.procs", "1\n170\n");
+  put("/sys/fs/cgroup/cpu/a/b/job/cpu.cfs_quota_us", "100000\n");
+  put("/sys/fs/cgroup/cpu/a/b/job/cpu.cfs_period_us", "100000\n");
+  put("/sys/fs/cgroup/cpu/a/c/job/cgroup.procs", "16\n17\n");
+  put("/sys/fs/cgroup/cpu/a/c/job/cpu.cfs_quota_us", "-1\n");
+  put("/sys/fs/cgroup/cpu/a/c/cpu.cfs_quota_us", "300000\n");
+  put("/sys/fs/cgroup/cpu/a/c/cpu.cfs_period_us", "100000\n");
+  WITH_FACTS(f) {
+    assert_true(f->cpu.quota_cpus.valid == FH_VALID && f->cpu.quota_cpus.value == 3 && f->cpu.quota_from_ancestor);
+    assert_string_equal(f->cpu.quota_level, "/sys/fs/cgroup/cpu/a/c");
+  }
+  put("/sys/fs/cgroup/cpu/a/c/job/cgroup.procs", "16\n"); /* not found: unknown, and not "no limit" */
+  WITH_FACTS(f) assert_true(f->cpu.quota_cpus.valid == FH_UNKNOWN_FACT);
+}
+
 static void cgroup_v2_ancestors(void **state) {
   (void)state;
   put("/proc/self/cgroup", "0::/kubepods/pod1/ctr\n");
@@ -448,6 +470,10 @@ static void platforms(void **state) {
       {"/.flatpak-info", "", "", FH_PLATFORM_FLATPAK},
       {"/x", "", "SNAP=/snap/x/1\nSNAP_NAME=x\n", FH_PLATFORM_SNAP},
       {"/x", "", "container=systemd-nspawn\n", FH_PLATFORM_OCI},
+      {"/proc/self/ns/pid.stat", "link=pid:[4026532280]\n", "", FH_PLATFORM_OCI},
+      {"/proc/self/ns/pid.stat", "link=pid:[4026531836]\n", "", FH_PLATFORM_BARE},
+      {"/proc/self/ns/cgroup.stat", "link=cgroup:[4026532281]\n", "", FH_PLATFORM_OCI},
+      {"/proc/self/ns/cgroup.stat", "link=cgroup:[4026531835]\n", "", FH_PLATFORM_BARE},
       {"/proc/self/cgroup", "0::/system.slice/ollama.service\n", "INVOCATION_ID=1\n", FH_PLATFORM_SYSTEMD_SERVICE},
       {"/proc/self/cgroup", "0::/system.slice/docker.service\n", "", FH_PLATFORM_BARE},
       {"/proc/cpuinfo", "flags : fpu hypervisor\n", "", FH_PLATFORM_VM},
@@ -529,6 +555,7 @@ static void without_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(nothing_is_known),
+      TEST(cgroup_tree_in_namespace),
       TEST(cgroup_v2_ancestors),
       TEST(cgroup_namespace_hides),
       TEST(cgroup_v1_of_docker),

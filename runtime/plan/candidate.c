@@ -17,17 +17,18 @@ static int count_for(const fh_context *context, const fh_kernel_image *image) {
 
 static void add_cpu(fh_context *context, const fh_kernel_image *image, int kernel, int device) {
   const fh_kernel_contract *contract = image->contract;
-  for (int isa = 0; isa < FH_ISA_COUNT; isa++) {
-    if (!image->entries[0].cpu[isa]) continue; /* of another architecture: not worth a line in every decision */
-    fh_candidate *c = &context->candidates[context->candidate_count++];
-    *c = (fh_candidate){.kernel = kernel, .device = device, .isa = (fh_isa)isa, .numerics = contract->dialect_numerics};
-    snprintf(c->name, sizeof c->name, "cpu/%s", fh_isa_name((fh_isa)isa));
-  }
+  /* Tuned ones first: what comes first wins among equals. */
   for (int t = 0; t < contract->tuned_count; t++) {
     const fh_tuned *tuned = &contract->tuned[t];
     fh_candidate *c = &context->candidates[context->candidate_count++];
     *c = (fh_candidate){.kernel = kernel, .device = device, .isa = tuned->isa, .tuned = tuned, .numerics = tuned->numerics};
     snprintf(c->name, sizeof c->name, "cpu/%s/%s", fh_isa_name(tuned->isa), tuned->name);
+  }
+  for (int isa = 0; isa < FH_ISA_COUNT; isa++) {
+    if (!image->entries[0].cpu[isa]) continue; /* of another architecture: not worth a line in every decision */
+    fh_candidate *c = &context->candidates[context->candidate_count++];
+    *c = (fh_candidate){.kernel = kernel, .device = device, .isa = (fh_isa)isa, .numerics = contract->dialect_numerics};
+    snprintf(c->name, sizeof c->name, "cpu/%s", fh_isa_name((fh_isa)isa));
   }
 }
 
@@ -36,8 +37,11 @@ fh_status fh_candidates_build(fh_context *context) {
   const fh_kernel_image *images = fh_kernel_images(&kernels);
   for (int k = 0; k < kernels; k++) total += count_for(context, &images[k]);
   context->candidates = calloc((size_t)total + 1, sizeof *context->candidates);
-  if (!context->candidates) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory for %d candidates", total);
+  context->first_of = calloc((size_t)kernels + 1, sizeof *context->first_of);
+  if (!context->candidates || !context->first_of)
+    return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory for %d candidates", total);
   for (int k = 0; k < kernels; k++) {
+    context->first_of[k] = context->candidate_count;
     for (int d = 0; d < context->device_count; d++) {
       if (context->devices[d].info.kind == FH_DEVICE_CPU) {
         add_cpu(context, &images[k], k, d);
@@ -48,6 +52,7 @@ fh_status fh_candidates_build(fh_context *context) {
       snprintf(c->name, sizeof c->name, "%s", context->devices[d].info.id);
     }
   }
+  context->first_of[kernels] = context->candidate_count;
   return FH_OK;
 }
 
@@ -60,7 +65,9 @@ void fh_candidates_free(fh_context *context) {
     free(c->samples);
   }
   free(context->candidates);
+  free(context->first_of);
   context->candidates = NULL;
+  context->first_of = NULL;
   context->candidate_count = 0;
 }
 
@@ -97,8 +104,8 @@ static double measured_seconds(const fh_candidate *candidate, const fh_bound *bo
   return sorted[count / 2];
 }
 
-/* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of
- * each limit that this form of kernel usually reaches. A guess, and said to be one. */
+/* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of each limit that this
+ * form of kernel usually reaches, and a part of the faster one, since the two never overlap wholly. A guess, and said to be one. */
 static double prior_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound) {
   static const double width[FH_ISA_COUNT] = {
       [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
@@ -108,7 +115,19 @@ static double prior_seconds(const fh_plan_device *device, const fh_candidate *ca
   double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
   double arithmetic = bound->flops / (flops * efficiency);
   double memory = bound->bytes / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
-  return arithmetic > memory ? arithmetic : memory;
+  return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
+}
+
+/* A guess is worth nothing beside a measurement of another variant, unless it is held to the same scale: how far off the guess for a
+ * measured variant of this kernel on this device was. 1: none was measured. */
+static double guess_scale(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
+  for (int i = context->first_of[candidate->kernel]; i < context->first_of[candidate->kernel + 1]; i++) {
+    const fh_candidate *sibling = &context->candidates[i];
+    if (sibling == candidate || sibling->device != candidate->device) continue;
+    double measured = measured_seconds(sibling, bound);
+    if (measured > 0) return measured / prior_seconds(&context->devices[sibling->device], sibling, bound);
+  }
+  return 1;
 }
 
 double fh_call_missing_bytes(const fh_call *call, int device) {
@@ -152,7 +171,10 @@ static double predicted_seconds(const fh_queue *queue, const fh_candidate *candi
   const fh_plan_device *device = &queue->context->devices[candidate->device];
   double execution = measured_seconds(candidate, &call->bound);
   *out_measured = execution > 0;
-  if (!*out_measured) execution = prior_seconds(device, candidate, &call->bound) + call->bound.stage_count * device->info.launch_s;
+  if (!*out_measured) {
+    execution = prior_seconds(device, candidate, &call->bound) * guess_scale(queue->context, candidate, &call->bound);
+    execution += call->bound.stage_count * device->info.launch_s;
+  }
   return execution + transfer_seconds(queue, call, candidate->device);
 }
 
@@ -221,9 +243,8 @@ static bool better(const fh_context *context, const fh_candidate *a, double seco
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
   fh_plan plan = {0};
   fh_verdict wanted = {0};
-  for (int i = 0; i < queue->context->candidate_count; i++) {
+  for (int i = queue->context->first_of[call->kernel]; i < queue->context->first_of[call->kernel + 1]; i++) {
     fh_candidate *candidate = &queue->context->candidates[i];
-    if (candidate->kernel != call->kernel) continue;
     fh_verdict verdict = fh_candidate_judge(queue, candidate, call);
     bool ok = verdict.reason.code == FH_REASON_NONE;
     if (ok && better(queue->context, candidate, verdict.seconds, plan.chosen, plan.chosen_seconds)) {

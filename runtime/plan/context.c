@@ -137,7 +137,7 @@ int fh_context_devices(const fh_context *context, fh_device_summary *out_devices
           out->reason, sizeof out->reason, "%s",
           out->posing ? "a CPU behind a GPU interface: used only when asked for by name" : "outside the policy or the list of devices");
     } else {
-      snprintf(out->cause, sizeof out->cause, "%s", d->cause);
+      snprintf(out->cause, sizeof out->cause, "%.39s", d->cause);
       snprintf(out->reason, sizeof out->reason, "%.199s", d->reason);
     }
   }

@@ -151,8 +151,9 @@ struct fh_context {
   int backend_count;
   fh_plan_device devices[FH_PLAN_MAX_DEVICES];
   int device_count;
-  fh_candidate *candidates;
+  fh_candidate *candidates; /* by kernel: those of kernel k are [first_of[k], first_of[k + 1]) */
   int candidate_count;
+  int *first_of;
   fh_queue *queues;
   fh_lineage *lineage[FH_LINEAGE_MAX];
   int lineage_count;

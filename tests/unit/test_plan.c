@@ -1,0 +1,137 @@
+/* The planner's choices, from inside: costs, measurements, preferences, health. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "runtime/plan/plan.h"
+
+static fh_context *context;
+static fh_view a, b, c;
+static fh_call call;
+
+static int setup(void **state) {
+  (void)state;
+  fh_context_options options = {.policy = FH_CPU_ONLY};
+  if (fh_context_create(&options, &context)) return 1;
+  fh_shape shape = FH_SHAPE(256, 256);
+  if (fh_view_create(context, FH_F32, shape, FH_ROW_MAJOR, &a) || fh_view_create(context, FH_F32, shape, FH_ROW_MAJOR, &b) ||
+      fh_view_create(context, FH_F32, shape, FH_ROW_MAJOR, &c))
+    return 1;
+  const fh_kernel *kernel;
+  const fh_view *views[] = {&a, &b, &c};
+  return fh_kernel_find("matmul", &kernel) || fh_call_bind(kernel, views, 3, NULL, 0, &call);
+}
+
+static int teardown(void **state) {
+  (void)state;
+  fh_view_release(&a);
+  fh_view_release(&b);
+  fh_view_release(&c);
+  fh_context_release(context);
+  return 0;
+}
+
+static fh_candidate *named(const char *name) {
+  for (int i = context->first_of[call.kernel]; i < context->first_of[call.kernel + 1]; i++)
+    if (strcmp(context->candidates[i].name, name) == 0) return &context->candidates[i];
+  return NULL;
+}
+
+static fh_plan plan(void) { return fh_plan_make(fh_context_queue(context), &call); }
+
+static void without_measurements_the_intended_is_chosen(void **state) {
+  (void)state;
+  fh_plan p = plan();
+  assert_non_null(p.chosen);
+  assert_ptr_equal(p.chosen, p.intended);
+  assert_int_equal(p.fallback.code, FH_REASON_NONE);
+}
+
+static void a_slow_measurement_does_not_lose_to_a_guess(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen;
+  for (int i = 0; i < 5; i++) fh_candidate_sample(first, &call.bound, 1.0); /* far above any guess */
+  assert_ptr_equal(plan().chosen, first);
+}
+
+static void one_spike_moves_nothing(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen;
+  for (int i = 0; i < 5; i++) fh_candidate_sample(first, &call.bound, 1e-3);
+  double before = plan().chosen_seconds;
+  fh_candidate_sample(first, &call.bound, 10.0);
+  assert_true(plan().chosen_seconds == before);
+}
+
+static void a_measurement_that_is_better_wins(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen, *other = named("cpu/scalar");
+  assert_true(other && other != first);
+  for (int i = 0; i < 5; i++) fh_candidate_sample(first, &call.bound, 1e-3);
+  for (int i = 0; i < 5; i++) fh_candidate_sample(other, &call.bound, 1e-5);
+  assert_ptr_equal(plan().chosen, other);
+}
+
+static void a_sick_variant_is_intended_but_not_chosen(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen;
+  first->test = FH_TEST_FAILED;
+  snprintf(first->reason, sizeof first->reason, "c[3] is 1, the reference says 2");
+  fh_plan p = plan();
+  assert_ptr_equal(p.intended, first);
+  assert_true(p.chosen && p.chosen != first);
+  assert_int_equal(p.fallback.code, FH_REASON_SELFTEST);
+  char line[400];
+  fh_reason_print(&p.fallback, line, sizeof line);
+  assert_non_null(strstr(line, "c[3]"));
+  first->test = FH_UNTESTED;
+}
+
+static void exact_numerics_leave_the_bounded_out(void **state) {
+  (void)state;
+  context->config.numerics = FH_EXACT;
+  fh_plan p = plan();
+  assert_true(p.chosen && p.chosen->numerics == FH_EXACT);
+  assert_ptr_equal(p.chosen, p.intended); /* a policy is no fallback */
+  context->config.numerics = FH_BOUNDED;
+}
+
+static void nothing_allowed_means_nothing_chosen(void **state) {
+  (void)state;
+  context->devices[0].allowed = false;
+  fh_plan p = plan();
+  assert_null(p.chosen);
+  assert_null(p.intended);
+  context->devices[0].allowed = true;
+}
+
+static void every_reason_has_words(void **state) {
+  (void)state;
+  for (int code = FH_REASON_NONE; code <= FH_REASON_VARIANT_QUARANTINED; code++) {
+    fh_reason reason = {.code = (fh_reason_code)code, .cause = "CU-STUB", .text = "the text", .need = 1 << 20, .have = 1 << 10};
+    char line[400] = "";
+    fh_reason_print(&reason, line, sizeof line);
+    assert_true(strlen(line) > 5);
+    assert_null(strstr(line, "reason ")); /* the text for a code that nobody wrote one for */
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(without_measurements_the_intended_is_chosen, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_slow_measurement_does_not_lose_to_a_guess, setup, teardown),
+      cmocka_unit_test_setup_teardown(one_spike_moves_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_measurement_that_is_better_wins, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
+      cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),
+      cmocka_unit_test_setup_teardown(nothing_allowed_means_nothing_chosen, setup, teardown),
+      cmocka_unit_test_setup_teardown(every_reason_has_words, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -5,6 +5,7 @@
 #include "runtime/plan/conformance.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -460,7 +461,8 @@ static fh_status try_setting(trial *t, const fh_conform_variant *variant, const 
 
 static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
   layout how;
-  for (int i = 0; layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
+  const int most = options->quick ? 1 : INT_MAX; /* the first is compact */
+  for (int i = 0; i < most && layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
     setting s;
     fh_status status = setting_new(t, &how, variant->alignment, options->guard, &s);
     if (!status) status = try_setting(t, variant, &how, &s, report);
@@ -485,7 +487,8 @@ fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *var
   *out_report = (fh_conform_report){0};
   fh_case c;
   for (int i = 0; (options->cases == 0 || i < options->cases) && image->contract->case_at(i, &c); i++) {
-    for (int kind = 0; kind < DATA_KINDS && out_report->verdict == FH_CONFORM_PASS; kind++) {
+    const int kinds = options->quick ? ORDINARY + 1 : DATA_KINDS;
+    for (int kind = 0; kind < kinds && out_report->verdict == FH_CONFORM_PASS; kind++) {
       trial t = {.image = image, .c = c, .kind = (data_kind)kind};
       fh_status status = try_trial(&t, variant, options, out_report);
       trial_free(&t);

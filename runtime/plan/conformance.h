@@ -1,9 +1,9 @@
 /* Does a variant of a kernel keep its contract? SPDX-License-Identifier: Apache-2.0
  *
- * One procedure for the tests, for `devprobe verify` and for a new backend: every case of the contract, in every layout that
- * a caller may bring, on ordinary data, on NaN and infinities and on denormals. A result is compared with the plain C build,
- * bit by bit, where the variant is EXACT, and else with the oracle. Inputs and the bytes between elements must stay as they
- * were. The plain C build itself is always compared with the oracle.
+ * One procedure for the tests, for the self-test before a variant's first use, for `devprobe verify` and for a new backend: every case of
+ * the contract, in every layout that a caller may bring, on ordinary data, on NaN and infinities and on denormals. A result is compared
+ * with the plain C build, bit by bit, where the variant is EXACT, and else with the oracle. Inputs and the bytes between elements must stay
+ * as they were. The plain C build itself is always compared with the oracle.
  */
 #ifndef FOGHORN_PLAN_CONFORMANCE_H_
 #define FOGHORN_PLAN_CONFORMANCE_H_
@@ -39,6 +39,7 @@ typedef struct fh_conform_variant {
 typedef struct fh_conform_options {
   bool guard;    /* lay operands against pages that may not be touched: a stray access ends the process */
   bool thorough; /* every byte offset from 0 to 63 instead of seven */
+  bool quick;    /* compact operands and ordinary data only */
   int cases;     /* only the first so many cases of the contract; 0: all */
 } fh_conform_options;
 

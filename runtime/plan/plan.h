@@ -15,6 +15,7 @@
 #include "runtime/mem/buffer.h"
 #include "runtime/obs/account.h"
 #include "runtime/plan/config.h"
+#include "runtime/plan/conformance.h"
 
 enum { FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS, FH_PLAN_SAMPLES = 8, FH_PLAN_BUCKETS = 64, FH_LINEAGE_MAX = 64 };
 
@@ -203,9 +204,8 @@ void fh_lineage_clear(fh_context *context);
 /* selftest.c */
 /* Runs the contract's first cases on the candidate when it has not been tested yet. */
 void fh_candidate_test(fh_queue *queue, fh_candidate *candidate);
-/* The contract's case i on the candidate, against the reference and, for EXACT, bit by bit against plain C. False past the last
- * case. *out_wrong: NULL when right, else what is wrong (caller frees). A status means that it could not be run. */
-bool fh_candidate_check_case(fh_queue *queue, fh_candidate *candidate, int i, fh_status *out_status, char **out_wrong);
+/* The conformance procedure on the candidate, on buffers of the queue's context. */
+fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report);
 
 /* launch.c */
 fh_status fh_launch_call(fh_queue *queue, fh_call *call);

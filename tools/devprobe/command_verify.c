@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "runtime/base/json.h"
-#include "runtime/plan/conformance.h"
 #include "runtime/plan/plan.h"
 #include "tools/devprobe/commands.h"
 #include "tools/devprobe/machine.h"
@@ -20,58 +19,6 @@ typedef struct table {
 } table;
 
 /* ---- one variant ---------------------------------------------------------------------------------------- */
-
-typedef struct runner {
-  fh_queue *queue;
-  fh_candidate *candidate;
-} runner;
-
-/* Views of the caller's memory; operands in one place are one buffer. */
-static fh_status wrap_views(fh_context *context, const fh_conform_call *call, fh_view *views, int count) {
-  for (int i = 0; i < count; i++) {
-    const fh_conform_place *place = &call->places[i];
-    const fh_view_desc *desc = &call->views[i];
-    int same = 0;
-    while (same < i && call->places[same].memory != place->memory) same++;
-    if (same < i) {
-      FH_TRY(fh_view_retain(&views[same], &views[i]));
-      continue;
-    }
-    fh_shape shape = {.rank = desc->rank};
-    memcpy(shape.extents, desc->shape, sizeof shape.extents);
-    FH_TRY(fh_view_wrap_strided(context, place->memory, place->bytes, (char *)place->memory + place->offset, desc->dtype, shape,
-                                desc->strides, FH_READ_WRITE, &views[i]));
-  }
-  return FH_OK;
-}
-
-static fh_status execute(const runner *r, const fh_kernel_image *image, const fh_conform_call *call, const fh_view *views) {
-  fh_call bound = {.image = image, .kernel = r->candidate->kernel, .view_count = image->contract->view_count, .bound = *call->bound};
-  for (int i = 0; i < bound.view_count; i++) {
-    bound.views[i] = views[i];
-    bound.descs[i] = call->views[i];
-  }
-  memcpy(bound.params, call->scalars, sizeof(fh_value) * (size_t)image->contract->scalar_count);
-  fh_context *context = r->queue->context;
-  fh_context_lock(context);
-  r->queue->probing = true;
-  fh_status status = fh_execute(r->queue, r->candidate, &bound);
-  for (int i = 0; i < bound.view_count && !status; i++)
-    if (image->contract->views[i].role != FH_ROLE_IN) status = fh_buffer_to_host(context, views[i].buffer);
-  r->queue->probing = false;
-  fh_context_unlock(context);
-  return status;
-}
-
-static fh_status run_call(void *arg, const fh_conform_call *call) {
-  const runner *r = arg;
-  int count = call->image->contract->view_count;
-  fh_view views[FH_MAX_VIEWS] = {0};
-  fh_status status = wrap_views(r->queue->context, call, views, count);
-  if (!status) status = execute(r, call->image, call, views);
-  for (int i = 0; i < count; i++) fh_view_release(&views[i]);
-  return status;
-}
 
 /* Why a candidate cannot run at all; false when it can, or when it belongs to another device's turn (*out_skip). */
 static bool cannot_run(const fh_context *context, const fh_candidate *candidate, const fh_kernel_image *image, char *out, size_t size,
@@ -126,15 +73,8 @@ static fh_status verify_candidate(const fh_cli *cli, fh_context *context, fh_can
     return FH_OK;
   }
   fh_cli_progress_update("%s on %s", image->contract->name, candidate->name);
-  runner run = {fh_context_queue(context), candidate};
-  const fh_device_info *info = &context->devices[candidate->device].info;
-  fh_conform_variant variant = {.name = candidate->name,
-                                .numerics = candidate->numerics,
-                                .alignment = info->address_alignment ? info->address_alignment : 1,
-                                .run = run_call,
-                                .arg = &run};
   fh_conform_options options = {.thorough = cli->given[FH_OPT_LONG] > 0};
-  return fh_conform(image, &variant, &options, &r->report);
+  return fh_candidate_conform(fh_context_queue(context), candidate, &options, &r->report);
 }
 
 static fh_status verify_context(const fh_cli *cli, fh_context *context, table *t) {

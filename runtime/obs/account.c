@@ -35,18 +35,33 @@ fh_account_row *fh_account_row_of(fh_account *account, const char *kernel, const
   return row;
 }
 
-bool fh_account_fallback_add(fh_account *account, const char *kernel, const char *from, const char *to, const char *cause) {
+bool fh_account_say(fh_account *account, const char *scope, const char *from, const char *cause) {
+  for (int i = 0; i < account->said_count; i++) {
+    const fh_account_said *s = &account->said[i];
+    if (strcmp(s->scope, scope) == 0 && strcmp(s->from, from) == 0 && strcmp(s->cause, cause) == 0) return false;
+  }
+  fh_account_said *all = grown(account->said, account->said_count, &account->said_capacity, sizeof *all);
+  if (!all) return true; /* say it twice rather than never */
+  account->said = all;
+  fh_account_said *s = &all[account->said_count++];
+  snprintf(s->scope, sizeof s->scope, "%s", scope);
+  snprintf(s->from, sizeof s->from, "%s", from);
+  snprintf(s->cause, sizeof s->cause, "%s", cause);
+  return true;
+}
+
+void fh_account_fallback_add(fh_account *account, const char *kernel, const char *from, const char *to, const char *cause) {
   for (int i = 0; i < account->fallback_count; i++) {
     fh_account_fallback *f = &account->fallbacks[i];
     if (strcmp(f->kernel, kernel) == 0 && strcmp(f->from, from) == 0 && strcmp(f->to, to) == 0 && strcmp(f->cause, cause) == 0) {
       f->count++;
-      return false;
+      return;
     }
   }
   fh_account_fallback *all = grown(account->fallbacks, account->fallback_count, &account->fallback_capacity, sizeof *all);
   if (!all) {
     account->uncounted++;
-    return true; /* say it rather than lose it */
+    return;
   }
   account->fallbacks = all;
   fh_account_fallback *f = &all[account->fallback_count++];
@@ -55,12 +70,12 @@ bool fh_account_fallback_add(fh_account *account, const char *kernel, const char
   snprintf(f->from, sizeof f->from, "%s", from);
   snprintf(f->to, sizeof f->to, "%s", to);
   snprintf(f->cause, sizeof f->cause, "%s", cause);
-  return true;
 }
 
 void fh_account_free(fh_account *account) {
   free(account->rows);
   free(account->fallbacks);
+  free(account->said);
   *account = (fh_account){0};
 }
 
@@ -88,7 +103,7 @@ char *fh_account_text(const fh_account *account) {
     const fh_account_row *r = &account->rows[i];
     double each = r->timed ? r->seconds / (double)r->timed : 0;
     fh_text_add(&text, "%-16s %-12s %10" PRIu64 " %10" PRIu64, r->kernel, r->device, r->intended, r->executed);
-    if (r->timed) {
+    if (r->timed && r->executed) {
       fh_text_add(&text, " %12.4f %10.2f\n", each * 1e3, each > 0 ? r->flops / (double)r->executed / each / 1e9 : 0);
     } else {
       fh_text_add(&text, " %12s %10s\n", "-", "-");

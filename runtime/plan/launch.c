@@ -103,8 +103,10 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
     return;
   }
   counters->executed_elsewhere++;
-  bool first = fh_account_fallback_add(&context->account, kernel, from, context->devices[used->device].info.id, wanted->cause);
-  if (!first || context->config.fallback != FH_FALLBACK_WARN) return;
+  fh_account_fallback_add(&context->account, kernel, from, context->devices[used->device].info.id, wanted->cause);
+  bool of_device = wanted->reason.code == FH_REASON_DEVICE_REJECTED || wanted->reason.code == FH_REASON_DEVICE_QUARANTINED;
+  if (context->config.fallback != FH_FALLBACK_WARN || !fh_account_say(&context->account, of_device ? "*" : kernel, from, wanted->cause))
+    return;
   counters->fallback_warnings++;
   say_fallback(context, call, wanted, used, seconds);
 }

@@ -211,6 +211,7 @@ static fh_status replay(fh_context *context, int device) {
   while (count > 0) lineage_free(records[--count]);
   if (context->config.fallback == FH_FALLBACK_WARN || lost) {
     context->account.counters.fallback_warnings++;
+    fh_account_say(&context->account, "*", d->info.id, d->cause); /* the launches that now run elsewhere need not say it again */
     fh_log(FH_LOG_WARN,
            "FALLBACK device %s lost: its work goes on elsewhere\n"
            "  cause   %s: %s\n"

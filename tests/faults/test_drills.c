@@ -196,6 +196,7 @@ static void device_lost_in_the_middle(void **state) {
     if (o.elsewhere == 0) continue; /* the job makes fewer of these calls */
     lost++;
     CHECK(o, count(o.err, "device cuda:0 lost") == 1);
+    CHECK(o, count(o.err, "FALLBACK") == 1); /* one cause, one block, however many kernels it moves */
     CHECK(o, o.intended > 0);
   }
   assert_true(lost >= 2);

@@ -379,7 +379,7 @@ static void opencl_registrations(void **state) {
   } cases[] = {
       {"", false, false, false, 0, 1},           {"crash", true, false, false, 0, 0},     {"exit", false, true, false, 0, 0},
       {"hang", false, false, true, 0, 0},        {"none", false, false, false, -1001, 0}, {"no-devices", false, false, false, -1, 0},
-      {"constructor", true, false, false, 0, 0},
+      {"load-crash", true, false, false, 0, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     setenv("FH_FAKE_ICD", cases[i].fault, 1);

@@ -14,7 +14,7 @@
  *   delay: seconds that every command takes on its stream
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
- *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang, crash, exit, sleep=SECONDS.
+ *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang (asleep), stuck (in the kernel, state D), crash, exit, sleep=SECONDS.
  *   late:VALUE (cuLaunchKernel, copies, cuMemsetD8Async): the call is well, the command on the stream is not.
  *   A code that a context does not survive stays, as with a real driver.
  * FOGHORN_FAKE_CUDA_LOG=FILE   one line for each call: name, how many of it so far, result
@@ -42,7 +42,7 @@ typedef enum fake_call_id {
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-typedef enum fake_deed { FAKE_NOTHING = 0, FAKE_CODE, FAKE_HANG, FAKE_CRASH, FAKE_EXIT, FAKE_SLEEP } fake_deed;
+typedef enum fake_deed { FAKE_NOTHING = 0, FAKE_CODE, FAKE_HANG, FAKE_STUCK, FAKE_CRASH, FAKE_EXIT, FAKE_SLEEP } fake_deed;
 
 /* What a line of the script does. */
 typedef struct fake_act {

@@ -153,6 +153,8 @@ static bool read_act(const char *text, fake_act *out) {
   }
   if (strcmp(text, "hang") == 0)
     out->deed = FAKE_HANG;
+  else if (strcmp(text, "stuck") == 0)
+    out->deed = FAKE_STUCK;
   else if (strcmp(text, "crash") == 0)
     out->deed = FAKE_CRASH;
   else if (strcmp(text, "exit") == 0)
@@ -222,10 +224,19 @@ void fake_sleep(double seconds) {
   while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }
 
+/* vfork holds the parent in state D until its child ends. */
+__attribute__((noinline)) static void sleep_in_state_d(void) {
+  if (vfork() == 0) {
+    for (;;) pause();
+  }
+}
+
 void fake_perform(const fake_act *act) {
   switch (act->deed) {
     case FAKE_HANG:
       for (;;) fake_sleep(3600);
+    case FAKE_STUCK:
+      for (;;) sleep_in_state_d();
     case FAKE_CRASH:
       signal(SIGSEGV, SIG_DFL);
       raise(SIGSEGV);
@@ -263,7 +274,7 @@ fake_call fake_begin(fake_call_id id) {
       call.late = fault->act;
       continue;
     }
-    if (fault->act.deed == FAKE_HANG) write_log(&call, "hangs");
+    if (fault->act.deed == FAKE_HANG || fault->act.deed == FAKE_STUCK) write_log(&call, "hangs");
     if (fault->act.deed == FAKE_CRASH) write_log(&call, "crashes");
     if (fault->act.deed == FAKE_EXIT) write_log(&call, "exits");
     fake_perform(&fault->act);

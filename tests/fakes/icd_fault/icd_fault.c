@@ -1,8 +1,8 @@
 /* A stand-in OpenCL vendor library that does as FH_FAKE_ICD says. SPDX-License-Identifier: Apache-2.0
  *   (empty)      one platform with one device
  *   none         no platform        no-devices   a platform without a device
- *   crash, exit, hang               in clIcdGetPlatformIDsKHR
- *   constructor  a crash while the library is loaded */
+ *   crash, exit, hang, stuck (in the kernel, state D)                    in clIcdGetPlatformIDsKHR
+ *   load-crash, load-exit, load-hang   while the library is loaded */
 #define CL_TARGET_OPENCL_VERSION 300
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
@@ -31,8 +31,17 @@ static void crash(void) {
   abort();
 }
 
+/* vfork holds the parent in state D until its child ends. */
+__attribute__((noinline)) static void sleep_in_state_d(void) {
+  if (vfork() == 0) {
+    for (;;) pause();
+  }
+}
+
 __attribute__((constructor)) static void on_load(void) {
-  if (is_told("constructor")) crash();
+  if (is_told("load-crash")) crash();
+  if (is_told("load-exit")) exit(5);
+  while (is_told("load-hang")) pause();
 }
 
 static cl_int give(const void *value, size_t value_size, size_t size, void *out, size_t *out_size) {
@@ -89,6 +98,7 @@ EXPORT cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint count, cl_platform_id *
   if (is_told("crash")) crash();
   if (is_told("exit")) exit(5);
   while (is_told("hang")) pause();
+  while (is_told("stuck")) sleep_in_state_d();
   if (is_told("none")) return -1001;
   if (platforms && count) platforms[0] = &the_platform;
   if (out_count) *out_count = 1;

@@ -4,10 +4,13 @@
 #include "detect/rules/rules.h"
 
 static const fh_cause causes[] = {
+#define FH_CAUSE_AT_RUN_TIME(id, title, meaning, look_alikes, remedy, references) \
+  {id, FH_GROUP_RUN_TIME, title, meaning, look_alikes, remedy, references, NULL},
 #define FH_CAUSE(id, group, title, meaning, look_alikes, remedy, references, rule) \
   {id, group, title, meaning, look_alikes, remedy, references, rule},
 #include "detect/causes.def"
 #undef FH_CAUSE
+#undef FH_CAUSE_AT_RUN_TIME
 };
 
 const fh_cause *fh_causes(int *out_count) {

@@ -17,6 +17,7 @@ typedef enum fh_cause_group {
   FH_GROUP_AMD,
   FH_GROUP_INTEL,
   FH_GROUP_PLATFORM,
+  FH_GROUP_RUN_TIME,
 } fh_cause_group;
 
 struct fh_judgement;
@@ -30,7 +31,7 @@ typedef struct fh_cause {
   const char *look_alikes; /* ids and how they differ */
   const char *remedy;      /* variants, one per line: "docker: docker run --gpus all ..." */
   const char *references;
-  void (*rule)(struct fh_judgement *judgement, const struct fh_cause *cause);
+  void (*rule)(struct fh_judgement *judgement, const struct fh_cause *cause); /* NULL: named at run time only */
 } fh_cause;
 
 /* All causes in order of evaluation (detect/causes.def). */

@@ -51,7 +51,8 @@ const fh_finding *fh_judgement_primary(const fh_judgement *judgement) {
 static void run_rules(fh_judgement *judgement) {
   int count = 0;
   const fh_cause *causes = fh_causes(&count);
-  for (int i = 0; i < count; i++) causes[i].rule(judgement, &causes[i]);
+  for (int i = 0; i < count; i++)
+    if (causes[i].rule) causes[i].rule(judgement, &causes[i]);
 }
 
 static fh_status judge(fh_judgement *judgement, const char *expect) {

@@ -15,9 +15,11 @@
 
 #include "detect/findings.h"
 
+#define FH_CAUSE_AT_RUN_TIME(id, title, meaning, look_alikes, remedy, references)
 #define FH_CAUSE(id, group, title, meaning, look_alikes, remedy, references, rule) void rule(fh_judgement *, const fh_cause *);
 #include "detect/causes.def"
 #undef FH_CAUSE
+#undef FH_CAUSE_AT_RUN_TIME
 
 /* A rule at work: the evidence so far. */
 typedef struct fh_case {

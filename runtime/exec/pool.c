@@ -345,13 +345,20 @@ static int start_worker(worker *w) {
 }
 
 static void say_fewer(int got, int wanted, int error) {
-  const char *cause = error == EPERM ? "CPU-THREADS-EPERM" : error == EAGAIN ? "CG-PIDS-LIMIT" : "unknown cause";
-  const char *why = error == EPERM    ? "a sandbox filter refuses new threads"
-                    : error == EAGAIN ? "a limit on processes, threads or address space was reached (pids.max, ulimit -u, ulimit -v)"
-                                      : "the system refused";
-  fh_log(FH_LOG_WARN,
-         "%s: %d of %d worker threads could be started; work goes on with those\n  pthread_create: %s: %s\n  more: devprobe cause %s",
-         cause, got, wanted, strerror(error), why, error == EPERM || error == EAGAIN ? cause : "");
+  static const struct {
+    int error;
+    const char *cause, *why;
+  } known[] = {
+      {EPERM, "CPU-THREADS-EPERM", "a sandbox filter refuses new threads"},
+      {EAGAIN, "CPU-THREADS-EAGAIN", "a limit on processes, threads or address space was reached (pids.max, ulimit -u, ulimit -v)"}};
+  const char *cause = "", *why = "the system refused";
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (known[i].error != error) continue;
+    cause = known[i].cause;
+    why = known[i].why;
+  }
+  fh_log(FH_LOG_WARN, "%s%s%d of %d worker threads could be started; work goes on with those\n  pthread_create: %s: %s%s%s", cause,
+         *cause ? ": " : "", got, wanted, strerror(error), why, *cause ? "\n  more: devprobe cause " : "", cause);
 }
 
 /* Gives worker `id` its CPU of the list, or takes it back. */

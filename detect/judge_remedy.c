@@ -40,40 +40,47 @@ static bool key_in(const char *keys, size_t size, const char *key) {
 
 static bool line_has(const char *line, const char *key) { return key_in(line, strcspn(line, ":"), key); }
 
-static void add_line(fh_judgement *judgement, fh_finding *finding, const char *line, const char *prefix) {
-  size_t size = strcspn(line, "\n"), keys = strcspn(line, ":");
-  if (keys >= size || finding->remedy_count == FH_MAX_REMEDIES) return;
-  const char *text = line + keys + 1 + strspn(line + keys + 1, " ");
-  finding->remedies[finding->remedy_count++] = fh_arena_format(judgement->arena, "%s%.*s", prefix, (int)(line + size - text), text);
-}
-
 static const char *next_line(const char *line) {
   line += strcspn(line, "\n");
   return line + (*line == '\n');
 }
 
-/* The lines that name this platform; returns how many. */
-static int add_own(fh_judgement *judgement, fh_finding *finding, const char *key) {
-  for (const char *line = finding->cause->remedy; *line; line = next_line(line))
-    if (line_has(line, key)) add_line(judgement, finding, line, "");
-  return finding->remedy_count;
+static int add_line(const char *line, bool on_host, fh_remedy *out, int count) {
+  size_t size = strcspn(line, "\n"), keys = strcspn(line, ":");
+  if (keys >= size || count == FH_MAX_REMEDIES) return count;
+  const char *text = line + keys + 1 + strspn(line + keys + 1, " ");
+  out[count] = (fh_remedy){.text = text, .size = (int)(line + size - text), .on_host = on_host};
+  return count + 1;
 }
 
-/* The lines for everybody, in the order of the catalogue. */
-static void add_general(fh_judgement *judgement, fh_finding *finding, bool own) {
-  const char *host = judgement->facts->where.container ? "on the host: " : "";
-  for (const char *line = finding->cause->remedy; *line; line = next_line(line)) {
-    if (line_has(line, "any") || (!own && line_has(line, "else"))) add_line(judgement, finding, line, "");
-    if (line_has(line, "host")) add_line(judgement, finding, line, host);
+/* The lines that name the key; returns how many. */
+static int add_own(const fh_cause *cause, const char *key, fh_remedy *out) {
+  int count = 0;
+  for (const char *line = cause->remedy; *line; line = next_line(line))
+    if (line_has(line, key)) count = add_line(line, false, out, count);
+  return count;
+}
+
+/* Own lines first, then those for everybody, in the order of the catalogue. */
+int fh_cause_remedies(const fh_cause *cause, fh_platform platform, bool container, fh_remedy out[FH_MAX_REMEDIES]) {
+  int own = add_own(cause, fh_platform_key(platform), out);
+  if (!own && container) own = add_own(cause, "container", out);
+  int count = own;
+  for (const char *line = cause->remedy; *line; line = next_line(line)) {
+    if (line_has(line, "any") || (!own && line_has(line, "else"))) count = add_line(line, false, out, count);
+    if (line_has(line, "host")) count = add_line(line, container, out, count);
   }
+  return count;
 }
 
 void fh_judge_remedies(fh_judgement *judgement) {
   const fh_facts_where *where = &judgement->facts->where;
   for (int i = 0; i < judgement->finding_count; i++) {
     fh_finding *finding = &judgement->findings[i];
-    int own = add_own(judgement, finding, fh_platform_key(where->platform));
-    if (!own && where->container) own = add_own(judgement, finding, "container");
-    add_general(judgement, finding, own > 0);
+    fh_remedy remedies[FH_MAX_REMEDIES];
+    finding->remedy_count = fh_cause_remedies(finding->cause, where->platform, where->container, remedies);
+    for (int r = 0; r < finding->remedy_count; r++)
+      finding->remedies[r] =
+          fh_arena_format(judgement->arena, "%s%.*s", remedies[r].on_host ? "on the host: " : "", remedies[r].size, remedies[r].text);
   }
 }

@@ -39,7 +39,7 @@ static void cpu_destroy(fh_backend *cpu) {
 }
 
 static fh_status open_into(fh_backend *cpu, const fh_backend_options *options) {
-  FH_TRY(fh_cpu_machine_read(&cpu->machine));
+  FH_TRY(fh_cpu_machine_read(options->facts, &cpu->machine));
   FH_TRY(fh_cpu_machine_cap(&cpu->machine, options->isa_cap));
   if (options->threads < 0 || options->threads > FH_POOL_MAX_THREADS)
     return FH_STATUS(FH_INVALID_ARGUMENT, "cpu: threads is %d; expected 0 (one per usable CPU, here %d) to %d", options->threads,

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "detect/facts.h"
-
 enum { READ_MAX = 1 << 20 };
 static const double UNKNOWN_HERTZ = 2.5e9;
 
@@ -88,14 +86,14 @@ static void take_facts(fh_cpu_machine *m, fh_os *os, const fh_facts *facts) {
   m->hertz = read_hertz(os);
 }
 
-fh_status fh_cpu_machine_read(fh_cpu_machine *out_machine) {
+fh_status fh_cpu_machine_read(const fh_facts *facts, fh_cpu_machine *out_machine) {
   *out_machine = (fh_cpu_machine){0};
   fh_os *os = NULL;
-  fh_facts *facts = NULL;
+  fh_facts *own = NULL;
   FH_TRY(fh_os_live(NULL, 0, &os));
-  fh_status status = fh_facts_gather_cpu(os, &facts);
-  if (!status) take_facts(out_machine, os, facts);
-  fh_facts_destroy(facts);
+  fh_status status = facts ? FH_OK : fh_facts_gather_cpu(os, &own);
+  if (!status) take_facts(out_machine, os, facts ? facts : own);
+  fh_facts_destroy(own);
   fh_os_destroy(os);
   return status;
 }

@@ -5,6 +5,8 @@
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
+#include "detect/facts.h"
+
 typedef struct fh_cpu_machine {
   char model[128];
   int usable_cpus;                   /* min(affinity, cpuset, quota), >= 1 */
@@ -14,8 +16,8 @@ typedef struct fh_cpu_machine {
   double hertz;                      /* a guess where the system does not say */
 } fh_cpu_machine;
 
-/* Looks at this machine. Fails only without memory. */
-fh_status fh_cpu_machine_read(fh_cpu_machine *out_machine);
+/* Looks at this machine, or takes what is known of it (facts; NULL: nothing). Fails only without memory. */
+fh_status fh_cpu_machine_read(const fh_facts *facts, fh_cpu_machine *out_machine);
 
 /* Bytes that the process may still take, now. */
 fh_status fh_cpu_free_memory(uint64_t *out_bytes);

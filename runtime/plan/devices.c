@@ -77,18 +77,20 @@ static const fh_backend_api *backend_named(const char *name) {
   return NULL;
 }
 
-static void device_reject(fh_plan_device *d, const char *cause, const char *reason) {
+static void device_reject(const fh_context *context, fh_plan_device *d, const char *cause, const char *reason) {
   d->state = FH_STATE_REJECTED;
   snprintf(d->cause, sizeof d->cause, "%s", cause ? cause : "UNKNOWN");
   snprintf(d->reason, sizeof d->reason, "%.*s", (int)strcspn(reason, "\n"), reason);
+  fh_fault_fix(context, d->cause, d->fix, sizeof d->fix);
 }
 
-static fh_status backend_open(fh_context *context, const char *name) {
+static fh_status backend_open(fh_context *context, const char *name, const fh_facts *facts) {
   const fh_backend_api *api = backend_named(name);
   if (!api) return FH_STATUS(FH_UNIMPLEMENTED, "this build has no %s backend", name);
   const fh_config *config = &context->config;
   fh_backend_options options = {.threads = config->threads,
                                 .isa_cap = config->isa_cap,
+                                .facts = facts,
                                 .allow_fake = config->allow_fake,
                                 .cache_dir = config->cache_dir[0] ? config->cache_dir : NULL};
   fh_backend *backend = NULL;
@@ -106,7 +108,7 @@ static fh_status backend_open(fh_context *context, const char *name) {
     context->device_count++;
     if (!d->allowed) continue; /* listed, not opened: opening takes device memory */
     fh_status status = api->device_open(backend, i, &d->device);
-    if (status) device_reject(d, fh_status_cause(status), fh_status_message(status));
+    if (status) device_reject(context, d, fh_status_cause(status), fh_status_message(status));
     fh_status_free(status);
   }
   return FH_OK;
@@ -129,8 +131,8 @@ static void rejected_add(fh_context *context, const char *id, const char *name, 
                                  .launch_s = 10e-6}};
   snprintf(d->info.id, sizeof d->info.id, "%s", id);
   snprintf(d->info.name, sizeof d->info.name, "%s", name ? name : id);
-  device_reject(d, cause, reason);
-  snprintf(d->fix, sizeof d->fix, "%s", fix ? fix : "");
+  device_reject(context, d, cause, reason);
+  if (fix) snprintf(d->fix, sizeof d->fix, "%s", fix);
   admit(&context->config, d);
   context->device_count++;
 }
@@ -172,7 +174,7 @@ static void accelerator_open(fh_context *context, const fh_backend_api *api, con
   if (!candidate) return;
   bool present = api->present && api->present(facts);
   if (present || (named && !detection_judges(api->name))) {
-    fh_status status = backend_open(context, api->name);
+    fh_status status = backend_open(context, api->name, facts);
     if (status) {
       char id[24];
       snprintf(id, sizeof id, "%s:0", api->name);
@@ -193,23 +195,16 @@ static fh_status check_require(const fh_context *context, const fh_judgement *ju
                          unmet.found);
 }
 
-static fh_status accelerators_open(fh_context *context, fh_os *os) {
+static fh_status accelerators_open(fh_context *context, const fh_facts *facts) {
   const fh_config *config = &context->config;
-  bool cuda = config->device_count == 0 || asked_word(config, "cuda") || asked_word(config, "gpu");
-  fh_facts *facts = NULL;
-  FH_TRY(fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), &facts));
-  isa_from(context, facts);
   fh_judgement *judgement = NULL;
-  fh_status status = fh_judge(facts, config->policy == FH_REQUIRE_GPU || asked_word(config, "gpu") ? "gpu" : NULL, &judgement);
-  if (!status) {
-    int count;
-    const fh_backend_api *const *all = fh_backends(&count);
-    for (int i = 0; i < count; i++)
-      if (strcmp(all[i]->name, "cpu") != 0) accelerator_open(context, all[i], facts, judgement);
-    status = check_require(context, judgement);
-  }
+  FH_TRY(fh_judge(facts, config->policy == FH_REQUIRE_GPU || asked_word(config, "gpu") ? "gpu" : NULL, &judgement));
+  int count;
+  const fh_backend_api *const *all = fh_backends(&count);
+  for (int i = 0; i < count; i++)
+    if (strcmp(all[i]->name, "cpu") != 0) accelerator_open(context, all[i], facts, judgement);
+  fh_status status = check_require(context, judgement);
   fh_judgement_destroy(judgement);
-  fh_facts_destroy(facts);
   return status;
 }
 
@@ -229,7 +224,7 @@ static fh_status check_name(const fh_context *context, const char *name) {
     return FH_STATUS_CAUSE(
         FH_UNAVAILABLE, rejected->cause,
         "the device \"%s\" was asked for and cannot be used\ncause     %s: %s\nfix       %s\nnext step devprobe cause %s", name,
-        rejected->cause, rejected->reason, rejected->fix[0] ? rejected->fix : "see the cause", rejected->cause);
+        rejected->cause, rejected->reason, rejected->fix, rejected->cause);
   return FH_STATUS(FH_NOT_FOUND,
                    "the device \"%s\" was asked for, but there is none here\ndevices of this process: %s\nnext step: run devprobe", name,
                    known);
@@ -241,20 +236,27 @@ static fh_status check_policy(const fh_context *context) {
   return FH_OK;
 }
 
-fh_status fh_devices_find(fh_context *context) {
+/* Looks at the machine once, as far as the devices that may be used make it worth. */
+static fh_status look(const fh_config *config, bool cpu_alone, fh_facts **out_facts) {
   fh_os *os = NULL;
   FH_TRY(fh_os_live(NULL, PROBE_TIMEOUT_NS, &os));
-  fh_status status = FH_OK;
-  if (only_cpu(&context->config) && !context->config.require[0]) {
-    fh_facts *facts = NULL;
-    status = fh_facts_gather_cpu(os, &facts);
-    if (!status) isa_from(context, facts);
-    fh_facts_destroy(facts);
-  } else {
-    status = accelerators_open(context, os);
-  }
+  bool cuda = config->device_count == 0 || asked_word(config, "cuda") || asked_word(config, "gpu");
+  fh_status status =
+      cpu_alone ? fh_facts_gather_cpu(os, out_facts) : fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), out_facts);
   fh_os_destroy(os);
-  if (!status) status = backend_open(context, "cpu"); /* always opened: self-tests and recovery need it, even where no launch may use it */
+  return status;
+}
+
+fh_status fh_devices_find(fh_context *context) {
+  bool cpu_alone = only_cpu(&context->config) && !context->config.require[0];
+  fh_facts *facts = NULL;
+  FH_TRY(look(&context->config, cpu_alone, &facts));
+  context->platform = facts->where.platform;
+  context->contained = facts->where.container;
+  isa_from(context, facts);
+  fh_status status = cpu_alone ? FH_OK : accelerators_open(context, facts);
+  if (!status) status = backend_open(context, "cpu", facts); /* always: self-tests and recovery need it, even where no launch may use it */
+  fh_facts_destroy(facts);
   return status ? status : check_policy(context);
 }
 

@@ -12,7 +12,7 @@ typedef struct intent {
   fh_candidate *candidate;
   double seconds;
   fh_reason reason;
-  char cause[48], text[320], fix[200]; /* copies: reasons borrow from what may change */
+  char cause[48], text[320], fix[FH_PLAN_FIX]; /* copies: reasons borrow from what may change */
 } intent;
 
 static void note_reason(const fh_context *context, intent *wanted, const fh_reason *reason) {
@@ -20,7 +20,13 @@ static void note_reason(const fh_context *context, intent *wanted, const fh_reas
   wanted->reason = *reason;
   snprintf(wanted->cause, sizeof wanted->cause, "%s", reason->cause && *reason->cause ? reason->cause : "UNKNOWN");
   snprintf(wanted->text, sizeof wanted->text, "%s", reason->text ? reason->text : "");
-  snprintf(wanted->fix, sizeof wanted->fix, "%s", context->devices[wanted->candidate->device].fix);
+  const fh_plan_device *device = &context->devices[wanted->candidate->device];
+  bool of_device = reason->code == FH_REASON_DEVICE_REJECTED || reason->code == FH_REASON_DEVICE_QUARANTINED;
+  if (of_device) {
+    snprintf(wanted->fix, sizeof wanted->fix, "%s", device->fix);
+  } else {
+    fh_fault_fix(context, wanted->cause, wanted->fix, sizeof wanted->fix);
+  }
 }
 
 static const char *human_seconds(double seconds, char text[static 24]) {
@@ -45,10 +51,11 @@ static void say_fallback(const fh_context *context, const fh_call *call, const i
          "FALLBACK %s: %s -> %s\n"
          "  cause   %s: %s\n"
          "  effect  predicted %s instead of %s (%s); %s\n"
-         "  fix     %s     more: devprobe cause %s",
+         "  fix     %s\n"
+         "  more    devprobe cause %s",
          label, context->devices[wanted->candidate->device].info.id, used->name, wanted->cause, wanted->text, human_seconds(seconds, slow),
-         human_seconds(wanted->seconds, fast), slower, same_bits ? "the same bits" : "a result within the same bound",
-         wanted->fix[0] ? wanted->fix : "see the cause", wanted->cause);
+         human_seconds(wanted->seconds, fast), slower, same_bits ? "the same bits" : "a result within the same bound", wanted->fix,
+         wanted->cause);
 }
 
 static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, const char *cause, const char *why) {
@@ -142,9 +149,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     }
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && context->devices[plan.chosen->device].info.kind != FH_DEVICE_CPU &&
         skipped < FH_PLAN_MAX_DEVICES) {
-      fh_reason reason = {.code = FH_REASON_MEMORY,
-                          .cause = fh_status_cause(status) ? fh_status_cause(status) : "OUT-OF-MEMORY",
-                          .text = fh_status_message(status)};
+      fh_reason reason = {.code = FH_REASON_MEMORY, .cause = fh_fault_cause(status), .text = fh_status_message(status)};
       note_reason(context, &wanted, &reason);
       plan.chosen->quarantined = true;
       out_of_memory[skipped++] = plan.chosen;

@@ -17,7 +17,7 @@
 #include "runtime/plan/config.h"
 #include "runtime/plan/conformance.h"
 
-enum { FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS, FH_PLAN_SAMPLES = 8, FH_PLAN_BUCKETS = 64, FH_LINEAGE_MAX = 64 };
+enum { FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS, FH_PLAN_SAMPLES = 8, FH_PLAN_BUCKETS = 64, FH_LINEAGE_MAX = 64, FH_PLAN_FIX = 240 };
 
 /* ---- reasons: data first, text on demand ----------------------------------------------------------- */
 
@@ -62,7 +62,7 @@ typedef struct fh_plan_device {
   int rank;         /* place in the list of devices, which is an order of preference; 0 without a list */
   char cause[48];   /* of REJECTED and QUARANTINED; "" */
   char reason[320]; /* in words */
-  char fix[200];
+  char fix[FH_PLAN_FIX];
 } fh_plan_device;
 
 /* ---- candidates: one variant on one device ------------------------------------------------------------ */
@@ -146,6 +146,8 @@ struct fh_context {
   fh_refcount users; /* handles */
   pthread_mutex_t lock;
   fh_config config;
+  fh_platform platform; /* what a fix depends on */
+  bool contained;
   bool isa_usable[FH_ISA_COUNT];
   fh_backend *backends[8]; /* opened ones, parallel to apis */
   const fh_backend_api *apis[8];
@@ -206,6 +208,12 @@ void fh_lineage_clear(fh_context *context);
 void fh_candidate_test(fh_queue *queue, fh_candidate *candidate);
 /* The conformance procedure on the candidate, on buffers of the queue's context. */
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report);
+
+/* fault.c */
+/* The cause id of a failure: its own, or what its code stands for. Never NULL; as long as the status at least. */
+const char *fh_fault_cause(fh_status failure);
+/* The first remedy of the catalogue that fits where this process runs. */
+void fh_fault_fix(const fh_context *context, const char *cause, char *out, size_t size);
 
 /* launch.c */
 fh_status fh_launch_call(fh_queue *queue, fh_call *call);

@@ -216,8 +216,9 @@ static fh_status replay(fh_context *context, int device) {
            "FALLBACK device %s lost: its work goes on elsewhere\n"
            "  cause   %s: %s\n"
            "  effect  %d finished launches had results only there: %d run again on the cpu, %d lost\n"
-           "  fix     %s     more: devprobe",
-           d->info.id, d->cause, d->reason, again + lost, again, lost, d->fix[0] ? d->fix : "restart the process after the device is back");
+           "  fix     %s\n"
+           "  more    devprobe cause %s",
+           d->info.id, d->cause, d->reason, again + lost, again, lost, d->fix, d->cause);
   }
   if (lost == 0) return FH_OK;
   return FH_STATUS_CAUSE(FH_DATA_LOSS, d->cause, "%s was lost with the results of %d launches%s\n%s", d->info.id, lost,
@@ -233,8 +234,9 @@ static void first_line(const char *text, char *out, size_t size) { snprintf(out,
 static void device_quarantine(fh_context *context, int device, fh_status failure) {
   fh_plan_device *d = &context->devices[device];
   d->state = FH_STATE_QUARANTINED;
-  snprintf(d->cause, sizeof d->cause, "%s", fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(fh_status_code(failure)));
+  snprintf(d->cause, sizeof d->cause, "%s", fh_fault_cause(failure));
   first_line(fh_status_message(failure), d->reason, sizeof d->reason);
+  fh_fault_fix(context, d->cause, d->fix, sizeof d->fix);
 }
 
 fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure) {
@@ -253,7 +255,7 @@ fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, f
   /* Lost data and bad arguments are nobody's fault here: they would fail anywhere. */
   if (!candidate || code == FH_DATA_LOSS || code == FH_INVALID_ARGUMENT || code == FH_FAILED_PRECONDITION) return failure;
   candidate->quarantined = true;
-  snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(code));
+  snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_fault_cause(failure));
   first_line(fh_status_message(failure), candidate->reason, sizeof candidate->reason);
   fh_status_free(failure);
   return FH_OK;

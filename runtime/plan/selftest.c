@@ -102,9 +102,8 @@ static void test_failed(fh_candidate *candidate, const char *cause, const char *
  * blames neither, it is the variant: an untested one would be tested again and again. */
 static void could_not_run(fh_context *context, fh_candidate *candidate, fh_status failure) {
   fh_status left = fh_recover(context, candidate, candidate->device, fh_status_clone(failure));
-  const char *cause = fh_status_cause(failure) ? fh_status_cause(failure) : fh_code_name(fh_status_code(failure));
   if (!candidate->quarantined && context->devices[candidate->device].state == FH_STATE_OPEN)
-    test_failed(candidate, cause, fh_status_message(failure));
+    test_failed(candidate, fh_fault_cause(failure), fh_status_message(failure));
   fh_status_free(left);
   fh_status_free(failure);
 }

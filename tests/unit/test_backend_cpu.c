@@ -254,7 +254,7 @@ static void tuned_variants_get_a_team_and_keep_their_scratch(void **state) {
 static void the_cap_is_obeyed(void **state) {
   (void)state;
   fh_cpu_machine machine;
-  FH_EXPECT_OK(fh_cpu_machine_read(&machine));
+  FH_EXPECT_OK(fh_cpu_machine_read(NULL, &machine));
   fh_entry_image every = entries[0];
   for (int isa = 0; isa < FH_ISA_COUNT; isa++) every.cpu[isa] = probe_items;
   const fh_kernel_image all = {.contract = &contract, .entries = &every, .entry_count = 1};

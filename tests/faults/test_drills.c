@@ -20,6 +20,8 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
+#include "detect/findings.h"
+
 enum { ROWS = 600, DIMS = 24, CLUSTERS = 5, CHAIN = 12, NOT_RUN = 77 };
 
 /* ---- the job (child) ------------------------------------------------------------------------------------------- */
@@ -166,6 +168,22 @@ static int reference(void **state) {
   return on_cpu.exit_status != 0 || on_cpu.hash == 0;
 }
 
+/* Each block sends its reader to a cause that the catalogue has, and gives a fix. */
+static void check_blocks(const outcome *o) {
+  static const char more[] = "devprobe cause ";
+  int blocks = count(o->err, "FALLBACK"), causes = 0;
+  for (const char *at = strstr(o->err, more); at; at = strstr(at, more)) {
+    char id[48];
+    at += sizeof more - 1;
+    snprintf(id, sizeof id, "%.*s", (int)strcspn(at, " \n"), at);
+    CHECK(*o, fh_cause_find(id) != NULL);
+    causes++;
+  }
+  CHECK(*o, causes >= blocks);
+  CHECK(*o, !strstr(o->err, "fix     \n"));
+  CHECK(*o, count(o->err, "  fix     ") >= blocks);
+}
+
 /* The job ended right, every launch is accounted for, and each distinct fallback was said once. */
 static void check_finished(const outcome *o) {
   CHECK(*o, o->exit_status == 0);
@@ -174,6 +192,7 @@ static void check_finished(const outcome *o) {
   CHECK(*o, o->failed == 0);
   CHECK(*o, o->intended + o->elsewhere == o->launches);
   CHECK(*o, (uint64_t)count(o->err, "FALLBACK") == o->warnings);
+  check_blocks(o);
 }
 
 static void healthy_device_runs_everything(void **state) {

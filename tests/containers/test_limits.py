@@ -61,8 +61,8 @@ check("parent's quota: cause", bool(finding(report, "CG-QUOTA-ANCESTOR")) == MAN
 if MANY:
     check("parent's quota: evidence", f"/{box.group}: CPU time of at most 1 CPUs" in evidence(report, "CG-QUOTA-ANCESTOR"), report)
 
-# With a namespace, or with only its own group mounted, a container cannot see what its parents set: nothing is made up.
-for namespaces in ([], ["cgroup"]):
+# With a namespace (and in version 1 with only its own group mounted) a container cannot see what its parents set: nothing is made up.
+for namespaces in (["cgroup"],) if UNIFIED else ([], ["cgroup"]):
     box = limited(cpu={"cpus": ALL_CPUS})
     box.parent_limits = HALF_OF_PARENT | {"memory.limit_in_bytes": str(GiB)}
     box.namespaces += namespaces

@@ -31,12 +31,13 @@ static fh_status check_order(const char *call, fh_order order) {
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s: order: expected FH_ROW_MAJOR or FH_COL_MAJOR, found the value %d", call, (int)order);
 }
 
-static void compact_strides(const fh_shape *shape, fh_order order, int64_t *strides) {
+/* Those of an empty shape are never followed; its other extents may multiply to more than fits. */
+static void compact_strides(const fh_shape *shape, int64_t elements, fh_order order, int64_t *strides) {
   int64_t stride = 1;
   for (int i = 0; i < shape->rank; i++) {
     int dim = order == FH_COL_MAJOR ? i : shape->rank - 1 - i;
     strides[dim] = stride;
-    stride *= shape->extents[dim] > 0 ? shape->extents[dim] : 1;
+    if (elements > 0) stride *= shape->extents[dim];
   }
 }
 
@@ -56,7 +57,7 @@ fh_status fh_view_create_at(fh_context *context, fh_dtype dtype, fh_shape shape,
   FH_TRY(check_shape("fh_view_create", dtype, &shape, &elements));
   FH_TRY(check_order("fh_view_create", order));
   int64_t strides[FH_MAX_RANK];
-  compact_strides(&shape, order, strides);
+  compact_strides(&shape, elements, order, strides);
   fh_buffer *buffer = NULL;
   FH_TRY(fh_buffer_new(fh_context_residency(), context, NULL, (size_t)elements * fh_dtype_size(dtype), false, file, line, &buffer));
   *out_view = view_of(buffer, 0, dtype, &shape, strides, FH_READ_WRITE);
@@ -108,7 +109,7 @@ fh_status fh_view_wrap_at(fh_context *context, const void *data, fh_dtype dtype,
   FH_TRY(check_shape("fh_view_wrap", dtype, &shape, &elements));
   FH_TRY(check_order("fh_view_wrap", order));
   int64_t strides[FH_MAX_RANK];
-  compact_strides(&shape, order, strides);
+  compact_strides(&shape, elements, order, strides);
   return wrap("fh_view_wrap", context, data, dtype, &shape, strides, access, file, line, out_view);
 }
 
@@ -210,6 +211,8 @@ fh_status fh_view_sync(const fh_view *view) {
 
 int64_t fh_view_elements(const fh_view *view) {
   int64_t elements = 1;
+  for (int i = 0; i < view->rank; i++)
+    if (view->shape[i] == 0) return 0;
   for (int i = 0; i < view->rank; i++) elements *= view->shape[i];
   return elements;
 }

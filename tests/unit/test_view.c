@@ -77,6 +77,20 @@ static void empty_needs_no_memory(void **state) {
   fh_view_release(&v);
 }
 
+/* The extents beside a 0 may multiply to anything: the undefined-behaviour sanitizer watches. */
+static void empty_shapes_of_any_size(void **state) {
+  (void)state;
+  const int64_t most = (int64_t)1 << 62;
+  fh_view v, turned;
+  ok(fh_view_create(context, FH_F32, FH_SHAPE(0, most, most), FH_ROW_MAJOR, &v));
+  ok(fh_view_transpose(&v, 0, 2, &turned));
+  assert_int_equal(fh_view_elements(&v), 0);
+  assert_int_equal(fh_view_elements(&turned), 0);
+  ok(fh_axpy(fh_context_queue(context), 1, &v, &v, NULL));
+  fh_view_release(&v);
+  fh_view_release(&turned);
+}
+
 static void strided_views_stay_inside(void **state) {
   (void)state;
   float data[20] = {0};
@@ -184,6 +198,7 @@ int main(void) {
       cmocka_unit_test(creates_in_both_orders),
       cmocka_unit_test(refuses_bad_shapes),
       cmocka_unit_test(empty_needs_no_memory),
+      cmocka_unit_test(empty_shapes_of_any_size),
       cmocka_unit_test(strided_views_stay_inside),
       cmocka_unit_test(slices),
       cmocka_unit_test(use_after_destroy_names_both_places),

@@ -399,6 +399,7 @@ static fh_status run(job *j, const fh_kmeans_options *options, fh_kmeans_result 
 }
 
 fh_status fh_kmeans(fh_queue *queue, const fh_view *x, const fh_kmeans_options *options, fh_kmeans_result *out_result) {
+  if (out_result) *out_result = (fh_kmeans_result){0};
   FH_TRY(check_options(options, out_result));
   job j;
   fh_kmeans_result result = {0};

@@ -316,7 +316,8 @@ static void any_strides(void **state) {
 static void bad_arguments(void **state) {
   (void)state;
   bench b = open_bench(&cpu_only, make_rows(EVEN, 20, 3, 2), 20, 3);
-  fh_kmeans_result r = {0};
+  fh_kmeans_result r;
+  memset(&r, 0x5a, sizeof r); /* a failure leaves zeros, which fh_kmeans_result_free may be given */
   fh_kmeans_options two = {.k = 2};
   const fh_code bad = FH_INVALID_ARGUMENT;
   refused(fh_kmeans(NULL, &b.view, &two, &r), bad, "queue is NULL");
@@ -337,6 +338,7 @@ static void bad_arguments(void **state) {
   b.x[17 * 3 + 2] = 3e38f; /* finite, but its square is not */
   refused(fh_kmeans(b.queue, &b.view, &two, &r), bad, "scale the data down");
   assert_null(r.labels);
+  fh_kmeans_result_free(&r);
 
   fh_view flat;
   ok(fh_view_wrap(b.context, b.x, FH_F32, FH_SHAPE(60), FH_ROW_MAJOR, FH_READ, &flat));

@@ -68,7 +68,7 @@ typedef struct fh_device_summary {
 /* Devices of the context, usable or rejected. Fills at most `capacity`, returns how many there are. */
 FH_API int fh_context_devices(const fh_context *context, fh_device_summary *out_devices, int capacity);
 
-/* A point on a queue's timeline. Plain value. */
+/* A point on a queue's timeline. Plain value; means nothing after the queue was released. */
 typedef struct fh_event {
   fh_queue *queue;
   uint64_t point;

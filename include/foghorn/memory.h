@@ -7,6 +7,9 @@
  * is noticed at the next use and the message names where it was made and where it was destroyed: that is
  * why the calls that make one are macros over functions that take a file and a line.
  *
+ * Wrapped memory belongs to its buffer from the wrap to the release of the last view: change it only through fh_view_map (a
+ * device may have a copy), and wrap each piece of memory once (two buffers do not know of each other; slices of one view do).
+ *
  * Thread-safety: creating, retaining and releasing are safe from any thread. One buffer's contents
  * may be read from several threads; writing needs the caller's own order.
  */
@@ -74,7 +77,8 @@ FH_API FH_MUST_USE fh_status fh_view_transpose(const fh_view *view, int dim_a, i
 /* Another reference to the same memory. FAILED_PRECONDITION when the buffer is gone. */
 FH_API FH_MUST_USE fh_status fh_view_retain(const fh_view *view, fh_view *out_view);
 
-/* Ends a view and sets it to zeros. A zeroed view is allowed. Waits for launches that use it. */
+/* Ends a view and sets it to zeros. A zeroed view is allowed. The last view of a buffer waits for launches that use it; results
+ * that others made from wrapped memory and that only a device has are brought home first, because the memory is then yours again. */
 FH_API void fh_view_release(fh_view *view);
 
 /* Makes the host copy current, waiting for pending launches, and gives the address of element

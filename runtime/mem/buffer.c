@@ -85,6 +85,7 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->version = buffer->host_version = 1;
   buffer->lost = buffer->moving = false;
   memset(buffer->replicas, 0, sizeof buffer->replicas);
+  buffer->resident = false;
   buffer->made_file = file;
   buffer->made_line = line;
   buffer->ended_file = NULL;
@@ -147,6 +148,7 @@ void fh_buffer_destroy_at(const fh_view *view, const char *file, int line) {
   buffer->ended_file = file;
   buffer->ended_line = line;
   pthread_mutex_unlock(&lock);
+  if (buffer->residency) buffer->residency->forget(buffer->owner, buffer);
   memory_end(buffer);
 }
 
@@ -154,7 +156,11 @@ void fh_view_release(fh_view *view) {
   if (!view || !view->buffer) return;
   fh_buffer *buffer = view->buffer;
   if (buffer->generation == view->generation) {
-    fh_buffer_release(buffer);
+    if (buffer->residency && !buffer->host_owned) {
+      buffer->residency->give_back(buffer->owner, buffer);
+    } else {
+      fh_buffer_release(buffer);
+    }
   } else {
     fh_status status = fh_buffer_dead(buffer, view->generation);
     fh_log(FH_LOG_ERROR, "fh_view_release: %s", fh_status_message(status));

@@ -19,6 +19,10 @@ typedef struct fh_residency {
   void (*release)(void *owner);
   /* Waits for launches that use the buffer and frees its device replicas. */
   void (*evict)(void *owner, fh_buffer *buffer);
+  /* The buffer is about to end before its last reference: nothing may need its contents after this. */
+  void (*forget)(void *owner, fh_buffer *buffer);
+  /* fh_buffer_release for a view of the caller's memory: when no other such view is left, nothing touches that memory afterwards. */
+  void (*give_back)(void *owner, fh_buffer *buffer);
 } fh_residency;
 
 typedef struct fh_replica {
@@ -43,6 +47,8 @@ struct fh_buffer {
   bool lost;   /* the only current copy died with a device */
   bool moving; /* its contents are on the way to the host */
   fh_replica replicas[FH_MAX_REPLICAS];
+  bool resident; /* in the owner's list of buffers that may have replicas */
+  fh_buffer *next_resident, *previous_resident;
 
   const char *made_file, *ended_file; /* this life's; those of the last lives stay in `past` */
   int made_line, ended_line;

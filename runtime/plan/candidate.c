@@ -216,7 +216,7 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
      .need = (int64_t)need, .have = (int64_t)d->info.memory_bytes);
   NO(d->state == FH_STATE_REJECTED, .code = FH_REASON_DEVICE_REJECTED, .cause = d->cause, .text = d->reason);
   NO(d->state == FH_STATE_QUARANTINED, .code = FH_REASON_DEVICE_QUARANTINED, .cause = d->cause, .text = d->reason);
-  NO(c->quarantined, .code = FH_REASON_VARIANT_QUARANTINED, .cause = c->cause, .text = c->reason);
+  NO(c->quarantined || c->skipped, .code = FH_REASON_VARIANT_QUARANTINED, .cause = c->cause, .text = c->reason);
   NO(c->test == FH_TEST_FAILED, .code = FH_REASON_SELFTEST, .cause = c->cause, .text = c->reason);
 #undef NO
   return (fh_reason){0};

@@ -73,17 +73,7 @@ static void queues_end(fh_context *context) {
 void fh_context_release(fh_context *context) {
   if (!context || !fh_refcount_release(&context->users)) return;
   fh_context_lock(context);
-  /* Views may outlive the handle: their contents come home before the queues that could fetch them end. */
-  for (int i = 0; i < context->lineage_count; i++) {
-    fh_call *call = &context->lineage[i]->call;
-    for (int v = 0; v < call->view_count; v++) {
-      fh_buffer *buffer = call->views[v].buffer;
-      if (!fh_buffer_alive(buffer, call->views[v].generation) || atomic_load(&buffer->refs.value) == buffer->log_refs) continue;
-      fh_status status = fh_buffer_to_host(context, buffer);
-      fh_status_free(status); /* reported to whoever maps the view */
-    }
-  }
-  fh_lineage_clear(context);
+  fh_lineage_clear(context); /* views may outlive the handle: their contents come home before the queues that could fetch them end */
   queues_end(context);
   char *summary = context->account.counters.fallback_warnings ? fh_account_summary(&context->account) : NULL;
   fh_context_unlock(context);
@@ -109,11 +99,33 @@ static void residency_evict(void *owner, fh_buffer *buffer) {
     if (buffer->replicas[d].memory) context->devices[d].api->free(buffer->replicas[d].memory);
     buffer->replicas[d] = (fh_replica){0};
   }
+  fh_resident_remove(context, buffer);
   fh_context_unlock(context);
 }
 
+static void residency_forget(void *owner, fh_buffer *buffer) {
+  fh_context *context = owner;
+  fh_context_lock(context);
+  fh_lineage_forget(context, buffer);
+  fh_context_unlock(context);
+}
+
+static void residency_give_back(void *owner, fh_buffer *buffer) {
+  fh_context *context = owner;
+  fh_refcount_retain(&context->refs); /* the buffer's may be the last */
+  fh_context_lock(context);
+  if (atomic_load(&buffer->refs.value) - buffer->log_refs == 1) fh_lineage_forget(context, buffer);
+  fh_buffer_release(buffer);
+  fh_context_unlock(context);
+  context_unref(context);
+}
+
 const fh_residency *fh_context_residency(void) {
-  static const fh_residency residency = {.retain = residency_retain, .release = residency_release, .evict = residency_evict};
+  static const fh_residency residency = {.retain = residency_retain,
+                                         .release = residency_release,
+                                         .evict = residency_evict,
+                                         .forget = residency_forget,
+                                         .give_back = residency_give_back};
   return &residency;
 }
 
@@ -122,6 +134,7 @@ static const char *kind_name(fh_device_kind kind) {
 }
 
 int fh_context_devices(const fh_context *context, fh_device_summary *out_devices, int capacity) {
+  fh_context_lock((fh_context *)context);
   for (int i = 0; i < context->device_count && i < capacity; i++) {
     const fh_plan_device *d = &context->devices[i];
     fh_device_summary *out = &out_devices[i];
@@ -141,7 +154,9 @@ int fh_context_devices(const fh_context *context, fh_device_summary *out_devices
       snprintf(out->reason, sizeof out->reason, "%.199s", d->reason);
     }
   }
-  return context->device_count;
+  int count = context->device_count;
+  fh_context_unlock((fh_context *)context);
+  return count;
 }
 
 void fh_context_counters(const fh_context *context, fh_counters *out_counters) {
@@ -193,7 +208,7 @@ void fh_queue_release(fh_queue *queue) {
   fh_context_unlock(context);
 }
 
-fh_status fh_queue_pin(fh_queue *queue, const char *device) {
+static fh_status pin(fh_queue *queue, const char *device) {
   if (!device) {
     queue->pinned = -1;
     return FH_OK;
@@ -212,6 +227,13 @@ fh_status fh_queue_pin(fh_queue *queue, const char *device) {
                      device);
   queue->pinned = index;
   return FH_OK;
+}
+
+fh_status fh_queue_pin(fh_queue *queue, const char *device) {
+  fh_context_lock(queue->context); /* work of other queues that is run again is pinned for a moment too */
+  fh_status status = pin(queue, device);
+  fh_context_unlock(queue->context);
+  return status;
 }
 
 fh_status fh_queue_finish(fh_queue *queue) {
@@ -235,7 +257,8 @@ fh_status fh_event_wait(fh_event event, int64_t timeout_ns) {
     const fh_plan_device *device = &queue->context->devices[d];
     if (device->state != FH_STATE_OPEN || !queue->streams[d] || queue->last[d] == 0) continue;
     status = device->api->wait(queue->streams[d], queue->last[d], timeout_ns);
-    if (status && fh_status_code(status) != FH_DEADLINE_EXCEEDED) status = fh_recover(queue->context, NULL, d, status);
+    bool late = fh_status_code(status) == FH_DEADLINE_EXCEEDED && !fh_status_cause(status); /* with a cause the device stopped the work */
+    if (status && !late) status = fh_recover(queue->context, NULL, d, status);
   }
   fh_context_unlock(queue->context);
   return status;

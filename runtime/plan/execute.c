@@ -33,6 +33,18 @@ static fh_status stream_wait(fh_queue *queue, int device) {
   return queue->context->devices[device].api->wait(queue->streams[device], queue->last[device], FH_FOREVER);
 }
 
+/* A stream that refused a command is dead for good: where the device lives, the queue gets a new one. Closing waits for the work
+ * that was accepted. */
+static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
+  const fh_plan_device *d = &queue->context->devices[device];
+  fh_status status = d->api->submit(queue->streams[device], commands, count, &queue->last[device]);
+  if (!status || fh_blames_device(fh_status_code(status))) return status;
+  d->api->stream_close(queue->streams[device]);
+  queue->streams[device] = NULL;
+  queue->last[device] = 0;
+  return status;
+}
+
 fh_status fh_queue_settle(fh_queue *queue, int device) {
   fh_status status = stream_wait(queue, device);
   return status ? fh_recover(queue->context, NULL, device, status) : FH_OK;
@@ -68,7 +80,7 @@ static fh_status copy_home(fh_context *context, fh_buffer *buffer, int device) {
   FH_TRY(stream_of(queue, device, &stream));
   fh_command copy = {.kind = FH_COMMAND_COPY,
                      .copy = {.from = {.memory = buffer->replicas[device].memory}, .to = {.host = buffer->host}, .bytes = buffer->bytes}};
-  fh_status status = context->devices[device].api->submit(stream, &copy, 1, &queue->last[device]);
+  fh_status status = stream_submit(queue, device, &copy, 1);
   return status ? status : stream_wait(queue, device);
 }
 
@@ -133,34 +145,65 @@ fh_status fh_view_map(const fh_view *view, fh_access access, void **out_data) {
 
 /* ---- to a device ---------------------------------------------------------------------------------------------- */
 
-/* Frees replicas that nobody needs: the host has their contents and no operand of this call lives in them. */
-static bool trim(fh_context *context, int device, const fh_call *call) {
-  bool freed = false;
-  for (int l = 0; l < context->lineage_count; l++) {
-    fh_call *old = &context->lineage[l]->call;
-    for (int i = 0; i < old->view_count; i++) {
-      fh_buffer *buffer = old->views[i].buffer;
-      bool used = false;
-      for (int v = 0; v < call->view_count; v++) used |= call->views[v].buffer == buffer;
-      if (used || !buffer->replicas[device].memory) continue;
-      if (fh_buffer_to_host(context, buffer) != FH_OK) return freed;
-      if (!buffer->replicas[device].memory) continue;
-      context->devices[device].api->free(buffer->replicas[device].memory);
-      buffer->replicas[device] = (fh_replica){0};
-      freed = true;
-    }
+static void resident_add(fh_context *context, fh_buffer *buffer) {
+  if (buffer->resident) return;
+  buffer->resident = true;
+  buffer->next_resident = NULL;
+  buffer->previous_resident = context->last_resident;
+  *(context->last_resident ? &context->last_resident->next_resident : &context->resident) = buffer;
+  context->last_resident = buffer;
+}
+
+void fh_resident_remove(fh_context *context, fh_buffer *buffer) {
+  if (!buffer->resident) return;
+  buffer->resident = false;
+  *(buffer->previous_resident ? &buffer->previous_resident->next_resident : &context->resident) = buffer->next_resident;
+  *(buffer->next_resident ? &buffer->next_resident->previous_resident : &context->last_resident) = buffer->previous_resident;
+}
+
+/* The replica to give up: the oldest whose contents the host has too, else the oldest. No operand of the call lives in it. */
+static fh_buffer *victim_of(const fh_context *context, int device, const fh_call *call) {
+  fh_buffer *oldest = NULL;
+  for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
+    bool used = !buffer->replicas[device].memory || buffer->moving;
+    for (int v = 0; v < call->view_count; v++) used |= call->views[v].buffer == buffer;
+    if (used) continue;
+    if (buffer->host_version == buffer->version) return buffer;
+    if (!oldest) oldest = buffer;
   }
-  return freed;
+  return oldest;
+}
+
+/* Frees one replica, after its contents are on the host. False: there is none, or it cannot be brought home. */
+static bool trim(fh_context *context, int device, const fh_call *call) {
+  fh_buffer *buffer = victim_of(context, device, call);
+  if (!buffer) return false;
+  fh_buffer_retain(buffer); /* moving it may end records that hold it */
+  fh_status status = fh_buffer_to_host(context, buffer);
+  bool home = !status && context->devices[device].state == FH_STATE_OPEN;
+  fh_status_free(status); /* reported to whoever asks for the data */
+  if (home && buffer->replicas[device].memory) {
+    context->devices[device].api->free(buffer->replicas[device].memory);
+    buffer->replicas[device] = (fh_replica){0};
+  }
+  fh_buffer_release(buffer);
+  return home;
 }
 
 static fh_status device_alloc(fh_context *context, int device, const fh_call *call, size_t bytes, fh_memory **out_memory) {
   const fh_plan_device *d = &context->devices[device];
   fh_status status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
   if (fh_status_code(status) != FH_RESOURCE_EXHAUSTED) return status;
-  FH_TRY(settle_all(context, device));
-  if (d->state != FH_STATE_OPEN || !trim(context, device, call)) return status;
-  fh_status_free(status);
-  return d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
+  fh_status settled = settle_all(context, device);
+  if (settled) {
+    fh_status_free(status);
+    return settled;
+  }
+  while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN && trim(context, device, call)) {
+    fh_status_free(status);
+    status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
+  }
+  return status;
 }
 
 /* True when writing every element of the view leaves no byte of the buffer as it was. */
@@ -170,11 +213,10 @@ static bool must_be_current(const fh_call *call, int index) {
   return call->image->contract->views[index].role != FH_ROLE_OUT || !covers(&call->views[index]);
 }
 
-static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index, fh_stream *stream) {
+static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index) {
   fh_context *context = queue->context;
   fh_buffer *buffer = call->views[index].buffer;
   fh_replica *replica = &buffer->replicas[device];
-  const fh_plan_device *d = &context->devices[device];
   /* Another queue may still be writing this replica: queues are in order only within themselves. */
   for (fh_queue *q = context->queues; replica->memory && q; q = q->next)
     if (q != queue) FH_TRY(fh_queue_settle(q, device));
@@ -182,12 +224,15 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
     fh_memory *memory = NULL;
     FH_TRY(device_alloc(context, device, call, buffer->bytes, &memory));
     *replica = (fh_replica){.memory = memory};
+    resident_add(context, buffer);
   }
   if (!must_be_current(call, index) || replica->version == buffer->version) return FH_OK;
   FH_TRY(fh_buffer_to_host(context, buffer));
   fh_command copy = {.kind = FH_COMMAND_COPY,
                      .copy = {.from = {.host = buffer->host}, .to = {.memory = replica->memory}, .bytes = buffer->bytes}};
-  FH_TRY(d->api->submit(stream, &copy, 1, &queue->last[device]));
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, device, &stream));
+  FH_TRY(stream_submit(queue, device, &copy, 1));
   replica->version = buffer->version;
   context->account.counters.bytes_to_device += buffer->bytes;
   return FH_OK;
@@ -199,9 +244,9 @@ static fh_status bring_home(fh_context *context, const fh_call *call, int index)
   return call->image->contract->views[index].role == FH_ROLE_IN ? FH_OK : quiet_for_host_write(context, buffer);
 }
 
-static fh_status make_resident(fh_queue *queue, int device, const fh_call *call, fh_stream *stream) {
+static fh_status make_resident(fh_queue *queue, int device, const fh_call *call) {
   bool host = queue->context->devices[device].info.host_memory;
-  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? bring_home(queue->context, call, i) : bring(queue, device, call, i, stream));
+  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? bring_home(queue->context, call, i) : bring(queue, device, call, i));
   return FH_OK;
 }
 
@@ -212,7 +257,7 @@ static fh_status scratch_for(fh_queue *queue, int device, const fh_call *call) {
     fh_scratch *scratch = &queue->scratch[device][t];
     size_t bytes = call->bound.temp_bytes[t];
     if (scratch->memory && scratch->bytes >= bytes) continue;
-    FH_TRY(stream_wait(queue, device)); /* an earlier launch may still use the old one */
+    FH_TRY(fh_queue_settle(queue, device)); /* an earlier launch may still use the old one */
     if (scratch->memory) d->api->free(scratch->memory);
     *scratch = (fh_scratch){0};
     FH_TRY(device_alloc(queue->context, device, call, bytes, &scratch->memory));
@@ -261,7 +306,7 @@ static fh_launch_operand place_operand(const fh_queue *queue, int device, const 
   return out;
 }
 
-static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_stream *stream) {
+static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   fh_command commands[FH_MAX_STAGES];
   fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
   for (int s = 0; s < call->bound.stage_count; s++) {
@@ -275,8 +320,9 @@ static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh
                                           .operand_count = stage->operand_count,
                                           .bound = &call->bound}};
   }
-  const fh_plan_device *d = &queue->context->devices[candidate->device];
-  return d->api->submit(stream, commands, call->bound.stage_count, &queue->last[candidate->device]);
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, candidate->device, &stream));
+  return stream_submit(queue, candidate->device, commands, call->bound.stage_count);
 }
 
 /* Outputs now have a new version, and it lives where the launch ran. */
@@ -320,22 +366,20 @@ static void account(fh_queue *queue, const fh_candidate *candidate, const fh_cal
 
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call) {
   int device = candidate->device;
-  fh_stream *stream;
   FH_TRY(fh_candidate_prepare(queue->context, candidate));
-  FH_TRY(stream_of(queue, device, &stream));
-  FH_TRY(make_resident(queue, device, call, stream));
-  /* Bringing operands home can lose a device, this one too. */
+  FH_TRY(make_resident(queue, device, call));
+  FH_TRY(scratch_for(queue, device, call));
+  bool timed = wants_timing(queue, candidate, call);
+  if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(fh_queue_settle(queue, device)); /* not the copies */
+  /* All of this can lose a device, this one too. */
   if (queue->context->devices[device].state != FH_STATE_OPEN)
     return FH_STATUS_CAUSE(FH_ABORTED, queue->context->devices[device].cause, "%s: %s was lost while its operands were moved",
                            call->image->contract->name, queue->context->devices[device].info.id);
-  FH_TRY(scratch_for(queue, device, call));
 
   uint64_t before[FH_MAX_VIEWS];
   for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
-  bool timed = wants_timing(queue, candidate, call);
-  if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(stream_wait(queue, device)); /* not the copies */
   double start = now_seconds();
-  FH_TRY(submit(queue, candidate, call, stream));
+  FH_TRY(submit(queue, candidate, call));
   if (timed) FH_TRY(stream_wait(queue, device));
   double seconds = timed ? now_seconds() - start : 0;
   written(queue, device, call, before);

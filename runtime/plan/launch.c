@@ -19,7 +19,8 @@ static void note_reason(const fh_context *context, intent *wanted, const fh_reas
   if (reason->code == FH_REASON_NONE || wanted->cause[0]) return;
   wanted->reason = *reason;
   snprintf(wanted->cause, sizeof wanted->cause, "%s", reason->cause && *reason->cause ? reason->cause : "UNKNOWN");
-  snprintf(wanted->text, sizeof wanted->text, "%s", reason->text ? reason->text : "");
+  const char *text = reason->text ? reason->text : "";
+  snprintf(wanted->text, sizeof wanted->text, "%.*s", (int)strcspn(text, "\n"), text);
   const fh_plan_device *device = &context->devices[wanted->candidate->device];
   bool of_device = reason->code == FH_REASON_DEVICE_REJECTED || reason->code == FH_REASON_DEVICE_QUARANTINED;
   if (of_device) {
@@ -28,6 +29,8 @@ static void note_reason(const fh_context *context, intent *wanted, const fh_reas
     fh_fault_fix(context, wanted->cause, wanted->fix, sizeof wanted->fix);
   }
 }
+
+static bool fell_back(const intent *wanted, const fh_candidate *used) { return wanted->candidate != used && wanted->cause[0]; }
 
 static const char *human_seconds(double seconds, char text[static 24]) {
   if (seconds >= 1) {
@@ -71,7 +74,7 @@ static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, cons
 static fh_status check_fallback(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_plan *plan) {
   const fh_config *config = &queue->context->config;
   char why[768];
-  if (!wanted->cause[0] || wanted->candidate == plan->chosen) return FH_OK;
+  if (!fell_back(wanted, plan->chosen)) return FH_OK;
   if (config->fallback == FH_FALLBACK_ERROR) {
     snprintf(why, sizeof why, "falling back from %s to %s is not allowed here (strict): %s: %s", wanted->candidate->name,
              plan->chosen->name, wanted->cause, wanted->text);
@@ -105,7 +108,7 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
   fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
   if (row) row->intended++;
   trace(context, call, used, wanted);
-  if (wanted->candidate == used || !wanted->cause[0]) {
+  if (!fell_back(wanted, used)) {
     counters->executed_intended++;
     return;
   }
@@ -121,8 +124,7 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
 static fh_status launch(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
   intent wanted = {0};
-  fh_candidate *out_of_memory[FH_PLAN_MAX_DEVICES]; /* skipped for this launch only */
-  int skipped = 0;
+  bool short_of_memory = false;
   fh_status status = FH_OK;
   /* Each failed attempt takes one candidate or device out, so this ends. */
   for (;;) {
@@ -138,21 +140,20 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     }
     if (plan.chosen->test == FH_UNTESTED) {
       fh_candidate_test(queue, plan.chosen);
+      short_of_memory |= plan.chosen->skipped;
       continue;
     }
     status = check_fallback(queue, call, &wanted, &plan);
     if (status) break;
+    call->elsewhere = fell_back(&wanted, plan.chosen);
     status = fh_execute(queue, plan.chosen, call);
     if (!status) {
       done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
       break;
     }
-    if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && context->devices[plan.chosen->device].info.kind != FH_DEVICE_CPU &&
-        skipped < FH_PLAN_MAX_DEVICES) {
-      fh_reason reason = {.code = FH_REASON_MEMORY, .cause = fh_fault_cause(status), .text = fh_status_message(status)};
-      note_reason(context, &wanted, &reason);
-      plan.chosen->quarantined = true;
-      out_of_memory[skipped++] = plan.chosen;
+    if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
+      fh_candidate_blame(plan.chosen, status);
+      plan.chosen->skipped = short_of_memory = true;
       fh_status_free(status);
       status = FH_OK;
       continue;
@@ -160,7 +161,8 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     status = fh_recover(context, plan.chosen, plan.chosen->device, status);
     if (status) break;
   }
-  while (skipped > 0) out_of_memory[--skipped]->quarantined = false;
+  for (int i = 0; short_of_memory && i < context->candidate_count; i++)
+    context->candidates[i].skipped = false; /* next time there may be some */
   return status;
 }
 

@@ -84,7 +84,8 @@ typedef struct fh_candidate {
   char name[48]; /* "cpu/avx512/tuned", "cuda:0" */
   fh_test_state test;
   bool quarantined;
-  char cause[48], reason[320]; /* why the test failed or it was quarantined */
+  bool skipped;                /* by the launch in progress: memory ran out */
+  char cause[48], reason[320]; /* why the test failed, or it was quarantined or skipped */
   fh_executable *executables[FH_MAX_STAGES];
   fh_samples *samples; /* FH_PLAN_BUCKETS; allocated with the first sample */
 } fh_candidate;
@@ -115,6 +116,7 @@ typedef struct fh_call {
   fh_view_desc descs[FH_MAX_VIEWS];
   fh_value params[FH_MAX_PARAMS];
   fh_bound bound;
+  bool elsewhere; /* runs where the plan did not want it first */
 } fh_call;
 
 /* A launch whose results exist only on a device: kept until the host has them, so that it can be
@@ -122,6 +124,7 @@ typedef struct fh_call {
 typedef struct fh_lineage {
   fh_call call;
   int device;
+  bool pinned;                                                  /* its queue allowed no other device */
   uint64_t in_version[FH_MAX_VIEWS], out_version[FH_MAX_VIEWS]; /* 0: not read / not written */
 } fh_lineage;
 
@@ -158,6 +161,7 @@ struct fh_context {
   int candidate_count;
   int *first_of;
   fh_queue *queues;
+  fh_buffer *resident, *last_resident; /* buffers that may have replicas, in the order of their first */
   fh_lineage *lineage[FH_LINEAGE_MAX];
   int lineage_count;
   fh_account account;
@@ -194,13 +198,23 @@ fh_status fh_queue_settle(fh_queue *queue, int device);
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
+/* Takes a buffer without replicas off the context's list. */
+void fh_resident_remove(fh_context *context, fh_buffer *buffer);
 
 /* recover.c */
 /* Takes a failed status, quarantines what it blames, runs lost work again. FH_OK: the caller may plan again. */
 fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure);
+/* The failure means that the device, and not a variant, is to blame. */
+bool fh_blames_device(fh_code code);
+/* Keeps the cause and the first line of a failure with the candidate. */
+void fh_candidate_blame(fh_candidate *candidate, fh_status failure);
 void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version);
 void fh_lineage_prune(fh_context *context);
+/* The host copy of `buffer` is about to become newer. */
 void fh_lineage_guard(fh_context *context, const fh_buffer *buffer);
+/* The buffer's memory is about to go: what others made from it comes home, and no record mentions it afterwards. */
+void fh_lineage_forget(fh_context *context, fh_buffer *buffer);
+/* Every result that is still wanted comes home, and no record is left. */
 void fh_lineage_clear(fh_context *context);
 
 /* selftest.c */

@@ -16,7 +16,7 @@
 static void lineage_free(fh_lineage *lineage) {
   for (int i = 0; i < lineage->call.view_count; i++) {
     lineage->call.views[i].buffer->log_refs--;
-    fh_view_release(&lineage->call.views[i]);
+    fh_buffer_release(lineage->call.views[i].buffer);
   }
   free(lineage);
 }
@@ -56,26 +56,62 @@ void fh_lineage_prune(fh_context *context) {
   while (drop > 0) lineage_free(dropped[--drop]);
 }
 
-/* The host copy of `buffer` is about to become newer. Records that read an older version could not be run again after that, so
- * their results come home first. */
-void fh_lineage_guard(fh_context *context, const fh_buffer *buffer) {
-  fh_lineage_prune(context);
+/* Which records: those that read the buffer, those that mention it, or all. */
+typedef enum record_scope { READERS, MENTIONS, ALL } record_scope;
+
+static bool concerns(const fh_lineage *lineage, record_scope scope, const fh_buffer *buffer) {
+  for (int v = 0; v < lineage->call.view_count; v++)
+    if (lineage->call.views[v].buffer == buffer && (scope == MENTIONS || lineage->in_version[v])) return true;
+  return scope == ALL;
+}
+
+/* A result of the record that the host has not got, other than `buffer` itself; NULL: none. */
+static fh_buffer *result_away(const fh_lineage *lineage, const fh_buffer *buffer) {
+  for (int v = 0; v < lineage->call.view_count; v++) {
+    fh_buffer *made = lineage->call.views[v].buffer;
+    if (made == buffer || !lineage->out_version[v] || !alive(&lineage->call.views[v])) continue;
+    if (!made->moving && !made->lost && made->host_version != made->version) return made;
+  }
+  return NULL;
+}
+
+static void lineage_drop(fh_context *context, const fh_lineage *record) {
   for (int i = 0; i < context->lineage_count; i++) {
     fh_lineage *lineage = context->lineage[i];
-    bool reads = false;
-    for (int v = 0; v < lineage->call.view_count; v++) reads |= lineage->call.views[v].buffer == buffer && lineage->in_version[v];
-    if (!reads) continue;
-    for (int v = 0; v < lineage->call.view_count; v++) {
-      fh_buffer *made = lineage->call.views[v].buffer;
-      if (!lineage->out_version[v] || made->moving || made->host_version == made->version || !alive(&lineage->call.views[v])) continue;
-      fh_buffer_retain(made); /* moving it may prune this very record */
-      fh_status status = fh_buffer_to_host(context, made);
-      fh_status_free(status); /* a loss is reported to whoever asks for the data */
-      fh_buffer_release(made);
-      i = -1; /* the log may have changed: look again from the start */
-      break;
-    }
+    if (lineage != record) continue;
+    memmove(&context->lineage[i], &context->lineage[i + 1], (size_t)(--context->lineage_count - i) * sizeof lineage);
+    lineage_free(lineage);
+    return;
   }
+}
+
+/* Brings the results of records home, newest first: with the end of a chain its middle is no longer needed. Moving one changes the
+ * log, so the search begins anew each time. */
+static void results_home(fh_context *context, record_scope scope, const fh_buffer *buffer) {
+  fh_lineage_prune(context);
+  for (int i = context->lineage_count - 1; i >= 0; i--) {
+    fh_lineage *lineage = context->lineage[i];
+    fh_buffer *made = concerns(lineage, scope, buffer) ? result_away(lineage, buffer) : NULL;
+    if (!made) continue;
+    fh_buffer_retain(made);
+    fh_status status = fh_buffer_to_host(context, made);
+    if (status) lineage_drop(context, lineage); /* not tried for ever; a loss is reported to whoever asks for the data */
+    fh_status_free(status);
+    fh_buffer_release(made);
+    fh_lineage_prune(context);
+    i = context->lineage_count;
+  }
+}
+
+/* Records that read an older version could not be run again after that, so their results come home first. */
+void fh_lineage_guard(fh_context *context, const fh_buffer *buffer) { results_home(context, READERS, buffer); }
+
+void fh_lineage_forget(fh_context *context, fh_buffer *buffer) {
+  fh_buffer_retain(buffer);
+  results_home(context, MENTIONS, buffer);
+  for (int i = context->lineage_count - 1; i >= 0; i--)
+    if (concerns(context->lineage[i], MENTIONS, buffer)) lineage_drop(context, context->lineage[i]);
+  fh_buffer_release(buffer);
 }
 
 /* Room for one more: brings the oldest results home when nothing can be dropped. */
@@ -105,7 +141,7 @@ void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uin
     }
     return;
   }
-  *lineage = (fh_lineage){.call = *call, .device = device};
+  *lineage = (fh_lineage){.call = *call, .device = device, .pinned = queue->pinned >= 0};
   memcpy(lineage->in_version, in_version, sizeof lineage->in_version);
   memcpy(lineage->out_version, out_version, sizeof lineage->out_version);
   for (int i = 0; i < call->view_count; i++) {
@@ -116,6 +152,7 @@ void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uin
 }
 
 void fh_lineage_clear(fh_context *context) {
+  results_home(context, ALL, NULL);
   while (context->lineage_count > 0) lineage_free(context->lineage[--context->lineage_count]);
 }
 
@@ -139,6 +176,7 @@ static bool inputs_home(const fh_lineage *lineage) {
 static fh_status run_again(fh_context *context, fh_lineage *lineage) {
   fh_queue *queue = context->queues;
   int pinned = queue->pinned;
+  bool probing = queue->probing; /* the device may die in a self-test of another launch */
   uint64_t newest[FH_MAX_VIEWS];
   /* The call must see the versions it saw then, and its outputs must get the versions they got then. */
   for (int i = 0; i < lineage->call.view_count; i++) {
@@ -148,10 +186,12 @@ static fh_status run_again(fh_context *context, fh_lineage *lineage) {
   }
   fh_status status = FH_OK;
   queue->pinned = fh_device_named(context, "cpu");
+  queue->probing = false;
   fh_plan plan = fh_plan_make(queue, &lineage->call);
   status = plan.chosen ? fh_execute(queue, plan.chosen, &lineage->call)
                        : FH_STATUS(FH_UNAVAILABLE, "%s: no CPU variant may run it", lineage->call.image->contract->name);
   queue->pinned = pinned;
+  queue->probing = probing;
   for (int i = lineage->call.view_count - 1; i >= 0; i--) { /* backwards: one buffer may stand behind several views */
     fh_buffer *buffer = lineage->call.views[i].buffer;
     if (!status && lineage->out_version[i]) buffer->host_version = lineage->out_version[i];
@@ -165,8 +205,10 @@ static void count_again(fh_context *context, const fh_lineage *lineage, const ch
   const char *from = context->devices[lineage->device].info.id;
   fh_counters *counters = &context->account.counters;
   counters->replayed++;
-  counters->executed_intended -= counters->executed_intended > 0;
-  counters->executed_elsewhere++;
+  if (!lineage->call.elsewhere) {
+    counters->executed_intended--;
+    counters->executed_elsewhere++;
+  }
   fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
   if (row && row->executed > 0) { /* it ran there, but its result is gone: the truth is that it ran on the CPU */
     row->executed--;
@@ -176,15 +218,16 @@ static void count_again(fh_context *context, const fh_lineage *lineage, const ch
   fh_account_fallback_add(&context->account, kernel, from, "cpu", cause);
 }
 
-/* A strict context, or one without the CPU, does not want lost work to run elsewhere. */
-static bool may_run_again(const fh_context *context) {
+/* A strict context, one without the CPU, or a pinned queue does not want lost work to run elsewhere. */
+static bool may_run_again(const fh_context *context, const fh_lineage *lineage) {
   int cpu = fh_device_named(context, "cpu");
-  return context->config.fallback != FH_FALLBACK_ERROR && cpu >= 0 && context->devices[cpu].allowed;
+  return !lineage->pinned && context->config.fallback != FH_FALLBACK_ERROR && cpu >= 0 && context->devices[cpu].allowed;
 }
 
 static fh_status replay(fh_context *context, int device) {
   fh_plan_device *d = &context->devices[device];
   int again = 0, lost = 0, count = 0, keep = 0;
+  bool refused = false;
   fh_lineage *records[FH_LINEAGE_MAX];
   fh_lineage_prune(context); /* what is left is needed */
   /* Out of the log while they run: running prunes it. */
@@ -197,8 +240,9 @@ static fh_status replay(fh_context *context, int device) {
   }
   context->lineage_count = keep;
   for (int i = 0; i < count; i++) {
-    fh_status status =
-        may_run_again(context) && inputs_home(records[i]) ? run_again(context, records[i]) : FH_STATUS(FH_DATA_LOSS, "not possible");
+    bool may = may_run_again(context, records[i]);
+    refused |= !may;
+    fh_status status = may && inputs_home(records[i]) ? run_again(context, records[i]) : FH_STATUS(FH_DATA_LOSS, "not possible");
     if (status) {
       fh_status_free(status);
       mark_lost(records[i]);
@@ -222,12 +266,12 @@ static fh_status replay(fh_context *context, int device) {
   }
   if (lost == 0) return FH_OK;
   return FH_STATUS_CAUSE(FH_DATA_LOSS, d->cause, "%s was lost with the results of %d launches%s\n%s", d->info.id, lost,
-                         may_run_again(context) ? "" : "; running them again elsewhere is not allowed here", d->reason);
+                         refused ? "; running them again elsewhere is not allowed here" : "", d->reason);
 }
 
 /* ---- blame ------------------------------------------------------------------------------------------------------ */
 
-static bool blames_device(fh_code code) { return code == FH_UNAVAILABLE || code == FH_DEADLINE_EXCEEDED || code == FH_UNKNOWN; }
+bool fh_blames_device(fh_code code) { return code == FH_UNAVAILABLE || code == FH_DEADLINE_EXCEEDED || code == FH_UNKNOWN; }
 
 static void first_line(const char *text, char *out, size_t size) { snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text); }
 
@@ -239,6 +283,11 @@ static void device_quarantine(fh_context *context, int device, fh_status failure
   fh_fault_fix(context, d->cause, d->fix, sizeof d->fix);
 }
 
+void fh_candidate_blame(fh_candidate *candidate, fh_status failure) {
+  snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_fault_cause(failure));
+  first_line(fh_status_message(failure), candidate->reason, sizeof candidate->reason);
+}
+
 fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, fh_status failure) {
   fh_code code = fh_status_code(failure);
   fh_plan_device *d = &context->devices[device];
@@ -246,7 +295,8 @@ fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, f
     fh_status_free(failure);
     return FH_OK;
   }
-  if (blames_device(code) && d->info.kind != FH_DEVICE_CPU) {
+  /* Work that was accepted and failed later (there is no candidate then): which results are missing is not known, so none counts. */
+  if ((fh_blames_device(code) || !candidate) && d->info.kind != FH_DEVICE_CPU) {
     bool first = d->state == FH_STATE_OPEN;
     if (first) device_quarantine(context, device, failure);
     fh_status_free(failure);
@@ -255,8 +305,7 @@ fh_status fh_recover(fh_context *context, fh_candidate *candidate, int device, f
   /* Lost data and bad arguments are nobody's fault here: they would fail anywhere. */
   if (!candidate || code == FH_DATA_LOSS || code == FH_INVALID_ARGUMENT || code == FH_FAILED_PRECONDITION) return failure;
   candidate->quarantined = true;
-  snprintf(candidate->cause, sizeof candidate->cause, "%s", fh_fault_cause(failure));
-  first_line(fh_status_message(failure), candidate->reason, sizeof candidate->reason);
+  fh_candidate_blame(candidate, failure);
   fh_status_free(failure);
   return FH_OK;
 }

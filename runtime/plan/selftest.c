@@ -101,6 +101,12 @@ static void test_failed(fh_candidate *candidate, const char *cause, const char *
 /* What could not run is not wrong: the device or the variant is to blame, and recovery says which. Takes the status. When recovery
  * blames neither, it is the variant: an untested one would be tested again and again. */
 static void could_not_run(fh_context *context, fh_candidate *candidate, fh_status failure) {
+  if (fh_status_code(failure) == FH_RESOURCE_EXHAUSTED) { /* next time there may be memory */
+    fh_candidate_blame(candidate, failure);
+    candidate->skipped = true;
+    fh_status_free(failure);
+    return;
+  }
   fh_status left = fh_recover(context, candidate, candidate->device, fh_status_clone(failure));
   if (!candidate->quarantined && context->devices[candidate->device].state == FH_STATE_OPEN)
     test_failed(candidate, fh_fault_cause(failure), fh_status_message(failure));

@@ -50,11 +50,11 @@ static void reach(fake_event *event, uint64_t number) {
 
 /* A dead context runs nothing more. */
 static void execute(fake_stream *stream, const fake_command *command) {
+  if (command->kind != FAKE_RECORD) fake_sleep(fake_get_settings()->delay);
   pthread_mutex_lock(&fake_lock);
   bool dead = stream->context->poison != FH_CUDA_SUCCESS;
   pthread_mutex_unlock(&fake_lock);
   if (dead) return;
-  if (command->kind != FAKE_RECORD) fake_sleep(fake_get_settings()->delay);
   fake_perform(&command->act);
   if (command->act.deed == FAKE_CODE)
     fake_poison(stream->context, command->act.code);

@@ -39,7 +39,7 @@ static void put(const char *path, const char *text) {
 }
 
 static fh_facts *gather(fh_os **out_os) {
-  fh_facts *facts;
+  fh_facts *facts = NULL;
   fh_status status = fh_os_directory(machine.path, out_os);
   if (!status) status = fh_facts_gather(*out_os, FH_GATHER_ALL, &facts);
   if (status) fail_msg("%s", fh_status_message(status));

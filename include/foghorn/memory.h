@@ -8,7 +8,8 @@
  * why the calls that make one are macros over functions that take a file and a line.
  *
  * Wrapped memory belongs to its buffer from the wrap to the release of the last view: change it only through fh_view_map (a
- * device may have a copy), and wrap each piece of memory once (two buffers do not know of each other; slices of one view do).
+ * device may have a copy), and wrap each piece of memory once (two buffers do not know of each other; slices of one view do). The
+ * bytes between the elements of a strided wrap belong to it too: they travel with it.
  *
  * Thread-safety: creating, retaining and releasing are safe from any thread. One buffer's contents
  * may be read from several threads; writing needs the caller's own order.

@@ -64,35 +64,40 @@ static bool same_elements(const fh_view *a, const fh_view *b) {
   return true;
 }
 
+/* A view as bytes: from its lowest address on, in steps of its largest stride, pieces of `inner` bytes. */
+typedef struct pattern {
+  int64_t outer, inner;
+  uintptr_t low;
+} pattern;
+
+static pattern pattern_of(const fh_view *view) {
+  int64_t size = (int64_t)fh_dtype_size(view->dtype), largest = 0;
+  for (int i = 0; i < view->rank; i++) {
+    if (view->shape[i] <= 1) continue;
+    int64_t stride = llabs(view->strides[i]);
+    if (stride > largest) largest = stride;
+  }
+  pattern p = {.outer = largest * size, .inner = size, .low = span_of(view).low};
+  bool skipped = false;
+  for (int i = 0; i < view->rank; i++) {
+    if (view->shape[i] <= 1) continue;
+    int64_t stride = llabs(view->strides[i]);
+    if (!skipped && stride == largest) {
+      skipped = true;
+    } else {
+      p.inner += (view->shape[i] - 1) * stride * size;
+    }
+  }
+  return p;
+}
+
 /* Two pieces of one row-like pattern: same largest stride S, and inside one S they lie beside each other. True only when
  * that proves that no byte is shared. */
 static bool beside(const fh_view *a, const fh_view *b) {
-  int64_t outer = 0, sizes[2] = {(int64_t)fh_dtype_size(a->dtype), (int64_t)fh_dtype_size(b->dtype)};
-  const fh_view *views[2] = {a, b};
-  int64_t inner[2], bytes[2];
-  for (int v = 0; v < 2; v++) {
-    int64_t largest = 0;
-    for (int i = 0; i < views[v]->rank; i++)
-      if (views[v]->shape[i] > 1 && llabs(views[v]->strides[i]) > llabs(largest)) largest = views[v]->strides[i];
-    if (largest <= 0) return false;
-    int64_t within = sizes[v];
-    bool skipped = false;
-    for (int i = 0; i < views[v]->rank; i++) {
-      if (views[v]->shape[i] <= 1) continue;
-      if (!skipped && views[v]->strides[i] == largest) {
-        skipped = true;
-        continue;
-      }
-      if (views[v]->strides[i] < 0) return false;
-      within += (views[v]->shape[i] - 1) * views[v]->strides[i] * sizes[v];
-    }
-    if (v == 1 && largest * sizes[1] != outer) return false;
-    outer = largest * sizes[v];
-    inner[v] = within;
-    bytes[v] = (int64_t)((uintptr_t)views[v]->buffer->host + (uintptr_t)views[v]->offset);
-  }
-  int64_t distance = ((bytes[1] - bytes[0]) % outer + outer) % outer;
-  return inner[0] <= distance && distance + inner[1] <= outer;
+  pattern pa = pattern_of(a), pb = pattern_of(b);
+  if (pa.outer == 0 || pa.outer != pb.outer) return false;
+  int64_t distance = ((int64_t)(pb.low - pa.low) % pa.outer + pa.outer) % pa.outer;
+  return pa.inner <= distance && distance + pb.inner <= pa.outer;
 }
 
 static bool overlap(const fh_view *a, const fh_view *b) {

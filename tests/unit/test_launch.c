@@ -137,9 +137,15 @@ static void overlapping_operands_are_refused(void **state) {
   ok(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &left));
   ok(fh_view_wrap_strided(context, data, sizeof data, data + 4, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &right));
   ok(fh_axpy(queue, 2, &left, &right, NULL));
+  fh_view back, upside_down; /* also when one of them is read backwards */
+  ok(fh_view_slice(&right, 1, 3, 4, -1, &back));
+  ok(fh_view_slice(&back, 0, 7, 8, -1, &upside_down));
+  ok(fh_axpy(queue, 2, &left, &back, NULL));
+  ok(fh_axpy(queue, 2, &left, &upside_down, NULL));
+  fails(fh_axpy(queue, 2, &right, &back, NULL), FH_INCOMPATIBLE, "overlaps");
   ok(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), none, FH_READ_WRITE, &flat));
   fails(fh_softmax(queue, &right, &flat, NULL), FH_INVALID_ARGUMENT, "y");
-  fh_view *all[] = {&a, &b, &c, &left, &right, &flat};
+  fh_view *all[] = {&a, &b, &c, &left, &right, &flat, &back, &upside_down};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) fh_view_release(all[i]);
   fh_context_release(context);
 }

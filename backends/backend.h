@@ -138,7 +138,8 @@ typedef struct fh_backend_api {
 
   fh_status (*stream_open)(fh_device *device, fh_stream **out_stream);
   void (*stream_close)(fh_stream *stream);
-  /* Queues commands in order. On failure none or some were queued and the stream is dead.
+  /* Queues commands in order. On failure the stream is dead, and *out_point is that of the last batch when none of these
+   * commands was queued, and one more when some may run.
    * A copy to host memory is complete when its point is reached, not before. */
   fh_status (*submit)(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point);
   /* Has the point been reached? *out_done tells; the status is the stream's health. Never blocks. */

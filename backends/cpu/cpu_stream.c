@@ -207,8 +207,12 @@ static fh_status run(fh_stream *stream, const fh_command *command) {
 
 fh_status fh_cpu_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
   *out_point = stream->submitted;
-  for (int i = 0; i < count && !stream->failure; i++) stream->failure = run(stream, &commands[i]);
   if (stream->failure) return fh_status_clone(stream->failure);
+  for (int i = 0; i < count; i++) {
+    stream->failure = run(stream, &commands[i]);
+    if (stream->failure) return fh_status_clone(stream->failure);
+    *out_point = stream->submitted + 1;
+  }
   *out_point = ++stream->submitted;
   return FH_OK;
 }

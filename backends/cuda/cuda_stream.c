@@ -366,31 +366,35 @@ static fh_status make_room(fh_stream *stream, fh_point point) {
   return point - stream->completed > FH_CUDA_POINTS ? wait_for(stream, point - FH_CUDA_POINTS, -1) : FH_OK;
 }
 
-static fh_status queue_commands(fh_stream *stream, const fh_command *commands, int count, fh_point point, const char **last_launched) {
-  for (int i = 0; i < count; i++) FH_TRY(queue_command(stream, &commands[i], last_launched));
+static fh_status queue_commands(fh_stream *stream, const fh_command *commands, int count, fh_point point, const char **last_launched,
+                                bool *out_any) {
+  for (int i = 0; i < count; i++) {
+    FH_TRY(queue_command(stream, &commands[i], last_launched));
+    *out_any = true;
+  }
   return queue_point(stream, point);
 }
 
 /* A call may report what an earlier launch did: a fatal failure names the last one. */
-static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point) {
+static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point, bool *out_any) {
   const char *last_launched = stream->launched[slot_of(stream->submitted)];
   FH_TRY(make_room(stream, point));
   set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
-  fh_status status = queue_commands(stream, commands, count, point, &last_launched);
+  fh_status status = queue_commands(stream, commands, count, point, &last_launched, out_any);
   stream->launched[slot_of(point)] = last_launched;
   if (!status || !last_launched || !atomic_load(&stream->device->dead)) return status;
   return fh_status_annotate(status, "the last launch on this stream was %s", last_launched);
 }
 
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
-  *out_point = 0;
+  *out_point = stream->submitted;
   FH_TRY(health(stream));
   fh_point point = stream->submitted + 1;
   fh_status status = fh_cuda_enter(stream->device);
   if (status) return die(stream, status);
-  status = queue_batch(stream, commands, count, point);
+  bool any = false;
+  status = queue_batch(stream, commands, count, point, &any);
   fh_cuda_leave(stream->device);
-  if (status) return die(stream, status);
-  *out_point = point;
-  return FH_OK;
+  if (!status || any) *out_point = point;
+  return status ? die(stream, status) : FH_OK;
 }

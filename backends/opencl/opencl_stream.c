@@ -349,17 +349,22 @@ static fh_status mark(fh_stream *stream) {
   return error == CL_SUCCESS ? FH_OK : FH_CL_FAIL(error, "clFlush", "handing work to %s", stream->device->found->info.id);
 }
 
-static fh_status submit(fh_stream *stream, const fh_command *commands, int count) {
+static fh_status submit(fh_stream *stream, const fh_command *commands, int count, bool *out_any) {
   FH_TRY(fh_cl_same_process(stream->device->backend));
   if (stream->submitted - stream->completed >= FH_CL_POINTS - 1) FH_TRY(wait_for_ever(stream, stream->completed + 1));
-  for (int i = 0; i < count; i++) FH_TRY(run(stream, &commands[i]));
+  for (int i = 0; i < count; i++) {
+    FH_TRY(run(stream, &commands[i]));
+    *out_any = true;
+  }
   return mark(stream);
 }
 
 fh_status fh_cl_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
   *out_point = stream->submitted;
   if (stream->failure) return fh_status_clone(stream->failure);
-  FH_TRY(keep(stream, submit(stream, commands, count)));
-  *out_point = stream->submitted;
-  return FH_OK;
+  bool any = false;
+  fh_point next = stream->submitted + 1;
+  fh_status status = keep(stream, submit(stream, commands, count, &any));
+  if (!status || any) *out_point = next;
+  return status;
 }

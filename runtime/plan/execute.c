@@ -33,16 +33,28 @@ static fh_status stream_wait(fh_queue *queue, int device) {
   return queue->context->devices[device].api->wait(queue->streams[device], queue->last[device], FH_FOREVER);
 }
 
-/* A stream that refused a command is dead for good: where the device lives, the queue gets a new one. Closing waits for the work
- * that was accepted. */
-static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
-  const fh_plan_device *d = &queue->context->devices[device];
-  fh_status status = d->api->submit(queue->streams[device], commands, count, &queue->last[device]);
-  if (!status || fh_blames_device(fh_status_code(status))) return status;
-  d->api->stream_close(queue->streams[device]);
+static void stream_end(fh_queue *queue, int device) {
+  if (queue->streams[device]) queue->context->devices[device].api->stream_close(queue->streams[device]);
   queue->streams[device] = NULL;
   queue->last[device] = 0;
-  return status;
+}
+
+void fh_streams_end(fh_context *context, int device) {
+  for (fh_queue *q = context->queues; q; q = q->next) stream_end(q, device);
+}
+
+/* A stream that refused a command is dead for good: where the device lives, the queue gets a new one. Closing waits for the work
+ * that was accepted. A batch of which a part ran has left its outputs neither old nor new: that is a loss. */
+static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
+  const fh_plan_device *d = &queue->context->devices[device];
+  fh_point point = 0, before = queue->last[device];
+  fh_status status = d->api->submit(queue->streams[device], commands, count, &point);
+  queue->last[device] = status ? before : point;
+  if (!status || fh_blames_device(fh_status_code(status))) return status;
+  stream_end(queue, device);
+  if (point <= before || d->info.kind == FH_DEVICE_CPU) return status;
+  FH_TRY(fh_recover(queue->context, NULL, device, status));
+  return FH_STATUS_CAUSE(FH_ABORTED, d->cause, "%s was lost in the middle of a launch", d->info.id);
 }
 
 fh_status fh_queue_settle(fh_queue *queue, int device) {
@@ -60,9 +72,7 @@ void fh_queue_close(fh_queue *queue) {
     const fh_plan_device *device = &queue->context->devices[d];
     for (int t = 0; t < FH_MAX_TEMPS; t++)
       if (queue->scratch[d][t].memory) device->api->free(queue->scratch[d][t].memory);
-    if (queue->streams[d]) device->api->stream_close(queue->streams[d]);
-    queue->streams[d] = NULL;
-    queue->last[d] = 0;
+    stream_end(queue, d);
     memset(queue->scratch[d], 0, sizeof queue->scratch[d]);
   }
 }

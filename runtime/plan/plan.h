@@ -198,6 +198,8 @@ fh_status fh_queue_settle(fh_queue *queue, int device);
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
+/* Closes every queue's stream of a device; waits for what still runs there, where the device can still be waited for. */
+void fh_streams_end(fh_context *context, int device);
 /* Takes a buffer without replicas off the context's list. */
 void fh_resident_remove(fh_context *context, fh_buffer *buffer);
 

@@ -281,6 +281,7 @@ static void device_quarantine(fh_context *context, int device, fh_status failure
   snprintf(d->cause, sizeof d->cause, "%s", fh_fault_cause(failure));
   first_line(fh_status_message(failure), d->reason, sizeof d->reason);
   fh_fault_fix(context, d->cause, d->fix, sizeof d->fix);
+  fh_streams_end(context, device); /* it may live, and its copies still run: host memory is about to be used elsewhere */
 }
 
 void fh_candidate_blame(fh_candidate *candidate, fh_status failure) {

@@ -197,6 +197,18 @@ static void one_launch_is_refused(void) {
   fh_context_release(context);
 }
 
+/* The launch ran, but the driver failed to mark its end: what it left in place of its operand is not taken for the operand. */
+static void one_launch_runs_and_is_refused(void) {
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_vector(context, N, 1), y = new_vector(context, N, 0);
+  add_often(context, &x, &y, 8);
+  holds(&y, 8);
+  counters_of(context);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
 /* More buffers than the device has memory, one after another: what the host has too makes room. */
 static void memory_is_made_room_for(void) {
   enum { BUFFERS = 12, COUNT = 1 << 20 };
@@ -294,6 +306,8 @@ int main(int argc, char **argv) {
        .faults = "cuLaunchKernel@5=late:719",
        .run = a_pinned_queue_is_not_mended},
       {.name = "one launch is refused", .settings = SLOW, .faults = "cuLaunchKernel@6=1", .run = one_launch_is_refused},
+      {.name = "one answer is lost", .settings = SLOW, .faults = "cuEventQuery@2=1", .run = a_wrapped_input_is_released},
+      {.name = "one launch runs and is refused", .settings = SLOW, .faults = "cuEventRecord@9=1", .run = one_launch_runs_and_is_refused},
       {.name = "memory is made room for", .settings = "devices=1,memory=16MiB", .run = memory_is_made_room_for},
       {.name = "the report after a loss", .settings = SLOW, .faults = "cuLaunchKernel@2=719", .run = the_report_after_a_loss},
       {.name = "falling twice is counted once",

@@ -89,6 +89,7 @@ static const char *find_ptxas(void) {
   static const char *const places[] = {"/usr/local/cuda/bin/ptxas", "/usr/bin/ptxas", "/usr/lib/nvidia-cuda-toolkit/bin/ptxas"};
   const char *named = getenv("PTXAS");
   if (named && access(named, X_OK) == 0) return named;
+  if (system("command -v ptxas >/dev/null 2>&1") == 0) return "ptxas";
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
     if (access(places[i], X_OK) == 0) return places[i];
   return NULL;

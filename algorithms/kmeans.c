@@ -10,11 +10,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <foghorn/kernels.h>
 
 #include "algorithms/random.h"
+#include "runtime/base/clock.h"
 
 enum { DEFAULT_ITERATIONS = 300 };
 
@@ -28,12 +28,6 @@ typedef struct job {
   int k;
   fh_view centroids, labels, distances, sums, counts;
 } job;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static float x_at(const job *j, int64_t row, int64_t column) { return j->x_data[row * j->x->strides[0] + column * j->x->strides[1]]; }
 
@@ -338,16 +332,16 @@ static fh_status lloyd(job *j, const fh_kmeans_options *options, fh_kmeans_resul
     FH_TRY(mean_variance(j, &enough));
     enough *= options->tolerance;
   }
-  double start = now();
+  double start = fh_now_seconds();
   bool same = false, going = true;
   while (going && !result->converged && result->iterations < limit) {
-    double before = now(), shift = 0;
+    double before = fh_now_seconds(), shift = 0;
     FH_TRY(iterate(j, result, &same, &shift));
     result->iterations++;
     result->converged = same || shift <= enough;
-    if (options->progress) going = options->progress(options->user, result->iterations, result->inertia, now() - before);
+    if (options->progress) going = options->progress(options->user, result->iterations, result->inertia, fh_now_seconds() - before);
   }
-  result->seconds_iterations = now() - start;
+  result->seconds_iterations = fh_now_seconds() - start;
   return same ? FH_OK : settle(j, result);
 }
 
@@ -381,9 +375,9 @@ static fh_status choose_start(job *j, const fh_kmeans_options *options, fh_kmean
     memcpy(result->centroids, options->start, (size_t)j->k * (size_t)j->d * sizeof(float));
     return FH_OK;
   }
-  double before = now();
+  double before = fh_now_seconds();
   FH_TRY(start_with("fh_kmeans", j, options->seed, result->centroids));
-  result->seconds_start = now() - before;
+  result->seconds_start = fh_now_seconds() - before;
   return FH_OK;
 }
 

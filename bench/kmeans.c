@@ -81,10 +81,10 @@ static void iterate(job *j) {
 static void finish(job *j) { stop_on(fh_queue_finish(fh_context_queue(j->context)), "fh_queue_finish"); }
 
 static double time_of(job *j, void (*body)(job *), int times) {
-  double start = measure_now();
+  double start = fh_now_seconds();
   for (int i = 0; i < times; i++) body(j);
   finish(j);
-  return (measure_now() - start) / times;
+  return (fh_now_seconds() - start) / times;
 }
 
 static void save(job *j, const char *path) {

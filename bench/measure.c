@@ -6,20 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-double measure_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double time_calls(const measure_contender *c, long calls) {
   if (c->sample) return c->sample(c->arg);
-  double start = measure_now();
+  double start = fh_now_seconds();
   for (long i = 0; i < calls; i++) c->run(c->arg);
-  return measure_now() - start;
+  return fh_now_seconds() - start;
 }
 
 /* Calls that last about `seconds`; the first call only warms up. */
@@ -97,9 +90,9 @@ static double best_rate(void (*loop)(long), double flops_per_step) {
   double best = 0;
   loop(STEPS);
   for (int i = 0; i < 5; i++) {
-    double start = measure_now();
+    double start = fh_now_seconds();
     loop(STEPS);
-    double rate = flops_per_step * STEPS / (measure_now() - start);
+    double rate = flops_per_step * STEPS / (fh_now_seconds() - start);
     if (rate > best) best = rate;
   }
   return best;

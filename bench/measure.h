@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "runtime/base/clock.h"
+
 typedef struct measure_contender {
   const char *name;
   void (*run)(void *arg);      /* what is timed, or */
@@ -15,8 +17,6 @@ typedef struct measure_contender {
   void *arg;
   double median, p10, p90; /* seconds of one call; filled by measure_rounds */
 } measure_contender;
-
-double measure_now(void);
 
 /* Times all contenders in `rounds` rounds, in turns; a sample is as many calls of run as last `sample_seconds`. */
 void measure_rounds(measure_contender *contenders, int count, int rounds, double sample_seconds);

@@ -4,36 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool runs_here(fh_isa isa) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (isa == FH_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (isa == FH_ISA_AVX512)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#endif
-  return isa == FH_ISA_SCALAR;
-}
+#include "backends/cpu/cpu_device.h"
+#include "tests/support/isa.h"
 
 const fh_tuned *prepared_variant(const fh_kernel_contract *contract, fh_isa isa) {
   for (int i = 0; i < contract->tuned_count; i++) {
-    if (contract->tuned[i].isa == isa) return runs_here(isa) ? &contract->tuned[i] : NULL;
+    if (contract->tuned[i].isa == isa) return fh_isa_runs(isa) ? &contract->tuned[i] : NULL;
   }
   return NULL;
-}
-
-typedef struct loop {
-  void (*body)(void *arg, int64_t i, int worker);
-  void *arg;
-} loop;
-
-static void run_pieces(void *arg, int64_t first, int64_t last, int worker) {
-  const loop *l = arg;
-  for (int64_t i = first; i < last; i++) l->body(l->arg, i, worker);
-}
-
-static void parallel(const fh_team *team, int64_t count, void (*body)(void *arg, int64_t i, int worker), void *arg) {
-  loop l = {body, arg};
-  fh_pool_run(team->impl, count, 1, run_pieces, &l);
 }
 
 prepared prepared_create(const fh_kernel_contract *contract, const fh_tuned *variant, const fh_view_desc *views, void *const *data,
@@ -54,7 +32,7 @@ prepared prepared_create(const fh_kernel_contract *contract, const fh_tuned *var
   }
   int size = fh_pool_size(pool);
   size_t bytes = variant->scratch_bytes ? variant->scratch_bytes(&bound, size) : 0;
-  call.team = (fh_team){.size = size, .parallel = parallel, .impl = pool};
+  call.team = fh_cpu_team(pool, size, NULL);
   if (bytes && !(call.team.scratch = aligned_alloc(64, (bytes + 63) / 64 * 64))) {
     fprintf(stderr, "bench: no memory for %zu bytes of scratch\n", bytes);
     exit(EXIT_FAILURE);

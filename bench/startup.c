@@ -23,9 +23,9 @@ extern char **environ;
 /* In the child: prints the seconds of one opening. */
 static int open_once(void) {
   fh_context *context;
-  double start = measure_now();
+  double start = fh_now_seconds();
   fh_status status = fh_context_create(&(fh_context_options){.policy = FH_CPU_ONLY}, &context);
-  double seconds = measure_now() - start;
+  double seconds = fh_now_seconds() - start;
   if (status) {
     fprintf(stderr, "bench_startup: fh_context_create: %s\n", fh_status_message(status));
     fh_status_free(status);
@@ -56,7 +56,7 @@ static double run_once(void *arg) {
   posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
   if (s->vendors) setenv("OCL_ICD_VENDORS", s->vendors, 1);
   pid_t child;
-  double begin = measure_now();
+  double begin = fh_now_seconds();
   int error = posix_spawn(&child, s->argv[0], &actions, NULL, s->argv, environ);
   if (s->vendors) unsetenv("OCL_ICD_VENDORS");
   posix_spawn_file_actions_destroy(&actions);
@@ -74,7 +74,7 @@ static double run_once(void *arg) {
     fprintf(stderr, "bench_startup: cannot run %s: %s\n", s->argv[0], strerror(error ? error : errno));
     exit(EXIT_FAILURE);
   }
-  double seconds = s->inside ? atof(text) : measure_now() - begin;
+  double seconds = s->inside ? atof(text) : fh_now_seconds() - begin;
   /* devprobe's status 1 is an answer: something expected is unusable */
   s->failed = s->failed || !WIFEXITED(status) || WEXITSTATUS(status) > 1 || (s->inside && WEXITSTATUS(status) != 0);
   return seconds;

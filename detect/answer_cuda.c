@@ -2,18 +2,12 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "detect/answer.h"
 #include "detect/drivers/cuda_driver.h"
+#include "runtime/base/clock.h"
 
 enum { TEXT_SIZE = 256, MAX_DEVICES = 256 };
-
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void set_text(json_t *object, const char *key, const char *text) { json_object_set_new(object, key, fh_json_text(text)); }
 static void set_number(json_t *object, const char *key, int64_t number) { json_object_set_new(object, key, json_integer(number)); }
@@ -131,9 +125,9 @@ void fh_answer_cuda(void) {
   }
   const fh_cuda_functions *fn = &driver.fn;
   say_library(&driver);
-  int64_t start = now_ns();
+  int64_t start = fh_now_ns();
   int code = CALL(fn, cuInit, 0);
-  fh_answer_say(json_pack("{s:I}", "init_ns", (json_int_t)(now_ns() - start)));
+  fh_answer_say(json_pack("{s:I}", "init_ns", (json_int_t)(fh_now_ns() - start)));
   say_code("init", code, "cuDriverGetVersion");
   int version = 0, count = 0;
   if (CALL(fn, cuDriverGetVersion, &version) == 0) fh_answer_say(json_pack("{s:i}", "version", version));

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "detect/os_live.h"
+#include "runtime/base/clock.h"
 
 extern char **environ;
 
@@ -49,16 +50,10 @@ struct fh_children {
   int opener_socket;
 };
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void sleep_ns(int64_t ns) { nanosleep(&(struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}, NULL); }
 
 static int64_t remaining_ns(fh_children *all) {
-  int64_t now = now_ns();
+  int64_t now = fh_now_ns();
   if (!all->deadline_ns) all->deadline_ns = now + all->timeout_ns;
   return all->deadline_ns > now ? all->deadline_ns - now : 0;
 }
@@ -163,7 +158,7 @@ static int start_in(fh_children *all, child *c, const char *question, const char
   char **env = changed_environment(changes);
   int error = env ? 0 : ENOMEM;
   pid_t pid = 0;
-  c->started_ns = now_ns();
+  c->started_ns = fh_now_ns();
   if (!error) error = all->helper[0] ? spawn_helper(all, question, env, ends[1], &pid) : fork_self(question, env, ends[1], &pid);
   free(env);
   close(ends[1]);
@@ -266,9 +261,9 @@ static bool reap(child *c) {
 }
 
 static bool reap_within(child *c, int64_t limit_ns) {
-  const int64_t end = now_ns() + limit_ns;
+  const int64_t end = fh_now_ns() + limit_ns;
   for (int64_t pause = MILLISECONDS(1) / 10; !reap(c); pause = pause < MILLISECONDS(4) ? pause * 2 : pause) {
-    if (now_ns() >= end) return false;
+    if (fh_now_ns() >= end) return false;
     sleep_ns(pause);
   }
   return true;
@@ -278,7 +273,7 @@ static void finish(child *c) {
   if (c->pipe >= 0) close(c->pipe);
   c->pipe = -1;
   c->finished = true;
-  c->answer.wall_ns = now_ns() - c->started_ns;
+  c->answer.wall_ns = fh_now_ns() - c->started_ns;
 }
 
 static void kill_child(child *c) {

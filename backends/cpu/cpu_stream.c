@@ -2,11 +2,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backends/check.h"
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_float.h"
+#include "runtime/base/clock.h"
 
 /* When a launch is handed to other threads, by its f32 operations: measured on two cores. Hot, a hand-over costs about half a
  * microsecond, which two parts of PART repay; waking workers that sleep costs ten or more, which WAKE repays. Tuned entries do more
@@ -107,19 +107,13 @@ static double flops_per_item(const fh_command *command) {
   return flops > 1 ? flops : 1;
 }
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Into how many parts a launch is cut; 1: it stays with the caller. */
 static int64_t parts_of(fh_stream *stream, const fh_command *command, thresholds t) {
   fh_pool *pool = stream->device->backend->pool;
   int64_t most = fh_pool_size(pool) > 1 ? (int64_t)fh_pool_size(pool) * PARTS_PER_THREAD : 1;
   double flops = (double)command->launch.items * flops_per_item(command), parts = flops / t.part;
   if (most == 1 || parts < 2) return 1;
-  stream->let_sleep = flops < t.wake && !fh_pool_awake(pool) && now_ns() - stream->let_sleep_ns > BUSY_NS;
+  stream->let_sleep = flops < t.wake && !fh_pool_awake(pool) && fh_now_ns() - stream->let_sleep_ns > BUSY_NS;
   if (stream->let_sleep) return 1;
   return parts < (double)most ? (int64_t)parts : most;
 }
@@ -151,6 +145,10 @@ static void team_parallel(const fh_team *team, int64_t count, void (*body)(void 
   }
 }
 
+fh_team fh_cpu_team(fh_pool *pool, int size, void *scratch) {
+  return (fh_team){.size = size, .scratch = scratch, .parallel = team_parallel, .impl = pool};
+}
+
 static fh_status need_scratch(fh_stream *stream, size_t bytes) {
   if (bytes <= stream->scratch_bytes) return FH_OK;
   free(stream->scratch);
@@ -163,7 +161,7 @@ static fh_status run_team(fh_stream *stream, const fh_command *command, const fh
   const fh_tuned *tuned = command->launch.executable->tuned;
   fh_pool *pool = stream->device->backend->pool;
   bool alone = parts_of(stream, command, TUNED) == 1;
-  fh_team team = {.size = alone ? 1 : fh_pool_size(pool), .parallel = team_parallel, .impl = pool};
+  fh_team team = fh_cpu_team(pool, alone ? 1 : fh_pool_size(pool), NULL);
   if (tuned->scratch_bytes) {
     if (!command->launch.bound) return FH_STATUS(FH_INVALID_ARGUMENT, "cpu: a launch of variant %s needs its bound call", tuned->name);
     FH_TRY(need_scratch(stream, tuned->scratch_bytes(command->launch.bound, team.size)));
@@ -187,7 +185,7 @@ static fh_status run_launch(fh_stream *stream, const fh_command *command) {
     status = run_team(stream, command, slots);
   else
     run_items(stream, command, slots);
-  if (stream->let_sleep) stream->let_sleep_ns = now_ns();
+  if (stream->let_sleep) stream->let_sleep_ns = fh_now_ns();
   return status;
 }
 

@@ -9,17 +9,12 @@
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 #include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
 
 enum { SPIN_NS = 20 * 1000, SLEEP_MAX_NS = 1000 * 1000, SLEEP_MIN_NS = 10 * 1000 };
 #define LATE_CLOSE_NS ((int64_t)2 * 1000 * 1000 * 1000)
 
 static int slot_of(fh_point point) { return (int)(point % FH_CUDA_POINTS); }
-
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 
@@ -124,12 +119,12 @@ static void rest(int64_t waited_ns, int64_t left_ns) {
 
 /* With the context current. */
 static fh_status wait_for(fh_stream *stream, fh_point point, int64_t timeout_ns) {
-  int64_t start = now_ns();
+  int64_t start = fh_now_ns();
   for (;;) {
     bool done;
     FH_TRY(look(stream, point, &done));
     if (done) return FH_OK;
-    int64_t waited = now_ns() - start;
+    int64_t waited = fh_now_ns() - start;
     if (timeout_ns >= 0 && waited >= timeout_ns) {
       stream->late = true;
       return FH_STATUS(FH_DEADLINE_EXCEEDED, "point %llu of a stream of %s was not reached in %.3f s (the work goes on)",

@@ -12,6 +12,7 @@
 
 #include "backends/check.h"
 #include "backends/opencl/opencl_internal.h"
+#include "runtime/base/clock.h"
 
 static const int64_t SLEEP_FIRST_NS = 20000, SLEEP_MOST_NS = 1000000;
 
@@ -84,20 +85,14 @@ static fh_status wait_for_ever(fh_stream *stream, fh_point point) {
   return FH_CL_FAIL(error == CL_SUCCESS ? CL_INVALID_EVENT : error, "clWaitForEvents", "waiting for %s", stream->device->found->info.id);
 }
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* OpenCL cannot wait with a limit: look, sleep a little longer each time. */
 static fh_status wait_until(fh_stream *stream, fh_point point, int64_t timeout_ns) {
-  int64_t start = now_ns(), pause = SLEEP_FIRST_NS;
+  int64_t start = fh_now_ns(), pause = SLEEP_FIRST_NS;
   for (;;) {
     bool done = false;
     FH_TRY(look(stream, point, &done));
     if (done) return FH_OK;
-    int64_t left = timeout_ns - (now_ns() - start);
+    int64_t left = timeout_ns - (fh_now_ns() - start);
     if (left <= 0)
       return FH_STATUS(FH_DEADLINE_EXCEEDED, "opencl: %s was not done after %.3f s", stream->device->found->info.id,
                        (double)timeout_ns * 1e-9);

@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/atomic.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 
 enum {
@@ -80,12 +80,6 @@ static _Thread_local bool inside_loop;
 
 /* ---- time and sleep ------------------------------------------------------------------------------ */
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Sleeps while *word == expected, until woken with a mask that shares a bit. */
 static void futex_wait(_Atomic uint32_t *word, uint32_t expected, uint32_t mask) {
   syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_BITSET_PRIVATE, expected, NULL, NULL, mask);
@@ -100,13 +94,13 @@ static uint32_t wake_bit(int worker_id) { return 1u << (worker_id % 32); }
 /* True when *word changed within the time. */
 static bool spin_while_equal(_Atomic uint32_t *word, uint32_t value, int64_t spin_ns) {
   if (spin_ns <= 0) return atomic_load(word) != value;
-  int64_t deadline = now_ns() + spin_ns;
+  int64_t deadline = fh_now_ns() + spin_ns;
   do {
     for (int i = 0; i < CLOCK_EVERY; i++) {
       if (atomic_load(word) != value) return true;
       fh_cpu_relax();
     }
-  } while (now_ns() < deadline);
+  } while (fh_now_ns() < deadline);
   return false;
 }
 

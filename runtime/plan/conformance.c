@@ -437,7 +437,8 @@ static bool cannot_run(fh_status status) {
   return code == FH_INCOMPATIBLE || code == FH_UNIMPLEMENTED || code == FH_UNAVAILABLE;
 }
 
-static fh_status try_setting(trial *t, const fh_conform_variant *variant, const layout *how, setting *s, fh_conform_report *report) {
+static fh_status try_setting(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, const layout *how, setting *s,
+                             fh_conform_report *report) {
   char why[200] = "";
   report->runs++;
   const fh_conform_call call = {t->image, s->views, t->c.scalars, &s->bound, s->places};
@@ -446,7 +447,10 @@ static fh_status try_setting(trial *t, const fh_conform_variant *variant, const 
     const bool unsupported = cannot_run(status) && report->runs == 1;
     report->verdict = unsupported ? FH_CONFORM_UNSUPPORTED : FH_CONFORM_FAIL;
     snprintf(why, sizeof why, "%s: %s", fh_code_name(fh_status_code(status)), fh_status_message(status));
-    fh_status_free(status);
+    if (options->out_failure)
+      *options->out_failure = status; /* the first is the last */
+    else
+      fh_status_free(status);
   } else if (!collect(t, s, why, sizeof why) || (variant->numerics == FH_EXACT && !same_bits(t, t->got, t->plain, why, sizeof why)) ||
              (variant->numerics != FH_EXACT && !within_bound(t, t->got, why, sizeof why))) {
     report->verdict = FH_CONFORM_FAIL;
@@ -465,7 +469,7 @@ static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const 
   for (int i = 0; i < most && layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
     setting s;
     fh_status status = setting_new(t, &how, variant->alignment, options->guard, &s);
-    if (!status) status = try_setting(t, variant, &how, &s, report);
+    if (!status) status = try_setting(t, variant, options, &how, &s, report);
     setting_free(&s, t);
     FH_TRY(status);
   }
@@ -485,6 +489,7 @@ static fh_status try_trial(trial *t, const fh_conform_variant *variant, const fh
 fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
                      fh_conform_report *out_report) {
   *out_report = (fh_conform_report){0};
+  if (options->out_failure) *options->out_failure = FH_OK;
   fh_case c;
   for (int i = 0; (options->cases == 0 || i < options->cases) && image->contract->case_at(i, &c); i++) {
     const int kinds = options->quick ? ORDINARY + 1 : DATA_KINDS;

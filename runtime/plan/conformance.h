@@ -41,6 +41,8 @@ typedef struct fh_conform_options {
   bool thorough; /* every byte offset from 0 to 63 instead of seven */
   bool quick;    /* compact operands and ordinary data only */
   int cases;     /* only the first so many cases of the contract; 0: all */
+  /* Takes the status of the run that failed (FH_OK: none did), for who must know more than its words; NULL: nobody. */
+  fh_status *out_failure;
 } fh_conform_options;
 
 typedef enum fh_conform_verdict { FH_CONFORM_PASS = 0, FH_CONFORM_FAIL = 1, FH_CONFORM_UNSUPPORTED = 2 } fh_conform_verdict;

@@ -4,18 +4,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/plan/plan.h"
 
 /* Launches of an estimate's bucket that are waited for, so that there is something to estimate from. */
 enum { TIMED_LAUNCHES = 3 };
-
-static double now_seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- streams ----------------------------------------------------------------------------------------------- */
 
@@ -388,10 +382,10 @@ fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *ca
 
   uint64_t before[FH_MAX_VIEWS];
   for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
-  double start = now_seconds();
+  double start = fh_now_seconds();
   FH_TRY(submit(queue, candidate, call));
   if (timed) FH_TRY(stream_wait(queue, device));
-  double seconds = timed ? now_seconds() - start : 0;
+  double seconds = timed ? fh_now_seconds() - start : 0;
   written(queue, device, call, before);
   if (queue->probing) return FH_OK;
   if (timed) fh_candidate_sample(candidate, &call->bound, seconds);

@@ -16,7 +16,6 @@ enum { SELFTEST_CASES = 3 };
 typedef struct runner {
   fh_queue *queue;
   fh_candidate *candidate;
-  fh_status failure; /* of the last call: who wants to know who is to blame needs more than words */
 } runner;
 
 /* Views of the caller's memory; operands in one place are one buffer. */
@@ -59,34 +58,26 @@ static fh_status execute(const runner *r, const fh_conform_call *call, const fh_
 }
 
 static fh_status run_call(void *arg, const fh_conform_call *call) {
-  runner *r = arg;
+  const runner *r = arg;
   int count = call->image->contract->view_count;
   fh_view views[FH_MAX_VIEWS] = {0};
   fh_status status = wrap_views(r->queue->context, call, views, count);
   if (!status) status = execute(r, call, views);
   for (int i = 0; i < count; i++) fh_view_release(&views[i]);
-  fh_status_free(r->failure);
-  r->failure = fh_status_clone(status);
   return status;
-}
-
-static fh_status conform(runner *r, const fh_conform_options *options, fh_conform_report *out_report) {
-  int count;
-  const fh_kernel_image *image = &fh_kernel_images(&count)[r->candidate->kernel];
-  const fh_device_info *info = &r->queue->context->devices[r->candidate->device].info;
-  fh_conform_variant variant = {.name = r->candidate->name,
-                                .numerics = info->exact ? r->candidate->numerics : FH_BOUNDED,
-                                .alignment = info->address_alignment ? info->address_alignment : 1,
-                                .run = run_call,
-                                .arg = r};
-  return fh_conform(image, &variant, options, out_report);
 }
 
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report) {
-  runner r = {.queue = queue, .candidate = candidate};
-  fh_status status = conform(&r, options, out_report);
-  fh_status_free(r.failure);
-  return status;
+  int count;
+  const fh_kernel_image *image = &fh_kernel_images(&count)[candidate->kernel];
+  const fh_device_info *info = &queue->context->devices[candidate->device].info;
+  runner r = {queue, candidate};
+  fh_conform_variant variant = {.name = candidate->name,
+                                .numerics = info->exact ? candidate->numerics : FH_BOUNDED,
+                                .alignment = info->address_alignment ? info->address_alignment : 1,
+                                .run = run_call,
+                                .arg = &r};
+  return fh_conform(image, &variant, options, out_report);
 }
 
 /* ---- the test before the first use ------------------------------------------------------------------------- */
@@ -120,13 +111,12 @@ void fh_candidate_test(fh_queue *queue, fh_candidate *candidate) {
     candidate->test = FH_TEST_PASSED;
     return;
   }
-  const fh_conform_options options = {.cases = SELFTEST_CASES, .quick = true};
+  fh_status failure;
+  const fh_conform_options options = {.cases = SELFTEST_CASES, .quick = true, .out_failure = &failure};
   fh_conform_report report;
-  runner r = {.queue = queue, .candidate = candidate};
-  fh_status status = conform(&r, &options, &report);
-  if (status || r.failure) {
-    fh_status failure = status ? status : r.failure;
-    if (status) fh_status_free(r.failure);
+  fh_status status = fh_candidate_conform(queue, candidate, &options, &report);
+  if (status) failure = status; /* no memory for the test: no run failed */
+  if (failure) {
     could_not_run(queue->context, candidate, failure);
   } else if (report.verdict != FH_CONFORM_PASS) {
     test_failed(candidate, "WRONG-RESULT", report.text);

@@ -12,21 +12,10 @@
 #include <cmocka.h>
 
 #include "runtime/plan/conformance.h"
-
-static bool isa_runs(fh_isa isa) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (isa == FH_ISA_SSE42) return __builtin_cpu_supports("x86-64-v2");
-  if (isa == FH_ISA_AVX2) return __builtin_cpu_supports("x86-64-v3");
-  if (isa == FH_ISA_AVX512) return __builtin_cpu_supports("x86-64-v4");
-#elif defined(__aarch64__)
-  if (isa == FH_ISA_NEON) return true;
-#endif
-  return isa == FH_ISA_SCALAR;
-}
+#include "tests/support/isa.h"
 
 static void conforms(fh_isa isa) {
-  if (!isa_runs(isa)) {
+  if (!fh_isa_runs(isa)) {
     print_message("NOT RUN: this processor has no %s\n", fh_isa_name(isa));
     skip();
   }

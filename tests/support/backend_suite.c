@@ -11,14 +11,6 @@
 
 #include <cmocka.h>
 
-void fh_expect_code(fh_status status, fh_code code) {
-  fh_code got = fh_status_code(status);
-  if (got != code) print_error("expected %s, got %s: %s\n", fh_code_name(code), fh_code_name(got), fh_status_message(status));
-  if (got != FH_CODE_OK) assert_true(fh_status_message(status)[0] != 0); /* no error without words */
-  fh_status_free(status);
-  assert_int_equal(got, code);
-}
-
 void fh_backend_fixture_open(const fh_backend_api *api, const fh_backend_options *options, int index, fh_backend_fixture *out) {
   *out = (fh_backend_fixture){.api = api};
   FH_EXPECT_OK(api->open(options, &out->backend));

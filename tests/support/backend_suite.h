@@ -3,6 +3,7 @@
 #define FOGHORN_TESTS_BACKEND_SUITE_H_
 
 #include "backends/backend.h"
+#include "tests/support/expect.h"
 
 /* A backend with one of its devices opened. */
 typedef struct fh_backend_fixture {
@@ -12,10 +13,6 @@ typedef struct fh_backend_fixture {
   fh_device_info info;
   int device_count;
 } fh_backend_fixture;
-
-/* Asserts that a status has this code, and ends it. */
-void fh_expect_code(fh_status status, fh_code code);
-#define FH_EXPECT_OK(expr) fh_expect_code((expr), FH_CODE_OK)
 
 void fh_backend_fixture_open(const fh_backend_api *api, const fh_backend_options *options, int index, fh_backend_fixture *out);
 void fh_backend_fixture_close(fh_backend_fixture *fixture);

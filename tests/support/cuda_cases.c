@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "tests/support/backend_kernels.h"
+#include "tests/support/backend_call.h"
 
 extern const fh_backend_api fh_backend_cuda;
 const fh_backend_options fh_cuda_fake_allowed = {.isa_cap = -1, .allow_fake = true};
@@ -111,7 +111,10 @@ static void add_param(char *out, size_t size, fh_operand_kind kind, int index) {
 const fh_kernel_image *fh_cuda_axpy(void) {
   static char ptx[4096];
   static fh_kernel_image image;
-  image = *fh_case_image("axpy");
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  while (strcmp(images->contract->name, "axpy") != 0) images++;
+  image = *images;
   snprintf(ptx, sizeof ptx, "// a comment\n.version 6.0\n.target sm_60\n.address_size 64\n.visible .entry axpy(\n .param .u64 items");
   for (int i = 0; i < image.entries[0].param_count; i++)
     add_param(ptx + strlen(ptx), sizeof ptx - strlen(ptx), image.entries[0].params[i].kind, i);
@@ -121,9 +124,13 @@ const fh_kernel_image *fh_cuda_axpy(void) {
 }
 
 fh_status fh_cuda_run_axpy(fh_device *device) {
-  fh_kernel_score score;
-  FH_TRY(fh_run_kernel_cases(&(fh_backend_fixture){.api = &fh_backend_cuda, .device = device}, fh_cuda_axpy(), 2, &score));
-  assert_string_equal(score.first, "");
-  assert_int_equal(score.cases, 2);
+  static const fh_device_info info = {.id = "a CUDA device", .exact = true};
+  fh_conform_report report;
+  fh_status failure;
+  const fh_conform_options options = {.cases = 2, .quick = true, .out_failure = &failure};
+  FH_TRY(fh_backend_conform(&fh_backend_cuda, device, &info, fh_cuda_axpy(), &options, &report));
+  if (failure) return failure;
+  assert_string_equal(report.text, "");
+  assert_int_equal(report.runs, 2);
   return FH_OK;
 }

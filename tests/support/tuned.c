@@ -5,30 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool tuned_isa_runs(fh_isa isa) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (isa == FH_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (isa == FH_ISA_AVX512)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-#endif
-  return isa == FH_ISA_SCALAR;
+#include "backends/cpu/cpu_device.h"
+
+const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part) {
+  fh_bound bound;
+  fh_status status = contract->bind(views, NULL, &bound);
+  const char *message = fh_status_message(status), *wrong = NULL;
+  if (fh_status_code(status) != FH_INVALID_ARGUMENT) wrong = "bind did not refuse it as an invalid argument";
+  if (!wrong && (!strstr(message, operand) || !strstr(message, part))) wrong = "bind refused it in other words";
+  if (wrong) fprintf(stderr, "expected \"%s\" and \"%s\": %s\n", operand, part, message);
+  fh_status_free(status);
+  return wrong;
 }
 
-typedef struct loop {
-  void (*body)(void *arg, int64_t i, int worker);
-  void *arg;
-} loop;
+fh_pool *tuned_pools[2];
 
-static void run_pieces(void *arg, int64_t first, int64_t last, int worker) {
-  const loop *l = arg;
-  for (int64_t i = first; i < last; i++) l->body(l->arg, i, worker);
+int tuned_setup(void **unused) {
+  (void)unused;
+  return fh_pool_create(1, &tuned_pools[0]) || fh_pool_create(2, &tuned_pools[1]);
 }
 
-static void parallel(const fh_team *team, int64_t count, void (*body)(void *arg, int64_t i, int worker), void *arg) {
-  loop l = {body, arg};
-  fh_pool_run(team->impl, count, 1, run_pieces, &l);
+int tuned_teardown(void **unused) {
+  (void)unused;
+  for (int i = 0; i < 2; i++) fh_pool_destroy(tuned_pools[i]);
+  return 0;
+}
+
+int tuned_exit(const fh_kernel_contract *contract, int failed) {
+  bool any = false;
+  for (int v = 0; v < contract->tuned_count; v++) {
+    bool runs = fh_isa_runs(contract->tuned[v].isa);
+    if (!runs) printf("not run here: %s\n", fh_isa_name(contract->tuned[v].isa));
+    any = any || runs;
+  }
+  if (!failed && !any) printf("NOT RUN: no tuned %s for this CPU\n", contract->name);
+  return failed ? 1 : any ? 0 : 77;
 }
 
 static void fill_slots(const fh_stage *stage, void *const *data, fh_slot *slots) {
@@ -55,7 +66,7 @@ void tuned_run(const fh_kernel_contract *contract, const fh_tuned *variant, cons
   memset(scratch.memory, 0xff, bytes);
   fh_slot slots[FH_MAX_OPERANDS];
   fill_slots(&bound.stages[0], data, slots);
-  fh_team team = {.size = size, .scratch = scratch.memory, .parallel = parallel, .impl = pool};
+  fh_team team = fh_cpu_team(pool, size, scratch.memory);
   variant->fn(slots, &team);
   guarded_free(&scratch);
 }

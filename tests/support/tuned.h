@@ -5,9 +5,18 @@
 #include "kernels/contract.h"
 #include "runtime/exec/pool.h"
 #include "tests/support/guarded.h"
+#include "tests/support/isa.h"
 
-/* Whether this CPU and system run the ISA. */
-bool tuned_isa_runs(fh_isa isa);
+/* A pool of one thread and one of two, between setup and teardown of a group of tests. */
+extern fh_pool *tuned_pools[2];
+int tuned_setup(void **unused);
+int tuned_teardown(void **unused);
+
+/* The exit status of the tests of a contract's tuned entries; says which of them this machine cannot run. */
+int tuned_exit(const fh_kernel_contract *contract, int failed);
+
+/* NULL when bind() refuses the views as INVALID_ARGUMENT with both texts in its message; else what is wrong. */
+const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part);
 
 /* Binds the views and runs the entry with the pool's team. Scratch is guarded and filled with NaN, so that
  * reading what was not written shows. */

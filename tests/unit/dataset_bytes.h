@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "algorithms/dataset/dataset.h"
+#include "tests/support/expect.h"
 
 typedef struct bytes {
   unsigned char data[1 << 14];
@@ -52,11 +53,8 @@ static inline void put_gzip(bytes *b, const void *data, size_t size) {
 static inline void expect_refused(const bytes *b, uint64_t max_bytes, fh_code code, const char *word) {
   fh_dataset dataset = {0};
   fh_status status = fh_dataset_parse(b->data, b->size, "test", max_bytes, &dataset);
-  if (fh_status_code(status) != code || !strstr(fh_status_message(status), word))
-    fail_msg("expected %s with '%s', got %s: %s", fh_code_name(code), word, fh_code_name(fh_status_code(status)),
-             fh_status_message(status));
   assert_null(dataset.data);
-  fh_status_free(status);
+  fh_expect_fails(status, code, word);
 }
 
 static inline fh_dataset expect_read(const bytes *b) {

@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "tests/support/backend_kernels.h"
+#include "tests/support/backend_call.h"
+#include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
 #include "tests/support/fail_alloc.h"
 
@@ -80,7 +81,7 @@ static void runs_every_kernel(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
   for (int i = 0; i < count; i++) {
-    fh_kernel_score score;
+    fh_conform_report report;
     if (!images[i].ptx) {
       fh_executable *executable = NULL;
       fh_status status = api->prepare(f.device, &(fh_recipe){.image = &images[i]}, &executable);
@@ -89,10 +90,10 @@ static void runs_every_kernel(void) {
       continue;
     }
     built++;
-    FH_EXPECT_OK(fh_run_kernel_cases(&f, &images[i], 6, &score));
-    printf("       %-16s %d cases\n", images[i].contract->name, score.cases);
-    assert_string_equal(score.first, "");
-    assert_true(score.cases > 0);
+    FH_EXPECT_OK(fh_backend_conform(api, f.device, &f.info, &images[i], &(fh_conform_options){.cases = 6}, &report));
+    printf("       %-16s %d runs\n", images[i].contract->name, report.runs);
+    assert_string_equal(report.text, "");
+    assert_int_equal(report.verdict, FH_CONFORM_PASS);
   }
   if (!built) printf("       no kernel of this build has PTX: %s\n", count ? images[0].ptx_missing : "no kernels");
   FH_EXPECT_OK(fh_cuda_run_axpy(f.device));

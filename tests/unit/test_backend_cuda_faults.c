@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
+#include "runtime/base/clock.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
 
@@ -30,12 +30,6 @@ static void expect(fh_status status, fh_code code, const char *cause) {
   else
     assert_null(got);
   fh_expect_code(status, code);
-}
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* ---- starting: one child for each answer of cuInit ----------------------------------------------------------------------- */
@@ -227,15 +221,15 @@ static void stuck_work(void) {
   fh_memory *memory = NULL;
   FH_EXPECT_OK(api->stream_open(f.device, &stream));
   FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
-  double start = now();
+  double start = fh_now_seconds();
   fh_point point = submit_fill(stream, memory);
   expect(api->wait(stream, point, 50000000), FH_DEADLINE_EXCEEDED, NULL);
   api->free(memory);
-  assert_true(now() - start < 1);
+  assert_true(fh_now_seconds() - start < 1);
   api->stream_close(stream);
   expect_all_refused(f.device, "LAUNCH-TIMEOUT");
   fh_backend_fixture_close(&f);
-  double all = now() - start;
+  double all = fh_now_seconds() - start;
   printf("       closed after %.2f s\n", all);
   assert_true(all < 6);
 }

@@ -18,7 +18,8 @@
 
 #include "backends/opencl/opencl_internal.h"
 #include "runtime/base/log.h"
-#include "tests/support/kernel_case.h"
+#include "tests/support/backend_call.h"
+#include "tests/support/backend_suite.h"
 
 extern const fh_backend_api fh_backend_opencl, fh_backend_cpu;
 static const fh_backend_options no_cache = {.isa_cap = -1};
@@ -73,36 +74,20 @@ static void a_cpu_is_no_gpu(void **state) {
   fh_backend_opencl.destroy(backend);
 }
 
-/* Every case of a kernel, against the scalar build: equal bits when the kernel and the device are exact. */
-static void compare_kernel(const fh_backend_fixture *cl, const fh_backend_fixture *cpu, const fh_kernel_image *image) {
-  const fh_kernel_contract *contract = image->contract;
-  fh_case c;
-  for (int i = 0; i < 12 && contract->case_at(i, &c); i++) {
-    fh_case_data got, want;
-    fh_case_data_make(contract, &c, 7, &got);
-    fh_case_data_make(contract, &c, 7, &want);
-    FH_EXPECT_OK(fh_case_run(cl, image, FH_ISA_SCALAR, &c, &got));
-    FH_EXPECT_OK(fh_case_run(cpu, image, FH_ISA_SCALAR, &c, &want));
-    for (int v = 0; v < contract->view_count && cl->info.exact && contract->dialect_numerics == FH_EXACT; v++) {
-      if (got.bytes[v] == 0 || memcmp(got.views[v], want.views[v], got.bytes[v]) == 0) continue;
-      fail_msg("%s, case %s: view %s differs from the scalar build", contract->name, c.label, contract->views[v].name);
-    }
-    fh_case_data_free(&got);
-    fh_case_data_free(&want);
-  }
-}
-
 static void every_kernel_runs_and_gives_the_same_bits(void **state) {
   (void)state;
-  fh_backend_fixture cl, cpu;
+  fh_backend_fixture cl;
   fh_backend_fixture_open(&fh_backend_opencl, &no_cache, 0, &cl);
-  fh_backend_fixture_open(&fh_backend_cpu, &no_cache, 0, &cpu);
   int count = 0;
   const fh_kernel_image *images = fh_kernel_images(&count);
   assert_true(count > 0);
-  for (int i = 0; i < count; i++) compare_kernel(&cl, &cpu, &images[i]);
+  for (int i = 0; i < count; i++) {
+    fh_conform_report report;
+    FH_EXPECT_OK(fh_backend_conform(cl.api, cl.device, &cl.info, &images[i], &(fh_conform_options){.cases = 12, .quick = true}, &report));
+    assert_string_equal(report.text, "");
+    assert_int_equal(report.verdict, FH_CONFORM_PASS);
+  }
   assert_int_equal(cl.device->built, count); /* each program once */
-  fh_backend_fixture_close(&cpu);
   fh_backend_fixture_close(&cl);
 }
 

@@ -14,16 +14,7 @@
 
 #include <foghorn/foghorn.h>
 
-static void ok(fh_status status) {
-  if (status) fail_msg("%s: %s", fh_code_name(fh_status_code(status)), fh_status_message(status));
-}
-
-static void refused(fh_status status, fh_code code, const char *word) {
-  if (fh_status_code(status) != code || !strstr(fh_status_message(status), word))
-    fail_msg("expected %s with '%s', got %s: %s", fh_code_name(code), word, fh_code_name(fh_status_code(status)),
-             fh_status_message(status));
-  fh_status_free(status);
-}
+#include "tests/support/expect.h"
 
 /* ---- data -------------------------------------------------------------------------------------------- */
 
@@ -120,9 +111,9 @@ typedef struct bench {
 
 static bench open_bench(const fh_context_options *options, float *take_x, int64_t n, int64_t d) {
   bench b = {.x = take_x};
-  ok(fh_context_create(options, &b.context));
+  FH_EXPECT_OK(fh_context_create(options, &b.context));
   b.queue = fh_context_queue(b.context);
-  ok(fh_view_wrap(b.context, b.x, FH_F32, FH_SHAPE(n, d), FH_ROW_MAJOR, FH_READ, &b.view));
+  FH_EXPECT_OK(fh_view_wrap(b.context, b.x, FH_F32, FH_SHAPE(n, d), FH_ROW_MAJOR, FH_READ, &b.view));
   return b;
 }
 
@@ -141,9 +132,9 @@ static void against_reference(shape s, int64_t n, int64_t d, int blobs) {
   float *start = malloc((size_t)blobs * (size_t)d * sizeof *start);
   int32_t *labels = malloc((size_t)n * sizeof *labels);
   assert_true(start && labels);
-  ok(fh_kmeans_start(b.queue, &b.view, blobs, 3, start));
+  FH_EXPECT_OK(fh_kmeans_start(b.queue, &b.view, blobs, 3, start));
   fh_kmeans_result r;
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = blobs, .start = start}, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = blobs, .start = start}, &r));
   check_result(b.x, &r);
   assert_true(r.converged);
   double want = reference(b.x, n, d, blobs, start, r.iterations, labels);
@@ -170,7 +161,7 @@ static void more_clusters_than_rows_differ(void **state) {
   (void)state;
   bench b = open_bench(&cpu_only, make_rows(FEW_DISTINCT, 90, 6, 4), 90, 6);
   fh_kmeans_result r;
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 9, .seed = 1}, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 9, .seed = 1}, &r));
   check_result(b.x, &r);
   int used = 0;
   for (int j = 0; j < 9; j++) used += r.sizes[j] > 0;
@@ -184,7 +175,7 @@ static void one_cluster_and_one_each(void **state) {
   (void)state;
   bench b = open_bench(&cpu_only, make_rows(EVEN, 50, 5, 5), 50, 5);
   fh_kmeans_result r;
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 1}, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 1}, &r));
   check_result(b.x, &r);
   for (int l = 0; l < 5; l++) {
     double mean = 0;
@@ -193,7 +184,7 @@ static void one_cluster_and_one_each(void **state) {
   }
   assert_int_equal(r.sizes[0], 50);
   fh_kmeans_result_free(&r);
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 50}, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 50}, &r));
   check_result(b.x, &r);
   for (int j = 0; j < 50; j++) assert_int_equal(r.sizes[j], 1);
   assert_true(r.inertia == 0);
@@ -208,11 +199,11 @@ static void empty_clusters(void **state) {
   float start[4 * 4] = {0};
   for (int i = 4; i < 16; i++) start[i] = 1e6f + (float)i;
   fh_kmeans_result r, again;
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 4, .start = start}, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 4, .start = start}, &r));
   check_result(b.x, &r);
   assert_true(r.empty_reseeded >= 3);
   for (int j = 0; j < 4; j++) assert_true(r.sizes[j] > 0);
-  ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 4, .start = start}, &again));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 4, .start = start}, &again));
   assert_memory_equal(r.centroids, again.centroids, sizeof start);
   assert_memory_equal(r.labels, again.labels, 300 * sizeof(int32_t));
   fh_kmeans_result_free(&r);
@@ -241,13 +232,13 @@ static void progress_and_limits(void **state) {
   watch w = {0};
   fh_kmeans_options options = {.k = 7, .seed = 5, .progress = look, .user = &w};
   fh_kmeans_result r;
-  ok(fh_kmeans(b.queue, &b.view, &options, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &options, &r));
   assert_true(r.converged && !w.rose && w.calls == r.iterations && r.iterations > 2);
   double best = r.inertia;
   fh_kmeans_result_free(&r);
 
   w = (watch){.stop_after = 2};
-  ok(fh_kmeans(b.queue, &b.view, &options, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &options, &r));
   assert_int_equal(r.iterations, 2);
   assert_false(r.converged);
   check_result(b.x, &r); /* labels and inertia belong to the centroids although it was stopped */
@@ -255,13 +246,13 @@ static void progress_and_limits(void **state) {
   fh_kmeans_result_free(&r);
 
   options = (fh_kmeans_options){.k = 7, .seed = 5, .max_iterations = 1};
-  ok(fh_kmeans(b.queue, &b.view, &options, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &options, &r));
   assert_int_equal(r.iterations, 1);
   check_result(b.x, &r);
   fh_kmeans_result_free(&r);
 
   options = (fh_kmeans_options){.k = 7, .seed = 5, .tolerance = 0.5};
-  ok(fh_kmeans(b.queue, &b.view, &options, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &options, &r));
   assert_true(r.converged);
   check_result(b.x, &r);
   fh_kmeans_result_free(&r);
@@ -274,7 +265,7 @@ static void start_rows(void **state) {
   bench b = open_bench(&cpu_only, make_rows(EVEN, N, D, K), N, D);
   float start[K * D], again[K * D];
   for (uint64_t seed = 0; seed < 30; seed++) { /* blobs far apart: D^2 sampling takes one row of each */
-    ok(fh_kmeans_start(b.queue, &b.view, K, seed, start));
+    FH_EXPECT_OK(fh_kmeans_start(b.queue, &b.view, K, seed, start));
     unsigned seen = 0;
     for (int j = 0; j < K; j++) {
       int64_t row = 0;
@@ -284,7 +275,7 @@ static void start_rows(void **state) {
     }
     if (seen != (1u << K) - 1) fail_msg("seed %d: a blob was left out (%x)", (int)seed, seen);
   }
-  ok(fh_kmeans_start(b.queue, &b.view, K, 29, again));
+  FH_EXPECT_OK(fh_kmeans_start(b.queue, &b.view, K, 29, again));
   assert_memory_equal(start, again, sizeof start);
   close_bench(&b);
 }
@@ -298,11 +289,11 @@ static void any_strides(void **state) {
   for (int i = 0; i < N; i++)
     for (int l = 0; l < D; l++) turned[l * N + i] = b.x[i * D + l];
   fh_view view;
-  ok(fh_view_wrap(b.context, turned, FH_F32, FH_SHAPE(N, D), FH_COL_MAJOR, FH_READ, &view));
+  FH_EXPECT_OK(fh_view_wrap(b.context, turned, FH_F32, FH_SHAPE(N, D), FH_COL_MAJOR, FH_READ, &view));
   fh_kmeans_options options = {.k = K, .seed = 2};
   fh_kmeans_result r, t;
-  ok(fh_kmeans(b.queue, &b.view, &options, &r));
-  ok(fh_kmeans(b.queue, &view, &options, &t));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &options, &r));
+  FH_EXPECT_OK(fh_kmeans(b.queue, &view, &options, &t));
   check_result(b.x, &t);
   assert_true(fabs(r.inertia - t.inertia) <= 1e-5 * r.inertia);
   assert_memory_equal(r.labels, t.labels, N * sizeof(int32_t));
@@ -320,29 +311,29 @@ static void bad_arguments(void **state) {
   memset(&r, 0x5a, sizeof r); /* a failure leaves zeros, which fh_kmeans_result_free may be given */
   fh_kmeans_options two = {.k = 2};
   const fh_code bad = FH_INVALID_ARGUMENT;
-  refused(fh_kmeans(NULL, &b.view, &two, &r), bad, "queue is NULL");
-  refused(fh_kmeans(b.queue, NULL, &two, &r), bad, "x is NULL");
-  refused(fh_kmeans(b.queue, &b.view, NULL, &r), bad, "options is NULL");
-  refused(fh_kmeans(b.queue, &b.view, &two, NULL), bad, "out_result is NULL");
-  refused(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 0}, &r), bad, "k is 0");
-  refused(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 21}, &r), bad, "only 20 rows");
-  refused(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 2, .max_iterations = -1}, &r), bad, "max_iterations");
-  refused(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 2, .tolerance = NAN}, &r), bad, "tolerance");
-  refused(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 1, .start = (float[]){0, INFINITY, 0}}, &r), bad,
-          "row 0 of start has inf in column 1");
-  refused(fh_kmeans_start(b.queue, &b.view, 2, 0, NULL), bad, "out_start is NULL");
+  fh_expect_fails(fh_kmeans(NULL, &b.view, &two, &r), bad, "queue is NULL");
+  fh_expect_fails(fh_kmeans(b.queue, NULL, &two, &r), bad, "x is NULL");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, NULL, &r), bad, "options is NULL");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &two, NULL), bad, "out_result is NULL");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 0}, &r), bad, "k is 0");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 21}, &r), bad, "only 20 rows");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 2, .max_iterations = -1}, &r), bad, "max_iterations");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 2, .tolerance = NAN}, &r), bad, "tolerance");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = 1, .start = (float[]){0, INFINITY, 0}}, &r), bad,
+                  "row 0 of start has inf in column 1");
+  fh_expect_fails(fh_kmeans_start(b.queue, &b.view, 2, 0, NULL), bad, "out_start is NULL");
   b.x[17 * 3 + 2] = NAN;
-  refused(fh_kmeans(b.queue, &b.view, &two, &r), bad, "row 17 of x has nan in column 2");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &two, &r), bad, "row 17 of x has nan in column 2");
   b.x[17 * 3 + 2] = -INFINITY;
-  refused(fh_kmeans(b.queue, &b.view, &two, &r), bad, "row 17 of x has -inf in column 2");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &two, &r), bad, "row 17 of x has -inf in column 2");
   b.x[17 * 3 + 2] = 3e38f; /* finite, but its square is not */
-  refused(fh_kmeans(b.queue, &b.view, &two, &r), bad, "scale the data down");
+  fh_expect_fails(fh_kmeans(b.queue, &b.view, &two, &r), bad, "scale the data down");
   assert_null(r.labels);
   fh_kmeans_result_free(&r);
 
   fh_view flat;
-  ok(fh_view_wrap(b.context, b.x, FH_F32, FH_SHAPE(60), FH_ROW_MAJOR, FH_READ, &flat));
-  refused(fh_kmeans(b.queue, &flat, &two, &r), bad, "rank 1");
+  FH_EXPECT_OK(fh_view_wrap(b.context, b.x, FH_F32, FH_SHAPE(60), FH_ROW_MAJOR, FH_READ, &flat));
+  fh_expect_fails(fh_kmeans(b.queue, &flat, &two, &r), bad, "rank 1");
   fh_view_release(&flat);
   close_bench(&b);
 }
@@ -366,7 +357,7 @@ static void exact_everywhere(void **state) {
     bench b = open_bench(&(fh_context_options){.policy = FH_CPU_ONLY, .numerics = FH_EXACT, .isa = isas[i], .threads = 1 + (int)i % 3},
                          make_rows(ZIPF, N, D, K), N, D);
     fh_kmeans_result r;
-    ok(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = K, .seed = 9}, &r));
+    FH_EXPECT_OK(fh_kmeans(b.queue, &b.view, &(fh_kmeans_options){.k = K, .seed = 9}, &r));
     check_result(b.x, &r);
     if (ran++) {
       assert_int_equal(r.iterations, first.iterations);

@@ -11,36 +11,27 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
-static void ok(fh_status status) {
-  if (status) print_error("%s\n", fh_status_message(status));
-  assert_null(status);
-}
-static void fails(fh_status status, fh_code code, const char *part) {
-  assert_int_equal(fh_status_code(status), code);
-  if (!strstr(fh_status_message(status), part)) print_error("\"%s\" is not in: %s\n", part, fh_status_message(status));
-  assert_non_null(strstr(fh_status_message(status), part));
-  fh_status_free(status);
-}
+#include "tests/support/expect.h"
 
 static fh_context *open_cpu(const char *isa, fh_numerics numerics) {
   fh_context_options options = {.policy = FH_CPU_ONLY, .isa = isa, .numerics = numerics};
   fh_context *context = NULL;
-  ok(fh_context_create(&options, &context));
+  FH_EXPECT_OK(fh_context_create(&options, &context));
   return context;
 }
 
 static void softmax_on(const char *isa, float *out, int rows, int d) {
   fh_context *context = open_cpu(isa, FH_EXACT);
   fh_view x, y;
-  ok(fh_view_create(context, FH_F32, FH_SHAPE(rows, d), FH_ROW_MAJOR, &x));
-  ok(fh_view_wrap(context, out, FH_F32, FH_SHAPE(rows, d), FH_ROW_MAJOR, FH_WRITE, &y));
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(rows, d), FH_ROW_MAJOR, &x));
+  FH_EXPECT_OK(fh_view_wrap(context, out, FH_F32, FH_SHAPE(rows, d), FH_ROW_MAJOR, FH_WRITE, &y));
   float *data;
-  ok(fh_view_map(&x, FH_WRITE, (void **)&data));
+  FH_EXPECT_OK(fh_view_map(&x, FH_WRITE, (void **)&data));
   for (int i = 0; i < rows * d; i++) data[i] = (float)((i * 7919) % 1000) / 100.0f - 5;
   fh_event event;
-  ok(fh_softmax(fh_context_queue(context), &x, &y, &event));
-  ok(fh_event_wait(event, FH_FOREVER));
-  ok(fh_view_sync(&y));
+  FH_EXPECT_OK(fh_softmax(fh_context_queue(context), &x, &y, &event));
+  FH_EXPECT_OK(fh_event_wait(event, FH_FOREVER));
+  FH_EXPECT_OK(fh_view_sync(&y));
   fh_counters counters;
   fh_context_counters(context, &counters);
   assert_int_equal(counters.launches, 1);
@@ -77,21 +68,21 @@ static void wrong_names_are_errors(void **state) {
   (void)state;
   fh_context *context = NULL;
   fh_context_options options = {.isa = "avx1024"};
-  fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "avx1024");
+  fh_expect_fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "avx1024");
   options = (fh_context_options){.devices = "cpu,gqu"};
-  fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "\"gqu\"");
+  fh_expect_fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "\"gqu\"");
   options = (fh_context_options){.devices = "cpu,"};
-  fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "last comma");
+  fh_expect_fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "last comma");
   options = (fh_context_options){.max_slowdown = 0.5};
-  fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "max_slowdown");
+  fh_expect_fails(fh_context_create(&options, &context), FH_INVALID_ARGUMENT, "max_slowdown");
   setenv("FOGHORN_FALLBACK", "maybe", 1);
-  fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "allow, warn, error");
+  fh_expect_fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "allow, warn, error");
   unsetenv("FOGHORN_FALLBACK");
   setenv("FOGHORN_ISA", "", 1);
-  fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_ISA");
+  fh_expect_fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_ISA");
   unsetenv("FOGHORN_ISA");
   setenv("FOGHORN_LOG", "loud", 1);
-  fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_LOG=loud");
+  fh_expect_fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_LOG=loud");
   unsetenv("FOGHORN_LOG");
   assert_null(context);
 }
@@ -102,18 +93,18 @@ static void bad_launches_say_which_operand(void **state) {
   fh_queue *queue = fh_context_queue(context);
   fh_view x, y, other, constant, none = {0};
   static const float fixed[12];
-  ok(fh_view_create(context, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, &x));
-  ok(fh_view_create(context, FH_F32, FH_SHAPE(3, 5), FH_ROW_MAJOR, &other));
-  ok(fh_view_create(context, FH_F64, FH_SHAPE(3, 4), FH_ROW_MAJOR, &y));
-  ok(fh_view_wrap(context, fixed, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, FH_READ, &constant));
-  fails(fh_softmax(queue, &x, &other, NULL), FH_INVALID_ARGUMENT, "(3, 5)");
-  fails(fh_softmax(queue, &x, &y, NULL), FH_INVALID_ARGUMENT, "f64");
-  fails(fh_softmax(queue, &x, &constant, NULL), FH_INVALID_ARGUMENT, "FH_READ");
-  fails(fh_softmax(queue, &x, &none, NULL), FH_FAILED_PRECONDITION, "empty");
-  fails(fh_softmax(queue, &x, NULL, NULL), FH_INVALID_ARGUMENT, "NULL");
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, &x));
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(3, 5), FH_ROW_MAJOR, &other));
+  FH_EXPECT_OK(fh_view_create(context, FH_F64, FH_SHAPE(3, 4), FH_ROW_MAJOR, &y));
+  FH_EXPECT_OK(fh_view_wrap(context, fixed, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, FH_READ, &constant));
+  fh_expect_fails(fh_softmax(queue, &x, &other, NULL), FH_INVALID_ARGUMENT, "(3, 5)");
+  fh_expect_fails(fh_softmax(queue, &x, &y, NULL), FH_INVALID_ARGUMENT, "f64");
+  fh_expect_fails(fh_softmax(queue, &x, &constant, NULL), FH_INVALID_ARGUMENT, "FH_READ");
+  fh_expect_fails(fh_softmax(queue, &x, &none, NULL), FH_FAILED_PRECONDITION, "empty");
+  fh_expect_fails(fh_softmax(queue, &x, NULL, NULL), FH_INVALID_ARGUMENT, "NULL");
   const fh_kernel *kernel;
-  fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, "softmax");
-  ok(fh_softmax(queue, &x, &x, NULL)); /* in place */
+  fh_expect_fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, "softmax");
+  FH_EXPECT_OK(fh_softmax(queue, &x, &x, NULL)); /* in place */
   fh_view_release(&x);
   fh_view_release(&y);
   fh_view_release(&other);
@@ -128,23 +119,23 @@ static void overlapping_operands_are_refused(void **state) {
   float data[64] = {0};
   int64_t rows[] = {8, 1}, none[] = {0, 1};
   fh_view a, b, c, left, right, flat;
-  ok(fh_view_wrap(context, data, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &a));
-  ok(fh_view_wrap(context, data + 8, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &b));
-  ok(fh_view_wrap(context, data + 32, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &c));
-  fails(fh_axpy(queue, 2, &a, &b, NULL), FH_INCOMPATIBLE, "overlaps");
-  ok(fh_axpy(queue, 2, &a, &c, NULL));
+  FH_EXPECT_OK(fh_view_wrap(context, data, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &a));
+  FH_EXPECT_OK(fh_view_wrap(context, data + 8, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &b));
+  FH_EXPECT_OK(fh_view_wrap(context, data + 32, FH_F32, FH_SHAPE(32), FH_ROW_MAJOR, FH_READ_WRITE, &c));
+  fh_expect_fails(fh_axpy(queue, 2, &a, &b, NULL), FH_INCOMPATIBLE, "overlaps");
+  FH_EXPECT_OK(fh_axpy(queue, 2, &a, &c, NULL));
   /* Two halves of every row share the address range but no element. */
-  ok(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &left));
-  ok(fh_view_wrap_strided(context, data, sizeof data, data + 4, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &right));
-  ok(fh_axpy(queue, 2, &left, &right, NULL));
+  FH_EXPECT_OK(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &left));
+  FH_EXPECT_OK(fh_view_wrap_strided(context, data, sizeof data, data + 4, FH_F32, FH_SHAPE(8, 4), rows, FH_READ_WRITE, &right));
+  FH_EXPECT_OK(fh_axpy(queue, 2, &left, &right, NULL));
   fh_view back, upside_down; /* also when one of them is read backwards */
-  ok(fh_view_slice(&right, 1, 3, 4, -1, &back));
-  ok(fh_view_slice(&back, 0, 7, 8, -1, &upside_down));
-  ok(fh_axpy(queue, 2, &left, &back, NULL));
-  ok(fh_axpy(queue, 2, &left, &upside_down, NULL));
-  fails(fh_axpy(queue, 2, &right, &back, NULL), FH_INCOMPATIBLE, "overlaps");
-  ok(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), none, FH_READ_WRITE, &flat));
-  fails(fh_softmax(queue, &right, &flat, NULL), FH_INVALID_ARGUMENT, "y");
+  FH_EXPECT_OK(fh_view_slice(&right, 1, 3, 4, -1, &back));
+  FH_EXPECT_OK(fh_view_slice(&back, 0, 7, 8, -1, &upside_down));
+  FH_EXPECT_OK(fh_axpy(queue, 2, &left, &back, NULL));
+  FH_EXPECT_OK(fh_axpy(queue, 2, &left, &upside_down, NULL));
+  fh_expect_fails(fh_axpy(queue, 2, &right, &back, NULL), FH_INCOMPATIBLE, "overlaps");
+  FH_EXPECT_OK(fh_view_wrap_strided(context, data, sizeof data, data, FH_F32, FH_SHAPE(8, 4), none, FH_READ_WRITE, &flat));
+  fh_expect_fails(fh_softmax(queue, &right, &flat, NULL), FH_INVALID_ARGUMENT, "y");
   fh_view *all[] = {&a, &b, &c, &left, &right, &flat, &back, &upside_down};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) fh_view_release(all[i]);
   fh_context_release(context);
@@ -154,18 +145,18 @@ static void the_decision_is_told(void **state) {
   (void)state;
   fh_context *context = open_cpu(NULL, FH_BOUNDED);
   const fh_kernel *kernel;
-  ok(fh_kernel_find("softmax", &kernel));
+  FH_EXPECT_OK(fh_kernel_find("softmax", &kernel));
   fh_view_spec specs[] = {{FH_F32, FH_SHAPE(1000, 512)}, {FH_F32, FH_SHAPE(1000, 512)}};
   char *text, *json;
-  ok(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, false, &text));
-  ok(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, true, &json));
+  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, false, &text));
+  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, true, &json));
   assert_non_null(strstr(text, "-> cpu/"));
   assert_non_null(strstr(text, "cpu/scalar"));
   assert_non_null(strstr(json, "foghorn.explain/1"));
   free(text);
   free(json);
   specs[1].shape.extents[1] = 511;
-  fails(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, false, &text), FH_INVALID_ARGUMENT, "511");
+  fh_expect_fails(fh_explain_shapes(fh_context_queue(context), kernel, specs, 2, NULL, 0, false, &text), FH_INVALID_ARGUMENT, "511");
   fh_context_release(context);
 }
 
@@ -178,8 +169,8 @@ static void an_absent_device_is_refused_with_the_devices_there_are(void **state)
   assert_non_null(strstr(fh_status_message(status), "cuda:77"));
   fh_status_free(status);
   fh_context *cpu = open_cpu(NULL, FH_BOUNDED);
-  fails(fh_queue_pin(fh_context_queue(cpu), "cuda:5"), FH_NOT_FOUND, "cuda:5");
-  ok(fh_queue_pin(fh_context_queue(cpu), "cpu"));
+  fh_expect_fails(fh_queue_pin(fh_context_queue(cpu), "cuda:5"), FH_NOT_FOUND, "cuda:5");
+  FH_EXPECT_OK(fh_queue_pin(fh_context_queue(cpu), "cpu"));
   fh_context_release(cpu);
 }
 
@@ -187,11 +178,11 @@ static void empty_work_is_a_success(void **state) {
   (void)state;
   fh_context *context = open_cpu(NULL, FH_BOUNDED);
   fh_view x, y;
-  ok(fh_view_create(context, FH_F32, FH_SHAPE(0, 4), FH_ROW_MAJOR, &x));
-  ok(fh_view_create(context, FH_F32, FH_SHAPE(0, 4), FH_ROW_MAJOR, &y));
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(0, 4), FH_ROW_MAJOR, &x));
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(0, 4), FH_ROW_MAJOR, &y));
   fh_event event;
-  ok(fh_softmax(fh_context_queue(context), &x, &y, &event));
-  ok(fh_event_wait(event, 0));
+  FH_EXPECT_OK(fh_softmax(fh_context_queue(context), &x, &y, &event));
+  FH_EXPECT_OK(fh_event_wait(event, 0));
   fh_view_release(&x);
   fh_view_release(&y);
   fh_context_release(context);

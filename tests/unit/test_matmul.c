@@ -16,8 +16,6 @@
 
 #include "tests/support/tuned.h"
 
-static fh_pool *pool_one, *pool_two;
-
 /* ---- operands ------------------------------------------------------------------------------------ */
 
 /* How a matrix lies in memory. */
@@ -41,9 +39,9 @@ static void check_everywhere(const fh_view_desc *a, const fh_view_desc *b, const
   const fh_view_desc views[] = {*a, *b, *c};
   for (int v = 0; v < fh_contract_matmul.tuned_count; v++) {
     const fh_tuned *variant = &fh_contract_matmul.tuned[v];
-    if (!tuned_isa_runs(variant->isa)) continue;
+    if (!fh_isa_runs(variant->isa)) continue;
     tuned_call call = tuned_call_make(&fh_contract_matmul, views, at_end, shift);
-    const char *wrong = tuned_call_check(&call, variant, at_end ? pool_two : pool_one);
+    const char *wrong = tuned_call_check(&call, variant, tuned_pools[at_end]);
     int row = a->rank - 2;
     if (wrong)
       fail_msg("%s: m %d n %d k %d, %s: %s", fh_isa_name(variant->isa), (int)a->shape[row], (int)b->shape[row + 1], (int)a->shape[row + 1],
@@ -134,14 +132,14 @@ static void test_not_finite(void **unused) {
   fh_view_desc a = matrix(0, 30, 33, ROWS), b = matrix(0, 33, 35, ROWS), c = matrix(0, 30, 35, ROWS);
   for (int v = 0; v < fh_contract_matmul.tuned_count; v++) {
     const fh_tuned *variant = &fh_contract_matmul.tuned[v];
-    if (!tuned_isa_runs(variant->isa)) continue;
+    if (!fh_isa_runs(variant->isa)) continue;
     const fh_view_desc views[] = {a, b, c};
     tuned_call call = tuned_call_make(&fh_contract_matmul, views, true, 0);
     ((float *)call.first[0])[2 * 33 + 5] = NAN;
     ((float *)call.first[0])[29 * 33 + 32] = INFINITY;
     ((float *)call.first[1])[7 * 35 + 34] = -INFINITY;
     ((float *)call.first[1])[0] = 1e-42f;
-    assert_null(tuned_call_check(&call, variant, pool_one));
+    assert_null(tuned_call_check(&call, variant, tuned_pools[0]));
     fh_case as_case = {.views = {a, b, c}};
     ((float *)call.first[2])[0] += 1e-3f; /* the check itself can fail */
     assert_non_null(fh_contract_matmul.compare(&as_case, call.first, call.first));
@@ -150,12 +148,7 @@ static void test_not_finite(void **unused) {
 }
 
 static void expect_refusal(const fh_view_desc *views, const char *operand, const char *part) {
-  fh_bound bound;
-  fh_status status = fh_contract_matmul.bind(views, NULL, &bound);
-  assert_int_equal(fh_status_code(status), FH_INVALID_ARGUMENT);
-  assert_non_null(strstr(fh_status_message(status), operand));
-  assert_non_null(strstr(fh_status_message(status), part));
-  fh_status_free(status);
+  assert_null(tuned_refusal(&fh_contract_matmul, views, operand, part));
 }
 
 static void test_bind(void **unused) {
@@ -184,30 +177,10 @@ static void test_bind(void **unused) {
   expect_refusal(bad, "a has shape", "more elements");
 }
 
-static int setup(void **unused) {
-  (void)unused;
-  return fh_pool_create(1, &pool_one) || fh_pool_create(2, &pool_two);
-}
-
-static int teardown(void **unused) {
-  (void)unused;
-  fh_pool_destroy(pool_one);
-  fh_pool_destroy(pool_two);
-  return 0;
-}
-
 int main(void) {
-  bool any = false;
-  for (int v = 0; v < fh_contract_matmul.tuned_count; v++) {
-    bool runs = tuned_isa_runs(fh_contract_matmul.tuned[v].isa);
-    if (!runs) printf("not run here: %s\n", fh_isa_name(fh_contract_matmul.tuned[v].isa));
-    any = any || runs;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_bind),   cmocka_unit_test(test_sizes),   cmocka_unit_test(test_layouts),    cmocka_unit_test(test_byte_offsets),
       cmocka_unit_test(test_blocks), cmocka_unit_test(test_batches), cmocka_unit_test(test_not_finite),
   };
-  int failed = cmocka_run_group_tests(tests, setup, teardown);
-  if (!failed && !any) printf("NOT RUN: no tuned matmul for this CPU\n");
-  return failed ? 1 : any ? 0 : 77;
+  return tuned_exit(&fh_contract_matmul, cmocka_run_group_tests(tests, tuned_setup, tuned_teardown));
 }

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "detect/facts.h"
 #include "detect/os_live.h"
+#include "runtime/base/clock.h"
 #include "tests/support/folder.h"
 
 static const char *self_path;
@@ -94,12 +94,6 @@ static fh_os_answer ask(fh_os *os, const char *question, const char *const *chan
   return answer;
 }
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * second_ns + t.tv_nsec;
-}
-
 static void endings(void **state) {
   (void)state;
   fh_os *os = open_live(20);
@@ -129,11 +123,11 @@ static void hung_is_not_slow(void **state) {
   } cases[] = {{"test-sleep", false}, {"test-hang", true}, {"test-ignore", false}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     fh_os *os = open_live(0.4);
-    int64_t start = now_ns();
+    int64_t start = fh_now_ns();
     fh_os_answer a = ask(os, cases[i].question, NULL);
     assert_true(a.timed_out);
     if ((a.state == 'D') != cases[i].hung) fail_msg("%s: state %c", cases[i].question, a.state ? a.state : '0');
-    assert_true(now_ns() - start < 5 * second_ns);
+    assert_true(fh_now_ns() - start < 5 * second_ns);
     if (i == 0) assert_string_equal(a.json, "{\"calling\":\"cuInit\"}\n"); /* how far it came */
     fh_os_answer_free(&a);
     fh_os_destroy(os);
@@ -144,7 +138,7 @@ static void one_limit_for_all(void **state) {
   (void)state;
   fh_os *os = open_live(0.5);
   int tickets[6], hello;
-  int64_t start = now_ns();
+  int64_t start = fh_now_ns();
   for (int i = 0; i < 6; i++) assert_int_equal(os->api->ask_start(os, "test-sleep", NULL, &tickets[i]), 0);
   assert_int_equal(os->api->ask_start(os, "test-hello", NULL, &hello), 0);
   fh_os_answer a;
@@ -157,7 +151,7 @@ static void one_limit_for_all(void **state) {
   assert_false(a.timed_out);
   assert_string_equal(a.json, "{\"x\":1}\n");
   fh_os_answer_free(&a);
-  assert_true(now_ns() - start < 5 * second_ns); /* not six times the limit */
+  assert_true(fh_now_ns() - start < 5 * second_ns); /* not six times the limit */
   assert_int_equal(os->api->ask_collect(os, hello, &a), EINVAL);
   assert_int_equal(os->api->ask_collect(os, -1, &a), EINVAL);
   assert_int_equal(os->api->ask_start(os, "test-sleep", NULL, &hello), 0); /* never collected: ends with the table */
@@ -194,12 +188,12 @@ static void environment_of_a_child(void **state) {
 static void grandchildren_end_too(void **state) {
   (void)state;
   fh_os *os = open_live(20);
-  int64_t start = now_ns();
+  int64_t start = fh_now_ns();
   fh_os_answer a = ask(os, "test-grandchild", NULL);
   assert_false(a.timed_out);
   assert_string_equal(a.json, "{}");
   fh_os_answer_free(&a);
-  assert_true(now_ns() - start < 10 * second_ns);
+  assert_true(fh_now_ns() - start < 10 * second_ns);
   fh_os_destroy(os);
 }
 
@@ -377,8 +371,8 @@ static void opencl_registrations(void **state) {
     bool crashed, exited, slow;
     int code, devices;
   } cases[] = {
-      {"", false, false, false, 0, 1},           {"crash", true, false, false, 0, 0},     {"exit", false, true, false, 0, 0},
-      {"hang", false, false, true, 0, 0},        {"none", false, false, false, -1001, 0}, {"no-devices", false, false, false, -1, 0},
+      {"", false, false, false, 0, 1},          {"crash", true, false, false, 0, 0},     {"exit", false, true, false, 0, 0},
+      {"hang", false, false, true, 0, 0},       {"none", false, false, false, -1001, 0}, {"no-devices", false, false, false, -1, 0},
       {"load-crash", true, false, false, 0, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

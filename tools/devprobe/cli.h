@@ -99,7 +99,5 @@ const char *fh_cli_nearest(const char *name, const char *(*name_at)(int i), int 
 void fh_cli_progress_start(const char *what);
 void fh_cli_progress_update(const char *format, ...) FH_PRINTF(1, 2);
 void fh_cli_progress_stop(void);
-/* Seconds of the monotonic clock. */
-double fh_cli_now(void);
 
 #endif /* FOGHORN_TOOLS_DEVPROBE_CLI_H_ */

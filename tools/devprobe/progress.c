@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "tools/devprobe/cli.h"
 
 enum { FIRST_MS = 1000, NEXT_MS = 250, TEXT_MAX = 64 };
@@ -14,12 +15,6 @@ static pthread_cond_t wake;
 static pthread_t thread;
 static bool running, ending;
 static char what_now[TEXT_MAX];
-
-double fh_cli_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static struct timespec in_ms(int ms) {
   struct timespec t;
@@ -33,13 +28,13 @@ static struct timespec in_ms(int ms) {
 /* Writes a line over itself until told to end. */
 static void *show(void *unused) {
   (void)unused;
-  double start = fh_cli_now();
+  double start = fh_now_seconds();
   bool shown = false;
   pthread_mutex_lock(&lock);
   while (!ending) {
     struct timespec until = in_ms(shown ? NEXT_MS : FIRST_MS);
     if (pthread_cond_timedwait(&wake, &lock, &until) == 0) continue; /* woken: ending is looked at */
-    fprintf(stderr, "\r%.*s, %.0f s\033[K", TEXT_MAX, what_now, fh_cli_now() - start);
+    fprintf(stderr, "\r%.*s, %.0f s\033[K", TEXT_MAX, what_now, fh_now_seconds() - start);
     shown = true;
   }
   pthread_mutex_unlock(&lock);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/random.h"
+#include "runtime/base/clock.h"
 #include "tools/devprobe/run.h"
 
 enum { DEMO_ROWS = 20000, DEMO_COLUMNS = 64, DEMO_BLOBS = 32, MAX_TIMES = 1 << 16 };
@@ -162,9 +163,9 @@ static fh_status make_start(fh_run *run, int k_index, fh_context *context, const
   float *start = calloc((size_t)k * (size_t)run->data.d, sizeof *start);
   if (!start) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for %d centroids", k);
   fh_cli_progress_update("k-means++ k=%d on %s", k, *device ? device : "the planner's device");
-  double before = fh_cli_now();
+  double before = fh_now_seconds();
   fh_status status = fh_kmeans_start(fh_context_queue(context), x, k, (uint64_t)run->seed, start);
-  run->seconds_start[k_index] = fh_cli_now() - before;
+  run->seconds_start[k_index] = fh_now_seconds() - before;
   snprintf(run->start_device[k_index], sizeof run->start_device[0], "%s", *device ? device : "the planner's device");
   if (status) {
     free(start);

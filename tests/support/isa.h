@@ -1,0 +1,20 @@
+/* Does this processor run an instruction set? Asked of the compiler's own library, not of detection, which is under test.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_TESTS_SUPPORT_ISA_H_
+#define FOGHORN_TESTS_SUPPORT_ISA_H_
+
+#include <foghorn/types.h>
+
+static inline bool fh_isa_runs(fh_isa isa) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (isa == FH_ISA_SSE42) return __builtin_cpu_supports("x86-64-v2");
+  if (isa == FH_ISA_AVX2) return __builtin_cpu_supports("x86-64-v3");
+  if (isa == FH_ISA_AVX512) return __builtin_cpu_supports("x86-64-v4");
+#elif defined(__aarch64__)
+  if (isa == FH_ISA_NEON) return true;
+#endif
+  return isa == FH_ISA_SCALAR;
+}
+
+#endif /* FOGHORN_TESTS_SUPPORT_ISA_H_ */

@@ -104,6 +104,28 @@ static fh_status verify_device(const fh_cli *cli, const char *device, bool named
   return status;
 }
 
+static bool lists_backend(const fh_device_list *list, const char *name) {
+  size_t length = strlen(name);
+  for (int i = 0; i < list->count; i++)
+    if (strncmp(list->ids[i], name, length) == 0 && (list->ids[i][length] == ':' || !list->ids[i][length])) return true;
+  for (int i = 0; i < list->skipped_count; i++)
+    if (strncmp(list->skipped[i], name, length) == 0 && list->skipped[i][length] == ':') return true;
+  return false;
+}
+
+/* What is not here was not run, and a table of passes must not hide it. */
+static fh_status add_absent(const fh_device_list *list, table *t) {
+  int count;
+  const fh_backend_api *const *all = fh_backends(&count);
+  for (int i = 0; i < count; i++) {
+    if (lists_backend(list, all[i]->name)) continue;
+    row *r = add_row(t, "(all)", all[i]->name);
+    if (!r) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory");
+    snprintf(r->report.text, sizeof r->report.text, "no such device here; devprobe matrix tells why");
+  }
+  return FH_OK;
+}
+
 static fh_status verify_all(const fh_cli *cli, const fh_device_list *list, bool named, table *t) {
   for (int i = 0; i < list->count; i++) FH_TRY(verify_device(cli, list->ids[i], named, t));
   for (int i = 0; i < list->skipped_count; i++) {
@@ -112,7 +134,7 @@ static fh_status verify_all(const fh_cli *cli, const fh_device_list *list, bool 
     snprintf(r->variant, sizeof r->variant, "%.*s", (int)strcspn(list->skipped[i], " ") - 1, list->skipped[i]);
     snprintf(r->report.text, sizeof r->report.text, "%s", list->skipped[i] + strcspn(list->skipped[i], " ") + 1);
   }
-  return FH_OK;
+  return named ? FH_OK : add_absent(list, t);
 }
 
 /* ---- answers -------------------------------------------------------------------------------------------------- */

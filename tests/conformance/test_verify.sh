@@ -35,7 +35,7 @@ done
 
 # Of each backend there is a device on which every kernel was tried, or a line that says why not.
 for backend in opencl cuda; do
-  if excused '\(all\)' "$backend[:0-9]*"; then continue; fi
+  if excused '\(all\)' "$backend(:[^ ]+)?"; then continue; fi
   for kernel in $kernels; do
     passes "$kernel" "$backend:[0-9]+" || excused "$kernel" "$backend:[0-9]+" || fail "$kernel on $backend is neither run nor excused"
   done

@@ -30,7 +30,7 @@ typedef void (*fh_items_fn)(const fh_slot *slots, int64_t first, int64_t last);
 /* What a tuned CPU entry may use of its worker team. */
 typedef struct fh_team {
   int size;      /* threads that will share the work, >= 1 */
-  void *scratch; /* fh_variant.scratch_bytes() bytes, 64-byte aligned, shared by the team */
+  void *scratch; /* fh_tuned.scratch_bytes() bytes, 64-byte aligned, shared by the team */
   /* Calls body(arg, i, worker) for every i in [0, count), worker in [0, size). Returns when all are done.
    * Not to be nested. */
   void (*parallel)(const struct fh_team *team, int64_t count, void (*body)(void *arg, int64_t i, int worker), void *arg);
@@ -183,7 +183,7 @@ typedef struct fh_kernel_contract {
   int tuned_count;
 } fh_kernel_contract;
 
-/* Each folder defines its contract: fh_contract_<name>. */
+/* Every contract: fh_contract_<name>, in kernels/<name>/<name>.c. */
 #define FH_ENTRY(entry)
 #define FH_KERNEL(name, entries) extern const fh_kernel_contract fh_contract_##name;
 #include "kernels/kernels.def"
@@ -227,13 +227,6 @@ typedef struct fh_kernel_image {
   const char *ptx_missing; /* why not built, when ptx is NULL */
   uint64_t hash;           /* of the text and preludes: keys caches and calibration */
 } fh_kernel_image;
-
-/* Every contract: fh_contract_<name>, in kernels/<name>/<name>.c. */
-#define FH_ENTRY(entry)
-#define FH_KERNEL(name, entries) extern const fh_kernel_contract fh_contract_##name;
-#include "kernels/kernels.def"
-#undef FH_KERNEL
-#undef FH_ENTRY
 
 /* All kernels of this build, in the order of kernels.def. Static. */
 const fh_kernel_image *fh_kernel_images(int *out_count);

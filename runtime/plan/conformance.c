@@ -325,6 +325,22 @@ static bool within_bound(const trial *t, char *const *got, char *text, size_t si
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
+/* bind() fills what the text declares, in number and kind: a pointer and an integer that changed places would end the process.
+ * Scratch may stand for any pointer. */
+static fh_status check_operands(const fh_stage *stage, const fh_entry_image *entry) {
+  static const char *const kinds[] = {"nothing", "IN", "OUT", "INOUT", "TEMP", "I64", "F32"};
+  if (stage->operand_count != entry->param_count)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "bind fills %d operands of %s, its text has %d parameters", stage->operand_count, entry->entry,
+                     entry->param_count);
+  for (int o = 0; o < entry->param_count; o++) {
+    const fh_operand_kind kind = stage->operands[o].kind, formal = entry->params[o].kind;
+    if (kind == formal || (kind == FH_OPERAND_TEMP && formal < FH_OPERAND_I64)) continue;
+    return FH_STATUS(FH_INVALID_ARGUMENT, "bind fills operand %d (%s) of %s with %s, its text says %s", o, entry->params[o].name,
+                     entry->entry, kinds[kind], kinds[formal]);
+  }
+  return FH_OK;
+}
+
 fh_status fh_conform_run_dialect(void *arg, const fh_conform_call *call) {
   const fh_isa isa = *(const fh_isa *)arg;
   region temps[FH_MAX_TEMPS] = {0};
@@ -337,6 +353,8 @@ fh_status fh_conform_run_dialect(void *arg, const fh_conform_call *call) {
       status = FH_STATUS(FH_UNIMPLEMENTED, "%s is not built for %s", call->image->contract->name, fh_isa_name(isa));
       break;
     }
+    status = check_operands(stage, &call->image->entries[stage->entry]);
+    if (status) break;
     fh_slot slots[FH_MAX_OPERANDS] = {0};
     for (int o = 0; o < stage->operand_count; o++) {
       const fh_operand *op = &stage->operands[o];
@@ -370,9 +388,15 @@ static fh_status answer(trial *t, fh_conform_report *report) {
   }
   contract->reference(t->c.views, (void *const *)t->want, t->c.scalars);
   fh_isa scalar = FH_ISA_SCALAR;
-  FH_TRY(fh_conform_run_dialect(&scalar, &(fh_conform_call){t->image, t->c.views, t->c.scalars, &t->bound, places}));
-  char why[200];
-  if (!within_bound(t, t->plain, why, sizeof why)) {
+  fh_status status = fh_conform_run_dialect(&scalar, &(fh_conform_call){t->image, t->c.views, t->c.scalars, &t->bound, places});
+  char why[200] = "";
+  if (fh_status_code(status) == FH_INVALID_ARGUMENT) {
+    snprintf(why, sizeof why, "%s", fh_status_message(status));
+    fh_status_free(status);
+    status = FH_OK;
+  }
+  FH_TRY(status);
+  if (why[0] || !within_bound(t, t->plain, why, sizeof why)) {
     report->verdict = FH_CONFORM_FAIL;
     snprintf(report->text, sizeof report->text, "plain C, case %s%s: %s", t->c.label, data_names[t->kind], why);
   }

@@ -94,10 +94,42 @@ static void faults_are_seen(void **state) {
   }
 }
 
+/* A bind() that does not fill what the text declares is told before anything runs. */
+static void wrong_operands_are_seen(void **state) {
+  (void)state;
+  static const struct {
+    fh_operand_kind kind; /* of the second parameter */
+    int missing;
+    const char *expected;
+  } faults[] = {{FH_OPERAND_I64, 0, "with OUT, its text says I64"}, {FH_OPERAND_IN, 0, "says IN"}, {FH_OPERAND_OUT, 1, "has 9 parameters"}};
+  int count;
+  const fh_kernel_image *softmax = fh_kernel_images(&count);
+  while (strcmp(softmax->contract->name, "softmax") != 0) softmax++;
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    fh_param params[FH_MAX_OPERANDS];
+    fh_entry_image entry = softmax->entries[0];
+    fh_kernel_image image = *softmax;
+    memcpy(params, entry.params, (size_t)entry.param_count * sizeof *params);
+    params[1].kind = faults[i].kind;
+    entry.params = params;
+    entry.param_count -= faults[i].missing;
+    image.entries = &entry;
+    fh_isa scalar = FH_ISA_SCALAR;
+    const fh_conform_options options = {.cases = 1};
+    const fh_conform_variant variant = {"scalar", FH_EXACT, 1, fh_conform_run_dialect, &scalar};
+    fh_conform_report report;
+    assert_null(fh_conform(&image, &variant, &options, &report));
+    print_message("%s\n", report.text);
+    assert_int_equal(report.verdict, FH_CONFORM_FAIL);
+    assert_non_null(strstr(report.text, faults[i].expected));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(faults_are_seen), cmocka_unit_test(scalar_conforms), cmocka_unit_test(sse42_conforms),
-      cmocka_unit_test(avx2_conforms),   cmocka_unit_test(avx512_conforms), cmocka_unit_test(neon_conforms),
+      cmocka_unit_test(faults_are_seen), cmocka_unit_test(wrong_operands_are_seen), cmocka_unit_test(scalar_conforms),
+      cmocka_unit_test(sse42_conforms),  cmocka_unit_test(avx2_conforms),           cmocka_unit_test(avx512_conforms),
+      cmocka_unit_test(neon_conforms),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

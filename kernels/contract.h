@@ -149,7 +149,6 @@ typedef struct fh_case {
 
 typedef struct fh_kernel_contract {
   const char *name;
-  char class_;         /* 'A', 'B' or 'C' */
   int version;         /* rises when the meaning of operands or results changes */
   const char *summary; /* one line for the docs */
   const char *formula; /* and its source */
@@ -159,7 +158,7 @@ typedef struct fh_kernel_contract {
   int scalar_count;
   const char *const *entries; /* names of dialect entries, stage by stage */
   int entry_count;
-  fh_numerics dialect_numerics; /* EXACT for class A */
+  fh_numerics dialect_numerics; /* of the text, on every backend */
   /* BOUNDED results: |got - reference| <= rel * |reference| + abs. For EXACT variants the same
    * bound holds against the oracle and equality between variants. */
   double bound_rel, bound_abs;

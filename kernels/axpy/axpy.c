@@ -97,7 +97,6 @@ static const char *const entries[] = {"axpy"};
 
 const fh_kernel_contract fh_contract_axpy = {
     .name = "axpy",
-    .class_ = 'A',
     .version = 1,
     .summary = "y = alpha x + y, in place in y",
     .formula = "y[i] = alpha x[i] + y[i] (Lawson et al., BLAS, 1979)",

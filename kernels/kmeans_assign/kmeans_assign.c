@@ -180,7 +180,6 @@ static const char *const entries[] = {"kmeans_assign"};
 
 const fh_kernel_contract fh_contract_kmeans_assign = {
     .name = "kmeans_assign",
-    .class_ = 'C',
     .version = 1,
     .summary = "nearest centroid of each row, with its squared distance",
     .formula = "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie",

@@ -194,7 +194,6 @@ static const char *const entries[] = {"kmeans_update_partial", "kmeans_update_co
 
 const fh_kernel_contract fh_contract_kmeans_update = {
     .name = "kmeans_update",
-    .class_ = 'B',
     .version = 1,
     .summary = "sums and counts of the rows of each cluster",
     .formula = "sums[j,i] = sum over rows r with labels[r] = j of x[r,i]; counts[j] = how many (Lloyd 1982, the update step)",

@@ -68,7 +68,6 @@ static const char *const entries[] = {"l2_normalize"};
 
 const fh_kernel_contract fh_contract_l2_normalize = {
     .name = "l2_normalize",
-    .class_ = 'A',
     .version = 1,
     .summary = "rows divided by their Euclidean norm, in place allowed",
     .formula = "y[r,i] = x[r,i] / max(sqrt(sum_j x[r,j]^2), eps)",

@@ -99,7 +99,6 @@ static const char *const entries[] = {"layer_norm"};
 
 const fh_kernel_contract fh_contract_layer_norm = {
     .name = "layer_norm",
-    .class_ = 'A',
     .version = 1,
     .summary = "layer normalisation over the last dimension, in place allowed",
     .formula =

@@ -186,7 +186,6 @@ static const char *const entries[] = {"matmul"};
 
 const fh_kernel_contract fh_contract_matmul = {
     .name = "matmul",
-    .class_ = 'C',
     .version = 1,
     .summary = "matrix product of any strides, optionally batched",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]",

@@ -70,7 +70,6 @@ static const char *const entries[] = {"softmax"};
 
 const fh_kernel_contract fh_contract_softmax = {
     .name = "softmax",
-    .class_ = 'A',
     .version = 1,
     .summary = "softmax over the last dimension, in place allowed",
     .formula = "y[r,i] = exp(x[r,i] - max_j x[r,j]) / sum_j exp(x[r,j] - max)",

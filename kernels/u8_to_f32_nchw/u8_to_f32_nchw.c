@@ -104,7 +104,6 @@ static const char *const entries[] = {"u8_to_f32_nchw"};
 
 const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .name = "u8_to_f32_nchw",
-    .class_ = 'A',
     .version = 1,
     .summary = "u8 images (n,h,w,c) to normalised f32 planes (n,c,h,w)",
     .formula = "y[n,c,h,w] = (x[n,h,w,c] / 255 - mean[c]) / std[c]",

@@ -31,9 +31,10 @@ typedef struct fh_case {
 } fh_case;
 
 fh_case fh_case_open(fh_judgement *judgement, const fh_cause *cause);
-/* Returns test; when it holds, keeps source and value as evidence. source NULL or "": nothing is kept. */
+/* Returns test; when it holds, keeps source and value as evidence. source NULL or "": nothing is kept. The arguments are evaluated
+ * in any case, so what may be NULL is asked before. */
 bool fh_case_saw(fh_case *c, bool test, const char *source, const char *format, ...) FH_PRINTF(4, 5);
-/* Ends a case with a finding. */
+/* Ends a case with a finding. device: the one it makes unusable; NULL: none. */
 void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence, const char *device, const char *summary, ...)
     FH_PRINTF(5, 6);
 /* The same for a cause that makes the NVIDIA GPU unusable: severity by what is expected, device by what was seen. */

@@ -107,8 +107,8 @@ def main():
                 raise SystemExit(f"{page} does not exist")
         launcher = shutil.which("ccache")
         options = f"-DCMAKE_C_COMPILER_LAUNCHER={launcher}" if launcher else ""
-        # What a reader has done before: a first build.
-        run(f"cmake -S . -B build -G Ninja -DFOGHORN_BENCH=OFF {options}\ncmake --build build", where)
+        # What a reader has done before, by tools/dev: a first build.
+        run(f"cmake --preset release -DFOGHORN_BENCH=OFF {options}\ncmake --build build/release", where)
         for page in pages:
             follow(page, where)
     finally:

@@ -83,7 +83,8 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->host_owned = owned;
   buffer->read_only = read_only;
   buffer->version = buffer->host_version = 1;
-  buffer->lost = buffer->moving = false;
+  buffer->lost = false;
+  buffer->staged = NULL;
   memset(buffer->replicas, 0, sizeof buffer->replicas);
   buffer->resident = false;
   buffer->made_file = file;

@@ -44,8 +44,8 @@ struct fh_buffer {
   /* Guarded by the owner. */
   int log_refs;
   uint64_t version, host_version;
-  bool lost;   /* the only current copy died with a device */
-  bool moving; /* its contents are on the way to the host */
+  bool lost;    /* the only current copy died with a device */
+  char *staged; /* contents taken off a device while the host copy may still be needed */
   fh_replica replicas[FH_MAX_REPLICAS];
   bool resident; /* in the owner's list of buffers that may have replicas */
   fh_buffer *next_resident, *previous_resident;

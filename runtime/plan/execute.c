@@ -78,46 +78,89 @@ static bool replica_current(const fh_context *context, const fh_buffer *buffer, 
          context->devices[device].state == FH_STATE_OPEN;
 }
 
-static fh_status copy_home(fh_context *context, fh_buffer *buffer, int device) {
+static int device_of(const fh_context *context, const fh_buffer *buffer) {
+  int device = 0;
+  while (device < context->device_count && !replica_current(context, buffer, device)) device++;
+  return device;
+}
+
+static fh_status copy_home(fh_context *context, const fh_buffer *buffer, int device, char *to) {
   fh_queue *queue = context->queues;
   fh_stream *stream;
   FH_TRY(stream_of(queue, device, &stream));
   fh_command copy = {.kind = FH_COMMAND_COPY,
-                     .copy = {.from = {.memory = buffer->replicas[device].memory}, .to = {.host = buffer->host}, .bytes = buffer->bytes}};
+                     .copy = {.from = {.memory = buffer->replicas[device].memory}, .to = {.host = to}, .bytes = buffer->bytes}};
   fh_status status = stream_submit(queue, device, &copy, 1);
-  return status ? status : stream_wait(queue, device);
+  if (!status) status = stream_wait(queue, device);
+  if (!status) context->account.counters.bytes_from_device += buffer->bytes;
+  return status;
 }
 
-static fh_status move_home(fh_context *context, fh_buffer *buffer) {
-  while (buffer->host_version != buffer->version) {
-    int device = 0;
-    while (device < context->device_count && !replica_current(context, buffer, device)) device++;
-    if (buffer->lost || device == context->device_count)
-      return FH_STATUS(FH_DATA_LOSS,
-                       "the only current copy of the buffer made at %s:%d died with its device, and what it was computed from is gone too\n"
-                       "next step: compute it again; fh_view_sync after a launch keeps a copy on the host",
-                       buffer->made_file, buffer->made_line);
-    FH_TRY(settle_all(context, device));
-    if (!replica_current(context, buffer, device)) continue; /* lost just now, and mended or not */
-    uint64_t version = buffer->version;
-    fh_status status = copy_home(context, buffer, device);
-    if (status) {
-      FH_TRY(fh_recover(context, NULL, device, status));
-      continue;
-    }
-    buffer->host_version = version;
-    context->account.counters.bytes_from_device += buffer->bytes;
+/* The newest contents of the buffer, to its host copy or, `staged`, beside it. A device that is lost on the way is met again, after
+ * what it held was made anew; *out_again says so: the host copies of others may be newer now. */
+static fh_status fetch(fh_context *context, fh_buffer *buffer, bool staged, bool *out_again) {
+  int device = device_of(context, buffer);
+  if (buffer->lost || device == context->device_count)
+    return FH_STATUS(FH_DATA_LOSS,
+                     "the only current copy of the buffer made at %s:%d died with its device, and what it was computed from is gone too\n"
+                     "next step: compute it again; fh_view_sync after a launch keeps a copy on the host",
+                     buffer->made_file, buffer->made_line);
+  *out_again = true;
+  FH_TRY(settle_all(context, device));
+  if (!replica_current(context, buffer, device)) return FH_OK; /* lost just now, and mended or not */
+  fh_status status = copy_home(context, buffer, device, staged ? buffer->staged : buffer->host);
+  if (status) return fh_recover(context, NULL, device, status);
+  if (!staged) buffer->host_version = buffer->version;
+  *out_again = false;
+  return FH_OK;
+}
+
+static bool is_home(const fh_buffer *buffer) { return buffer->host_version == buffer->version; }
+
+static void unstage(fh_buffer *const *set, int count) {
+  for (int i = 0; i < count; i++) {
+    free(set[i]->staged);
+    set[i]->staged = NULL;
+    fh_buffer_release(set[i]);
+  }
+}
+
+/* Takes the contents of all off their devices before the host copy of any changes: until then everything can be made again. */
+static fh_status stage(fh_context *context, fh_buffer *const *set, int count, bool *out_again) {
+  for (int i = 0; i < count && !*out_again; i++) {
+    set[i]->staged = malloc(set[i]->bytes ? set[i]->bytes : 1);
+    if (!set[i]->staged)
+      return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for %zu bytes on their way from a device to the host", set[i]->bytes);
+    FH_TRY(fetch(context, set[i], true, out_again));
   }
   return FH_OK;
 }
 
-fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
-  if (buffer->host_version == buffer->version) return FH_OK;
-  buffer->moving = true;
-  fh_lineage_guard(context, buffer);
-  fh_status status = move_home(context, buffer);
-  buffer->moving = false;
+static void commit(fh_buffer *const *set, int count) {
+  for (int i = 0; i < count; i++) {
+    memcpy(set[i]->host, set[i]->staged, set[i]->bytes);
+    set[i]->host_version = set[i]->version;
+  }
+}
+
+/* One attempt. Results that were made from the host copy as it is come home together with it. */
+static fh_status move_home(fh_context *context, fh_buffer *buffer) {
+  fh_buffer *set[FH_LINEAGE_SET_MAX];
+  bool again = false;
+  int count = fh_lineage_closure(context, buffer, set);
+  if (count == 1) {
+    fh_buffer_release(buffer);
+    return fetch(context, buffer, false, &again);
+  }
+  fh_status status = stage(context, set, count, &again);
+  if (!status && !again) commit(set, count);
+  unstage(set, count);
   return status;
+}
+
+fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
+  while (!is_home(buffer)) FH_TRY(move_home(context, buffer));
+  return FH_OK;
 }
 
 /* Nothing on a device may still read or write the host copy when the CPU writes it, or need it as it was. */
@@ -169,7 +212,7 @@ void fh_resident_remove(fh_context *context, fh_buffer *buffer) {
 static fh_buffer *victim_of(const fh_context *context, int device, const fh_call *call) {
   fh_buffer *oldest = NULL;
   for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
-    bool used = !buffer->replicas[device].memory || buffer->moving;
+    bool used = !buffer->replicas[device].memory;
     for (int v = 0; v < call->view_count; v++) used |= call->views[v].buffer == buffer;
     if (used) continue;
     if (buffer->host_version == buffer->version) return buffer;

@@ -70,9 +70,32 @@ static fh_buffer *result_away(const fh_lineage *lineage, const fh_buffer *buffer
   for (int v = 0; v < lineage->call.view_count; v++) {
     fh_buffer *made = lineage->call.views[v].buffer;
     if (made == buffer || !lineage->out_version[v] || !alive(&lineage->call.views[v])) continue;
-    if (!made->moving && !made->lost && made->host_version != made->version) return made;
+    if (!made->lost && made->host_version != made->version) return made;
   }
   return NULL;
+}
+
+static void add_results(const fh_lineage *lineage, fh_buffer **set, int *count) {
+  for (int v = 0; v < lineage->call.view_count; v++) {
+    fh_buffer *made = lineage->call.views[v].buffer;
+    if (!lineage->out_version[v] || !alive(&lineage->call.views[v]) || made->lost || made->host_version == made->version) continue;
+    bool known = false;
+    for (int i = 0; i < *count; i++) known |= set[i] == made;
+    if (known || *count == FH_LINEAGE_SET_MAX) continue;
+    fh_buffer_retain(made);
+    set[(*count)++] = made;
+  }
+}
+
+int fh_lineage_closure(fh_context *context, fh_buffer *buffer, fh_buffer *out_set[FH_LINEAGE_SET_MAX]) {
+  fh_lineage_prune(context);
+  int count = 1;
+  fh_buffer_retain(buffer);
+  out_set[0] = buffer;
+  for (int i = 0; i < count; i++)
+    for (int l = 0; l < context->lineage_count; l++)
+      if (concerns(context->lineage[l], READERS, out_set[i])) add_results(context->lineage[l], out_set, &count);
+  return count;
 }
 
 static void lineage_drop(fh_context *context, const fh_lineage *record) {

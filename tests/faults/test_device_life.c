@@ -130,6 +130,22 @@ static void a_wrapped_output_is_released(void) {
   fh_context_release(context);
 }
 
+/* Two results that were made from each other's old contents: whichever copy the device dies in, both can be made again. */
+static void results_in_each_others_way(void) {
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_vector(context, N, 1), y = new_vector(context, N, 2);
+  for (int i = 0; i < 2; i++) {
+    add_often(context, &x, &y, 1);
+    add_often(context, &y, &x, 1);
+  }
+  holds(&x, 11);
+  holds(&y, 7);
+  counters_of(context);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
 /* ---- the context's end ------------------------------------------------------------------------------------------- */
 
 /* Views may outlive the context; records of launches whose results nobody wants any more are in the way. */
@@ -306,6 +322,18 @@ int main(int argc, char **argv) {
        .faults = "cuLaunchKernel@5=late:719",
        .run = a_pinned_queue_is_not_mended},
       {.name = "one launch is refused", .settings = SLOW, .faults = "cuLaunchKernel@6=1", .run = one_launch_is_refused},
+      {.name = "results in each other's way, the first copy fails",
+       .settings = SLOW,
+       .faults = "cuMemcpyDtoHAsync@1=719",
+       .run = results_in_each_others_way},
+      {.name = "results in each other's way, the second copy fails",
+       .settings = SLOW,
+       .faults = "cuMemcpyDtoHAsync@2=719",
+       .run = results_in_each_others_way},
+      {.name = "results in each other's way, a copy fails late",
+       .settings = SLOW,
+       .faults = "cuMemcpyDtoHAsync@2=late:719",
+       .run = results_in_each_others_way},
       {.name = "one answer is lost", .settings = SLOW, .faults = "cuEventQuery@2=1", .run = a_wrapped_input_is_released},
       {.name = "one launch runs and is refused", .settings = SLOW, .faults = "cuEventRecord@9=1", .run = one_launch_runs_and_is_refused},
       {.name = "memory is made room for", .settings = "devices=1,memory=16MiB", .run = memory_is_made_room_for},

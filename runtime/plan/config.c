@@ -66,7 +66,7 @@ static fh_status read_devices(const char *where, const char *list, fh_config *co
     }
     if (config->device_count == FH_CONFIG_MAX_DEVICES)
       return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: more than %d names", where, list, FH_CONFIG_MAX_DEVICES);
-    strcpy(config->devices[config->device_count++], name);
+    memcpy(config->devices[config->device_count++], name, length + 1);
     start += length;
     if (*start == ',' && !*++start) return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: a name is missing after the last comma", where, list);
   }

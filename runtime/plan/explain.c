@@ -34,7 +34,7 @@ static fh_status decide(const fh_queue *queue, const fh_call *call, decision *ou
 
 static const char *test_name(const fh_candidate *candidate) {
   static const char *const names[] = {"not tested yet", "self-test passed", "self-test failed"};
-  return names[candidate->test];
+  return candidate ? names[candidate->test] : names[0];
 }
 
 static const char *human(double seconds, char text[static 24]) {

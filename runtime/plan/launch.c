@@ -96,7 +96,7 @@ static void trace(const fh_context *context, const fh_call *call, const fh_candi
   char label[160];
   fh_call_label(call, label, sizeof label);
   fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\"}\n", label,
-          call->image->contract->name, used->name, wanted->candidate ? wanted->candidate->name : used->name, wanted->cause);
+          call->image->contract->name, used->name, wanted->candidate->name, wanted->cause);
   fclose(file);
 }
 
@@ -145,6 +145,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     }
     status = check_fallback(queue, call, &wanted, &plan);
     if (status) break;
+    if (!wanted.candidate) wanted.candidate = plan.chosen; /* never so: what may run was intended; an analyzer cannot know */
     call->elsewhere = fell_back(&wanted, plan.chosen);
     status = fh_execute(queue, plan.chosen, call);
     if (!status) {

@@ -100,11 +100,12 @@ static void save(job *j, const char *path) {
 static void answer(job *j, char *line) {
   line[strcspn(line, "\n")] = '\0';
   char *text = NULL;
-  if (strncmp(line, "iterate ", 8) == 0) {
-    printf("%.9g\n", time_of(j, iterate, atoi(line + 8)));
-  } else if (strncmp(line, "assign ", 7) == 0) {
+  int times;
+  if (strncmp(line, "iterate ", 8) == 0 && measure_int(line + 8, 1, &times)) {
+    printf("%.9g\n", time_of(j, iterate, times));
+  } else if (strncmp(line, "assign ", 7) == 0 && measure_int(line + 7, 1, &times)) {
     set_start(j);
-    printf("%.9g\n", time_of(j, assign, atoi(line + 7)));
+    printf("%.9g\n", time_of(j, assign, times));
   } else if (strncmp(line, "save ", 5) == 0) {
     save(j, line + 5);
   } else if (strcmp(line, "device") == 0) {
@@ -123,14 +124,17 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_kmeans X START N D K THREADS [ISA]; see the head of bench/kmeans.c\n");
     return 2;
   }
-  job j = {.n = atoi(argv[3]), .d = atoi(argv[4]), .k = atoi(argv[5])};
-  if (j.n < 1 || j.d < 1 || j.k < 1) {
-    fprintf(stderr, "bench_kmeans: expected N, D and K of at least 1\n");
+  job j = {0};
+  int threads;
+  if (!measure_int(argv[3], 1, &j.n) || !measure_int(argv[4], 1, &j.d) || !measure_int(argv[5], 1, &j.k) ||
+      !measure_int(argv[6], 0, &threads)) {
+    fprintf(stderr, "bench_kmeans: expected N, D and K of at least 1 and THREADS of at least 0, found %s %s %s %s\n", argv[3], argv[4],
+            argv[5], argv[6]);
     return 2;
   }
   j.x_data = read_floats(argv[1], (size_t)j.n * (size_t)j.d);
   j.start = read_floats(argv[2], (size_t)j.k * (size_t)j.d);
-  open_job(&j, atoi(argv[6]), argc == 8 ? argv[7] : NULL);
+  open_job(&j, threads, argc == 8 ? argv[7] : NULL);
   char line[4096];
   while (fgets(line, sizeof line, stdin)) answer(&j, line);
   fh_view *const views[] = {&j.x, &j.centroids, &j.labels, &j.distances, &j.sums, &j.counts};

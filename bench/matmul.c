@@ -19,7 +19,7 @@ typedef struct shape {
   bool transposed; /* B is (n, k) in memory */
 } shape;
 
-enum { MAX_SHAPES = 64 };
+enum { MAX_SHAPES = 64, MAX_THREAD_COUNTS = 16 };
 
 static const shape usual[] = {
     {512, 512, 512, 0},  {1024, 1024, 1024, 0}, {16, 16, 16, 0},    {64, 64, 64, 0},     {96, 96, 96, 0},
@@ -166,31 +166,48 @@ static int usage(void) {
   return 2;
 }
 
+/* MxNxK, or MxNxKt */
+static bool read_shape(const char *text, shape *out) {
+  if (!measure_read_int(&text, 1, &out->m) || *text++ != 'x') return false;
+  if (!measure_read_int(&text, 1, &out->n) || *text++ != 'x') return false;
+  if (!measure_read_int(&text, 1, &out->k)) return false;
+  out->transposed = *text == 't';
+  return !text[out->transposed ? 1 : 0];
+}
+
+/* How many counts a list such as "1,2" has; 0 when it is none. */
+static int read_threads(const char *list, int out[MAX_THREAD_COUNTS]) {
+  int count = 0;
+  do {
+    if (count == MAX_THREAD_COUNTS || !measure_read_int(&list, 1, &out[count])) return 0;
+    count++;
+  } while (*list++ == ',');
+  return list[-1] ? 0 : count;
+}
+
 int main(int argc, char **argv) {
   static const struct option options[] = {{"json", required_argument, NULL, 'j'},
                                           {"rounds", required_argument, NULL, 'r'},
                                           {"threads", required_argument, NULL, 't'},
                                           {"shape", required_argument, NULL, 's'},
                                           {NULL, 0, NULL, 0}};
-  const char *json = NULL, *threads = "1,2";
-  int rounds = 21, shape_count = 0;
+  const char *json = NULL;
+  int rounds = 21, shape_count = 0, threads[MAX_THREAD_COUNTS] = {1, 2}, thread_counts = 2;
   shape shapes[MAX_SHAPES];
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'j') {
       json = optarg;
     } else if (option == 'r') {
-      rounds = atoi(optarg);
+      if (!measure_int(optarg, 1, &rounds)) return usage();
     } else if (option == 't') {
-      threads = optarg;
+      if (!(thread_counts = read_threads(optarg, threads))) return usage();
     } else if (option == 's' && shape_count < MAX_SHAPES) {
-      shape *s = &shapes[shape_count++];
-      if (sscanf(optarg, "%dx%dx%d", &s->m, &s->n, &s->k) != 3 || s->m < 1 || s->n < 1 || s->k < 1) return usage();
-      s->transposed = strchr(optarg, 't') != NULL;
+      if (!read_shape(optarg, &shapes[shape_count++])) return usage();
     } else {
       return usage();
     }
   }
-  if (rounds < 1 || optind != argc) return usage();
+  if (optind != argc) return usage();
   if (shape_count == 0) {
     shape_count = (int)(sizeof usual / sizeof usual[0]);
     memcpy(shapes, usual, sizeof usual);
@@ -203,11 +220,13 @@ int main(int argc, char **argv) {
     printf("peer: %s (kernels for %s)\n", peer->get_config(), peer->get_corename());
   }
   print_head(peer != NULL);
-  for (const char *at = threads; *at; at += strcspn(at, ","), at += *at == ',') {
+  for (int t = 0; t < thread_counts; t++) {
     fh_pool *pool;
-    fh_status status = fh_pool_create(atoi(at), &pool);
+    fh_status status = fh_pool_create(threads[t], &pool);
     if (status) {
-      fprintf(stderr, "bench: --threads %s: %s\n", threads, fh_status_message(status));
+      fprintf(stderr, "bench: --threads %d: %s\n", threads[t], fh_status_message(status));
+      fh_status_free(status);
+      json_decref(document);
       return 2;
     }
     double peak = measure_peak_flops();

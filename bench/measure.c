@@ -1,6 +1,9 @@
 /* Timing side by side. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/measure.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,9 +21,9 @@ static double time_calls(const measure_contender *c, long calls) {
 /* Calls that last about `seconds`; the first call only warms up. */
 static long calibrate(const measure_contender *c, double seconds) {
   long calls = 1;
-  double took = time_calls(c, calls);
+  time_calls(c, calls);
   if (c->sample) return calls;
-  took = time_calls(c, calls);
+  double took = time_calls(c, calls);
   while (took < seconds / 4 && calls < 1L << 24) {
     calls *= 4;
     took = time_calls(c, calls);
@@ -143,6 +146,28 @@ bool measure_save(json_t *document, const char *path) {
   json_decref(document);
   return saved;
 }
+
+/* ---- arguments ----------------------------------------------------------------------------------- */
+
+bool measure_read_int(const char **at, int least, int *out) {
+  if (!isdigit((unsigned char)**at)) return false;
+  char *end;
+  errno = 0;
+  long value = strtol(*at, &end, 10);
+  if (errno || value < least || value > INT_MAX) return false;
+  *at = end;
+  *out = (int)value;
+  return true;
+}
+
+bool measure_int(const char *text, int least, int *out) {
+  int value;
+  if (!measure_read_int(&text, least, &value) || *text) return false;
+  *out = value;
+  return true;
+}
+
+/* ---- progress ------------------------------------------------------------------------------------ */
 
 void measure_progress(const char *format, ...) {
   if (!isatty(STDERR_FILENO)) return;

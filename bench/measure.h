@@ -33,6 +33,11 @@ json_t *measure_document(const char *bench);
 /* Writes and frees the document; false after a message when that fails. path NULL: only frees. */
 bool measure_save(json_t *document, const char *path);
 
+/* A decimal number of at least `least` at *at, which moves past it; false, and nothing changed, for anything else. */
+bool measure_read_int(const char **at, int least, int *out);
+/* The same, and the number is all of the text. */
+bool measure_int(const char *text, int least, int *out);
+
 /* One line of progress on a terminal, replaced by the next; nothing in a log. NULL clears it. */
 void measure_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

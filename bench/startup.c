@@ -18,8 +18,6 @@
 
 #include "bench/measure.h"
 
-extern char **environ;
-
 /* In the child: prints the seconds of one opening. */
 static int open_once(void) {
   fh_context *context;
@@ -74,10 +72,20 @@ static double run_once(void *arg) {
     fprintf(stderr, "bench_startup: cannot run %s: %s\n", s->argv[0], strerror(error ? error : errno));
     exit(EXIT_FAILURE);
   }
-  double seconds = s->inside ? atof(text) : fh_now_seconds() - begin;
+  double seconds = fh_now_seconds() - begin;
+  if (s->inside) {
+    char *end;
+    seconds = strtod(text, &end);
+    if (end == text || *end != '\n') s->failed = true;
+  }
   /* devprobe's status 1 is an answer: something expected is unusable */
   s->failed = s->failed || !WIFEXITED(status) || WEXITSTATUS(status) > 1 || (s->inside && WEXITSTATUS(status) != 0);
   return seconds;
+}
+
+static int usage(void) {
+  fprintf(stderr, "usage: bench_startup DEVPROBE [--json FILE] [--rounds N]\n");
+  return 2;
 }
 
 int main(int argc, char **argv) {
@@ -87,17 +95,13 @@ int main(int argc, char **argv) {
   const char *json = NULL;
   int rounds = 21;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (option == 'j')
+    if (option == 'j') {
       json = optarg;
-    else if (option == 'r')
-      rounds = atoi(optarg);
-    else
-      return 2;
+    } else if (option != 'r' || !measure_int(optarg, 1, &rounds)) {
+      return usage();
+    }
   }
-  if (optind + 1 != argc || rounds < 1) {
-    fprintf(stderr, "usage: bench_startup DEVPROBE [--json FILE] [--rounds N]\n");
-    return 2;
-  }
+  if (optind + 1 != argc) return usage();
   start starts[] = {{.argv = {argv[optind], NULL}},
                     {.argv = {argv[optind], NULL}, .vendors = "/nonexistent"},
                     {.argv = {argv[0], (char[]){"--open-once"}, NULL}, .inside = true}};

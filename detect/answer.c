@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "detect/os_live.h"
+#include "detect/parse.h"
 
 static int answer_fd = STDOUT_FILENO;
 
@@ -62,8 +64,8 @@ static void close_others(int first) {
   DIR *dir = opendir("/proc/self/fd");
   if (!dir) return;
   for (struct dirent *entry; (entry = readdir(dir));) {
-    int fd = atoi(entry->d_name);
-    if (fd >= first && fd != dirfd(dir)) close(fd);
+    int64_t fd;
+    if (fh_parse_i64(entry->d_name, &fd) && fd >= first && fd <= INT_MAX && fd != dirfd(dir)) close((int)fd);
   }
   closedir(dir);
 }

@@ -159,16 +159,12 @@ static void find_usable(fh_facts_cpu *cpu) {
 
 /* "32K", "2M" or a plain number. */
 static int64_t size_value(const char *text) {
-  int64_t value = 0;
-  char unit = 0, rest = 0;
-  long long number;
-  int fields = sscanf(text, "%lld%c%c", &number, &unit, &rest);
-  if (fields < 1 || fields > 2 || number < 0 || number > INT64_MAX >> 30) return -1;
-  value = number;
-  if (unit == 'K') value <<= 10;
-  if (unit == 'M') value <<= 20;
-  if (unit == 'G') value <<= 30;
-  return value;
+  static const char units[] = "KMG";
+  int64_t value;
+  if (!fh_take_i64(&text, &value) || value < 0 || value > INT64_MAX >> 30) return -1;
+  if (!*text) return value;
+  const char *unit = strchr(units, *text);
+  return unit && !text[1] ? value << 10 * (unit - units + 1) : -1;
 }
 
 static void read_caches(fh_gather *g) {
@@ -207,8 +203,8 @@ static fh_fact_int meminfo(const char *text, const char *key) {
   fh_fact_int fact = {0, text ? FH_ABSENT : FH_UNKNOWN_FACT, "/proc/meminfo"};
   size_t size;
   const char *value = text ? fh_key_value(text, key, ':', &size) : NULL;
-  long long kib;
-  if (value && sscanf(value, "%lld kB", &kib) == 1 && kib >= 0 && kib < INT64_MAX >> 10) {
+  int64_t kib;
+  if (value && fh_take_i64(&value, &kib) && strncmp(value, " kB", 3) == 0 && kib >= 0 && kib < INT64_MAX >> 10) {
     fact.value = kib * 1024;
     fact.valid = FH_VALID;
   }

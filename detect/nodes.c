@@ -1,5 +1,6 @@
 /* Device nodes: what stat and open say, and what they ought to say. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,16 @@ int fh_driver_major(const fh_facts *facts, const char *driver) {
   const char *cursor = devices->value, *line;
   size_t size;
   while (fh_line_next(&cursor, &line, &size)) {
-    char text[128], name[64];
-    int major, used = 0;
+    char text[128];
+    const char *name = text;
+    int64_t major;
     if (size >= sizeof text) continue;
     memcpy(text, line, size);
     text[size] = 0;
     if (strncmp(text, "Block devices", 13) == 0) break;
-    if (sscanf(text, "%4d %63s%n", &major, name, &used) == 2 && major >= 0 && strcmp(name, driver) == 0) return major;
+    if (!fh_take_i64(&name, &major) || major < 0 || major > INT_MAX) continue;
+    name += strspn(name, " \t");
+    if (strcmp(name, driver) == 0) return (int)major;
   }
   return -1;
 }

@@ -24,8 +24,6 @@
 #include "detect/os_live.h"
 #include "runtime/base/clock.h"
 
-extern char **environ;
-
 enum { MAX_CHILDREN = 128, MAX_ANSWER = 1024 * 1024, STATE_SAMPLES = 3 };
 #define MILLISECONDS(n) ((int64_t)(n) * 1000 * 1000)
 static const int64_t exit_check_ns = MILLISECONDS(50);  /* a grandchild may hold the pipe open: look at the child itself */
@@ -139,12 +137,14 @@ static int fork_self(const char *question, char **env, int answer_fd, pid_t *out
   }
   setpgid(0, 0);
   environ = env;
-  int null = open("/dev/null", O_RDWR);
   if (answer_fd != FH_ANSWER_FD) dup2(answer_fd, FH_ANSWER_FD);
   fcntl(FH_ANSWER_FD, F_SETFD, 0);
-  dup2(null, 0);
-  dup2(null, 1);
-  if (!wants_stderr()) dup2(null, 2);
+  int null = open("/dev/null", O_RDWR); /* after the answer has its place, which null might have taken */
+  if (null >= 0) {                      /* else drivers print where we do; the answer is worth that */
+    dup2(null, 0);
+    dup2(null, 1);
+    if (!wants_stderr()) dup2(null, 2);
+  }
   for (int signal_number = 1; signal_number < NSIG; signal_number++) signal(signal_number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);

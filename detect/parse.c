@@ -12,8 +12,8 @@ static const char *skip_blanks(const char *text) {
   return text;
 }
 
-bool fh_parse_i64(const char *text, int64_t *out) {
-  text = skip_blanks(text);
+bool fh_take_i64(const char **cursor, int64_t *out) {
+  const char *text = skip_blanks(*cursor);
   bool negative = *text == '-';
   if (negative) text++;
   if (!is_digit(*text)) return false;
@@ -24,8 +24,15 @@ bool fh_parse_i64(const char *text, int64_t *out) {
     if (value > (limit - digit) / 10) return false;
     value = value * 10 + digit;
   }
-  if (*skip_blanks(text)) return false;
+  *cursor = text;
   *out = negative ? (int64_t)(0 - value) : (int64_t)value;
+  return true;
+}
+
+bool fh_parse_i64(const char *text, int64_t *out) {
+  int64_t value;
+  if (!fh_take_i64(&text, &value) || *skip_blanks(text)) return false;
+  *out = value;
   return true;
 }
 
@@ -139,8 +146,9 @@ bool fh_path_below(const char *path, const char *dir) {
   X(EPERM)                                                                                                                             \
   X(ENOENT)                                                                                                                            \
   X(ESRCH)                                                                                                                             \
-  X(EINTR) X(EIO) X(ENXIO) X(E2BIG) X(ENOEXEC) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST) X(EXDEV)  \
-      X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(ENOTTY) X(ETXTBSY) X(EFBIG) X(ENOSPC) X(EROFS) X(EMLINK) X(EPIPE) \
+  X(EINTR)                                                                                                                             \
+  X(EIO) X(ENXIO) X(E2BIG) X(ENOEXEC) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST) X(EXDEV) X(ENODEV) \
+      X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(ENOTTY) X(ETXTBSY) X(EFBIG) X(ENOSPC) X(EROFS) X(EMLINK) X(EPIPE)           \
           X(ENAMETOOLONG) X(ENOSYS) X(ENOTEMPTY) X(ELOOP) X(ENODATA) X(EOVERFLOW) X(ENOTSUP) X(ETIMEDOUT) X(ESTALE) X(EREMOTEIO)       \
               X(EKEYREJECTED) X(ENOKEY) X(EPROTO) X(ECANCELED) X(EUCLEAN)
 

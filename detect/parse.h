@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A decimal number at *cursor, blanks before it allowed; *cursor moves past it. False, and nothing changed, for anything else. */
+bool fh_take_i64(const char **cursor, int64_t *out);
 /* A whole decimal number, blanks around it allowed. False, and *out unchanged, for anything else. */
 bool fh_parse_i64(const char *text, int64_t *out);
 /* The same, hexadecimal, with or without 0x. */

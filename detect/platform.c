@@ -21,9 +21,10 @@ static void read_status(fh_gather *g) {
 
 static void read_user_namespace(fh_gather *g) {
   fh_fact_text map = fh_read_fact(g, "/proc/self/uid_map", FH_SMALL_FILE);
-  long long inside, outside, count;
-  if (map.valid != FH_VALID || sscanf(map.value, "%lld %lld %lld", &inside, &outside, &count) != 3) return;
-  bool whole = inside == 0 && outside == 0 && count == 4294967295LL;
+  const char *at = map.value;
+  int64_t inside, outside, count;
+  if (map.valid != FH_VALID || !fh_take_i64(&at, &inside) || !fh_take_i64(&at, &outside) || !fh_take_i64(&at, &count)) return;
+  bool whole = inside == 0 && outside == 0 && count == UINT32_MAX;
   g->facts->where.user_namespace = fh_fact_bool_of(!whole, map.source);
 }
 

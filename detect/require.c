@@ -31,6 +31,8 @@ typedef struct spec {
 static measure number(double value) { return (measure){.valid = true, .part = {value}}; }
 static measure fact(fh_fact_int value) { return (measure){.valid = value.valid == FH_VALID, .part = {(double)value.value}}; }
 
+static measure major_minor(int major, int minor, bool valid) { return (measure){.valid = valid, .part = {major, minor}}; }
+
 static measure version_parse(const char *text, const char **out_end) {
   measure version = {.valid = isdigit((unsigned char)text[0]) != 0};
   const char *at = text;
@@ -80,7 +82,7 @@ static measure measure_capability(const fh_judgement *j) {
   int best = 0;
   for (int i = 0; i < j->device_count; i++)
     if (j->devices[i].usable && !j->devices[i].fake && j->devices[i].capability > best) best = j->devices[i].capability;
-  return (measure){.valid = best > 0, .part = {best / 10, best % 10}};
+  return major_minor(best / 10, best % 10, best > 0);
 }
 
 static measure measure_driver(const fh_judgement *j) {
@@ -92,7 +94,7 @@ static measure measure_driver(const fh_judgement *j) {
 static measure measure_cuda_version(const fh_judgement *j) {
   const fh_cuda_answer *cuda = &j->facts->nvidia.cuda;
   bool valid = cuda->valid == FH_VALID && !cuda->fake && cuda->version > 0;
-  return (measure){.valid = valid, .part = {cuda->version / 1000, cuda->version % 1000 / 10}};
+  return major_minor(cuda->version / 1000, cuda->version % 1000 / 10, valid);
 }
 
 typedef struct spec_name {

@@ -183,8 +183,9 @@ int fh_tree_resolve(const fh_tree *tree, const char *path, bool follow_last, fh_
     if (error || out->type != 'l' || (last && !follow_last)) continue;
     if (++links > MAX_LINKS) return ELOOP;
     error = fh_tree_target(tree, out, target, sizeof target);
+    if (error) break;
     at[target[0] == '/' ? 0 : before] = 0;
-    if (!error) error = splice_path(rest, sizeof rest, target, cursor);
+    error = splice_path(rest, sizeof rest, target, cursor);
     cursor = rest;
     if (!error) error = find(tree, *at ? at : "/", out);
   }

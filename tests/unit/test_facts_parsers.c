@@ -55,6 +55,13 @@ static void numbers(void **state) {
     assert_int_equal(fh_parse_i64(cases[i].text, &value), cases[i].ok);
     assert_true(value == (cases[i].ok ? cases[i].value : 123));
   }
+  const char *cursor = " 0 \t-10 99999999999999999999", *stop;
+  int64_t value = 123;
+  assert_true(fh_take_i64(&cursor, &value) && value == 0 && *cursor == ' ');
+  assert_true(fh_take_i64(&cursor, &value) && value == -10 && *cursor == ' ');
+  stop = cursor;
+  assert_false(fh_take_i64(&cursor, &value));
+  assert_true(value == -10 && cursor == stop);
   uint64_t hex = 0;
   assert_true(fh_parse_hex("0xE7\n", &hex) && hex == 0xe7);
   assert_true(fh_parse_hex("00000000a80425fb", &hex) && hex == 0xa80425fbu);

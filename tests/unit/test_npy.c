@@ -87,9 +87,9 @@ static void fortran_order(void **state) {
   (void)state;
   bytes b = {.size = 0};
   npy_header(&b, 1, "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 4), }");
-  for (int k = 0; k < 4; k++)
-    for (int j = 0; j < 3; j++)
-      for (int i = 0; i < 2; i++) put_bits(&b, (uint64_t)(i * 12 + j * 4 + k), 1, false);
+  for (uint64_t k = 0; k < 4; k++)
+    for (uint64_t j = 0; j < 3; j++)
+      for (uint64_t i = 0; i < 2; i++) put_bits(&b, i * 12 + j * 4 + k, 1, false);
   fh_dataset dataset = expect_read(&b);
   assert_int_equal(dataset.n, 2);
   assert_int_equal(dataset.d, 12);

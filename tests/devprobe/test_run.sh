@@ -55,6 +55,9 @@ says err 'cuda:77'
 
 run 0 run kmeans --demo-data --k 4 --device cpu --compare-sklearn --python /nonexistent/python
 says out 'NOT RUN: /nonexistent/python'
+printf '#!/bin/sh\nexec /nonexistent/python "$@"\n' >"$work/python" && chmod +x "$work/python"
+run 0 run kmeans --demo-data --k 4 --device cpu --compare-sklearn --python "$work/python"
+says out "NOT RUN: $work/python"
 if "${PYTHON:-/usr/bin/python3}" -c 'import sklearn' 2>/dev/null; then
   run 0 run kmeans --demo-data --k 4 --device cpu --compare-sklearn --python "${PYTHON:-/usr/bin/python3}"
   says out "off scikit-learn's"

@@ -119,11 +119,17 @@ static void take_answer(const json_t *answer, fh_run_row *row) {
   snprintf(row->why, sizeof row->why, "algorithm lloyd, the same start and number of iterations");
 }
 
-static void read_answer(const char *text, int wait_status, fh_run_row *row) {
+/* Where the child has no way to tell its failed start to posix_spawn() (qemu-user gives it memory of its own), the start
+ * looks well and the child ends with this status. A shell in front of Python uses it for the same. */
+enum { NOT_STARTED = 127 };
+
+static void read_answer(const char *text, const char *python, int wait_status, fh_run_row *row) {
   json_t *answer = json_loads(text, 0, NULL);
   const char *missing = json_string_value(json_object_get(answer, "missing"));
   if (missing) {
     snprintf(row->not_run, sizeof row->not_run, "this Python has no scikit-learn: %.200s", missing);
+  } else if (!answer && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == NOT_STARTED) {
+    snprintf(row->not_run, sizeof row->not_run, "%.200s: cannot be started (exit status %d)", python, NOT_STARTED);
   } else if (!json_is_object(answer) || !json_string_value(json_object_get(answer, "version"))) {
     snprintf(row->not_run, sizeof row->not_run, "Python gave no answer (%s %d)", WIFSIGNALED(wait_status) ? "signal" : "exit status",
              WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
@@ -155,5 +161,5 @@ void fh_run_sklearn(const fh_run *run, const char *python, int k, const float *s
   close(c.out);
   int wait_status = 0;
   while (waitpid(c.pid, &wait_status, 0) < 0 && errno == EINTR) continue;
-  read_answer(text, wait_status, out_row);
+  read_answer(text, python, wait_status, out_row);
 }

@@ -79,6 +79,13 @@ static int check_devices(const fh_backend_api *api, fh_backend *backend, const o
   return !tried ? NOT_RUN : bad ? 1 : 0;
 }
 
+static bool take_name(const char *word, options *out) {
+  const char **place = !out->backend ? &out->backend : &out->kernel;
+  if (word[0] == '-' || *place) return false;
+  *place = word;
+  return true;
+}
+
 static bool read_options(int argc, char **argv, options *out) {
   *out = (options){0};
   for (int i = 1; i < argc; i++) {
@@ -90,13 +97,7 @@ static bool read_options(int argc, char **argv, options *out) {
       out->fake = true;
     else if (strcmp(argv[i], "--cases") == 0 && i + 1 < argc)
       out->cases = atoi(argv[++i]);
-    else if (argv[i][0] == '-')
-      return false;
-    else if (!out->backend)
-      out->backend = argv[i];
-    else if (!out->kernel)
-      out->kernel = argv[i];
-    else
+    else if (!take_name(argv[i], out))
       return false;
   }
   return out->backend && out->cases >= 0;

@@ -1,8 +1,10 @@
+#!/bin/sh
 # Shared by the devprobe tests: run a command, compare its exit status and what it printed. SPDX-License-Identifier: Apache-2.0
 set -u
 : "${DEVPROBE:?path of the devprobe to test}" "${FH_SOURCE_DIR:?path of the source tree}"
 work=$(mktemp -d "${TMPDIR:-/tmp}/devprobe.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC2034 # used by the tests that read this file
 machines=$FH_SOURCE_DIR/tests/machines
 failures=0
 

@@ -1,4 +1,6 @@
+#!/bin/sh
 # devprobe require: conditions, and the command that runs when they are met. SPDX-License-Identifier: Apache-2.0
+# shellcheck source=tests/devprobe/cli.sh
 . "$(dirname "$0")/cli.sh"
 healthy=$machines/docker-gpu
 broken=$machines/cr-no-gpu-requested

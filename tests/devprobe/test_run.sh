@@ -1,5 +1,7 @@
+#!/bin/sh
 # devprobe run kmeans, explain, verify, matrix. SPDX-License-Identifier: Apache-2.0
 # TEST: timeout=240
+# shellcheck source=tests/devprobe/cli.sh
 . "$(dirname "$0")/cli.sh"
 
 # A tiny NPY file: 6 rows of 2, two clusters 100 apart.

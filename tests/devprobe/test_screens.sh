@@ -1,4 +1,6 @@
+#!/bin/sh
 # devprobe's screens of recorded machines: three word for word, all of them for form. SPDX-License-Identifier: Apache-2.0
+# shellcheck source=tests/devprobe/cli.sh
 . "$(dirname "$0")/cli.sh"
 screens=$FH_SOURCE_DIR/tests/devprobe/screens
 

@@ -142,16 +142,16 @@ bool fh_path_below(const char *path, const char *dir) {
   return strncmp(path, dir, size) == 0 && (path[size] == '/' || path[size] == 0);
 }
 
-#define FH_ERRNOS(X)                                                                                                                       \
-  X(EPERM)                                                                                                                                 \
-  X(ENOENT)                                                                                                                                \
-  X(ESRCH)                                                                                                                                 \
-  X(EINTR)                                                                                                                                 \
-  X(EIO)                                                                                                                                   \
-  X(ENXIO) X(E2BIG) X(ENOEXEC) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST) X(EXDEV) X(ENODEV) X(ENOTDIR) \
-      X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(ENOTTY) X(ETXTBSY) X(EFBIG) X(ENOSPC) X(EROFS) X(EMLINK) X(EPIPE) X(ENAMETOOLONG)          \
-          X(ENOSYS) X(ENOTEMPTY) X(ELOOP) X(ENODATA) X(EOVERFLOW) X(ENOTSUP) X(ETIMEDOUT) X(ESTALE) X(EREMOTEIO) X(EKEYREJECTED) X(ENOKEY) \
-              X(EPROTO) X(ECANCELED) X(EUCLEAN)
+// clang-format off
+#define FH_ERRNOS(X) \
+  X(EPERM) X(ENOENT) X(ESRCH) X(EINTR) X(EIO) X(ENXIO) X(E2BIG) \
+  X(ENOEXEC) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) \
+  X(EBUSY) X(EEXIST) X(EXDEV) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) \
+  X(ENFILE) X(EMFILE) X(ENOTTY) X(ETXTBSY) X(EFBIG) X(ENOSPC) X(EROFS) \
+  X(EMLINK) X(EPIPE) X(ENAMETOOLONG) X(ENOSYS) X(ENOTEMPTY) X(ELOOP) X(ENODATA) \
+  X(EOVERFLOW) X(ENOTSUP) X(ETIMEDOUT) X(ESTALE) X(EREMOTEIO) X(EKEYREJECTED) X(ENOKEY) \
+  X(EPROTO) X(ECANCELED) X(EUCLEAN)
+// clang-format on
 
 static const struct {
   int number;

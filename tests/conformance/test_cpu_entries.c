@@ -1,5 +1,5 @@
 /* Every dialect entry on every instruction set of this machine, without a backend. SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=120
+ * TEST: timeout=120 sanitize=address
  * FOGHORN_CONFORM=long in the environment tries every byte offset. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The dialect: exp against libm, lane arithmetic, the device texts, formal parameters, and results that are the same on every
  * architecture. SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=120
+ * TEST: timeout=120 sanitize=address
  * FOGHORN_DIALECT=long in the environment tries exp on every float. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* matmul: the contract's checks, and its tuned variants against the oracle. SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120
+ * TEST: timeout=120 sanitize=address
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 # Compiles and runs every example; the README shows the very text of one. SPDX-License-Identifier: Apache-2.0
-# TEST: timeout=120 cross=no sanitize=no
+# TEST: timeout=120 plain=yes
 import glob
 import os
 import subprocess

@@ -122,6 +122,12 @@ static void hung_is_not_slow(void **state) {
     bool hung;
   } cases[] = {{"test-sleep", false}, {"test-hang", true}, {"test-ignore", false}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+#if defined(__SANITIZE_THREAD__)
+    if (cases[i].hung) {
+      print_message("NOT RUN: hung_is_not_slow: the thread sanitizer makes vfork a fork, so nothing here reaches state D\n");
+      continue;
+    }
+#endif
     fh_os *os = open_live(0.4);
     int64_t start = fh_now_ns();
     fh_os_answer a = ask(os, cases[i].question, NULL);

@@ -1,4 +1,5 @@
 /* fh_launch: plan, run, and when it fails, plan again. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,15 +90,16 @@ static fh_status check_fallback(fh_queue *queue, const fh_call *call, const inte
   return FH_OK;
 }
 
-static void trace(const fh_context *context, const fh_call *call, const fh_candidate *used, const intent *wanted) {
+static void trace(fh_context *context, const fh_call *call, const fh_candidate *used, const intent *wanted) {
   if (!context->config.trace[0]) return;
-  FILE *file = fopen(context->config.trace, "ae");
-  if (!file) return;
   char label[160];
   fh_call_label(call, label, sizeof label);
-  fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\"}\n", label,
-          call->image->contract->name, used->name, wanted->candidate->name, wanted->cause);
-  fclose(file);
+  FILE *file = fopen(context->config.trace, "ae");
+  bool written = file && fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\"}\n", label,
+                                 call->image->contract->name, used->name, wanted->candidate->name, wanted->cause) > 0;
+  written = file && fclose(file) == 0 && written; /* a full disk shows when the file is closed */
+  if (!written && fh_account_say(&context->account, "*", "trace", "lost"))
+    fh_log(FH_LOG_WARN, "FOGHORN_TRACE=%s: launches are missing in it: %s", context->config.trace, strerror(errno));
 }
 
 static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {

@@ -84,6 +84,9 @@ static void wrong_names_are_errors(void **state) {
   setenv("FOGHORN_LOG", "loud", 1);
   fh_expect_fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_LOG=loud");
   unsetenv("FOGHORN_LOG");
+  setenv("FOGHORN_TRACE", "/nonexistent/trace", 1);
+  fh_expect_fails(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT, "FOGHORN_TRACE=/nonexistent/trace");
+  unsetenv("FOGHORN_TRACE");
   assert_null(context);
 }
 

@@ -1,76 +1,7 @@
 /* Gathering facts: children run while files are read. SPDX-License-Identifier: Apache-2.0 */
 #include "detect/facts.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "detect/gather.h"
-
-enum { NO_TICKET = -1, MAX_ICD_TICKETS = 64 };
-
-/* ---- questions ------------------------------------------------------------------------------------------ */
-
-static int ask(fh_gather *g, const char *question, const char *const *changes) {
-  int ticket;
-  return g->os->api->ask_start(g->os, question, changes, &ticket) == 0 ? ticket : NO_TICKET;
-}
-
-static bool collect(fh_gather *g, int ticket, fh_os_answer *out) {
-  *out = (fh_os_answer){0};
-  return ticket != NO_TICKET && g->os->api->ask_collect(g->os, ticket, out) == 0;
-}
-
-/* A node or library of CUDA, or somebody who wants one. */
-static bool something_of_cuda(fh_gather *g) {
-  static const char *const nodes[] = {"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm", "/dev/dxg", "/dev/nvmap"};
-  static const char *const variables[] = {"NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
-  const fh_facts *f = g->facts;
-  if (fh_facts_library(f, "libcuda.so.1")->valid == FH_VALID) return true;
-  for (int i = 0; i < f->libraries.elsewhere_count; i++)
-    if (!strstr(f->libraries.elsewhere[i], "/stubs/")) return true; /* every toolkit has stubs */
-  for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-    if (fh_facts_env(f, variables[i])) return true;
-  for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
-    if (fh_path_exists(g, nodes[i])) return true;
-  return false;
-}
-
-static void init_cuda(fh_cuda_answer *answer) {
-  *answer = (fh_cuda_answer){
-      .wchan = "", .dlerrors = "", .library = "", .init_name = "", .init_code = -1, .count_code = -1, .count = -1, .version = -1};
-}
-
-/* CUDA_VISIBLE_DEVICES is to blame when the answer changes without it. */
-static bool needs_second_question(const fh_facts *f) {
-  enum { NO_DEVICE = 100 };
-  const fh_cuda_answer *a = &f->nvidia.cuda;
-  return fh_facts_env(f, "CUDA_VISIBLE_DEVICES") && a->valid == FH_VALID &&
-         (a->count == 0 || a->init_code == NO_DEVICE || a->count_code == NO_DEVICE);
-}
-
-static void collect_cuda(fh_gather *g, int ticket) {
-  static const char *const without[] = {"CUDA_VISIBLE_DEVICES", NULL};
-  fh_facts_nvidia *n = &g->facts->nvidia;
-  fh_os_answer answer;
-  if (collect(g, ticket, &answer)) {
-    fh_answer_read_cuda(g, &answer, &n->cuda);
-    fh_os_answer_free(&answer);
-  }
-  if (needs_second_question(g->facts) && collect(g, ask(g, "cuda", without), &answer)) {
-    fh_answer_read_cuda(g, &answer, &n->cuda_no_cvd);
-    fh_os_answer_free(&answer);
-  }
-}
-
-/* Nothing of it is here, so no child was spent on it: the search of the files is the answer. */
-static void no_cuda(fh_gather *g) {
-  const fh_library *lib = fh_facts_library(g->facts, "libcuda.so.1");
-  if (lib->valid != FH_ABSENT) return;
-  g->facts->nvidia.cuda.valid = FH_ABSENT;
-  g->facts->nvidia.cuda.dlerrors = fh_arena_format(g->arena, "libcuda.so.1: not found in %d places", lib->searched_count);
-}
-
-/* ---- all of it -------------------------------------------------------------------------------------------- */
 
 static fh_status begin(fh_os *os, fh_gather *g) {
   fh_facts_arena *arena = fh_arena_create();
@@ -81,8 +12,8 @@ static fh_status begin(fh_os *os, fh_gather *g) {
   }
   facts->arena = arena;
   *g = (fh_gather){.os = os, .facts = facts, .arena = arena};
-  init_cuda(&facts->nvidia.cuda);
-  init_cuda(&facts->nvidia.cuda_no_cvd);
+  fh_cuda_answer_init(&facts->nvidia.cuda);
+  fh_cuda_answer_init(&facts->nvidia.cuda_no_cvd);
   return FH_OK;
 }
 
@@ -142,50 +73,35 @@ static void gather_self(fh_gather *g, bool whole) {
   fh_gather_memory(g);
 }
 
-fh_status fh_facts_gather(fh_os *os, unsigned what, fh_facts **out_facts) {
-  *out_facts = NULL;
-  fh_gather gather, *g = &gather;
-  FH_TRY(begin(os, g));
-  fh_facts *f = g->facts;
-  int topology = what & FH_GATHER_TRIALS ? ask(g, "topology", NULL) : NO_TICKET;
-  int isa = what & FH_GATHER_TRIALS ? ask(g, "isa", NULL) : NO_TICKET;
-  int cuda = NO_TICKET, icds[MAX_ICD_TICKETS], icd_count = 0;
-
+/* Children answer while files are read. */
+static void gather_all(fh_gather *g, unsigned what) {
+  if (what & FH_GATHER_TRIALS) {
+    fh_ask_topology(g);
+    fh_ask_isa(g);
+  }
   fh_gather_environment(g);
   gather_self(g, true);
   fh_gather_icd_files(g);
-  if (what & FH_GATHER_OPENCL) {
-    for (; icd_count < f->opencl.count && icd_count < MAX_ICD_TICKETS; icd_count++) {
-      const fh_icd *icd = &f->opencl.icds[icd_count];
-      icds[icd_count] = *icd->library ? ask(g, fh_arena_format(g->arena, "opencl:%s", icd->file), NULL) : NO_TICKET;
-    }
-  }
+  if (what & FH_GATHER_OPENCL) fh_ask_icds(g);
   fh_gather_pci(g);
   fh_gather_libraries(g);
-  bool ask_cuda = (what & FH_GATHER_CUDA) && something_of_cuda(g);
-  if (ask_cuda) cuda = ask(g, "cuda", NULL);
+  if (what & FH_GATHER_CUDA) fh_ask_cuda(g);
   fh_gather_platform(g);
   fh_gather_node_numbers(g);
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
+  fh_collect(g);
 
-  fh_os_answer answer;
-  if (ask_cuda) collect_cuda(g, cuda);
-  if ((what & FH_GATHER_CUDA) && !ask_cuda) no_cuda(g);
-  for (int i = 0; i < icd_count; i++) {
-    if (!collect(g, icds[i], &answer)) continue;
-    fh_answer_read_icd(g, &answer, &f->opencl.icds[i]);
-    fh_os_answer_free(&answer);
-  }
-  if (collect(g, isa, &answer)) {
-    fh_answer_read_isa(g, &answer);
-    fh_os_answer_free(&answer);
-  }
-  if (collect(g, topology, &answer)) {
-    fh_answer_read_topology(g, &answer);
-    fh_os_answer_free(&answer);
-  }
-  return finish(g, out_facts);
+  if (what & FH_GATHER_CUDA) fh_ask_cuda_again(g);
+  fh_collect(g);
+}
+
+fh_status fh_facts_gather(fh_os *os, unsigned what, fh_facts **out_facts) {
+  *out_facts = NULL;
+  fh_gather g;
+  FH_TRY(begin(os, &g));
+  gather_all(&g, what);
+  return finish(&g, out_facts);
 }
 
 fh_status fh_facts_gather_cpu(fh_os *os, fh_facts **out_facts) {

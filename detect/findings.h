@@ -20,21 +20,39 @@ typedef enum fh_cause_group {
   FH_GROUP_RUN_TIME,
 } fh_cause_group;
 
+/* The order of evaluation: what comes first explains more. */
+typedef enum fh_cause_stage {
+  FH_STAGE_HARDWARE,    /* is the hardware here, and does its kernel driver run and answer */
+  FH_STAGE_GRANT,       /* was it given to this container, job or service */
+  FH_STAGE_NODE,        /* can its device nodes be opened */
+  FH_STAGE_LIBRARY,     /* does the loader find the right libraries */
+  FH_STAGE_ENVIRONMENT, /* do variables hide it */
+  FH_STAGE_ANSWER,      /* what the driver says when asked */
+  FH_STAGE_DEVICE,      /* single devices, counts against hardware and request */
+  FH_STAGE_UNKNOWN,     /* nothing above explains it */
+  FH_STAGE_OPENCL,      /* a way to devices of its own */
+  FH_STAGE_BUDGET,      /* processors, memory, limits */
+  FH_STAGE_PROGRAM,     /* the software on top */
+  FH_STAGE_RUN_TIME,    /* named when it happens */
+} fh_cause_stage;
+
 struct fh_judgement;
 
-/* One line of causes.def. */
+/* One entry of detect/causes/. */
 typedef struct fh_cause {
   const char *id; /* "CR-NO-GPU-REQUESTED" */
   fh_cause_group group;
+  fh_cause_stage stage;
   const char *title;       /* the plain sentence of the first line */
   const char *meaning;     /* what happened, for a person who knows nothing of GPUs */
+  const char *evidence;    /* where devprobe looks, and what it sees there when this is the cause */
   const char *look_alikes; /* ids and how they differ */
   const char *remedy;      /* variants, one per line: "docker: docker run --gpus all ..." */
   const char *references;
   void (*rule)(struct fh_judgement *judgement, const struct fh_cause *cause); /* NULL: named at run time only */
 } fh_cause;
 
-/* All causes in order of evaluation (detect/causes.def). */
+/* All causes in order of evaluation (detect/causes/). */
 const fh_cause *fh_causes(int *out_count);
 const fh_cause *fh_cause_find(const char *id); /* NULL: unknown id */
 

@@ -8,11 +8,38 @@
 #include "detect/arena.h"
 #include "detect/facts.h"
 
+enum { FH_MAX_QUESTIONS = 96 };
+
+/* A question that is being answered, and who reads the answer. */
+struct fh_gather;
+typedef void fh_answer_reader(struct fh_gather *g, const fh_os_answer *answer, void *into);
+typedef struct fh_asked {
+  int ticket;
+  fh_answer_reader *read;
+  void *into;
+} fh_asked;
+
 typedef struct fh_gather {
   fh_os *os;
   fh_facts *facts;
   fh_facts_arena *arena;
+  fh_asked asked[FH_MAX_QUESTIONS]; /* since the last fh_collect */
+  int asked_count;
 } fh_gather;
+
+/* Starts a question in a child; several run side by side. When it is answered `read` puts it `into` the facts; a question
+ * that cannot be asked or has no recorded answer is not read, so its facts stay unknown. changes: see fh_os_api.ask_start. */
+void fh_ask(fh_gather *g, const char *question, const char *const *changes, fh_answer_reader *read, void *into);
+/* Waits for all that was asked. */
+void fh_collect(fh_gather *g);
+
+/* Questions by subject. The first are asked as soon as the facts that say whether to ask are there; the second ask again with
+ * one thing changed, when the first answer leaves something to prove. */
+void fh_ask_isa(fh_gather *g);
+void fh_ask_topology(fh_gather *g);
+void fh_ask_icds(fh_gather *g);
+void fh_ask_cuda(fh_gather *g);
+void fh_ask_cuda_again(fh_gather *g);
 
 void fh_gather_environment(fh_gather *g);
 void fh_gather_mounts(fh_gather *g);
@@ -33,6 +60,7 @@ void fh_gather_icd_files(fh_gather *g);
 void fh_cpu_choose_best(fh_facts_cpu *cpu);
 
 /* What answers say, put into the facts. A NULL or empty answer changes nothing. */
+void fh_cuda_answer_init(fh_cuda_answer *answer);
 void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answer *out);
 void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out);
 void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer);

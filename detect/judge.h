@@ -8,7 +8,7 @@
 fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect);
 /* 2. Devices, usable or not, the causes still open. */
 fh_status fh_judge_devices(fh_judgement *judgement);
-/* 3. The rules (causes.def), then: 4. each rejected device gets the first finding about it. */
+/* 3. The rules (detect/causes/), then: 4. each rejected device gets the first finding about it. */
 void fh_judge_device_causes(fh_judgement *judgement);
 /* 5. Remedies that fit this platform. */
 void fh_judge_remedies(fh_judgement *judgement);

@@ -1,5 +1,5 @@
 /* Remedies that fit the platform. SPDX-License-Identifier: Apache-2.0
- * The lines of a cause are "KEYS: text"; the keys are explained in causes.def. */
+ * The lines of a cause are "KEYS: text"; the keys are explained in detect/causes/all.def. */
 #include <string.h>
 
 #include "detect/arena.h"

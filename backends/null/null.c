@@ -52,7 +52,7 @@ static bool null_present(const fh_facts *facts) {
 }
 
 /* Loads the driver and counts devices. A backend that is not there fails with UNAVAILABLE or NOT_FOUND, the cause's
- * id (detect/causes.def) where one is known, and every dlerror in the message: this text is what an operator reads.
+ * id (detect/causes/) where one is known, and every dlerror in the message: this text is what an operator reads.
  * Set *out_backend to NULL first, so that a failure never leaves rubbish behind. */
 static fh_status null_open(const fh_backend_options *options, fh_backend **out_backend) {
   (void)options; /* threads, isa_cap, allow_fake, cache_dir: read those that concern you, check them, refuse what is wrong */

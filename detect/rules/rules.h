@@ -15,9 +15,9 @@
 
 #include "detect/findings.h"
 
-#define FH_CAUSE_AT_RUN_TIME(id, title, meaning, look_alikes, remedy, references)
-#define FH_CAUSE(id, group, title, meaning, look_alikes, remedy, references, rule) void rule(fh_judgement *, const fh_cause *);
-#include "detect/causes.def"
+#define FH_CAUSE_AT_RUN_TIME(id, title, meaning, evidence, look_alikes, remedy, references)
+#define FH_CAUSE(id, stage, title, meaning, evidence, look_alikes, remedy, references, rule) void rule(fh_judgement *, const fh_cause *);
+#include "detect/causes/all.def"
 #undef FH_CAUSE
 #undef FH_CAUSE_AT_RUN_TIME
 

@@ -9,7 +9,7 @@ import re
 import sys
 
 FOLDERS = ["algorithms", "backends", "detect", "kernels", "runtime", "tools"]
-CATALOGUE = "detect/causes.def"
+CATALOGUE = "detect/causes"
 ENTRY = re.compile(r'^FH_CAUSE(_AT_RUN_TIME)?\("([^"]+)"', re.MULTILINE)
 # A string that is an id and nothing else: capitals and digits in at least two words with a dash between.
 NAMED = re.compile(r'"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+)"')
@@ -61,8 +61,11 @@ def main():
         for path in glob.glob(os.path.join(root, folder, "**", "*.[ch]"), recursive=True):
             with open(path, encoding="utf-8") as file:
                 sources[os.path.relpath(path, root)] = file.read()
-    with open(os.path.join(root, CATALOGUE), encoding="utf-8") as file:
-        ids, run_time = catalogue(file.read())
+    text = ""
+    for path in sorted(glob.glob(os.path.join(root, CATALOGUE, "*.def"))):
+        with open(path, encoding="utf-8") as file:
+            text += file.read()
+    ids, run_time = catalogue(text)
     if len(sources) < 100 or len(ids) < 50 or not run_time:
         print("found only %d sources and %d causes in %s" % (len(sources), len(ids), root))
         return 1

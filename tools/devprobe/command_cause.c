@@ -25,6 +25,7 @@ static json_t *cause_json(const fh_cause *cause) {
   json_object_set_new(object, "id", fh_json_text(cause->id));
   json_object_set_new(object, "title", fh_json_text(cause->title));
   json_object_set_new(object, "meaning", fh_json_text(cause->meaning));
+  json_object_set_new(object, "evidence", fh_json_text(cause->evidence));
   json_object_set_new(object, "look_alikes", fh_json_text(cause->look_alikes));
   json_object_set_new(object, "remedy", fh_json_text(cause->remedy));
   json_object_set_new(object, "references", fh_json_text(cause->references));

@@ -226,6 +226,7 @@ void fh_machine_print_cause(const fh_cause *cause, fh_screen *screen) {
   fh_screen_headline(screen, FH_BOLD, strlen(cause->id) + 1, "%s: %s", cause->id, cause->title);
   fh_screen_blank(screen);
   fh_screen_line(screen, FH_PLAIN, "meaning", "%s", cause->meaning);
+  if (cause->evidence && *cause->evidence) fh_screen_line(screen, FH_PLAIN, "evidence", "%s", cause->evidence);
   if (cause->look_alikes && *cause->look_alikes) fh_screen_line(screen, FH_PLAIN, "similar", "%s", cause->look_alikes);
   if (cause->remedy && *cause->remedy) fh_screen_line(screen, FH_BOLD, "fix", "%s", cause->remedy);
   if (cause->references && *cause->references) fh_screen_line(screen, FH_PLAIN, "see", "%s", cause->references);

@@ -89,20 +89,28 @@ static void end(int status) {
   _exit(status);
 }
 
+static const fh_question *find_question(const char *text, const char **out_argument) {
+  for (const fh_question *q = fh_questions; q->name; q++) {
+    size_t size = strlen(q->name);
+    if (strncmp(text, q->name, size) != 0 || (!q->takes_argument && text[size])) continue;
+    *out_argument = text + size;
+    return q;
+  }
+  return NULL;
+}
+
+bool fh_answer_knows(const char *question) {
+  const char *argument;
+  return find_question(question, &argument) != NULL;
+}
+
 int fh_answer_main(const char *question) {
   enum { ANSWERED = 0, NO_SUCH_QUESTION = 2 };
   prepare();
-  if (strcmp(question, "cuda") == 0) {
-    fh_answer_cuda();
-  } else if (strncmp(question, "opencl:", 7) == 0) {
-    fh_answer_opencl(question + 7);
-  } else if (strcmp(question, "isa") == 0) {
-    fh_answer_isa();
-  } else if (strcmp(question, "topology") == 0) {
-    fh_answer_topology();
-  } else {
-    return NO_SUCH_QUESTION;
-  }
+  const char *argument;
+  const fh_question *q = find_question(question, &argument);
+  if (!q) return NO_SUCH_QUESTION;
+  q->answer(argument);
   fh_answer_done();
   end(ANSWERED);
   return ANSWERED;

@@ -5,6 +5,8 @@
 #ifndef FOGHORN_DETECT_ANSWER_H_
 #define FOGHORN_DETECT_ANSWER_H_
 
+#include <stdbool.h>
+
 #include "runtime/base/json.h"
 
 /* Tells one line; takes the object. Without memory the line is lost. */
@@ -16,9 +18,19 @@ void fh_answer_done(void);
 /* The lines of a text as a JSON array. */
 json_t *fh_answer_lines(const char *text);
 
-void fh_answer_cuda(void);
+/* A question that this program can answer. */
+typedef struct fh_question {
+  const char *name; /* the whole question, or how it begins: "cuda", "opencl:" */
+  bool takes_argument;
+  void (*answer)(const char *argument); /* what follows the name */
+} fh_question;
+
+/* All of them; the last has no name. In questions.c, or in a list of their own of programs that answer fewer. */
+extern const fh_question fh_questions[];
+
+void fh_answer_cuda(const char *none);
 void fh_answer_opencl(const char *icd); /* path of an .icd file, or the name of a library */
-void fh_answer_isa(void);
-void fh_answer_topology(void);
+void fh_answer_isa(const char *none);
+void fh_answer_topology(const char *none);
 
 #endif /* FOGHORN_DETECT_ANSWER_H_ */

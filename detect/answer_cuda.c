@@ -114,7 +114,8 @@ static void say_code(const char *prefix, int code, const char *calling) {
   fh_answer_say(line);
 }
 
-void fh_answer_cuda(void) {
+void fh_answer_cuda(const char *none) {
+  (void)none;
   fh_cuda_driver driver;
   fh_answer_calling("dlopen");
   fh_status status = fh_cuda_driver_load(&driver);

@@ -67,7 +67,8 @@ static bool amx_permitted(void) {
   return syscall(SYS_arch_prctl, ARCH_REQUEST_XCOMP_PERMISSION, TILE_DATA) == 0;
 }
 
-void fh_answer_isa(void) {
+void fh_answer_isa(const char *none) {
+  (void)none;
   fh_os *os;
   fh_status status = fh_os_live(NULL, 0, &os);
   if (status) {
@@ -94,13 +95,14 @@ void fh_answer_isa(void) {
 
 static void try_neon(void) { __asm__ volatile("add v0.4s, v0.4s, v0.4s\n\tfmla v0.4s, v0.4s, v0.4s" ::: "v0"); }
 
-void fh_answer_isa(void) {
+void fh_answer_isa(const char *none) {
+  (void)none;
   enum { HWCAP_ASIMD_BIT = 1 << 1 };
   if (getauxval(AT_HWCAP) & HWCAP_ASIMD_BIT) say_trial(fh_isa_name(FH_ISA_NEON), try_neon);
 }
 
 #else
 
-void fh_answer_isa(void) {}
+void fh_answer_isa(const char *none) { (void)none; }
 
 #endif

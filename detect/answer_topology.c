@@ -24,7 +24,8 @@ static void set_cache(json_t *line, const char *key, hwloc_topology_t topology, 
   if (cache && cache->attr && cache->attr->cache.size) json_object_set_new(line, key, json_integer((json_int_t)cache->attr->cache.size));
 }
 
-void fh_answer_topology(void) {
+void fh_answer_topology(const char *none) {
+  (void)none;
   setenv("HWLOC_PLUGINS_PATH", "", 1);
   unsetenv("HWLOC_COMPONENTS");
   setenv("HWLOC_HIDE_ERRORS", "2", 0);

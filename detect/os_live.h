@@ -21,5 +21,7 @@ int fh_children_open_node(fh_children *children, const char *path);
 
 /* What a child runs: answers on FH_ANSWER_FD (standard output when that is not a pipe). Gives its exit status. */
 int fh_answer_main(const char *question);
+/* The question is one that this program answers. */
+bool fh_answer_knows(const char *question);
 
 #endif /* FOGHORN_DETECT_OS_LIVE_H_ */

@@ -233,15 +233,16 @@ static int print_help(const fh_cli *cli) {
   return fh_cli_emit_text(cli, &out, FH_EXIT_OK);
 }
 
-static int print_general_help(const fh_cli_command *commands, int count) {
+static int print_general_help(const fh_cli_program *program) {
   fh_text out = {0};
   fh_text_add(&out, "usage: devprobe [COMMAND] [OPTIONS]\n\n");
   add_wrapped(&out, 0, "Says which compute devices this process can really use, and why not the others.");
   fh_text_add(&out, "\ncommands (the default is report)\n");
-  for (int i = 0; i < count; i++) {
-    fh_text_add(&out, "  %-*s", 12, commands[i].name);
-    add_wrapped(&out, 14, commands[i].summary);
+  for (const fh_cli_command *const *c = program->commands; *c; c++) {
+    fh_text_add(&out, "  %-*s", 12, (*c)->name);
+    add_wrapped(&out, 14, (*c)->summary);
   }
+  if (*program->note) fh_text_add(&out, "\n%s", program->note);
   fh_text_add(&out,
               "\nexit status\n"
               "  0  nothing wrong, or what was asked is met\n"
@@ -366,40 +367,42 @@ static int run_command(fh_cli *cli, int argc, char **argv) {
 
 /* ---- commands ------------------------------------------------------------------------------------------- */
 
-static const fh_cli_command *all_commands;
-static const char *command_name_at(int i) { return all_commands[i].name; }
+static const fh_cli_command *const *all_commands;
+static const char *command_name_at(int i) { return all_commands[i]->name; }
 
-static int unknown_command(const char *name, const fh_cli_command *commands, int count) {
-  all_commands = commands;
-  const char *near = fh_cli_nearest(name, command_name_at, count);
+static int unknown_command(const fh_cli_program *program, const char *name) {
+  int count = 0;
   fh_text list = {0};
-  for (int i = 0; i < count; i++) fh_text_add(&list, " %s", commands[i].name);
+  for (const fh_cli_command *const *c = program->commands; *c; c++, count++) fh_text_add(&list, " %s", (*c)->name);
   char *names = fh_text_take(&list);
+  all_commands = program->commands;
+  const char *near = fh_cli_nearest(name, command_name_at, count);
   int result = near ? fh_cli_usage(NULL, "'%s' is no command; did you mean %s?", name, near)
-                    : fh_cli_usage(NULL, "'%s' is no command; expected one of:%s", name, names ? names : "");
+                    : fh_cli_usage(NULL, "'%s' is no command; expected one of:%s%s%s", name, names ? names : "", *program->note ? "\n" : "",
+                                   program->note);
   free(names);
   return result;
 }
 
-static const fh_cli_command *find_command(const char *name, const fh_cli_command *commands, int count) {
-  for (int i = 0; i < count; i++)
-    if (strcmp(commands[i].name, name) == 0) return &commands[i];
+static const fh_cli_command *find_command(const fh_cli_program *program, const char *name) {
+  for (const fh_cli_command *const *c = program->commands; *c; c++)
+    if (strcmp((*c)->name, name) == 0) return *c;
   return NULL;
 }
 
 /* A word that is not an option is the command; without one the first command is meant. */
-int fh_cli_main(const fh_cli_command *commands, int count, int argc, char **argv) {
-  fh_cli cli = {.command = commands};
+int fh_cli_main(const fh_cli_program *program, int argc, char **argv) {
+  fh_cli cli = {.command = program->commands[0]};
   if (argc < 2) return run_command(&cli, argc, argv);
   const char *first = argv[1];
   if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
-    if (argc < 3 || first[0] == '-') return print_general_help(commands, count);
-    cli.command = find_command(argv[2], commands, count);
-    return cli.command ? print_help(&cli) : unknown_command(argv[2], commands, count);
+    if (argc < 3 || first[0] == '-') return print_general_help(program);
+    cli.command = find_command(program, argv[2]);
+    return cli.command ? print_help(&cli) : unknown_command(program, argv[2]);
   }
   if (first[0] == '-') return run_command(&cli, argc, argv);
-  cli.command = find_command(first, commands, count);
-  if (!cli.command) return unknown_command(first, commands, count);
+  cli.command = find_command(program, first);
+  if (!cli.command) return unknown_command(program, first);
   argv[1] = argv[0];
   return run_command(&cli, argc - 1, argv + 1);
 }

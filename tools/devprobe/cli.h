@@ -52,6 +52,12 @@ typedef struct fh_cli_command {
   int (*run)(const struct fh_cli *cli);
 } fh_cli_command;
 
+/* What a program is: its commands, the first of which is the default, and what its help says besides. */
+typedef struct fh_cli_program {
+  const fh_cli_command *const *commands; /* NULL-terminated */
+  const char *note;                      /* whole lines; "" */
+} fh_cli_program;
+
 /* A parsed command line. */
 typedef struct fh_cli {
   const fh_cli_command *command;
@@ -64,7 +70,7 @@ typedef struct fh_cli {
 } fh_cli;
 
 /* Parses and runs. Returns the exit status. */
-int fh_cli_main(const fh_cli_command *commands, int count, int argc, char **argv);
+int fh_cli_main(const fh_cli_program *program, int argc, char **argv);
 
 /* ---- values ------------------------------------------------------------------------------------------- */
 

@@ -60,7 +60,7 @@ static int unknown_id(const fh_cli *cli, const char *id) {
   return fh_cli_usage(cli, "%s: no such cause%s%s; 'devprobe cause' lists all", id, near ? "; did you mean " : "", near ? near : "");
 }
 
-int fh_command_cause(const fh_cli *cli) {
+static int cause_command(const fh_cli *cli) {
   int count;
   const fh_cause *causes = fh_causes(&count);
   if (cli->operand_count) {
@@ -74,3 +74,17 @@ int fh_command_cause(const fh_cli *cli) {
   fh_machine_print_cause(causes, &screen);
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_COLOR};
+
+const fh_cli_command fh_command_cause = {
+    .name = "cause",
+    .operands = "[ID]",
+    .operands_min = 0,
+    .operands_max = 1,
+    .summary = "The catalogue of causes; one in full: meaning, look-alikes, fix.",
+    .help = "",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = cause_command,
+};

@@ -230,7 +230,7 @@ static fh_status decide(const fh_cli *cli, const fh_kernel_contract *contract, c
   return status;
 }
 
-int fh_command_explain(const fh_cli *cli) {
+static int explain_command(const fh_cli *cli) {
   const fh_kernel_contract *contract = find_contract(cli->operands[0]);
   if (!contract) return unknown_kernel(cli, cli->operands[0]);
   fh_view_spec specs[FH_MAX_VIEWS] = {0};
@@ -248,3 +248,20 @@ int fh_command_explain(const fh_cli *cli) {
   free(decision);
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_DEVICE, FH_OPT_EXACT, FH_OPT_ALLOW_FAKE};
+
+const fh_cli_command fh_command_explain = {
+    .name = "explain",
+    .operands = "KERNEL [SHAPE]",
+    .operands_min = 1,
+    .operands_max = -1,
+    .summary = "What would run for a launch: candidates, verdicts, predicted costs, choice.",
+    .help =
+        "SHAPE  the kernel's extents in the order it prints them, joined by x: for matmul\n"
+        "       (m, k, n), so 512x64x1000; or one SHAPE for each operand.\n"
+        "       Left out: the largest of the kernel's own cases. Nothing is run.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = explain_command,
+};

@@ -209,7 +209,7 @@ static int answer(const fh_cli *cli, const matrix *m) {
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
 
-int fh_command_matrix(const fh_cli *cli) {
+static int matrix_command(const fh_cli *cli) {
   fh_machine machine;
   int failed = fh_machine_open(cli, &machine);
   if (failed) return failed;
@@ -221,3 +221,17 @@ int fh_command_matrix(const fh_cli *cli) {
   fh_machine_close(&machine);
   return exit_status;
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_FROM, FH_OPT_TIMEOUT, FH_OPT_COLOR};
+
+const fh_cli_command fh_command_matrix = {
+    .name = "matrix",
+    .operands = "",
+    .operands_min = 0,
+    .operands_max = 0,
+    .summary = "Which backends, instruction sets and tests can run here, and why not the others.",
+    .help = "",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = matrix_command,
+};

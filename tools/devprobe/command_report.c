@@ -20,7 +20,7 @@ static int emit_screen(const fh_cli *cli, const fh_judgement *judgement, int exi
   return fh_cli_emit_text(cli, &screen.text, exit_status);
 }
 
-int fh_command_report(const fh_cli *cli) {
+static int report_command(const fh_cli *cli) {
   fh_machine machine;
   int failed = fh_machine_open(cli, &machine);
   if (failed) return failed;
@@ -31,3 +31,20 @@ int fh_command_report(const fh_cli *cli) {
   fh_machine_close(&machine);
   return exit_status;
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON,    FH_OPT_FROM,  FH_OPT_EXPECT, FH_OPT_TIMEOUT,
+                                        FH_OPT_VERBOSE, FH_OPT_QUIET, FH_OPT_COLOR};
+
+const fh_cli_command fh_command_report = {
+    .name = "report",
+    .operands = "",
+    .operands_min = 0,
+    .operands_max = 0,
+    .summary = "One screen: verdict, devices, budgets, findings with evidence and fix.",
+    .help =
+        "The first line is the verdict. Exit status 1 means that something that was\n"
+        "expected (by --expect, or by what the environment asked for) is unusable.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = report_command,
+};

@@ -142,7 +142,7 @@ static int answer(const fh_cli *cli, const fh_judgement *judgement, const condit
   return emit_screen(cli, judgement, c, exit_status);
 }
 
-int fh_command_require(const fh_cli *cli) {
+static int require_command(const fh_cli *cli) {
   if (cli->after && !cli->after[0]) return fh_cli_usage(cli, "a command is missing after --");
   if (cli->after && cli->given[FH_OPT_JSON])
     return fh_cli_usage(cli, "--json and a command exclude each other: stdout belongs to the command");
@@ -157,3 +157,21 @@ int fh_command_require(const fh_cli *cli) {
   fh_machine_close(&machine);
   return exit_status == FH_EXIT_OK && cli->after ? run_command(cli->after) : exit_status;
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_FROM, FH_OPT_TIMEOUT, FH_OPT_QUIET, FH_OPT_COLOR};
+
+const fh_cli_command fh_command_require = {
+    .name = "require",
+    .operands = "SPEC... [-- CMD ARGS]",
+    .operands_min = 1,
+    .operands_max = -1,
+    .summary = "Checks conditions; when all are met runs CMD in its place.",
+    .help =
+        "SPEC  gpu, gpu>=2, cuda, cuda>=2, opencl, cpus>=4, isa=avx2, memory>=40GiB,\n"
+        "      gpu-memory>=16GiB, driver>=550, cuda-version>=12.4, capability>=8.0\n"
+        "\n"
+        "Quote a SPEC with '>' for the shell. Unmet: exit status 1, and the cause.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = require_command,
+};

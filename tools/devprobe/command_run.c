@@ -140,7 +140,7 @@ static void free_run(fh_run *run) {
   fh_dataset_free(&run->data);
 }
 
-int fh_command_run(const fh_cli *cli) {
+static int run_command(const fh_cli *cli) {
   int exit_status = check_command_line(cli);
   if (exit_status) return exit_status;
   fh_run run = {.cli = cli};
@@ -158,3 +158,19 @@ int fh_command_run(const fh_cli *cli) {
   free_run(&run);
   return exit_status;
 }
+
+static const fh_cli_option options[] = {FH_OPT_INPUT,  FH_OPT_DEMO_DATA,  FH_OPT_K,     FH_OPT_DEVICE,     FH_OPT_ALL_DEVICES,
+                                        FH_OPT_SEED,   FH_OPT_ITERATIONS, FH_OPT_EXACT, FH_OPT_MAX_MEMORY, FH_OPT_COMPARE_SKLEARN,
+                                        FH_OPT_PYTHON, FH_OPT_ALLOW_FAKE, FH_OPT_JSON};
+
+const fh_cli_command fh_command_run = {
+    .name = "run",
+    .operands = "ALGORITHM",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "A real job on real data: result, time, device, decision.",
+    .help = "ALGORITHM  kmeans: k-means++ start, Lloyd's iterations until no label changes\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = run_command,
+};

@@ -212,7 +212,7 @@ static int choose_devices(const fh_cli *cli, fh_device_list *list) {
   return FH_EXIT_OK;
 }
 
-int fh_command_verify(const fh_cli *cli) {
+static int verify_command(const fh_cli *cli) {
   fh_device_list list;
   int exit_status = check_names(cli);
   if (!exit_status) exit_status = choose_devices(cli, &list);
@@ -225,3 +225,18 @@ int fh_command_verify(const fh_cli *cli) {
   free(t.rows);
   return exit_status;
 }
+
+static const fh_cli_option options[] = {FH_OPT_JSON,    FH_OPT_DEVICE, FH_OPT_LONG, FH_OPT_ALLOW_FAKE,
+                                        FH_OPT_VERBOSE, FH_OPT_QUIET,  FH_OPT_COLOR};
+
+const fh_cli_command fh_command_verify = {
+    .name = "verify",
+    .operands = "[KERNEL...]",
+    .operands_min = 0,
+    .operands_max = -1,
+    .summary = "Every variant of every kernel against its reference, on this machine.",
+    .help = "What cannot be run here is listed with the reason and never counted as passed.\n",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = verify_command,
+};

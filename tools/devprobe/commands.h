@@ -4,12 +4,15 @@
 
 #include "tools/devprobe/cli.h"
 
-int fh_command_report(const fh_cli *cli);
-int fh_command_require(const fh_cli *cli);
-int fh_command_cause(const fh_cli *cli);
-int fh_command_explain(const fh_cli *cli);
-int fh_command_verify(const fh_cli *cli);
-int fh_command_run(const fh_cli *cli);
-int fh_command_matrix(const fh_cli *cli);
+/* What this program is built with: the whole of it in commands.c, the static one's in static/commands.c. */
+extern const fh_cli_program fh_program;
+
+extern const fh_cli_command fh_command_report;
+extern const fh_cli_command fh_command_require;
+extern const fh_cli_command fh_command_cause;
+extern const fh_cli_command fh_command_explain;
+extern const fh_cli_command fh_command_verify;
+extern const fh_cli_command fh_command_run;
+extern const fh_cli_command fh_command_matrix;
 
 #endif /* FOGHORN_TOOLS_DEVPROBE_COMMANDS_H_ */

@@ -84,11 +84,22 @@ typedef struct fh_finding {
   int remedy_count;
 } fh_finding;
 
+/* Devices that somebody may expect. FH_FAMILY_COUNT: none of these. */
+typedef enum fh_family { FH_NVIDIA_GPU, FH_AMD_GPU, FH_INTEL_GPU, FH_INTEL_NPU, FH_FAMILY_COUNT } fh_family;
+
+typedef struct fh_family_words {
+  const char *spec;   /* of require and --expect: "amd" */
+  const char *device; /* with this the ids of its devices begin: "cuda" */
+  const char *noun;   /* "an AMD GPU" */
+} fh_family_words;
+const fh_family_words *fh_family_in_words(fh_family family);
+
 /* A compute device, usable or rejected. */
 typedef struct fh_found_device {
-  const char *id;      /* "cpu:0", "cuda:0", "opencl:0" */
+  const char *id;      /* "cpu:0", "cuda:0", "amd:0", "opencl:0" */
   const char *kind;    /* "cpu", "gpu", "accelerator" */
-  const char *backend; /* "cpu", "opencl", "cuda" */
+  const char *backend; /* "cpu", "opencl", "cuda", "rocm", "level-zero" */
+  fh_family family;
   const char *name;
   const char *detail; /* "avx512, 2 of 64 CPUs": for the screen */
   bool usable;
@@ -104,11 +115,17 @@ typedef struct fh_found_device {
 /* What was expected to be here, from the user or the environment. Higher is stronger. */
 typedef enum fh_expectation { FH_EXPECT_NONE = 0, FH_EXPECT_CIRCUMSTANTIAL = 1, FH_EXPECT_INTENT = 2, FH_EXPECT_USER = 3 } fh_expectation;
 
+typedef struct fh_expected {
+  fh_expectation level;
+  const char *source; /* "NVIDIA_VISIBLE_DEVICES=all"; "" when nothing is expected */
+} fh_expected;
+
 typedef struct fh_judgement {
   const fh_facts *facts;
-  fh_expectation gpu_expectation; /* of an NVIDIA GPU for now */
-  const char *expectation_source; /* "NVIDIA_VISIBLE_DEVICES=all"; "" when nothing is expected */
-  const char **expected;          /* the SPECs of --expect, one each */
+  fh_expected expects[FH_FAMILY_COUNT];
+  fh_expectation gpu_expectation; /* of an NVIDIA GPU: the same as expects[FH_NVIDIA_GPU] */
+  const char *expectation_source;
+  const char **expected; /* the SPECs of --expect, one each */
   int expected_count;
   fh_finding *findings; /* after judging: primary first, then by severity and order of evaluation */
   int finding_count, finding_capacity;
@@ -133,6 +150,12 @@ void fh_finding_saw(fh_judgement *judgement, fh_finding *finding, const char *so
 
 /* True when --expect names this SPEC ("opencl"), with or without a value. */
 bool fh_judgement_user_expects(const fh_judgement *judgement, const char *name);
+/* The GPU that is expected most, of any maker. */
+const fh_expected *fh_judgement_expected_gpu(const fh_judgement *judgement);
+/* GPUs that can be used. One that is seen through two interfaces counts once: within a family the interfaces are not added up. */
+int fh_judgement_usable_gpus(const fh_judgement *judgement);
+/* The same of one family, a GPU or not. */
+int fh_judgement_usable_of(const fh_judgement *judgement, fh_family family);
 /* First finding that is at least a warning, or NULL when nothing is wrong. */
 const fh_finding *fh_judgement_primary(const fh_judgement *judgement);
 

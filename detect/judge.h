@@ -6,6 +6,9 @@
 
 /* 1. What should be here: --expect, the environment, the hardware. INVALID_ARGUMENT for a wrong SPEC. */
 fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect);
+/* For its parts: raises what is expected of a family, never lowers it; a variable counts when it has a value. */
+void fh_expect(fh_judgement *judgement, fh_family family, fh_expectation level, const char *source);
+void fh_expect_variable(fh_judgement *judgement, fh_family family, fh_expectation level, const char *name);
 /* 2. Devices, usable or not, the causes still open. */
 fh_status fh_judge_devices(fh_judgement *judgement);
 /* 3. The rules (detect/causes/), then: 4. each rejected device gets the first finding about it. */

@@ -9,7 +9,8 @@
 
 static fh_found_device *device_add(fh_judgement *judgement, const char *id, const char *kind, const char *backend) {
   fh_found_device *device = &judgement->devices[judgement->device_count++];
-  *device = (fh_found_device){.id = id, .kind = kind, .backend = backend, .name = "", .detail = "", .memory = -1, .uuid = "", .pci = ""};
+  *device = (fh_found_device){
+      .id = id, .kind = kind, .backend = backend, .name = "", .detail = "", .family = FH_FAMILY_COUNT, .memory = -1, .uuid = "", .pci = ""};
   return device;
 }
 
@@ -39,6 +40,7 @@ static void add_cuda_answers(fh_judgement *judgement) {
   for (int i = 0; i < cuda->device_count; i++) {
     const fh_cuda_device *answer = &cuda->devices[i];
     fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "cuda:%d", i), "gpu", "cuda");
+    device->family = FH_NVIDIA_GPU;
     device->name = answer->name ? answer->name : "";
     device->usable = answer->usable;
     device->fake = cuda->fake;
@@ -65,6 +67,7 @@ static void add_cuda_unanswered(fh_judgement *judgement) {
     const fh_pci_device *gpu = &f->pci.devices[i];
     if (!fh_pci_is_nvidia_gpu(gpu) || answered(judgement, gpu->address)) continue;
     fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "cuda:%s", gpu->address), "gpu", "cuda");
+    device->family = FH_NVIDIA_GPU;
     device->name = fh_arena_format(judgement->arena, "NVIDIA GPU %04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff);
     device->pci = gpu->address;
   }
@@ -74,11 +77,23 @@ static void add_cuda_unanswered(fh_judgement *judgement) {
     if (!fh_nvidia_node_is_numbered(node->path)) continue;
     fh_found_device *device =
         device_add(judgement, fh_arena_format(judgement->arena, "cuda:%s", node->path + strlen("/dev/")), "gpu", "cuda");
+    device->family = FH_NVIDIA_GPU;
     device->name = fh_arena_format(judgement->arena, "NVIDIA GPU behind %s", node->path);
   }
 }
 
 /* ---- OpenCL -------------------------------------------------------------------------------------------------- */
+
+/* Whose GPU an OpenCL device is: to know one that is seen through another interface too. */
+static fh_family family_of_vendor(const char *vendor) {
+  static const struct {
+    const char *word;
+    fh_family family;
+  } makers[] = {{"NVIDIA", FH_NVIDIA_GPU}, {"Advanced Micro Devices", FH_AMD_GPU}, {"AMD", FH_AMD_GPU}, {"Intel", FH_INTEL_GPU}};
+  for (size_t i = 0; vendor && i < sizeof(makers) / sizeof(makers[0]); i++)
+    if (strcasestr(vendor, makers[i].word)) return makers[i].family;
+  return FH_FAMILY_COUNT;
+}
 
 static void add_opencl_device(fh_judgement *judgement, const fh_icd *icd, const fh_cl_device *answer, int number) {
   const char *kind = answer->type && answer->type[0] ? answer->type : "accelerator";
@@ -86,6 +101,7 @@ static void add_opencl_device(fh_judgement *judgement, const fh_icd *icd, const 
   device->name = answer->name ? answer->name : "";
   device->usable = true;
   device->posing = strcmp(kind, "cpu") == 0;
+  if (strcmp(kind, "gpu") == 0) device->family = family_of_vendor(answer->vendor);
   device->memory = answer->memory;
   device->detail = fh_arena_format(judgement->arena, "%s, %d compute units%s", icd->platform ? icd->platform : "", answer->compute_units,
                                    device->posing ? ", on the CPU: not a GPU" : "");
@@ -123,12 +139,46 @@ fh_status fh_judge_devices(fh_judgement *judgement) {
   return FH_OK;
 }
 
+/* ---- counting -------------------------------------------------------------------------------------------------- */
+
+/* family FH_FAMILY_COUNT: such that belong to none. */
+static int usable_of(const fh_judgement *judgement, fh_family family, bool opencl) {
+  int count = 0;
+  for (int i = 0; i < judgement->device_count; i++) {
+    const fh_found_device *device = &judgement->devices[i];
+    bool wanted = family < FH_FAMILY_COUNT ? device->family == family : device->family == family && strcmp(device->kind, "gpu") == 0;
+    count += wanted && device->usable && !device->fake && !device->posing && (strcmp(device->backend, "opencl") == 0) == opencl;
+  }
+  return count;
+}
+
+static int greater(int a, int b) { return a > b ? a : b; }
+
+int fh_judgement_usable_of(const fh_judgement *judgement, fh_family family) {
+  return greater(usable_of(judgement, family, false), usable_of(judgement, family, true));
+}
+
+int fh_judgement_usable_gpus(const fh_judgement *judgement) {
+  int known = 0;
+  for (int family = 0; family < FH_FAMILY_COUNT; family++)
+    if (family != FH_INTEL_NPU) known += fh_judgement_usable_of(judgement, (fh_family)family);
+  return greater(known, fh_judgement_usable_of(judgement, FH_FAMILY_COUNT)); /* a GPU without a maker may be one of the others */
+}
+
+/* A finding is about a device by its id, by its backend, or by how the ids of its family begin. */
+static bool is_about(const fh_finding *finding, const fh_found_device *device) {
+  if (!finding->device) return false;
+  size_t size = strlen(finding->device);
+  return strcmp(finding->device, device->id) == 0 || strcmp(finding->device, device->backend) == 0 ||
+         (strncmp(finding->device, device->id, size) == 0 && device->id[size] == ':');
+}
+
 void fh_judge_device_causes(fh_judgement *judgement) {
   for (int i = 0; i < judgement->device_count; i++) {
     fh_found_device *device = &judgement->devices[i];
     for (int k = 0; k < judgement->finding_count && !device->usable && !device->cause; k++) {
       const fh_finding *finding = &judgement->findings[k];
-      if (!finding->device || (strcmp(finding->device, device->id) != 0 && strcmp(finding->device, device->backend) != 0)) continue;
+      if (!is_about(finding, device)) continue;
       device->cause = finding->cause->id;
       device->confidence = finding->confidence;
     }

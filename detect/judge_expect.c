@@ -20,15 +20,23 @@ static fh_status split_specs(fh_judgement *judgement, const char *expect) {
   }
 }
 
+void fh_expect(fh_judgement *judgement, fh_family family, fh_expectation level, const char *source) {
+  if (level > judgement->expects[family].level) judgement->expects[family] = (fh_expected){level, source};
+}
+
+void fh_expect_variable(fh_judgement *judgement, fh_family family, fh_expectation level, const char *name) {
+  const char *value = fh_facts_env(judgement->facts, name);
+  if (value && value[0]) fh_expect(judgement, family, level, fh_arena_format(judgement->arena, "%s=%s", name, value));
+}
+
+/* ---- NVIDIA ------------------------------------------------------------------------------------------------- */
+
 static void expect_at(fh_judgement *judgement, fh_expectation level, const char *source) {
-  if (level <= judgement->gpu_expectation) return;
-  judgement->gpu_expectation = level;
-  judgement->expectation_source = source;
+  fh_expect(judgement, FH_NVIDIA_GPU, level, source);
 }
 
 static void expect_variable(fh_judgement *judgement, fh_expectation level, const char *name) {
-  const char *value = fh_facts_env(judgement->facts, name);
-  if (value && value[0]) expect_at(judgement, level, fh_arena_format(judgement->arena, "%s=%s", name, value));
+  fh_expect_variable(judgement, FH_NVIDIA_GPU, level, name);
 }
 
 /* A list that names cards, as against one that hides them. */
@@ -61,16 +69,50 @@ static void expect_by_circumstance(fh_judgement *judgement) {
   expect_variable(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA_REQUIRE_CUDA");
 }
 
-fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect) {
-  judgement->expectation_source = "";
-  if (expect) FH_TRY(split_specs(judgement, expect));
+/* ---- all ---------------------------------------------------------------------------------------------------- */
+
+const fh_family_words *fh_family_in_words(fh_family family) {
+  static const fh_family_words words[FH_FAMILY_COUNT] = {
+      [FH_NVIDIA_GPU] = {"nvidia", "cuda", "an NVIDIA GPU"},
+      [FH_AMD_GPU] = {"amd", "amd", "an AMD GPU"},
+      [FH_INTEL_GPU] = {"intel", "intel", "an Intel GPU"},
+      [FH_INTEL_NPU] = {"npu", "npu", "a neural processor"},
+  };
+  return &words[family];
+}
+
+const fh_expected *fh_judgement_expected_gpu(const fh_judgement *judgement) {
+  const fh_expected *most = &judgement->expects[FH_NVIDIA_GPU];
+  for (int family = 0; family < FH_FAMILY_COUNT; family++)
+    if (family != FH_INTEL_NPU && judgement->expects[family].level > most->level) most = &judgement->expects[family];
+  return most;
+}
+
+/* Whose GPU a user means who says no more than "gpu": that for which most speaks, else NVIDIA's. */
+static fh_family likeliest_gpu(const fh_judgement *judgement) {
+  return (fh_family)(fh_judgement_expected_gpu(judgement) - judgement->expects);
+}
+
+static fh_status expect_by_user(fh_judgement *judgement) {
   for (int i = 0; i < judgement->expected_count; i++) {
-    bool gpu = false;
-    FH_TRY(fh_spec_check(judgement->expected[i], &gpu));
-    if (gpu) expect_at(judgement, FH_EXPECT_USER, fh_arena_format(judgement->arena, "--expect %s", judgement->expected[i]));
+    fh_wanted wanted = FH_WANTS_NO_DEVICE;
+    fh_family family = FH_FAMILY_COUNT;
+    FH_TRY(fh_spec_check(judgement->expected[i], &wanted, &family));
+    if (wanted == FH_WANTS_GPU) family = likeliest_gpu(judgement);
+    if (wanted != FH_WANTS_NO_DEVICE)
+      fh_expect(judgement, family, FH_EXPECT_USER, fh_arena_format(judgement->arena, "--expect %s", judgement->expected[i]));
   }
+  return FH_OK;
+}
+
+fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect) {
+  for (int i = 0; i < FH_FAMILY_COUNT; i++) judgement->expects[i].source = "";
+  if (expect) FH_TRY(split_specs(judgement, expect));
   expect_by_intent(judgement);
   expect_by_circumstance(judgement);
+  FH_TRY(expect_by_user(judgement));
+  judgement->gpu_expectation = judgement->expects[FH_NVIDIA_GPU].level;
+  judgement->expectation_source = judgement->expects[FH_NVIDIA_GPU].source;
   return FH_OK;
 }
 

@@ -142,8 +142,11 @@ static json_t *expected_json(const fh_judgement *judgement, bool *failed) {
   static const char *const levels[] = {"none", "circumstantial", "intent", "user"};
   json_t *expected = json_object(), *specs = json_array();
   for (int i = 0; i < judgement->expected_count; i++) append(specs, fh_json_text(judgement->expected[i]), failed);
-  put(expected, "gpu", json_string(levels[judgement->gpu_expectation]), failed);
-  put(expected, "source", text_or_null(judgement->expectation_source), failed);
+  const fh_expected *gpu = fh_judgement_expected_gpu(judgement);
+  put(expected, "gpu", json_string(levels[gpu->level]), failed);
+  put(expected, "source", text_or_null(gpu->source), failed);
+  for (int i = 0; i < FH_FAMILY_COUNT; i++)
+    put(expected, fh_family_in_words((fh_family)i)->spec, json_string(levels[judgement->expects[i].level]), failed);
   put(expected, "specs", specs, failed);
   return expected;
 }

@@ -58,11 +58,11 @@ static int usable_count(const fh_judgement *j, const char *backend, bool gpus_on
 static measure measure_cuda(const fh_judgement *j) { return number(usable_count(j, "cuda", true)); }
 static measure measure_opencl(const fh_judgement *j) { return number(usable_count(j, "opencl", false)); }
 
-/* A GPU may be seen through two interfaces, so they are not added up. */
-static measure measure_gpu(const fh_judgement *j) {
-  int cuda = usable_count(j, "cuda", true), opencl = usable_count(j, "opencl", true);
-  return number(cuda > opencl ? cuda : opencl);
-}
+static measure measure_gpu(const fh_judgement *j) { return number(fh_judgement_usable_gpus(j)); }
+static measure measure_nvidia(const fh_judgement *j) { return number(fh_judgement_usable_of(j, FH_NVIDIA_GPU)); }
+static measure measure_amd(const fh_judgement *j) { return number(fh_judgement_usable_of(j, FH_AMD_GPU)); }
+static measure measure_intel(const fh_judgement *j) { return number(fh_judgement_usable_of(j, FH_INTEL_GPU)); }
+static measure measure_npu(const fh_judgement *j) { return number(fh_judgement_usable_of(j, FH_INTEL_NPU)); }
 
 static measure measure_memory(const fh_judgement *j) { return fact(j->facts->memory.usable); }
 static measure measure_cpus(const fh_judgement *j) { return fact(j->facts->cpu.usable); }
@@ -101,26 +101,36 @@ typedef struct spec_name {
   const char *name;
   spec_kind kind;
   bool bare; /* may stand alone: at least one */
-  bool gpu;
+  fh_wanted wanted;
+  fh_family family;
   measure (*measure)(const fh_judgement *);
   const char *noun;    /* of what was found */
-  const char *device;  /* findings about it: the start of their device, or NULL */
-  const char *causes;  /* and of these ids, by prefix, space separated */
+  const char *devices; /* findings about it: how their device starts, space separated */
+  const char *causes;  /* and of these ids, in the same way */
   const char *example; /* for the message about a wrong one */
 } spec_name;
 
+#define NVIDIA FH_WANTS_FAMILY, FH_NVIDIA_GPU
+#define NOTHING FH_WANTS_NO_DEVICE, FH_FAMILY_COUNT
 static const spec_name names[] = {
-    {"gpu", COUNT, true, true, measure_gpu, "usable GPUs", "cuda", "", "gpu"},
-    {"cuda", COUNT, true, true, measure_cuda, "usable CUDA devices", "cuda", "", "cuda>=2"},
-    {"opencl", COUNT, true, false, measure_opencl, "usable OpenCL devices", "opencl", "", "opencl"},
-    {"memory", BYTES, false, false, measure_memory, "bytes of memory", NULL, "CG-MEM", "memory>=40GiB"},
-    {"gpu-memory", BYTES, false, true, measure_gpu_memory, "bytes of GPU memory", "cuda", "", "gpu-memory>=20GiB"},
-    {"driver", VERSION, false, true, measure_driver, "NVIDIA driver", "cuda", "CU-DRIVER-TOO-OLD", "driver>=550"},
-    {"cuda-version", VERSION, false, true, measure_cuda_version, "CUDA version", "cuda", "CU-DRIVER-TOO-OLD", "cuda-version>=12.4"},
-    {"capability", VERSION, false, true, measure_capability, "compute capability", "cuda", "", "capability>=8.0"},
-    {"isa", ISA, false, false, NULL, "instruction set", NULL, "CPU-ISA", "isa=avx2"},
-    {"cpus", COUNT, false, false, measure_cpus, "usable CPUs", NULL, "CG-QUOTA CG-CPUSET", "cpus>=4"},
+    {"gpu", COUNT, true, FH_WANTS_GPU, FH_FAMILY_COUNT, measure_gpu, "usable GPUs", "cuda amd intel", "", "gpu"},
+    {"nvidia", COUNT, true, NVIDIA, measure_nvidia, "usable NVIDIA GPUs", "cuda", "", "nvidia"},
+    {"amd", COUNT, true, FH_WANTS_FAMILY, FH_AMD_GPU, measure_amd, "usable AMD GPUs", "amd", "", "amd"},
+    {"intel", COUNT, true, FH_WANTS_FAMILY, FH_INTEL_GPU, measure_intel, "usable Intel GPUs", "intel", "", "intel"},
+    {"npu", COUNT, true, FH_WANTS_FAMILY, FH_INTEL_NPU, measure_npu, "usable neural processors", "npu", "", "npu"},
+    {"cuda", COUNT, true, NVIDIA, measure_cuda, "usable CUDA devices", "cuda", "", "cuda>=2"},
+    {"opencl", COUNT, true, NOTHING, measure_opencl, "usable OpenCL devices", "opencl", "", "opencl"},
+    {"memory", BYTES, false, NOTHING, measure_memory, "bytes of memory", "", "CG-MEM", "memory>=40GiB"},
+    {"gpu-memory", BYTES, false, FH_WANTS_GPU, FH_FAMILY_COUNT, measure_gpu_memory, "bytes of GPU memory", "cuda amd intel", "",
+     "gpu-memory>=20GiB"},
+    {"driver", VERSION, false, NVIDIA, measure_driver, "NVIDIA driver", "cuda", "CU-DRIVER-TOO-OLD", "driver>=550"},
+    {"cuda-version", VERSION, false, NVIDIA, measure_cuda_version, "CUDA version", "cuda", "CU-DRIVER-TOO-OLD", "cuda-version>=12.4"},
+    {"capability", VERSION, false, NVIDIA, measure_capability, "compute capability", "cuda", "", "capability>=8.0"},
+    {"isa", ISA, false, NOTHING, NULL, "instruction set", "", "CPU-ISA", "isa=avx2"},
+    {"cpus", COUNT, false, NOTHING, measure_cpus, "usable CPUs", "", "CG-QUOTA CG-CPUSET", "cpus>=4"},
 };
+#undef NVIDIA
+#undef NOTHING
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]) };
 
 /* ---- reading ------------------------------------------------------------------------------------------------ */
@@ -204,10 +214,11 @@ static fh_status spec_parse(const char *text, spec *out) {
   return value_parse(at, out) ? FH_OK : wrong(text, "its value cannot be read");
 }
 
-fh_status fh_spec_check(const char *text, bool *out_gpu) {
+fh_status fh_spec_check(const char *text, fh_wanted *out_wanted, fh_family *out_family) {
   spec parsed;
   FH_TRY(spec_parse(text, &parsed));
-  *out_gpu = parsed.name->gpu;
+  *out_wanted = parsed.name->wanted;
+  *out_family = parsed.name->family;
   return FH_OK;
 }
 
@@ -270,8 +281,7 @@ static bool id_in(const char *prefixes, const char *id) {
 static const char *cause_of(const fh_judgement *j, const spec_name *name) {
   for (int i = 0; i < j->finding_count; i++) {
     const fh_finding *finding = &j->findings[i];
-    bool about = name->device && finding->device && strncmp(finding->device, name->device, strlen(name->device)) == 0;
-    if (about || id_in(name->causes, finding->cause->id)) return finding->cause->id;
+    if ((finding->device && id_in(name->devices, finding->device)) || id_in(name->causes, finding->cause->id)) return finding->cause->id;
   }
   return NULL;
 }

@@ -4,8 +4,11 @@
 
 #include "detect/findings.h"
 
-/* Checks that a SPEC can be read; INVALID_ARGUMENT says what is allowed. *out_gpu: it is about an NVIDIA GPU or its driver. */
-fh_status fh_spec_check(const char *spec, bool *out_gpu);
+/* What a SPEC is about. */
+typedef enum fh_wanted { FH_WANTS_NO_DEVICE, FH_WANTS_GPU, FH_WANTS_FAMILY } fh_wanted;
+
+/* Checks that a SPEC can be read; INVALID_ARGUMENT says what is allowed. *out_family is set for FH_WANTS_FAMILY. */
+fh_status fh_spec_check(const char *spec, fh_wanted *out_wanted, fh_family *out_family);
 
 /* True when a SPEC has this name ("opencl" of "opencl>=1"). */
 bool fh_spec_is(const char *spec, const char *name);

@@ -33,24 +33,35 @@ void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence
   va_end(args);
 }
 
-/* The rejected GPU by its id when there is just one, else all of the backend. */
-static const char *rejected_gpu(const fh_judgement *judgement) {
-  const char *id = NULL;
+/* The rejected device of a family by its id when there is just one, else all of them. */
+static const char *rejected_of(const fh_judgement *judgement, fh_family family) {
+  const char *all = fh_family_in_words(family)->device, *id = NULL;
   for (int i = 0; i < judgement->device_count; i++) {
     const fh_found_device *device = &judgement->devices[i];
-    if (device->usable || strcmp(device->backend, "cuda") != 0) continue;
-    if (id) return "cuda";
+    if (device->usable || device->family != family || strcmp(device->backend, "opencl") == 0) continue;
+    if (id) return all;
     id = device->id;
   }
-  return id ? id : "cuda";
+  return id ? id : all;
+}
+
+static void conclude_about(fh_case *c, fh_family family, fh_confidence confidence, const char *summary) {
+  fh_severity severity = c->judgement->expects[family].level >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING;
+  /* What is missing here is normal on other platforms: with the platform in doubt only a proof holds. */
+  if (c->facts->where.platform_unsure && confidence == FH_CONSISTENT) confidence = FH_POSSIBLE;
+  conclude(c, severity, confidence, rejected_of(c->judgement, family), summary);
+}
+
+void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) {
+  va_list args;
+  va_start(args, summary);
+  conclude_about(c, family, confidence, fh_arena_vformat(c->judgement->arena, summary, args));
+  va_end(args);
 }
 
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) {
-  fh_severity severity = c->judgement->gpu_expectation >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING;
-  /* What is missing here is normal on other platforms: with the platform in doubt only a proof holds. */
-  if (c->facts->where.platform_unsure && confidence == FH_CONSISTENT) confidence = FH_POSSIBLE;
   va_list args;
   va_start(args, summary);
-  conclude(c, severity, confidence, rejected_gpu(c->judgement), fh_arena_vformat(c->judgement->arena, summary, args));
+  conclude_about(c, FH_NVIDIA_GPU, confidence, fh_arena_vformat(c->judgement->arena, summary, args));
   va_end(args);
 }

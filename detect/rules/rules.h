@@ -37,7 +37,9 @@ bool fh_case_saw(fh_case *c, bool test, const char *source, const char *format, 
 /* Ends a case with a finding. device: the one it makes unusable; NULL: none. */
 void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence, const char *device, const char *summary, ...)
     FH_PRINTF(5, 6);
-/* The same for a cause that makes the NVIDIA GPU unusable: severity by what is expected, device by what was seen. */
+/* The same for a cause that makes the devices of a family unusable: severity by what is expected, device by what was seen. */
+void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) FH_PRINTF(4, 5);
+/* That of the NVIDIA GPU. */
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
 
 /* ---- facts as rules ask for them --------------------------------------------------------------------- */

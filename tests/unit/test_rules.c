@@ -30,7 +30,7 @@ static bool is_id(const char *text, size_t size) {
 /* Words of a text that look like an id with one of our prefixes must be ids. */
 static int unknown_ids(const fh_cause *cause) {
   static const char word_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
-  static const char *const prefixes[] = {"NV-", "CR-", "CU-", "CL-", "CG-", "CPU-"};
+  static const char *const prefixes[] = {"NV-", "CR-", "CU-", "CL-", "CG-", "CPU-", "AMD-", "INTEL-", "WSL-", "JETSON-", "CLOUD-"};
   int wrong = 0;
   for (const char *at = cause->look_alikes; *at;) {
     size_t size = strspn(at, word_characters);
@@ -167,7 +167,7 @@ static void test_wrong_specs(void **state) {
       "",           " ",        "gpus",     "gpu>=",    "gpu>=x",       "gpu>=-1",          "gpu>=1x",       "gpu>=1.5",       "gpu 2",
       "gpu~2",      "memory",   "memory>=", "driver",   "memory>=40GG", "memory>=GiB",      "memory>=1.2.3", "driver>=",       "driver>=x",
       "driver>=5.", "isa",      "isa=avx9", "isa>avx2", "cpus",         "cpus>=9999999999", "capability>=a", "gpu,",           ",gpu",
-      "gpu,,cuda",  "opencl=y", "=1",       ">=1",      "memory>=1e9",  "cpus>=+4",         "nvidia>=1",     "cuda version>=1"};
+      "gpu,,cuda",  "opencl=y", "=1",       ">=1",      "memory>=1e9",  "cpus>=+4",         "amdgpu>=1",     "cuda version>=1"};
   fh_judged judged = fh_judge_os(fh_machine_os("no-gpu"), NULL);
   for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
     fh_judgement *none = NULL;

@@ -88,8 +88,9 @@ static void print_where(const fh_judgement *j, fh_screen *screen) {
   bool kernel = w->kernel.valid == FH_VALID;
   fh_screen_line(screen, FH_PLAIN, "where", "%s on Linux%s%s, %s", w->platform_name ? w->platform_name : "unknown platform",
                  kernel ? " " : "", kernel ? w->kernel.value : "", cgroup_name(j->facts->cgroup.mode));
-  if (j->gpu_expectation >= FH_EXPECT_INTENT && j->expectation_source)
-    fh_screen_line(screen, FH_PLAIN, "expected", "a GPU, because of %s", j->expectation_source);
+  for (int i = 0; i < FH_FAMILY_COUNT; i++)
+    if (j->expects[i].level >= FH_EXPECT_INTENT)
+      fh_screen_line(screen, FH_PLAIN, "expected", "%s, because of %s", fh_family_in_words((fh_family)i)->noun, j->expects[i].source);
 }
 
 /* What a device can do, or why it cannot be used. The CPU's memory has a line of its own. */
@@ -182,8 +183,8 @@ static void print_finding(const fh_judgement *j, const fh_finding *f, bool prima
   fh_screen_line(screen, severity_paint(f->severity), severity_name(f->severity), "%s (%s)  %s", f->cause->id,
                  fh_confidence_name(f->confidence), f->summary);
   if (full) print_evidence(f, screen);
-  if (primary && j->gpu_expectation == FH_EXPECT_CIRCUMSTANTIAL && j->expectation_source)
-    fh_screen_line(screen, FH_PLAIN, "  asked", "perhaps: %s", j->expectation_source);
+  const fh_expected *gpu = fh_judgement_expected_gpu(j);
+  if (primary && gpu->level == FH_EXPECT_CIRCUMSTANTIAL) fh_screen_line(screen, FH_PLAIN, "  asked", "perhaps: %s", gpu->source);
   bool shown = primary && f->severity != FH_SEVERITY_INFO;
   for (int i = shown; i < f->remedy_count && (full || i == 0); i++)
     fh_screen_line(screen, FH_BOLD, i ? "  or" : "  fix", "%s", f->remedies[i]);

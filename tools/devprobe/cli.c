@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <foghorn/context.h>
@@ -22,6 +23,11 @@ typedef struct option_text {
 
 static const option_text option_texts[FH_OPT_COUNT] = {
     [FH_OPT_JSON] = {"json", 0, NULL, "print JSON"},
+    [FH_OPT_FORMAT] = {"format", 0, "FORMAT", "text (default), json, prometheus, nfd, github or junit; not every command has all"},
+    [FH_OPT_OUTPUT] = {"output", 'o', "FILE", "write the answer into FILE, replacing it at once, instead of to stdout"},
+    [FH_OPT_WAIT] = {"wait", 0, "SECONDS", "look again until what is expected is there, at most so long"},
+    [FH_OPT_WATCH] = {"watch", 0, NULL, "go on, and print what changes; SIGINT or SIGTERM ends it"},
+    [FH_OPT_EVERY] = {"every", 0, "SECONDS", "how often --watch looks (default 5)"},
     [FH_OPT_FROM] = {"from", 0, "DIR", "judge a recorded machine (a snapshot directory) instead of this one"},
     [FH_OPT_EXPECT] = {"expect", 0, "SPEC", "what should be here: gpu, cuda>=2, opencl; comma separated"},
     [FH_OPT_TIMEOUT] = {"timeout", 0, "SECONDS", "limit for all driver questions together (default 10)"},
@@ -126,9 +132,9 @@ int fh_cli_fail(const fh_cli *cli, fh_status take_status) {
   return code == FH_INVALID_ARGUMENT ? FH_EXIT_USAGE : FH_EXIT_FAILED;
 }
 
-static bool write_all(const char *text, size_t size) {
+static bool write_all(int fd, const char *text, size_t size) {
   while (size) {
-    ssize_t done = write(STDOUT_FILENO, text, size);
+    ssize_t done = write(fd, text, size);
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return false;
     text += done;
@@ -137,14 +143,39 @@ static bool write_all(const char *text, size_t size) {
   return true;
 }
 
+static int emit_stdout(const fh_cli *cli, const char *text, int exit_status) {
+  if (write_all(STDOUT_FILENO, text, strlen(text)) || errno == EPIPE) return exit_status;
+  return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(errno)));
+}
+
+/* A new file beside it takes its name once it is complete: who reads it sees the old text or the new one. */
+static fh_status replace_file(const char *path, const char *text) {
+  fh_text name = {0};
+  fh_text_add(&name, "%s.XXXXXX", path);
+  char *temporary = fh_text_take(&name);
+  if (!temporary) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer");
+  int fd = mkostemp(temporary, O_CLOEXEC), error = fd < 0 ? errno : 0;
+  bool made = fd >= 0;
+  if (made && (!write_all(fd, text, strlen(text)) || fchmod(fd, 0644) != 0)) error = errno;
+  if (made && close(fd) != 0 && !error) error = errno;
+  if (made && !error && rename(temporary, path) != 0) error = errno;
+  if (made && error) unlink(temporary);
+  free(temporary);
+  return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
+}
+
 int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status) {
   fh_cli_progress_stop();
   if (!take_text) return fh_cli_fail(cli, FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer"));
-  bool written = write_all(take_text, strlen(take_text));
-  int error = errno;
+  const char *path = cli ? fh_cli_value(cli, FH_OPT_OUTPUT) : NULL;
+  if (!path) {
+    exit_status = emit_stdout(cli, take_text, exit_status);
+  } else {
+    fh_status status = replace_file(path, take_text);
+    if (status) exit_status = fh_cli_fail(cli, status);
+  }
   free(take_text);
-  if (written || error == EPIPE) return exit_status;
-  return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(error)));
+  return exit_status;
 }
 
 int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status) { return fh_cli_emit(cli, fh_text_take(text), exit_status); }

@@ -13,6 +13,11 @@ enum { FH_EXIT_OK = 0, FH_EXIT_UNMET = 1, FH_EXIT_USAGE = 2, FH_EXIT_FAILED = 3 
 /* Every option of every command, so that one name means one thing everywhere. */
 typedef enum fh_cli_option {
   FH_OPT_JSON,
+  FH_OPT_FORMAT,
+  FH_OPT_OUTPUT,
+  FH_OPT_WAIT,
+  FH_OPT_WATCH,
+  FH_OPT_EVERY,
   FH_OPT_FROM,
   FH_OPT_EXPECT,
   FH_OPT_TIMEOUT,
@@ -89,8 +94,9 @@ bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out);
 int fh_cli_usage(const fh_cli *cli, const char *format, ...) FH_PRINTF(2, 3);
 /* Prints a status on stderr and frees it. FH_EXIT_USAGE for a bad argument, else FH_EXIT_FAILED. */
 int fh_cli_fail(const fh_cli *cli, fh_status take_status);
-/* Writes to stdout and frees. exit_status, or FH_EXIT_FAILED when stdout cannot be written (a reader that went away is
- * no failure). take_text NULL: out of memory. */
+/* Writes to stdout, or in the place of the file that --output names (which at no time is half written), and frees.
+ * exit_status, or FH_EXIT_FAILED when that cannot be written (a reader that went away is no failure). take_text NULL: out of
+ * memory. */
 int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status);
 /* The same for a text that is still being built; takes its contents. */
 int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status);

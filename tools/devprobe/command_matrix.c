@@ -8,6 +8,7 @@
 #include "kernels/contract.h"
 #include "runtime/base/json.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/format.h"
 #include "tools/devprobe/machine.h"
 
 enum { MAX_ROWS = 48 };
@@ -196,8 +197,18 @@ static void print_screen(const matrix *m, fh_screen *screen) {
   }
 }
 
-static int answer(const fh_cli *cli, const matrix *m) {
-  if (cli->given[FH_OPT_JSON]) {
+static int emit_results(const fh_cli *cli, fh_format format, const matrix *m) {
+  fh_results results = {0};
+  for (int i = 0; i < m->count; i++) {
+    const row *r = &m->rows[i];
+    fh_text_add(fh_results_add(&results, r->group, r->name, r->runs ? FH_RESULT_PASSED : FH_RESULT_NOT_RUN), "%s", r->why);
+  }
+  return fh_results_emit(cli, format, "matrix", &results, FH_EXIT_OK);
+}
+
+static int answer(const fh_cli *cli, fh_format format, const matrix *m) {
+  if (format == FH_FORMAT_GITHUB || format == FH_FORMAT_JUNIT) return emit_results(cli, format, m);
+  if (format == FH_FORMAT_JSON) {
     char *json = print_json(m);
     fh_text text = {.failed = json == NULL};
     fh_text_add(&text, "%s\n", json ? json : "");
@@ -210,6 +221,8 @@ static int answer(const fh_cli *cli, const matrix *m) {
 }
 
 static int matrix_command(const fh_cli *cli) {
+  fh_format format;
+  if (!fh_cli_format(cli, FH_FORMATS_OF_RESULTS, &format)) return FH_EXIT_USAGE;
   fh_machine machine;
   int failed = fh_machine_open(cli, &machine);
   if (failed) return failed;
@@ -217,12 +230,12 @@ static int matrix_command(const fh_cli *cli) {
   add_backends(&m, machine.judgement);
   add_isas(&m, &machine.facts->cpu);
   for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) add_suite(&m, &machine, &suites[i]);
-  int exit_status = answer(cli, &m);
+  int exit_status = answer(cli, format, &m);
   fh_machine_close(&machine);
   return exit_status;
 }
 
-static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_FROM, FH_OPT_TIMEOUT, FH_OPT_COLOR};
+static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_FORMAT, FH_OPT_OUTPUT, FH_OPT_FROM, FH_OPT_TIMEOUT, FH_OPT_COLOR};
 
 const fh_cli_command fh_command_matrix = {
     .name = "matrix",

@@ -8,6 +8,7 @@
 
 #include "runtime/base/json.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/format.h"
 #include "tools/devprobe/machine.h"
 
 /* As a shell says it. */
@@ -51,14 +52,22 @@ static fh_status split(const fh_cli *cli, conditions *c) {
   return FH_OK;
 }
 
-static fh_status check(const fh_cli *cli, const fh_judgement *judgement, conditions *c, bool *out_all) {
-  FH_TRY(split(cli, c));
+/* Looks at each condition anew; all of them are met? */
+static fh_status check(const fh_machine *machine, void *user, bool *out_all) {
+  conditions *c = user;
   *out_all = true;
   for (int i = 0; i < c->count; i++) {
-    FH_TRY(fh_judgement_require(judgement, c->items[i].spec, &c->items[i].met, &c->items[i].unmet));
+    FH_TRY(fh_judgement_require(machine->judgement, c->items[i].spec, &c->items[i].met, &c->items[i].unmet));
     *out_all &= c->items[i].met;
   }
   return FH_OK;
+}
+
+/* What is required is also what is expected: "gpu,cpus>=4". NULL without memory. */
+static char *expectation(const conditions *c) {
+  fh_text text = {0};
+  for (int i = 0; i < c->count; i++) fh_text_add(&text, "%s%s", i ? "," : "", c->items[i].spec);
+  return fh_text_take(&text);
 }
 
 /* ---- answers ------------------------------------------------------------------------------------------ */
@@ -135,30 +144,61 @@ static int run_command(char **command) {
   return error == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
 }
 
-static int answer(const fh_cli *cli, const fh_judgement *judgement, const conditions *c, bool all) {
+static void add_result(const fh_judgement *judgement, const condition *item, fh_results *results) {
+  fh_text *text = fh_results_add(results, "condition", item->spec, item->met ? FH_RESULT_PASSED : FH_RESULT_FAILED);
+  const char *id = item->met ? NULL : item->unmet.cause;
+  const fh_cause *cause = id ? fh_cause_find(id) : NULL;
+  const char *remedy = cause ? remedy_here(judgement, cause->id) : NULL;
+  fh_text_add(text, "%s%s", item->met ? "met" : "found ", item->met ? "" : item->unmet.found);
+  if (cause) fh_text_add(text, "\ncause: %s, %s", cause->id, cause->title);
+  if (remedy) fh_text_add(text, "\nfix: %s", remedy);
+}
+
+static int emit_results(const fh_cli *cli, fh_format format, const fh_judgement *judgement, const conditions *c, int exit_status) {
+  fh_results results = {0};
+  for (int i = 0; i < c->count; i++) add_result(judgement, &c->items[i], &results);
+  return fh_results_emit(cli, format, "require", &results, exit_status);
+}
+
+static int answer(const fh_cli *cli, fh_format format, const fh_judgement *judgement, const conditions *c, bool all) {
   int exit_status = all ? FH_EXIT_OK : FH_EXIT_UNMET;
   if (cli->given[FH_OPT_QUIET] || (all && cli->after)) return exit_status;
-  if (cli->given[FH_OPT_JSON]) return emit_json(cli, c, all, exit_status);
+  if (format == FH_FORMAT_JSON) return emit_json(cli, c, all, exit_status);
+  if (format != FH_FORMAT_TEXT) return emit_results(cli, format, judgement, c, exit_status);
   return emit_screen(cli, judgement, c, exit_status);
 }
 
-static int require_command(const fh_cli *cli) {
-  if (cli->after && !cli->after[0]) return fh_cli_usage(cli, "a command is missing after --");
-  if (cli->after && cli->given[FH_OPT_JSON])
-    return fh_cli_usage(cli, "--json and a command exclude each other: stdout belongs to the command");
+static int require(const fh_cli *cli, fh_format format, conditions *c) {
   fh_machine machine;
-  int failed = fh_machine_open(cli, &machine);
-  if (failed) return failed;
-  conditions c = {0};
+  char *expect = expectation(c);
+  if (!expect) return fh_cli_fail(cli, FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory"));
+  int exit_status = fh_machine_open_when(cli, expect, check, c, &machine);
+  free(expect);
+  if (exit_status) return exit_status;
   bool all = false;
-  fh_status status = check(cli, machine.judgement, &c, &all);
-  int exit_status = status ? fh_cli_fail(cli, status) : answer(cli, machine.judgement, &c, all);
-  free_conditions(&c);
+  fh_status status = check(&machine, c, &all);
+  exit_status = status ? fh_cli_fail(cli, status) : answer(cli, format, machine.judgement, c, all);
   fh_machine_close(&machine);
+  return exit_status;
+}
+
+static int require_command(const fh_cli *cli) {
+  fh_format format;
+  if (!fh_cli_format(cli, FH_FORMATS_OF_RESULTS, &format)) return FH_EXIT_USAGE;
+  if (cli->after && !cli->after[0]) return fh_cli_usage(cli, "a command is missing after --");
+  if (cli->after && format == FH_FORMAT_JSON)
+    return fh_cli_usage(cli, "--json and a command exclude each other: stdout belongs to the command");
+  if (cli->after && format != FH_FORMAT_TEXT && !fh_cli_value(cli, FH_OPT_OUTPUT))
+    return fh_cli_usage(cli, "--format and a command go together only with --output: stdout belongs to the command");
+  conditions c = {0};
+  fh_status status = split(cli, &c);
+  int exit_status = status ? fh_cli_fail(cli, status) : require(cli, format, &c);
+  free_conditions(&c);
   return exit_status == FH_EXIT_OK && cli->after ? run_command(cli->after) : exit_status;
 }
 
-static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_FROM, FH_OPT_TIMEOUT, FH_OPT_QUIET, FH_OPT_COLOR};
+static const fh_cli_option options[] = {FH_OPT_JSON,    FH_OPT_FORMAT, FH_OPT_OUTPUT, FH_OPT_FROM,
+                                        FH_OPT_TIMEOUT, FH_OPT_WAIT,   FH_OPT_QUIET,  FH_OPT_COLOR};
 
 const fh_cli_command fh_command_require = {
     .name = "require",

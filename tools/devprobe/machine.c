@@ -1,31 +1,77 @@
 /* Looking at the machine, and the screen that tells what was seen. SPDX-License-Identifier: Apache-2.0 */
 #include "tools/devprobe/machine.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#include "runtime/base/clock.h"
 
 enum { DEFAULT_TIMEOUT_S = 10, NAME_COLUMNS = 30, SOURCE_COLUMNS = 34 };
 
 /* ---- looking ------------------------------------------------------------------------------------------ */
 
-static fh_status look(const fh_cli *cli, double timeout_s, fh_machine *m) {
+fh_status fh_machine_look(const fh_cli *cli, const char *expect, double timeout_s, unsigned what, fh_machine *out_machine) {
+  fh_machine *m = out_machine;
   const char *from = fh_cli_value(cli, FH_OPT_FROM);
-  FH_TRY(from ? fh_os_directory(from, &m->os) : fh_os_live(NULL, (int64_t)(timeout_s * 1e9), &m->os));
-  FH_TRY(fh_facts_gather(m->os, FH_GATHER_ALL, &m->facts));
-  return fh_judge(m->facts, fh_cli_value(cli, FH_OPT_EXPECT), &m->judgement);
+  *m = (fh_machine){0};
+  fh_status status = from ? fh_os_directory(from, &m->os) : fh_os_live(NULL, (int64_t)(timeout_s * 1e9), &m->os);
+  if (!status) status = fh_facts_gather(m->os, what, &m->facts);
+  if (!status) status = fh_judge(m->facts, expect, &m->judgement);
+  if (status) fh_machine_close(m);
+  return status;
+}
+
+bool fh_machine_timeout(const fh_cli *cli, double *out_s) {
+  *out_s = DEFAULT_TIMEOUT_S;
+  return fh_cli_seconds(cli, FH_OPT_TIMEOUT, out_s);
+}
+
+static fh_status nothing_wrong(const fh_machine *machine, void *user, bool *out_content) {
+  (void)user;
+  *out_content = !machine->judgement->wrong;
+  return FH_OK;
+}
+
+static void sleep_s(double seconds) {
+  struct timespec left = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+}
+
+/* Soon again at first, because a device that is just coming up is there in a moment; then at leisure. */
+static fh_status look_until(const fh_cli *cli, const char *expect, double timeout_s, double wait_s, fh_machine_content *content, void *user,
+                            fh_machine *m) {
+  static const double first_pause_s = 0.1, longest_pause_s = 2;
+  double end = fh_now_seconds() + wait_s, pause = first_pause_s;
+  for (;;) {
+    bool is_content = false;
+    FH_TRY(fh_machine_look(cli, expect, timeout_s, FH_GATHER_ALL, m));
+    fh_status status = wait_s > 0 ? content(m, user, &is_content) : FH_OK;
+    double left = end - fh_now_seconds();
+    if (status) fh_machine_close(m);
+    if (status || is_content || left <= 0) return status;
+    fh_machine_close(m);
+    fh_cli_progress_update("waiting, %.0f s left", left);
+    sleep_s(fmin(pause, left));
+    pause = fmin(2 * pause, longest_pause_s);
+  }
+}
+
+int fh_machine_open_when(const fh_cli *cli, const char *expect, fh_machine_content *content, void *user, fh_machine *out_machine) {
+  *out_machine = (fh_machine){0};
+  double timeout_s, wait_s = 0;
+  if (!fh_machine_timeout(cli, &timeout_s) || !fh_cli_seconds(cli, FH_OPT_WAIT, &wait_s)) return FH_EXIT_USAGE;
+  fh_cli_progress_start("asking the drivers");
+  fh_status status = look_until(cli, expect, timeout_s, wait_s, content ? content : nothing_wrong, user, out_machine);
+  fh_cli_progress_stop();
+  return status ? fh_cli_fail(cli, status) : FH_EXIT_OK;
 }
 
 int fh_machine_open(const fh_cli *cli, fh_machine *out_machine) {
-  *out_machine = (fh_machine){0};
-  double timeout_s = DEFAULT_TIMEOUT_S;
-  if (!fh_cli_seconds(cli, FH_OPT_TIMEOUT, &timeout_s)) return FH_EXIT_USAGE;
-  fh_cli_progress_start("asking the drivers");
-  fh_status status = look(cli, timeout_s, out_machine);
-  fh_cli_progress_stop();
-  if (!status) return FH_EXIT_OK;
-  fh_machine_close(out_machine);
-  return fh_cli_fail(cli, status);
+  return fh_machine_open_when(cli, fh_cli_value(cli, FH_OPT_EXPECT), NULL, NULL, out_machine);
 }
 
 void fh_machine_close(fh_machine *machine) {

@@ -15,6 +15,14 @@ typedef struct fh_machine {
 /* Looks at this machine or the one that --from names, within --timeout. Exit status: FH_EXIT_OK, or after an error was
  * printed the one to end with. */
 int fh_machine_open(const fh_cli *cli, fh_machine *out_machine);
+/* The same with other expectations (NULL: none), and with --wait: looks again, each time anew, until `content` says that this is
+ * what was waited for or the time is over, and gives the last look. content NULL: nothing expected is wrong. Its status ends
+ * the wait. */
+typedef fh_status fh_machine_content(const fh_machine *machine, void *user, bool *out_content);
+int fh_machine_open_when(const fh_cli *cli, const char *expect, fh_machine_content *content, void *user, fh_machine *out_machine);
+/* One look; `what` as for fh_facts_gather. */
+fh_status fh_machine_look(const fh_cli *cli, const char *expect, double timeout_s, unsigned what, fh_machine *out_machine);
+bool fh_machine_timeout(const fh_cli *cli, double *out_s); /* --timeout or its default; false after a usage error */
 void fh_machine_close(fh_machine *machine);
 
 enum { FH_MACHINE_MAX_DEVICES = 16 };

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "detect/answer_settings.h"
 #include "detect/os_live.h"
 #include "detect/parse.h"
 
@@ -70,6 +71,14 @@ static void close_others(int first) {
   closedir(dir);
 }
 
+/* A counterfactual: how it would be without ulimit -v. */
+static void raise_address_space(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_AS, &limit);
+}
+
 static void prepare(void) {
   struct stat st;
   if (fstat(FH_ANSWER_FD, &st) == 0 && S_ISFIFO(st.st_mode)) {
@@ -79,6 +88,7 @@ static void prepare(void) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
   }
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* a crash here is an answer, not an accident */
+  if (getenv(FH_ANSWER_MORE_ADDRESSES)) raise_address_space();
 }
 
 extern void __gcov_dump(void) __attribute__((weak));

@@ -23,14 +23,6 @@ void fh_cuda_answer_init(fh_cuda_answer *answer) {
       .wchan = "", .dlerrors = "", .library = "", .init_name = "", .init_code = -1, .count_code = -1, .count = -1, .version = -1};
 }
 
-/* CUDA_VISIBLE_DEVICES is to blame when the answer changes without it. */
-static bool needs_second_question(const fh_facts *f) {
-  enum { NO_DEVICE = 100 };
-  const fh_cuda_answer *a = &f->nvidia.cuda;
-  return fh_facts_env(f, "CUDA_VISIBLE_DEVICES") && a->valid == FH_VALID &&
-         (a->count == 0 || a->init_code == NO_DEVICE || a->count_code == NO_DEVICE);
-}
-
 static void read_cuda(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_cuda(g, answer, into); }
 
 /* Nothing of it is here, so no child was spent on it: the search of the files is the answer. */
@@ -46,9 +38,4 @@ void fh_ask_cuda(fh_gather *g) {
     fh_ask(g, "cuda", NULL, read_cuda, &g->facts->nvidia.cuda);
   else
     no_cuda(g);
-}
-
-void fh_ask_cuda_again(fh_gather *g) {
-  static const char *const without[] = {"CUDA_VISIBLE_DEVICES", NULL};
-  if (needs_second_question(g->facts)) fh_ask(g, "cuda", without, read_cuda, &g->facts->nvidia.cuda_no_cvd);
 }

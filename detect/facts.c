@@ -13,7 +13,7 @@ static fh_status begin(fh_os *os, fh_gather *g) {
   facts->arena = arena;
   *g = (fh_gather){.os = os, .facts = facts, .arena = arena};
   fh_cuda_answer_init(&facts->nvidia.cuda);
-  fh_cuda_answer_init(&facts->nvidia.cuda_no_cvd);
+  for (int i = 0; i < FH_CUDA_AGAIN_COUNT; i++) fh_cuda_answer_init(&facts->nvidia.cuda_again[i]);
   return FH_OK;
 }
 
@@ -33,10 +33,30 @@ static void fill_texts(fh_facts *f) {
     if (!texts[i]->source) texts[i]->source = "";
   }
   fh_fact_int *numbers[] = {
-      &f->where.seccomp, &f->cpu.family,     &f->cpu.model_number, &f->cpu.online,         &f->cpu.affinity_count, &f->cpu.cpuset_count,
-      &f->cpu.usable,    &f->cpu.quota_cpus, &f->cpu.throttled,    &f->cpu.packages,       &f->cpu.cores,          &f->cpu.numa_nodes,
-      &f->cpu.l1d_bytes, &f->cpu.l2_bytes,   &f->cpu.l3_bytes,     &f->memory.total,       &f->memory.available,   &f->memory.limit,
-      &f->memory.used,   &f->memory.usable,  &f->nvidia.uvm_major, &f->nvidia.gpus_listed,
+      &f->where.seccomp,
+      &f->cpu.family,
+      &f->cpu.model_number,
+      &f->cpu.online,
+      &f->cpu.affinity_count,
+      &f->cpu.cpuset_count,
+      &f->cpu.usable,
+      &f->cpu.quota_cpus,
+      &f->cpu.throttled,
+      &f->cpu.packages,
+      &f->cpu.cores,
+      &f->cpu.numa_nodes,
+      &f->cpu.l1d_bytes,
+      &f->cpu.l2_bytes,
+      &f->cpu.l3_bytes,
+      &f->memory.total,
+      &f->memory.available,
+      &f->memory.limit,
+      &f->memory.used,
+      &f->memory.usable,
+      &f->nvidia.uvm_major,
+      &f->nvidia.gpus_listed,
+      &f->limits.address_space,
+      &f->limits.address_space_hard,
   };
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     if (!numbers[i]->source) numbers[i]->source = "";
@@ -87,12 +107,13 @@ static void gather_all(fh_gather *g, unsigned what) {
   fh_gather_libraries(g);
   if (what & FH_GATHER_CUDA) fh_ask_cuda(g);
   fh_gather_platform(g);
+  fh_gather_limits(g);
   fh_gather_node_numbers(g);
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
   fh_collect(g);
 
-  if (what & FH_GATHER_CUDA) fh_ask_cuda_again(g);
+  fh_ask_again(g, what);
   fh_collect(g);
 }
 

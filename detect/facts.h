@@ -213,6 +213,11 @@ typedef struct fh_facts_libraries {
 
 /* ---- environment ----------------------------------------------------------------------------------- */
 
+/* Limits of this process, /proc/self/limits. ABSENT: unlimited. */
+typedef struct fh_facts_limits {
+  fh_fact_int address_space, address_space_hard; /* bytes: ulimit -v */
+} fh_facts_limits;
+
 typedef struct fh_env_var {
   const char *name;
   const char *value; /* NULL: unset; "" set to nothing */
@@ -253,18 +258,41 @@ typedef struct fh_cuda_answer {
   int device_count;
 } fh_cuda_answer;
 
+/* The CUDA driver is asked again with one thing changed, where the first answer leaves something to prove (detect/again.c). */
+typedef enum fh_cuda_again {
+  FH_CUDA_UNFILTERED = 0, /* without CUDA_VISIBLE_DEVICES */
+  FH_CUDA_OTHER_LIBRARY,  /* LD_LIBRARY_PATH leads to another libcuda first */
+  FH_CUDA_MORE_ADDRESSES, /* the limit of address space raised as far as this process may */
+  FH_CUDA_AGAIN_COUNT
+} fh_cuda_again;
+
+/* One GPU as the kernel driver lists it. */
+typedef struct fh_nvidia_listed {
+  const char *pci, *uuid; /* uuid "": not told */
+} fh_nvidia_listed;
+
+/* The CUDA driver asked about one GPU, the others hidden. */
+typedef struct fh_cuda_alone {
+  const char *pci, *uuid;
+  fh_cuda_answer answer;
+} fh_cuda_alone;
+
 typedef struct fh_facts_nvidia {
   fh_fact_text nvrm_version; /* /proc/driver/nvidia/version: "550.54.14" */
   fh_fact_bool open_module;
   fh_fact_bool module_loaded;  /* /sys/module/nvidia or NVRM or 195 in /proc/devices */
   fh_fact_bool uvm_registered; /* nvidia-uvm in /proc/devices */
   fh_fact_int uvm_major;
-  fh_fact_int gpus_listed;    /* /proc/driver/nvidia/gpus */
-  fh_fact_bool gpu_excluded;  /* any "GPU Excluded: Yes" */
-  int nodes_present;          /* numbered nodes that exist */
-  int nodes_open;             /* and open */
-  fh_cuda_answer cuda;        /* as the environment is */
-  fh_cuda_answer cuda_no_cvd; /* again without CUDA_VISIBLE_DEVICES; valid only when asked */
+  fh_fact_int gpus_listed;   /* /proc/driver/nvidia/gpus */
+  fh_fact_bool gpu_excluded; /* any "GPU Excluded: Yes" */
+  int nodes_present;         /* numbered nodes that exist */
+  int nodes_open;            /* and open */
+  fh_nvidia_listed *listed;  /* the GPUs of /proc/driver/nvidia/gpus */
+  int listed_count;
+  fh_cuda_answer cuda;                            /* as the environment is */
+  fh_cuda_answer cuda_again[FH_CUDA_AGAIN_COUNT]; /* with one thing changed; each valid only when it was asked */
+  fh_cuda_alone *alone;                           /* each GPU asked alone, when all together fail */
+  int alone_count;
 } fh_facts_nvidia;
 
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */
@@ -315,6 +343,7 @@ typedef struct fh_facts {
   fh_facts_nodes nodes;
   fh_facts_libraries libraries;
   fh_facts_environment environment;
+  fh_facts_limits limits;
   fh_facts_nvidia nvidia;
   fh_facts_opencl opencl;
 } fh_facts;

@@ -39,7 +39,8 @@ void fh_ask_isa(fh_gather *g);
 void fh_ask_topology(fh_gather *g);
 void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
-void fh_ask_cuda_again(fh_gather *g);
+/* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
+void fh_ask_again(fh_gather *g, unsigned what);
 
 void fh_gather_environment(fh_gather *g);
 void fh_gather_mounts(fh_gather *g);
@@ -48,6 +49,7 @@ void fh_gather_cgroup(fh_gather *g);
 /* with_cpuinfo: read /proc/cpuinfo too, which is long on big machines. */
 void fh_gather_cpu(fh_gather *g, bool with_cpuinfo);
 void fh_gather_memory(fh_gather *g);
+void fh_gather_limits(fh_gather *g);   /* /proc/self/limits */
 void fh_gather_platform(fh_gather *g); /* needs all of the above */
 void fh_gather_pci(fh_gather *g);
 void fh_gather_libraries(fh_gather *g);

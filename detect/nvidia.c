@@ -70,6 +70,13 @@ static void read_module(fh_gather *g) {
   n->uvm_major = uvm >= 0 ? fh_fact_int_of(uvm, "/proc/devices") : (fh_fact_int){0, FH_ABSENT, "/proc/devices"};
 }
 
+/* "GPU UUID: GPU-6f9...": a driver that has not set the card up writes question marks in its place. */
+static const char *uuid_of(fh_gather *g, const char *text) {
+  size_t size;
+  const char *value = text ? fh_key_value(text, "GPU UUID", ':', &size) : NULL;
+  return value && !memchr(value, '?', size) ? fh_arena_text_size(g->arena, value, size) : "";
+}
+
 static void read_gpus(fh_gather *g) {
   fh_facts_nvidia *n = &g->facts->nvidia;
   const char *dir = "/proc/driver/nvidia/gpus";
@@ -80,11 +87,13 @@ static void read_gpus(fh_gather *g) {
     return;
   }
   n->gpus_listed = fh_fact_int_of(count, dir);
+  n->listed = fh_arena_alloc(g->arena, (size_t)count, sizeof *n->listed);
   bool excluded = false, unread = false;
   for (int i = 0; i < count; i++) {
     const char *file = fh_arena_format(g->arena, "%s/%s/information", dir, names[i]);
     const char *text = fh_read_text(g, file, FH_SMALL_FILE, NULL);
     size_t size;
+    if (n->listed) n->listed[n->listed_count++] = (fh_nvidia_listed){names[i], uuid_of(g, text)};
     const char *value = text ? fh_key_value(text, "GPU Excluded", ':', &size) : NULL;
     unread = unread || !text;
     if (!value || size != 3 || memcmp(value, "Yes", 3) != 0) continue;

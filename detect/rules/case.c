@@ -33,6 +33,12 @@ void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence
   va_end(args);
 }
 
+fh_confidence fh_case_flip(fh_case *c, fh_flip flip, const char *change, fh_confidence otherwise) {
+  const char *source = fh_arena_format(c->judgement->arena, "asked again %s", change);
+  if (fh_case_saw(c, flip == FH_FLIP_FLIPPED, source, "it works")) return FH_PROVEN;
+  return fh_case_saw(c, flip == FH_FLIP_SAME, source, "no change") ? FH_POSSIBLE : otherwise;
+}
+
 /* The rejected device of a family by its id when there is just one, else all of them. */
 static const char *rejected_of(const fh_judgement *judgement, fh_family family) {
   const char *all = fh_family_in_words(family)->device, *id = NULL;

@@ -42,30 +42,27 @@ static bool no_device(fh_case *c) {
           fh_case_saw(c, cuda->init_code == 0 && (cuda->count_code == 100 || cuda->count == 0), "cuDeviceGetCount", "no device"));
 }
 
-/* The same question without the variable. */
-static bool shows_without(fh_case *c) {
-  const fh_cuda_answer *again = &c->facts->nvidia.cuda_no_cvd;
-  return fh_case_saw(c, again->valid == FH_VALID && again->count > 0, "asked again without CUDA_VISIBLE_DEVICES", "%d devices",
-                     again->count);
-}
+static fh_flip unfiltered(const fh_facts *f) { return fh_cuda_flip(f, FH_CUDA_UNFILTERED); }
 
-static bool refuted(const fh_facts *f) { return f->nvidia.cuda_no_cvd.valid == FH_VALID && f->nvidia.cuda_no_cvd.count <= 0; }
+static const char without_filter[] = "without CUDA_VISIBLE_DEVICES";
 
 void fh_rule_cvd_empty(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && !refuted(f) &&
+  if (fh_gpu_in_question(judgement) && unfiltered(f) != FH_FLIP_SAME &&
       fh_case_saw(&c, fh_env_is(f, "CUDA_VISIBLE_DEVICES", ""), "CUDA_VISIBLE_DEVICES", "(set to nothing)") && no_device(&c))
-    fh_case_gpu(&c, shows_without(&c) ? FH_PROVEN : FH_POSSIBLE, "CUDA_VISIBLE_DEVICES is set and empty: it hides every GPU");
+    fh_case_gpu(&c, fh_case_flip(&c, unfiltered(f), without_filter, FH_POSSIBLE),
+                "CUDA_VISIBLE_DEVICES is set and empty: it hides every GPU");
 }
 
 void fh_rule_cvd_truncated(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const char *list = fh_facts_env(f, "CUDA_VISIBLE_DEVICES");
   fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || refuted(f) || !list || !list[0]) return;
+  if (!fh_gpu_in_question(judgement) || unfiltered(f) == FH_FLIP_SAME || !list || !list[0]) return;
   if (fh_case_saw(&c, true, "CUDA_VISIBLE_DEVICES", "%s", list) && no_device(&c))
-    fh_case_gpu(&c, shows_without(&c) ? FH_PROVEN : FH_POSSIBLE, "CUDA_VISIBLE_DEVICES=%s names no GPU that is here", list);
+    fh_case_gpu(&c, fh_case_flip(&c, unfiltered(f), without_filter, FH_POSSIBLE), "CUDA_VISIBLE_DEVICES=%s names no GPU that is here",
+                list);
 }
 
 /* ---- versions -------------------------------------------------------------------------------------------------- */

@@ -42,6 +42,21 @@ void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, cons
 /* That of the NVIDIA GPU. */
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
 
+/* ---- counterfactuals (detect/again.c) -------------------------------------------------------------- */
+
+/* What came of asking again with one thing changed. */
+typedef enum fh_flip {
+  FH_FLIP_NOT_ASKED = 0, /* or no answer came: nothing is known */
+  FH_FLIP_SAME,          /* the thing is not to blame */
+  FH_FLIP_FLIPPED,       /* the thing is to blame */
+} fh_flip;
+
+/* The devices of CUDA that are hidden or fail appear when the thing is changed. */
+fh_flip fh_cuda_flip(const fh_facts *facts, fh_cuda_again which);
+/* The confidence that a flip earns, and its evidence: PROVEN when it flipped, `otherwise` when nobody asked, POSSIBLE when it
+ * stayed. change: in words, "without CUDA_VISIBLE_DEVICES". */
+fh_confidence fh_case_flip(fh_case *c, fh_flip flip, const char *change, fh_confidence otherwise);
+
 /* ---- facts as rules ask for them --------------------------------------------------------------------- */
 
 static inline bool fh_is_true(fh_fact_bool fact) { return fact.valid == FH_VALID && fact.value; }

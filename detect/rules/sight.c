@@ -93,6 +93,20 @@ int fh_cuda_code(const fh_facts *facts) {
   return 0;
 }
 
+static bool any_usable(const fh_cuda_answer *answer) {
+  for (int i = 0; i < answer->device_count; i++)
+    if (answer->devices[i].usable) return true;
+  return false;
+}
+
+fh_flip fh_cuda_flip(const fh_facts *facts, fh_cuda_again which) {
+  const fh_cuda_answer *first = &facts->nvidia.cuda, *again = &facts->nvidia.cuda_again[which];
+  if (again->valid != FH_VALID || again->hung || again->slow || again->crashed) return FH_FLIP_NOT_ASKED;
+  /* A filter hides a device whether or not it would work. */
+  bool more = which == FH_CUDA_UNFILTERED ? again->count > (first->count > 0 ? first->count : 0) : any_usable(again) && !any_usable(first);
+  return more ? FH_FLIP_FLIPPED : FH_FLIP_SAME;
+}
+
 /* ---- containers --------------------------------------------------------------------------------------------- */
 
 static const fh_library *injected_library(const fh_facts *facts) {

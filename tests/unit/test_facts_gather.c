@@ -350,7 +350,7 @@ static void cuda_answers(void **state) {
              "\"devices\":[{\"index\":0,\"name\":\"A\",\"capability\":80,\"memory_total\":42,\"context_code\":0}]}"
              "{\"devices\":[{\"index\":1,\"name\":\"B\"}]}{\"devices\":[{\"index\":1,\"context_code\":46}]}{\"cut");
   WITH_FACTS(f) {
-    const fh_cuda_answer *a = &f->nvidia.cuda, *b = &f->nvidia.cuda_no_cvd;
+    const fh_cuda_answer *a = &f->nvidia.cuda, *b = &f->nvidia.cuda_again[FH_CUDA_UNFILTERED];
     assert_true(a->valid == FH_VALID && a->init_code == 100 && a->count == -1 && !a->exited && !a->crashed);
     assert_true(b->valid == FH_VALID && b->count == 2 && b->version == 12040 && b->device_count == 2);
     assert_true(b->devices[0].usable && b->devices[0].capability == 80 && b->devices[0].memory_free == -1);

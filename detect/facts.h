@@ -328,6 +328,14 @@ typedef struct fh_facts_opencl {
   fh_fact_text vendors_override; /* OCL_ICD_VENDORS */
 } fh_facts_opencl;
 
+/* ---- what could not be asked ---------------------------------------------------------------------------- */
+
+/* A question that no child could be asked; what it would have told is unknown. */
+typedef struct fh_unasked {
+  const char *question; /* "cuda", "opencl:/etc/OpenCL/vendors/pocl.icd" */
+  const char *why;
+} fh_unasked;
+
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 typedef struct fh_facts {
@@ -346,6 +354,8 @@ typedef struct fh_facts {
   fh_facts_limits limits;
   fh_facts_nvidia nvidia;
   fh_facts_opencl opencl;
+  fh_unasked *unasked;
+  int unasked_count;
 } fh_facts;
 
 enum {
@@ -363,6 +373,8 @@ void fh_facts_destroy(fh_facts *facts);
 /* Look-ups, by exact name or path; never NULL: an unknown one is a static fact with UNKNOWN validity. */
 const fh_node *fh_facts_node(const fh_facts *facts, const char *path);
 const fh_library *fh_facts_library(const fh_facts *facts, const char *name);
+/* Why this question could not be asked; NULL: it was, or there was no reason to. */
+const char *fh_facts_unasked(const fh_facts *facts, const char *question);
 /* NULL: unset (or not allow-listed). */
 const char *fh_facts_env(const fh_facts *facts, const char *name);
 

@@ -14,6 +14,7 @@ enum { FH_MAX_QUESTIONS = 96 };
 struct fh_gather;
 typedef void fh_answer_reader(struct fh_gather *g, const fh_os_answer *answer, void *into);
 typedef struct fh_asked {
+  const char *question;
   int ticket;
   fh_answer_reader *read;
   void *into;

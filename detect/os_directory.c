@@ -36,6 +36,7 @@ typedef struct directory {
   bool has_xcr0, has_hwcap;
   uint64_t xcr0, hwcap, hwcap2;
   char *tickets[MAX_TICKETS]; /* names of answers; NULL: free */
+  char *refused;              /* why the last question was not asked on that machine; NULL: it was, or it is not known */
 } directory;
 
 static directory *self(fh_os *os) { return (directory *)os; }
@@ -245,6 +246,16 @@ static bool answer_name(const char *question, const char *const *changes, char *
   return used > 0 && (size_t)used < size && !strchr(out, '/') && out[0] != '.';
 }
 
+static bool holds_part_of_answer(int layer, const char *name) {
+  static const char *const parts[] = {"json", "meta", "unasked"};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    char file[NAME_SIZE + 32];
+    snprintf(file, sizeof file, "answers/%s.%s", name, parts[i]);
+    if (faccessat(layer, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  }
+  return false;
+}
+
 /* The recorded file of an answer; NULL when the newest layer that speaks of it says that there is none. */
 static char *read_answer(const directory *d, const char *name, const char *suffix) {
   char file[NAME_SIZE + 32], absent[NAME_SIZE + 32];
@@ -254,10 +265,8 @@ static char *read_answer(const directory *d, const char *name, const char *suffi
     if (faccessat(d->layers[i], absent, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return NULL;
     int fd = openat(d->layers[i], file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
-      /* .json and .meta are one record: do not mix those of two layers. */
-      char other[NAME_SIZE + 32];
-      snprintf(other, sizeof other, "answers/%s%s", name, strcmp(suffix, ".json") == 0 ? ".meta" : ".json");
-      if (faccessat(d->layers[i], other, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return NULL;
+      /* The files of one answer are one record: do not mix those of two layers. */
+      if (holds_part_of_answer(d->layers[i], name)) return NULL;
       continue;
     }
     char *text = NULL;
@@ -292,7 +301,10 @@ static int directory_ask_start(fh_os *os, const char *question, const char *cons
   bool recorded = json || meta;
   free(json);
   free(meta);
-  if (!recorded) return ENOENT;
+  free(d->refused);
+  d->refused = recorded ? NULL : read_answer(d, name, ".unasked");
+  if (d->refused) d->refused[strcspn(d->refused, "\n")] = 0;
+  if (!recorded) return d->refused ? ENOTSUP : ENOENT;
   for (int i = 0; i < MAX_TICKETS; i++) {
     if (d->tickets[i]) continue;
     d->tickets[i] = strdup(name);
@@ -301,6 +313,8 @@ static int directory_ask_start(fh_os *os, const char *question, const char *cons
   }
   return EAGAIN;
 }
+
+static const char *directory_ask_refused(fh_os *os) { return self(os)->refused; }
 
 static int directory_ask_collect(fh_os *os, int ticket, fh_os_answer *out) {
   directory *d = self(os);
@@ -333,6 +347,7 @@ static void directory_destroy(fh_os *os) {
   }
   free(d->variables);
   for (int i = 0; i < MAX_TICKETS; i++) free(d->tickets[i]);
+  free(d->refused);
   free(d);
 }
 
@@ -353,6 +368,7 @@ static const fh_os_api directory_api = {
     .hwcap = directory_hwcap,
     .ask_start = directory_ask_start,
     .ask_collect = directory_ask_collect,
+    .ask_refused = directory_ask_refused,
 };
 
 /* Reads snapshot.json of a layer: every member is checked, so that a typing error is not a missing fact. */

@@ -151,6 +151,17 @@ static json_t *expected_json(const fh_judgement *judgement, bool *failed) {
   return expected;
 }
 
+static json_t *unasked_json(const fh_facts *f, bool *failed) {
+  json_t *unasked = json_array();
+  for (int i = 0; i < f->unasked_count; i++) {
+    json_t *one = json_object();
+    put(one, "question", fh_json_text(f->unasked[i].question), failed);
+    put(one, "why", fh_json_text(f->unasked[i].why), failed);
+    append(unasked, one, failed);
+  }
+  return unasked;
+}
+
 fh_status fh_judgement_json(const fh_judgement *judgement, char **out_json) {
   bool failed = false;
   json_t *root = json_object(), *devices = json_array(), *findings = json_array();
@@ -166,6 +177,7 @@ fh_status fh_judgement_json(const fh_judgement *judgement, char **out_json) {
   put(root, "memory", memory_json(&judgement->facts->memory, &failed), &failed);
   put(root, "devices", devices, &failed);
   put(root, "findings", findings, &failed);
+  put(root, "unasked", unasked_json(judgement->facts, &failed), &failed);
   *out_json = NULL;
   if (failed)
     json_decref(root);

@@ -59,6 +59,8 @@ static int setup(void **state) {
   folder_put(&all, "top/answers/cuda-no-CUDA_VISIBLE_DEVICES.json", "{\"count\":2}");
   folder_put(&all, "top/answers/opencl-pocl.icd.json", "{\"platform\":\"PoCL\"}");
   folder_put(&all, "top/answers/isa.absent", "");
+  folder_put(&all, "base/answers/opencl-old.icd.json", "{}");
+  folder_put(&all, "top/answers/opencl-old.icd.unasked", "no glibc\n");
   return 0;
 }
 
@@ -250,7 +252,10 @@ static void answers(void **state) {
   assert_string_equal(a.json, "{\"platform\":\"PoCL\"}");
   fh_os_answer_free(&a);
   assert_int_equal(os->api->ask_start(os, "topology", NULL, &ticket), 0); /* never collected: freed with the table */
+  assert_int_equal(os->api->ask_start(os, "opencl:/etc/OpenCL/vendors/old.icd", NULL, &ticket), ENOTSUP); /* not the base's answer */
+  assert_string_equal(os->api->ask_refused(os), "no glibc");
   assert_int_equal(os->api->ask_start(os, "isa", NULL, &ticket), ENOENT);
+  assert_null(os->api->ask_refused(os));
   assert_int_equal(os->api->ask_start(os, "cuda", with, &ticket), ENOENT);
   assert_int_equal(os->api->ask_start(os, "../secret", NULL, &ticket), EINVAL);
   fh_os_destroy(os);

@@ -107,6 +107,15 @@ static void more_addresses(fh_gather *g, changes *c) {
 
 static void read_cuda(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_cuda(g, answer, into); }
 
+/* ---- arithmetic ------------------------------------------------------------------------------------------------------ */
+
+/* A fresh process that makes tiny numbers zero was told to by an object loaded with it: is it one of LD_PRELOAD? */
+static void without_preload(fh_gather *g, changes *c) {
+  const fh_fact_bool *flushes = &g->facts->process.flushes_denormals;
+  const char *preload = fh_facts_env(g->facts, "LD_PRELOAD");
+  if (flushes->valid == FH_VALID && flushes->value && preload && *preload) add_change(c, "LD_PRELOAD");
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
 static const struct counterfactual {
@@ -118,6 +127,7 @@ static const struct counterfactual {
 } table[] = {
     {FH_GATHER_CUDA, "cuda", without_filter, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_UNFILTERED])},
     {FH_GATHER_CUDA, "cuda", other_library, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_OTHER_LIBRARY])},
+    {FH_GATHER_TRIALS, "process", without_preload, fh_process_read_again, 0},
     {FH_GATHER_CUDA, "cuda", more_addresses, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_MORE_ADDRESSES])},
 };
 

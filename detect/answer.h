@@ -32,5 +32,6 @@ void fh_answer_cuda(const char *none);
 void fh_answer_opencl(const char *icd); /* path of an .icd file, or the name of a library */
 void fh_answer_isa(const char *none);
 void fh_answer_topology(const char *none);
+void fh_answer_process(const char *none);
 
 #endif /* FOGHORN_DETECT_ANSWER_H_ */

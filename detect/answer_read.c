@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "detect/answer_object.h"
+#include "detect/parse.h"
 
 static void read_cuda_device(fh_gather *g, const json_t *object, fh_cuda_device *d) {
   d->name = fh_answer_text(g, object, "name");
@@ -84,6 +85,9 @@ void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer) {
   json_t *object = fh_answer_object(answer->json);
   for (int i = FH_ISA_SCALAR; i < FH_ISA_COUNT; i++) read_proof(object, fh_isa_name((fh_isa)i), &cpu->isa[i]);
   read_proof(object, "amx", &cpu->amx);
+  const char *request = json_string_value(json_object_get(object, "amx_request"));
+  int error = !request ? -1 : strcmp(request, "ok") == 0 ? 0 : fh_errno_parse(request);
+  if (error >= 0) cpu->amx_request = fh_fact_int_of(error, "arch_prctl(ARCH_REQ_XCOMP_PERM)");
   json_decref(object);
   fh_cpu_choose_best(cpu);
 }
@@ -94,8 +98,15 @@ void fh_answer_read_topology(fh_gather *g, const fh_os_answer *answer) {
     const char *key;
     fh_fact_int *fact;
   } numbers[] = {
-      {"packages", &cpu->packages}, {"cores", &cpu->cores}, {"numa_nodes", &cpu->numa_nodes},
-      {"l1d", &cpu->l1d_bytes},     {"l2", &cpu->l2_bytes}, {"l3", &cpu->l3_bytes},
+      {"packages", &cpu->packages},
+      {"cores", &cpu->cores},
+      {"numa_nodes", &cpu->numa_nodes},
+      {"l1d", &cpu->l1d_bytes},
+      {"l2", &cpu->l2_bytes},
+      {"l3", &cpu->l3_bytes},
+      {"cores_allowed", &cpu->cores_allowed},
+      {"fast_cores_allowed", &cpu->fast_cores_allowed},
+      {"core_kinds", &cpu->core_kinds},
   };
   json_t *object = fh_answer_object(answer->json);
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {

@@ -98,9 +98,11 @@ static void gather_all(fh_gather *g, unsigned what) {
   if (what & FH_GATHER_TRIALS) {
     fh_ask_topology(g);
     fh_ask_isa(g);
+    fh_ask_process(g);
   }
   fh_gather_environment(g);
   gather_self(g, true);
+  fh_gather_cpu_view(g);
   fh_gather_icd_files(g);
   if (what & FH_GATHER_OPENCL) fh_ask_icds(g);
   fh_gather_pci(g);

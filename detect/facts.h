@@ -95,6 +95,7 @@ typedef struct fh_cgroup_level {
   int64_t memory_used;          /* -1: unknown */
   int64_t memory_inactive_file; /* reclaimable page cache; -1: unknown */
   int64_t pids_max;             /* -1: none */
+  int64_t pids_current;         /* tasks in it and below; -1: unknown */
 } fh_cgroup_level;
 
 typedef struct fh_facts_cpu {
@@ -120,7 +121,28 @@ typedef struct fh_facts_cpu {
   fh_fact_int packages, cores, numa_nodes; /* hwloc */
   fh_fact_int l1d_bytes, l2_bytes, l3_bytes;
   fh_fact_text kernel_cmdline;
+  fh_fact_text cpuinfo_dialect;   /* "x86" or "arm": whose fields /proc/cpuinfo has */
+  fh_fact_text hypervisor_vendor; /* CPUID 40000000: "KVMKVMKVM", "TCGTCGTCGTCG"; ABSENT: says nothing */
+  fh_fact_int amx_request;        /* errno of asking for AMX in a child; 0: granted */
+  fh_fact_int cpuinfo_cpus;       /* entries of /proc/cpuinfo; counted only where something lies over it */
+  fh_fact_bool topology_shown;    /* /sys tells sockets and cores; ABSENT: its CPU folder is not there at all */
+  fh_fact_int cores_allowed;      /* hwloc: cores of the CPUs that this process may use */
+  fh_fact_int fast_cores_allowed; /* of these, of the fastest kind */
+  fh_fact_int core_kinds;         /* 2: fast and efficient ones */
+  fh_fact_int nodes_online;       /* NUMA nodes of the machine, as /sys tells */
 } fh_facts_cpu;
+
+/* ---- what this process may do ---------------------------------------------------------------------- */
+
+typedef struct fh_facts_process {
+  /* Trials in a child: 0 or an errno. */
+  fh_fact_int thread;                              /* pthread_create */
+  fh_fact_int clone3;                              /* without arguments: EINVAL from a kernel that knows it */
+  fh_fact_int get_mempolicy, set_mempolicy, mbind; /* in a form that changes nothing */
+  fh_fact_int lock_over_limit;                     /* locking one page more than the soft limit */
+  fh_fact_bool flushes_denormals;                  /* tiny numbers are made zero, and nobody asked for it */
+  fh_fact_bool flushes_without_preload;            /* and so without LD_PRELOAD */
+} fh_facts_process;
 
 typedef enum fh_cgroup_mode { FH_CGROUP_NONE = 0, FH_CGROUP_V1, FH_CGROUP_V2, FH_CGROUP_HYBRID } fh_cgroup_mode;
 
@@ -216,6 +238,8 @@ typedef struct fh_facts_libraries {
 /* Limits of this process, /proc/self/limits. ABSENT: unlimited. */
 typedef struct fh_facts_limits {
   fh_fact_int address_space, address_space_hard; /* bytes: ulimit -v */
+  fh_fact_int tasks;                             /* of this user: ulimit -u */
+  fh_fact_int locked_memory;                     /* bytes: ulimit -l */
 } fh_facts_limits;
 
 typedef struct fh_env_var {
@@ -346,6 +370,7 @@ typedef struct fh_facts {
   fh_validity mounts_valid;
   fh_facts_cgroup cgroup;
   fh_facts_cpu cpu;
+  fh_facts_process process;
   fh_facts_memory memory;
   fh_facts_pci pci;
   fh_facts_nodes nodes;

@@ -38,6 +38,8 @@ void fh_collect(fh_gather *g);
  * one thing changed, when the first answer leaves something to prove. */
 void fh_ask_isa(fh_gather *g);
 void fh_ask_topology(fh_gather *g);
+void fh_ask_process(fh_gather *g);
+void fh_process_read_again(fh_gather *g, const fh_os_answer *answer, void *into); /* without LD_PRELOAD */
 void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
@@ -51,6 +53,7 @@ void fh_gather_cgroup(fh_gather *g);
 void fh_gather_cpu(fh_gather *g, bool with_cpuinfo);
 void fh_gather_memory(fh_gather *g);
 void fh_gather_limits(fh_gather *g);   /* /proc/self/limits */
+void fh_gather_cpu_view(fh_gather *g); /* how the machine's processors are shown: emulated, covered, partly */
 void fh_gather_platform(fh_gather *g); /* needs all of the above */
 void fh_gather_pci(fh_gather *g);
 void fh_gather_libraries(fh_gather *g);

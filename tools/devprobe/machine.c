@@ -237,6 +237,7 @@ static void print_finding(const fh_judgement *j, const fh_finding *f, bool prima
   bool shown = primary && f->severity != FH_SEVERITY_INFO;
   for (int i = shown; i < f->remedy_count && (full || i == 0); i++)
     fh_screen_line(screen, FH_BOLD, i ? "  or" : "  fix", "%s", f->remedies[i]);
+  for (int i = 0; i < f->next_count && full; i++) fh_screen_line(screen, FH_PLAIN, i ? "" : "  next", "%s", f->next[i]);
 }
 
 /* Errors in full, warnings with their first fix; notes only when asked for. */

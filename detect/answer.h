@@ -33,5 +33,6 @@ void fh_answer_opencl(const char *icd); /* path of an .icd file, or the name of 
 void fh_answer_isa(const char *none);
 void fh_answer_topology(const char *none);
 void fh_answer_process(const char *none);
+void fh_answer_sandbox(const char *none);
 
 #endif /* FOGHORN_DETECT_ANSWER_H_ */

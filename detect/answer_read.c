@@ -115,3 +115,24 @@ void fh_answer_read_topology(fh_gather *g, const fh_os_answer *answer) {
   }
   json_decref(object);
 }
+
+/* An attempt that ended the child is told by the signal: a filter may kill instead of refusing. */
+void fh_answer_read_sandbox(fh_gather *g, const fh_os_answer *answer) {
+  fh_facts_sandbox *sandbox = &g->facts->sandbox;
+  struct {
+    const char *call;
+    fh_trial *trial;
+  } trials[] = {{"memfd_create", &sandbox->memfd}, {"comm", &sandbox->comm}, {"exec_map", &sandbox->exec_map}, {"ioctl", &sandbox->ioctl}};
+  json_t *object = fh_answer_object(answer->json);
+  const char *calling = json_string_value(json_object_get(object, "calling"));
+  bool killed = fh_answer_ending_of(answer, object).crashed;
+  for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+    int64_t value = fh_answer_number(object, trials[i].call, -1);
+    if (killed && calling && strcmp(calling, trials[i].call) == 0)
+      value = -(int64_t)answer->signal;
+    else if (value < 0 || value > INT16_MAX)
+      continue;
+    *trials[i].trial = fh_fact_int_of(value, "tried in a child");
+  }
+  json_decref(object);
+}

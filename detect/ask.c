@@ -62,6 +62,11 @@ static void read_topology(fh_gather *g, const fh_os_answer *answer, void *into) 
   fh_answer_read_topology(g, answer);
 }
 
+static void read_sandbox(fh_gather *g, const fh_os_answer *answer, void *into) {
+  (void)into;
+  fh_answer_read_sandbox(g, answer);
+}
+
 static void read_icd(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_icd(g, answer, into); }
 
 void fh_ask_isa(fh_gather *g) { fh_ask(g, "isa", NULL, read_isa, NULL); }
@@ -73,4 +78,13 @@ void fh_ask_icds(fh_gather *g) {
     fh_icd *icd = &g->facts->opencl.icds[i];
     if (*icd->library) fh_ask(g, fh_arena_format(g->arena, "opencl:%s", icd->file), NULL, read_icd, icd);
   }
+}
+
+/* What the sandbox around this process forbids is asked when the driver fails, or where a filter may forbid generated code. */
+void fh_ask_sandbox(fh_gather *g) {
+  const fh_facts *f = g->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  bool fails = cuda->valid == FH_VALID && (cuda->init_code > 0 || cuda->count_code > 0 || cuda->crashed);
+  bool filtered = f->where.platform == FH_PLATFORM_SYSTEMD_SERVICE && f->where.seccomp.valid == FH_VALID && f->where.seccomp.value > 0;
+  if (fails || filtered) fh_ask(g, "sandbox", NULL, read_sandbox, NULL);
 }

@@ -113,9 +113,12 @@ static void gather_all(fh_gather *g, unsigned what) {
   fh_gather_node_numbers(g);
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
+  fh_gather_sandbox(g);
+  fh_gather_engines(g);
   fh_collect(g);
 
   fh_ask_again(g, what);
+  if (what & FH_GATHER_CUDA) fh_ask_sandbox(g);
   fh_collect(g);
 }
 

@@ -50,6 +50,8 @@ typedef enum fh_platform {
   FH_PLATFORM_KATA,
   FH_PLATFORM_WSL,
   FH_PLATFORM_JETSON,
+  FH_PLATFORM_NSPAWN,
+  FH_PLATFORM_BUBBLEWRAP,
 } fh_platform;
 
 typedef struct fh_facts_where {
@@ -360,6 +362,32 @@ typedef struct fh_unasked {
   const char *why;
 } fh_unasked;
 
+/* ---- sandboxes and engines ------------------------------------------------------------------------------ */
+
+/* One thing that a child tried: 0 it may, an errno, or minus the signal that the attempt was ended with. */
+typedef fh_fact_int fh_trial;
+
+typedef struct fh_facts_sandbox {
+  fh_fact_text label;             /* /proc/self/attr/current: a SELinux context or an AppArmor profile */
+  fh_fact_bool selinux_enforcing; /* false: it only reports */
+  fh_fact_text flatpak;           /* /.flatpak-info */
+  fh_fact_bool firecracker;       /* a Firecracker micro virtual machine */
+  fh_fact_bool docker_desktop;    /* the virtual machine of Docker Desktop */
+  fh_fact_bool nested;            /* an engine's container inside another engine's */
+  fh_fact_bool inner_engine;      /* an engine of its own runs inside this container */
+  fh_fact_bool building;          /* a step of an image build */
+  fh_fact_int device_files;       /* GPUs named in /var/run/nvidia-container-devices; ABSENT: no such folder */
+  fh_trial memfd, comm, exec_map, ioctl;
+} fh_facts_sandbox;
+
+/* Engines of this machine and what they need for GPUs. Only looked at outside of containers. */
+typedef struct fh_facts_engines {
+  fh_fact_bool docker, docker_snap, podman;
+  fh_fact_bool toolkit;     /* NVIDIA's container toolkit */
+  fh_fact_bool cdi;         /* a CDI file for NVIDIA's GPUs; its source is the file */
+  fh_fact_text cdi_version; /* of the driver library that it names */
+} fh_facts_engines;
+
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 typedef struct fh_facts {
@@ -379,6 +407,8 @@ typedef struct fh_facts {
   fh_facts_limits limits;
   fh_facts_nvidia nvidia;
   fh_facts_opencl opencl;
+  fh_facts_sandbox sandbox;
+  fh_facts_engines engines;
   fh_unasked *unasked;
   int unasked_count;
 } fh_facts;

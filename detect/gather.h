@@ -44,6 +44,7 @@ void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
 void fh_ask_again(fh_gather *g, unsigned what);
+void fh_ask_sandbox(fh_gather *g);
 
 void fh_gather_environment(fh_gather *g);
 void fh_gather_mounts(fh_gather *g);
@@ -61,6 +62,8 @@ void fh_gather_node_numbers(fh_gather *g); /* /proc/devices */
 void fh_gather_nodes(fh_gather *g);
 void fh_gather_nvidia(fh_gather *g);
 void fh_gather_icd_files(fh_gather *g);
+void fh_gather_sandbox(fh_gather *g); /* needs the platform */
+void fh_gather_engines(fh_gather *g); /* needs the platform */
 
 /* best = the strongest ISA that is advertised, enabled and not disproven. */
 void fh_cpu_choose_best(fh_facts_cpu *cpu);
@@ -71,6 +74,7 @@ void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answe
 void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out);
 void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer);
 void fh_answer_read_topology(fh_gather *g, const fh_os_answer *answer);
+void fh_answer_read_sandbox(fh_gather *g, const fh_os_answer *answer);
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
@@ -85,6 +89,10 @@ fh_fact_int fh_read_int(fh_gather *g, const char *path);
 /* 0 or the errno of stat; out may be NULL. */
 int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out);
 bool fh_path_exists(fh_gather *g, const char *path);
+/* The same as a fact: unknown when neither the file nor its absence can be seen. */
+fh_fact_bool fh_path_fact(fh_gather *g, const char *path);
+/* True when the beginning of a readable file, text or not, contains these characters. */
+bool fh_file_has(fh_gather *g, const char *path, const char *part);
 /* In a namespace ("/proc/self/ns/pid", "/proc/self/ns/cgroup") that is not the machine's first one. */
 fh_fact_bool fh_in_namespace(fh_gather *g, const char *link);
 /* Names in a directory, in the arena; NULL (and *out_errno, which may be NULL) when it cannot be listed. */

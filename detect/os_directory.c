@@ -12,7 +12,14 @@
 #include "detect/snapshot_tree.h"
 #include "runtime/base/json.h"
 
-enum { MAX_CPUID = 256, MAX_TICKETS = 256, MAX_FILE = 64 * 1024 * 1024, MAX_META = 1024 * 1024, NAME_SIZE = 256 };
+enum {
+  MAX_CPUID = 256,
+  MAX_TICKETS = 256,
+  MAX_FILE = 64 * 1024 * 1024,
+  MAX_META = 1024 * 1024,
+  NAME_SIZE = 256,
+  MAX_VISITS = 8 * FH_TREE_MAX_LAYERS
+};
 
 typedef struct cpuid_line {
   uint32_t leaf, subleaf;
@@ -29,6 +36,7 @@ typedef struct directory {
   fh_tree tree;
   int layers[FH_TREE_MAX_LAYERS]; /* the snapshot directories, newest first; as many as tree.count */
   json_t *meta[FH_TREE_MAX_LAYERS];
+  int visits; /* of layers while opening; one that several are based on is visited several times */
   variable *variables;
   size_t variable_count;
   cpuid_line cpuid[MAX_CPUID];
@@ -400,6 +408,7 @@ static fh_status load_meta(int layer, const char *path, json_t **out) {
     bool known = false;
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
       known = known || (strcmp(members[i].key, key) == 0 && json_typeof(value) == members[i].type);
+    known = known || (strcmp(key, "base") == 0 && json_is_array(value));
     if (!known) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: member '%s' is unknown or of the wrong type", path, key);
   }
   return FH_OK;
@@ -410,39 +419,88 @@ static bool same_directory(int a, int b) {
   return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Opens a layer and everything it is based on. */
+/* Reads what a layer brings with it; takes the open directory. */
+static fh_status load_layer(directory *d, int take_layer, const char *name) {
+  if (d->tree.count == FH_TREE_MAX_LAYERS) {
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d snapshots are based on each other", name, FH_TREE_MAX_LAYERS);
+  }
+  int i = d->tree.count++;
+  d->layers[i] = take_layer;
+  d->tree.roots[i] = openat(take_layer, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  FH_TRY(load_meta(take_layer, name, &d->meta[i]));
+  char problem[512];
+  if (fh_tree_check(d->tree.roots[i], problem, sizeof problem) != 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "%s/fs: side file %s\nKeys: type rdev mode uid gid size mtime open stat elf machine soname interp glibc link", name,
+                     problem);
+  return FH_OK;
+}
+
+/* A layer that several are based on lies below all of them: it goes to the end. */
+static void move_to_end(directory *d, int i) {
+  int layer = d->layers[i], root = d->tree.roots[i], last = d->tree.count - 1;
+  json_t *meta = d->meta[i];
+  for (; i < last; i++) {
+    d->layers[i] = d->layers[i + 1];
+    d->tree.roots[i] = d->tree.roots[i + 1];
+    d->meta[i] = d->meta[i + 1];
+  }
+  d->layers[last] = layer;
+  d->tree.roots[last] = root;
+  d->meta[last] = meta;
+}
+
+/* The layers on the way from the newest to the one being added: coming back to one of them would never end. */
+typedef struct way {
+  const struct way *before;
+  int layer;
+  const char *name;
+} way;
+
+static fh_status add_layer(directory *d, int take_layer, const char *name, const way *before);
+
+static fh_status add_base(directory *d, const way *from, const json_t *value) {
+  const char *base = json_string_value(value);
+  if (!base || strncmp(base, "../", 3) != 0 || !base[3] || strchr(base + 3, '/') || strcmp(base + 3, "..") == 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base is '%s', expected a folder beside this one: '../NAME'", from->name,
+                     base ? base : "no text");
+  int layer = openat(from->layer, base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base '%s': %s", from->name, base, strerror(errno));
+  return add_layer(d, layer, base, from);
+}
+
+static fh_status add_layer(directory *d, int take_layer, const char *name, const way *before) {
+  for (const way *w = before; w; w = w->before) {
+    if (!same_directory(take_layer, w->layer)) continue;
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: its chain of bases comes back to %s", before->name, name);
+  }
+  if (++d->visits > MAX_VISITS) {
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d bases in all", name, MAX_VISITS);
+  }
+  int known = 0;
+  while (known < d->tree.count && !same_directory(take_layer, d->layers[known])) known++;
+  if (known < d->tree.count) {
+    close(take_layer);
+    move_to_end(d, known);
+  } else {
+    FH_TRY(load_layer(d, take_layer, name));
+  }
+  int last = d->tree.count - 1;
+  const json_t *meta = d->meta[last], *base = json_object_get(meta, "base");
+  way here = {.before = before, .layer = d->layers[last], .name = name};
+  if (json_is_string(base)) return add_base(d, &here, base);
+  for (size_t i = 0; i < json_array_size(base); i++) FH_TRY(add_base(d, &here, json_array_get(base, i)));
+  return FH_OK;
+}
+
+/* Opens a snapshot and everything it is based on, newest first. */
 static fh_status add_layers(directory *d, const char *path) {
   int layer = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: cannot be opened as a snapshot directory: %s", path, strerror(errno));
-  char name[PATH_MAX];
-  snprintf(name, sizeof name, "%s", path);
-  for (;;) {
-    for (int i = 0; i < d->tree.count; i++) {
-      if (!same_directory(layer, d->layers[i])) continue;
-      close(layer);
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s: its chain of bases comes back to %s", path, name);
-    }
-    if (d->tree.count == FH_TREE_MAX_LAYERS) {
-      close(layer);
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d snapshots are based on each other", path, FH_TREE_MAX_LAYERS);
-    }
-    int i = d->tree.count++;
-    d->layers[i] = layer;
-    d->tree.roots[i] = openat(layer, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    FH_TRY(load_meta(layer, name, &d->meta[i]));
-    char problem[512];
-    if (fh_tree_check(d->tree.roots[i], problem, sizeof problem) != 0)
-      return FH_STATUS(FH_INVALID_ARGUMENT,
-                       "%s/fs: side file %s\nKeys: type rdev mode uid gid size mtime open stat elf machine soname interp glibc link", name,
-                       problem);
-    const char *base = json_string_value(json_object_get(d->meta[i], "base"));
-    if (!base) return FH_OK;
-    if (strncmp(base, "../", 3) != 0 || !base[3] || strchr(base + 3, '/') || strcmp(base + 3, "..") == 0)
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base is '%s', expected a folder beside this one: '../NAME'", name, base);
-    layer = openat(layer, base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base '%s': %s", name, base, strerror(errno));
-    snprintf(name, sizeof name, "%s", base);
-  }
+  return add_layer(d, layer, path, NULL);
 }
 
 /* env of one layer: NAME=value, or -NAME to unset what the base has. */

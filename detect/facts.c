@@ -13,6 +13,7 @@ static fh_status begin(fh_os *os, fh_gather *g) {
   facts->arena = arena;
   *g = (fh_gather){.os = os, .facts = facts, .arena = arena};
   fh_cuda_answer_init(&facts->nvidia.cuda);
+  fh_nvml_answer_init(&facts->nvidia.nvml);
   for (int i = 0; i < FH_CUDA_AGAIN_COUNT; i++) fh_cuda_answer_init(&facts->nvidia.cuda_again[i]);
   return FH_OK;
 }
@@ -107,7 +108,10 @@ static void gather_all(fh_gather *g, unsigned what) {
   if (what & FH_GATHER_OPENCL) fh_ask_icds(g);
   fh_gather_pci(g);
   fh_gather_libraries(g);
-  if (what & FH_GATHER_CUDA) fh_ask_cuda(g);
+  if (what & FH_GATHER_CUDA) {
+    fh_ask_cuda(g);
+    fh_ask_nvml(g);
+  }
   fh_gather_platform(g);
   fh_gather_limits(g);
   fh_gather_node_numbers(g);

@@ -303,6 +303,40 @@ typedef struct fh_cuda_alone {
   fh_cuda_answer answer;
 } fh_cuda_alone;
 
+/* One card as NVIDIA's management library sees it; -1: not told. */
+typedef struct fh_nvml_card {
+  const char *name, *uuid, *pci; /* "" not told */
+  const char *product;           /* of the vGPU licence in use */
+  int index, handle_code;
+  int compute_mode; /* 0 default, 1 and 3 exclusive, 2 prohibited */
+  int persistence, processes;
+  int64_t throttle; /* bits */
+  int mig_current, mig_pending, mig_devices;
+  int64_t ecc_uncorrected; /* since the driver started */
+  int remap_pending, remap_failed, retire_pending, recovery_action;
+  int virtualization; /* 2: a vGPU */
+  int licensed;       /* of a vGPU */
+  int fabric_state;   /* 1 not started, 2 in progress, 3 completed with fabric_status */
+  int fabric_status;
+  bool fabric_cluster;       /* joined with GPUs of other machines */
+  bool lost, reset_required; /* some call about it said so */
+} fh_nvml_card;
+
+/* The management library's answer. That it works proves nothing of CUDA. */
+typedef struct fh_nvml_answer {
+  fh_validity valid; /* as in fh_cuda_answer */
+  bool crashed, exited, hung, slow;
+  int signal;
+  const char *wchan, *dlerrors, *library;
+  bool fake;
+  int init_code, count_code, count; /* -1: not reached */
+  const char *init_name;
+  const char *driver;       /* version that the kernel module tells it */
+  int cc_feature, cc_ready; /* confidential computing; -1: not told */
+  fh_nvml_card *cards;
+  int card_count;
+} fh_nvml_answer;
+
 typedef struct fh_facts_nvidia {
   fh_fact_text nvrm_version; /* /proc/driver/nvidia/version: "550.54.14" */
   fh_fact_bool open_module;
@@ -319,6 +353,7 @@ typedef struct fh_facts_nvidia {
   fh_cuda_answer cuda_again[FH_CUDA_AGAIN_COUNT]; /* with one thing changed; each valid only when it was asked */
   fh_cuda_alone *alone;                           /* each GPU asked alone, when all together fail */
   int alone_count;
+  fh_nvml_answer nvml;
 } fh_facts_nvidia;
 
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */

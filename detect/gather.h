@@ -42,6 +42,7 @@ void fh_ask_process(fh_gather *g);
 void fh_process_read_again(fh_gather *g, const fh_os_answer *answer, void *into); /* without LD_PRELOAD */
 void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
+void fh_ask_nvml(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
 void fh_ask_again(fh_gather *g, unsigned what);
 void fh_ask_sandbox(fh_gather *g);
@@ -70,6 +71,7 @@ void fh_cpu_choose_best(fh_facts_cpu *cpu);
 
 /* What answers say, put into the facts. A NULL or empty answer changes nothing. */
 void fh_cuda_answer_init(fh_cuda_answer *answer);
+void fh_nvml_answer_init(fh_nvml_answer *answer);
 void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answer *out);
 void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out);
 void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer);

@@ -8,6 +8,7 @@ const fh_question fh_questions[] = {
     {"sandbox", false, fh_answer_sandbox},
     {"cuda", false, fh_answer_cuda},
     {"cuda:", true, fh_answer_cuda}, /* the same with one GPU visible; the rest names the record */
+    {"nvml", false, fh_answer_nvml},
     {"opencl:", true, fh_answer_opencl},
     {0},
 };

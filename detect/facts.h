@@ -70,6 +70,8 @@ typedef struct fh_facts_where {
   fh_fact_bool glibc; /* glibc's loader is here */
   fh_os_identity id;
   bool id_valid;
+  fh_fact_text gid_map;     /* /proc/self/gid_map */
+  fh_fact_int overflow_gid; /* what a group without a number here is shown as */
 } fh_facts_where;
 
 /* ---- mounts --------------------------------------------------------------------------------------- */
@@ -356,6 +358,94 @@ typedef struct fh_facts_nvidia {
   fh_nvml_answer nvml;
 } fh_facts_nvidia;
 
+/* ---- AMD and Intel --------------------------------------------------------------------------------------- */
+
+/* A render node of the kernel, as /sys/class/drm lists it; its file in /dev may be missing. */
+typedef struct fh_render_node {
+  const char *path; /* "/dev/dri/renderD128" */
+  const char *pci;  /* address; "" unknown */
+  int vendor;       /* PCI id; -1 unknown */
+} fh_render_node;
+
+typedef struct fh_facts_drm {
+  fh_render_node *renders;
+  int count;
+  fh_validity valid;         /* of the list in /sys/class/drm */
+  fh_validity by_path;       /* the folder /dev/dri/by-path */
+  int links, dangling;       /* its links to render nodes, and how many of them lead nowhere */
+  const char *dangling_link; /* the first such: "/dev/dri/by-path/pci-0000:00:02.0-render -> ../renderD129"; "" none */
+} fh_facts_drm;
+
+/* One device of a vendor's runtime. */
+typedef struct fh_runtime_device {
+  const char *name, *uuid, *pci, *model; /* model: "gfx1103" of AMD's; "" none */
+  const char *type;                      /* "gpu", "npu", "cpu" */
+  int64_t memory;                        /* bytes; -1 unknown */
+  int compute_units;
+  int64_t open_code; /* of making a queue or context; -1 not reached */
+  bool usable;       /* a queue or context was made */
+} fh_runtime_device;
+
+/* One child's answer about a vendor's runtime: HSA or Level Zero. */
+typedef struct fh_runtime_answer {
+  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */
+  bool crashed, exited, hung, slow;
+  int signal;
+  const char *wchan, *calling; /* calling: begun and not ended; "" none */
+  const char *dlerrors, *library, *missing_symbol;
+  bool fake;
+  int64_t init_code, list_code; /* list_code: of asking for the devices; -1 not reached */
+  const char *init_name, *list_name;
+  int drivers;               /* Level Zero: vendors' drivers that it found; -1 unknown */
+  const char *driver_errors; /* what dlopen says of these, one per line; "" none */
+  const char *refused;       /* system calls that a filter refused, blank separated; "" none */
+  fh_runtime_device *devices;
+  int device_count;
+} fh_runtime_answer;
+
+/* One node of the KFD's topology: a CPU, or a GPU that can compute. */
+typedef struct fh_kfd_node {
+  const char *path;     /* /sys/class/kfd/kfd/topology/nodes/1 */
+  int properties_errno; /* EPERM: a GPU whose render node the device cgroup refuses */
+  int simd_count;       /* more than 0: a GPU; -1 unknown */
+  int gfx;              /* gfx_target_version: 110003; 0 none */
+  int render_minor;     /* -1 unknown */
+  const char *pci;      /* "" unknown */
+} fh_kfd_node;
+
+enum { FH_MAX_GFX_NAMES = 64 };
+
+typedef struct fh_facts_amd {
+  fh_fact_bool module;         /* /sys/module/amdgpu */
+  fh_fact_text module_version; /* only out-of-tree drivers have one */
+  fh_validity topology;        /* of the list of nodes; ABSENT: this kernel has no KFD */
+  fh_kfd_node *kfd;
+  int kfd_count;
+  fh_fact_text rocm_version; /* /opt/rocm/.info/version */
+  const char *hsa_in_rocm;   /* libhsa-runtime64 where ROCm is installed; "" none */
+  const char *blas_dir;      /* rocBLAS's kernels; "" none found */
+  const char *blas_gfx[FH_MAX_GFX_NAMES];
+  int blas_gfx_count;
+  fh_fact_bool dxcore, rocdxg; /* WSL: libdxcore.so and librocdxg.so */
+  fh_fact_bool whole_dev;      /* /dev has the machine's other devices too: a privileged container, or none */
+  fh_runtime_answer hsa;
+  fh_runtime_answer hsa_unfiltered; /* without ROCR_VISIBLE_DEVICES; valid only when it was asked */
+} fh_facts_amd;
+
+typedef struct fh_intel_bar {
+  const char *pci;
+  int64_t bytes; /* of the window to its memory (BAR 2); -1 unknown */
+} fh_intel_bar;
+
+typedef struct fh_facts_intel {
+  fh_fact_bool i915, xe, npu_module; /* in /sys/module */
+  fh_fact_bool npu_firmware;         /* /lib/firmware/intel/vpu */
+  fh_intel_bar *bars;                /* of each discrete GPU */
+  int bar_count;
+  fh_runtime_answer level_zero;
+  fh_runtime_answer level_zero_unmasked; /* without ZE_AFFINITY_MASK; valid only when it was asked */
+} fh_facts_intel;
+
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */
 
 typedef struct fh_cl_device {
@@ -446,6 +536,9 @@ typedef struct fh_facts {
   fh_facts_engines engines;
   fh_unasked *unasked;
   int unasked_count;
+  fh_facts_drm drm;
+  fh_facts_amd amd;
+  fh_facts_intel intel;
 } fh_facts;
 
 enum {
@@ -453,7 +546,9 @@ enum {
   FH_GATHER_CUDA = 2,   /* ask the CUDA driver in a child (when anything of it is here) */
   FH_GATHER_OPENCL = 4, /* ask each ICD in a child */
   FH_GATHER_TRIALS = 8, /* ISA trial and topology */
-  FH_GATHER_ALL = 15,
+  FH_GATHER_HSA = 16,   /* ask AMD's runtime, when anything of it is here */
+  FH_GATHER_ZE = 32,    /* ask Level Zero, when anything of Intel's is here */
+  FH_GATHER_ALL = 63,
 };
 
 /* Gathers facts. Only memory or a broken table fails; everything else is a fact. */

@@ -64,6 +64,12 @@ bool fh_file_has(fh_gather *g, const char *path, const char *part) {
   return has;
 }
 
+fh_fact_bool fh_module_loaded(fh_gather *g, const char *name) {
+  fh_fact_bool loaded = fh_path_fact(g, fh_arena_format(g->arena, "/sys/module/%s", name));
+  if (!loaded.value && !fh_path_exists(g, "/sys/module")) loaded.valid = FH_UNKNOWN_FACT;
+  return loaded;
+}
+
 fh_fact_bool fh_in_namespace(fh_gather *g, const char *link) {
   /* inodes of the first ones are fixed by the kernel: PROC_PID_INIT_INO, PROC_CGROUP_INIT_INO */
   static const char *const first[] = {"pid:[4026531836]", "cgroup:[4026531835]"};

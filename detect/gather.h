@@ -43,6 +43,8 @@ void fh_process_read_again(fh_gather *g, const fh_os_answer *answer, void *into)
 void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
 void fh_ask_nvml(fh_gather *g);
+void fh_ask_hsa(fh_gather *g);
+void fh_ask_level_zero(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
 void fh_ask_again(fh_gather *g, unsigned what);
 void fh_ask_sandbox(fh_gather *g);
@@ -65,6 +67,9 @@ void fh_gather_nvidia(fh_gather *g);
 void fh_gather_icd_files(fh_gather *g);
 void fh_gather_sandbox(fh_gather *g); /* needs the platform */
 void fh_gather_engines(fh_gather *g); /* needs the platform */
+void fh_gather_drm(fh_gather *g); /* needs PCI */
+void fh_gather_amd(fh_gather *g);
+void fh_gather_intel(fh_gather *g);
 
 /* best = the strongest ISA that is advertised, enabled and not disproven. */
 void fh_cpu_choose_best(fh_facts_cpu *cpu);
@@ -73,6 +78,8 @@ void fh_cpu_choose_best(fh_facts_cpu *cpu);
 void fh_cuda_answer_init(fh_cuda_answer *answer);
 void fh_nvml_answer_init(fh_nvml_answer *answer);
 void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answer *out);
+void fh_runtime_answer_init(fh_runtime_answer *answer);
+void fh_runtime_read(fh_gather *g, const fh_os_answer *answer, void *into); /* an fh_runtime_answer */
 void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out);
 void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer);
 void fh_answer_read_topology(fh_gather *g, const fh_os_answer *answer);
@@ -95,6 +102,8 @@ bool fh_path_exists(fh_gather *g, const char *path);
 fh_fact_bool fh_path_fact(fh_gather *g, const char *path);
 /* True when the beginning of a readable file, text or not, contains these characters. */
 bool fh_file_has(fh_gather *g, const char *path, const char *part);
+/* A kernel module that is loaded, or built in and shown; unknown where /sys shows no modules. */
+fh_fact_bool fh_module_loaded(fh_gather *g, const char *name);
 /* In a namespace ("/proc/self/ns/pid", "/proc/self/ns/cgroup") that is not the machine's first one. */
 fh_fact_bool fh_in_namespace(fh_gather *g, const char *link);
 /* Names in a directory, in the arena; NULL (and *out_errno, which may be NULL) when it cannot be listed. */

@@ -51,6 +51,8 @@ void fh_gather_identity(fh_gather *g) {
   }
   read_status(g);
   read_user_namespace(g);
+  w->gid_map = fh_read_fact(g, "/proc/self/gid_map", FH_SMALL_FILE);
+  w->overflow_gid = fh_read_int(g, "/proc/sys/kernel/overflowgid");
   read_loaders(g);
 }
 

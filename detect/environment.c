@@ -67,11 +67,9 @@ static const char *const allowed[] = {
     "SLURM_JOB_ID",
     "SLURM_JOB_GPUS",
     "SLURM_STEP_GPUS",
-    "SLURM_GPUS_ON_NODE",
     "SLURM_CPUS_PER_TASK",
     "KUBERNETES_SERVICE_HOST",
     "RAY_JOB_ID",
-    "COMPOSE_PROJECT_NAME",
     "APPTAINER_NV",
     "APPTAINER_NAME",
     "APPTAINER_CONTAINER",
@@ -113,4 +111,10 @@ const char *fh_facts_env(const fh_facts *facts, const char *name) {
   for (int i = 0; i < facts->environment.count; i++)
     if (strcmp(facts->environment.vars[i].name, name) == 0) return facts->environment.vars[i].value;
   return NULL;
+}
+
+bool fh_environment_is_allowed(const char *name) {
+  for (int i = 0; i < ALLOWED_COUNT; i++)
+    if (strcmp(allowed[i], name) == 0) return true;
+  return false;
 }

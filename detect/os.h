@@ -82,9 +82,6 @@ typedef struct fh_os_api {
    * the same question with one thing changed. Several may be started before the first is collected. */
   int (*ask_start)(fh_os *os, const char *question, const char *const *changes, int *out_ticket);
   int (*ask_collect)(fh_os *os, int ticket, fh_os_answer *out);
-  /* Why the last ask_start could not ask, for a person; NULL: no answer is recorded, which says nothing about the machine. Lives
-   * until the next ask_start. */
-  const char *(*ask_refused)(fh_os *os);
 } fh_os_api;
 
 struct fh_os {
@@ -94,7 +91,7 @@ struct fh_os {
 /* This machine. helper: the devprobe executable that answers questions in a child; NULL: found by
  * itself (FOGHORN_PROBE, then this program when it is devprobe, then beside the library). */
 fh_status fh_os_live(const char *helper, int64_t timeout_ns, fh_os **out_os);
-/* A snapshot directory. */
+/* A snapshot directory: written by hand, or a recording (docs/snapshot-format.md). */
 fh_status fh_os_directory(const char *path, fh_os **out_os);
 void fh_os_destroy(fh_os *os);
 void fh_os_answer_free(fh_os_answer *answer);

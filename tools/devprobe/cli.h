@@ -19,6 +19,7 @@ typedef enum fh_cli_option {
   FH_OPT_WATCH,
   FH_OPT_EVERY,
   FH_OPT_FROM,
+  FH_OPT_MASK,
   FH_OPT_EXPECT,
   FH_OPT_TIMEOUT,
   FH_OPT_COLOR,

@@ -14,5 +14,6 @@ extern const fh_cli_command fh_command_explain;
 extern const fh_cli_command fh_command_verify;
 extern const fh_cli_command fh_command_run;
 extern const fh_cli_command fh_command_matrix;
+extern const fh_cli_command fh_command_snapshot;
 
 #endif /* FOGHORN_TOOLS_DEVPROBE_COMMANDS_H_ */

@@ -105,7 +105,38 @@ static void more_addresses(fh_gather *g, changes *c) {
     add_change(c, FH_ANSWER_MORE_ADDRESSES "=1");
 }
 
+/* ---- AMD and Intel -------------------------------------------------------------------------------------------------- */
+
+static int count_of(const fh_runtime_answer *a, const char *type) {
+  int count = 0;
+  for (int i = 0; i < a->device_count; i++) count += strcmp(a->devices[i].type, type) == 0;
+  return count;
+}
+
+static bool answered_at_all(const fh_runtime_answer *a) { return a->valid == FH_VALID && !a->hung && !a->slow; }
+
+static void without_rocr_filter(fh_gather *g, changes *c) {
+  const fh_runtime_answer *a = &g->facts->amd.hsa;
+  if (fh_facts_env(g->facts, "ROCR_VISIBLE_DEVICES") && answered_at_all(a) && count_of(a, "gpu") == 0)
+    add_change(c, "ROCR_VISIBLE_DEVICES");
+}
+
+static void without_ze_mask(fh_gather *g, changes *c) {
+  const fh_runtime_answer *a = &g->facts->intel.level_zero;
+  const char *mask = fh_facts_env(g->facts, "ZE_AFFINITY_MASK");
+  if (mask && *mask && answered_at_all(a) && count_of(a, "gpu") == 0) add_change(c, "ZE_AFFINITY_MASK");
+}
+
 static void read_cuda(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_cuda(g, answer, into); }
+
+/* ---- arithmetic ------------------------------------------------------------------------------------------------------ */
+
+/* A fresh process that makes tiny numbers zero was told to by an object loaded with it: is it one of LD_PRELOAD? */
+static void without_preload(fh_gather *g, changes *c) {
+  const fh_fact_bool *flushes = &g->facts->process.flushes_denormals;
+  const char *preload = fh_facts_env(g->facts, "LD_PRELOAD");
+  if (flushes->valid == FH_VALID && flushes->value && preload && *preload) add_change(c, "LD_PRELOAD");
+}
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
@@ -118,7 +149,10 @@ static const struct counterfactual {
 } table[] = {
     {FH_GATHER_CUDA, "cuda", without_filter, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_UNFILTERED])},
     {FH_GATHER_CUDA, "cuda", other_library, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_OTHER_LIBRARY])},
+    {FH_GATHER_TRIALS, "process", without_preload, fh_process_read_again, 0},
     {FH_GATHER_CUDA, "cuda", more_addresses, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_MORE_ADDRESSES])},
+    {FH_GATHER_HSA, "hsa", without_rocr_filter, fh_runtime_read, offsetof(fh_facts, amd.hsa_unfiltered)},
+    {FH_GATHER_ZE, "level-zero", without_ze_mask, fh_runtime_read, offsetof(fh_facts, intel.level_zero_unmasked)},
 };
 
 /* ---- one GPU at a time ------------------------------------------------------------------------------------------------ */

@@ -29,8 +29,13 @@ typedef struct fh_question {
 extern const fh_question fh_questions[];
 
 void fh_answer_cuda(const char *none);
+void fh_answer_nvml(const char *none);
 void fh_answer_opencl(const char *icd); /* path of an .icd file, or the name of a library */
+void fh_answer_hsa(const char *none);
+void fh_answer_level_zero(const char *none);
 void fh_answer_isa(const char *none);
 void fh_answer_topology(const char *none);
+void fh_answer_process(const char *none);
+void fh_answer_sandbox(const char *none);
 
 #endif /* FOGHORN_DETECT_ANSWER_H_ */

@@ -1,5 +1,6 @@
 /* A trial instruction for each instruction set that the processor advertises. SPDX-License-Identifier: Apache-2.0
  * Virtual machines are known to advertise what they do not run: only running it is proof. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include "detect/answer.h"
 #include "detect/gather.h"
+#include "detect/parse.h"
 
 static sigjmp_buf before_trial;
 
@@ -62,9 +64,12 @@ static void try_avx512(void) {
 /* TILERELEASE, by its bytes: older assemblers do not know it. Needs the permission of this process first. */
 static void try_amx(void) { __asm__ volatile(".byte 0xc4, 0xe2, 0x78, 0x49, 0xc0"); }
 
+/* The permission is this process's own, so asking here leaves everybody else as they were. False: not granted, and why is told. */
 static bool amx_permitted(void) {
   enum { ARCH_REQUEST_XCOMP_PERMISSION = 0x1023, TILE_DATA = 18 };
-  return syscall(SYS_arch_prctl, ARCH_REQUEST_XCOMP_PERMISSION, TILE_DATA) == 0;
+  bool granted = syscall(SYS_arch_prctl, ARCH_REQUEST_XCOMP_PERMISSION, TILE_DATA) == 0;
+  fh_answer_say(json_pack("{s:s}", "amx_request", granted ? "ok" : fh_errno_name(errno)));
+  return granted;
 }
 
 void fh_answer_isa(const char *none) {
@@ -81,13 +86,7 @@ void fh_answer_isa(const char *none) {
   if (bits.advertised[FH_ISA_SSE42]) say_trial(fh_isa_name(FH_ISA_SSE42), try_sse42);
   if (bits.advertised[FH_ISA_AVX2]) say_trial(fh_isa_name(FH_ISA_AVX2), try_avx2);
   if (bits.advertised[FH_ISA_AVX512]) say_trial(fh_isa_name(FH_ISA_AVX512), try_avx512);
-  if (bits.amx_advertised) {
-    if (amx_permitted()) {
-      say_trial("amx", try_amx);
-    } else {
-      fh_answer_say(json_pack("{s:b}", "amx", 0));
-    }
-  }
+  if (bits.amx_advertised && amx_permitted()) say_trial("amx", try_amx);
   fh_os_destroy(os);
 }
 

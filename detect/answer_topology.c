@@ -24,6 +24,38 @@ static void set_cache(json_t *line, const char *key, hwloc_topology_t topology, 
   if (cache && cache->attr && cache->attr->cache.size) json_object_set_new(line, key, json_integer((json_int_t)cache->attr->cache.size));
 }
 
+static int cores_in(hwloc_topology_t topology, hwloc_const_bitmap_t cpus) {
+  int count = 0;
+  for (hwloc_obj_t core = NULL; (core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core));)
+    count += hwloc_bitmap_intersects(core->cpuset, cpus);
+  return count;
+}
+
+/* Kinds are sorted by speed, the fastest last. */
+static void set_kinds(json_t *line, hwloc_topology_t topology, hwloc_bitmap_t allowed) {
+  int kinds = hwloc_cpukinds_get_nr(topology, 0);
+  hwloc_bitmap_t fast = kinds > 1 ? hwloc_bitmap_alloc() : NULL;
+  if (!fast) return;
+  if (hwloc_cpukinds_get_info(topology, (unsigned)kinds - 1, fast, NULL, NULL, NULL, 0) == 0 &&
+      hwloc_bitmap_and(fast, fast, allowed) == 0) {
+    json_object_set_new(line, "core_kinds", json_integer(kinds));
+    json_object_set_new(line, "fast_cores_allowed", json_integer(cores_in(topology, fast)));
+  }
+  hwloc_bitmap_free(fast);
+}
+
+/* Cores of the CPUs that this process may run on; several CPUs may be threads of one. */
+static void set_allowed(json_t *line, hwloc_topology_t topology) {
+  hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
+  if (!allowed) return;
+  if (hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_PROCESS) == 0) {
+    int cores = cores_in(topology, allowed);
+    if (cores > 0) json_object_set_new(line, "cores_allowed", json_integer(cores));
+    set_kinds(line, topology, allowed);
+  }
+  hwloc_bitmap_free(allowed);
+}
+
 void fh_answer_topology(const char *none) {
   (void)none;
   setenv("HWLOC_PLUGINS_PATH", "", 1);
@@ -41,6 +73,7 @@ void fh_answer_topology(const char *none) {
       set_count(line, "cores", topology, HWLOC_OBJ_CORE);
       set_count(line, "pus", topology, HWLOC_OBJ_PU);
       set_count(line, "numa_nodes", topology, HWLOC_OBJ_NUMANODE);
+      set_allowed(line, topology);
       set_cache(line, "l1d", topology, HWLOC_OBJ_L1CACHE);
       set_cache(line, "l2", topology, HWLOC_OBJ_L2CACHE);
       set_cache(line, "l3", topology, HWLOC_OBJ_L3CACHE);

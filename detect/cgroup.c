@@ -254,6 +254,7 @@ typedef void (*read_level_fn)(fh_gather *g, const hierarchy *h, const char *dir,
 static void read_pids_level(fh_gather *g, const hierarchy *h, const char *dir, fh_cgroup_level *level) {
   (void)h;
   level->pids_max = file_limit(g, dir, "pids.max");
+  level->pids_current = file_limit(g, dir, "pids.current");
 }
 
 /* Level 0 is our own cgroup; levels of different hierarchies are merged by depth. */
@@ -264,8 +265,13 @@ static void read_levels(fh_gather *g, const hierarchy *h, read_level_fn read) {
   for (int i = 0; i < count; i++) {
     fh_cgroup_level *level = &c->levels[i];
     if (i >= c->level_count) {
-      *level = (fh_cgroup_level){
-          .path = dirs[i], .quota_us = -1, .memory_limit = -1, .memory_used = -1, .memory_inactive_file = -1, .pids_max = -1};
+      *level = (fh_cgroup_level){.path = dirs[i],
+                                 .quota_us = -1,
+                                 .memory_limit = -1,
+                                 .memory_used = -1,
+                                 .memory_inactive_file = -1,
+                                 .pids_max = -1,
+                                 .pids_current = -1};
       c->level_count = i + 1;
     }
     read(g, h, dirs[i], level);

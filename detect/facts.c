@@ -13,7 +13,12 @@ static fh_status begin(fh_os *os, fh_gather *g) {
   facts->arena = arena;
   *g = (fh_gather){.os = os, .facts = facts, .arena = arena};
   fh_cuda_answer_init(&facts->nvidia.cuda);
+  fh_nvml_answer_init(&facts->nvidia.nvml);
   for (int i = 0; i < FH_CUDA_AGAIN_COUNT; i++) fh_cuda_answer_init(&facts->nvidia.cuda_again[i]);
+  fh_runtime_answer *runtimes[] = {&facts->amd.hsa, &facts->amd.hsa_unfiltered, &facts->intel.level_zero,
+                                   &facts->intel.level_zero_unmasked};
+  for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++) fh_runtime_answer_init(runtimes[i]);
+  facts->drm.dangling_link = facts->amd.hsa_in_rocm = facts->amd.blas_dir = "";
   return FH_OK;
 }
 
@@ -27,6 +32,8 @@ static void fill_texts(fh_facts *f) {
       &f->cgroup.self,        &f->cgroup.device_rules,
       &f->nodes.proc_devices, &f->nvidia.nvrm_version,
       &f->opencl.vendors_dir, &f->opencl.vendors_override,
+      &f->where.gid_map,      &f->amd.module_version,
+      &f->amd.rocm_version,
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (!texts[i]->value) texts[i]->value = "";
@@ -57,13 +64,15 @@ static void fill_texts(fh_facts *f) {
       &f->nvidia.gpus_listed,
       &f->limits.address_space,
       &f->limits.address_space_hard,
+      &f->where.overflow_gid,
   };
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     if (!numbers[i]->source) numbers[i]->source = "";
   fh_fact_bool *truths[] = {
-      &f->where.hypervisor,   &f->where.user_namespace, &f->where.no_new_privs,    &f->where.musl,
-      &f->where.glibc,        &f->cpu.ancestors_hidden, &f->cpu.amx.proven,        &f->pci.masked,
-      &f->nvidia.open_module, &f->nvidia.module_loaded, &f->nvidia.uvm_registered, &f->nvidia.gpu_excluded,
+      &f->where.hypervisor,      &f->where.user_namespace, &f->where.no_new_privs, &f->where.musl,         &f->where.glibc,
+      &f->cpu.ancestors_hidden,  &f->cpu.amx.proven,       &f->pci.masked,         &f->nvidia.open_module, &f->nvidia.module_loaded,
+      &f->nvidia.uvm_registered, &f->nvidia.gpu_excluded,  &f->amd.module,         &f->amd.dxcore,         &f->amd.rocdxg,
+      &f->amd.whole_dev,         &f->intel.i915,           &f->intel.xe,           &f->intel.npu_module,   &f->intel.npu_firmware,
   };
   for (size_t i = 0; i < sizeof truths / sizeof truths[0]; i++)
     if (!truths[i]->source) truths[i]->source = "";
@@ -98,22 +107,35 @@ static void gather_all(fh_gather *g, unsigned what) {
   if (what & FH_GATHER_TRIALS) {
     fh_ask_topology(g);
     fh_ask_isa(g);
+    fh_ask_process(g);
   }
   fh_gather_environment(g);
   gather_self(g, true);
+  fh_gather_cpu_view(g);
   fh_gather_icd_files(g);
   if (what & FH_GATHER_OPENCL) fh_ask_icds(g);
   fh_gather_pci(g);
   fh_gather_libraries(g);
-  if (what & FH_GATHER_CUDA) fh_ask_cuda(g);
+  if (what & FH_GATHER_CUDA) {
+    fh_ask_cuda(g);
+    fh_ask_nvml(g);
+  }
+  fh_gather_drm(g);
+  fh_gather_amd(g);
+  fh_gather_intel(g);
+  if (what & FH_GATHER_HSA) fh_ask_hsa(g);
+  if (what & FH_GATHER_ZE) fh_ask_level_zero(g);
   fh_gather_platform(g);
   fh_gather_limits(g);
   fh_gather_node_numbers(g);
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
+  fh_gather_sandbox(g);
+  fh_gather_engines(g);
   fh_collect(g);
 
   fh_ask_again(g, what);
+  if (what & FH_GATHER_CUDA) fh_ask_sandbox(g);
   fh_collect(g);
 }
 

@@ -50,6 +50,8 @@ typedef enum fh_platform {
   FH_PLATFORM_KATA,
   FH_PLATFORM_WSL,
   FH_PLATFORM_JETSON,
+  FH_PLATFORM_NSPAWN,
+  FH_PLATFORM_BUBBLEWRAP,
 } fh_platform;
 
 typedef struct fh_facts_where {
@@ -68,6 +70,8 @@ typedef struct fh_facts_where {
   fh_fact_bool glibc; /* glibc's loader is here */
   fh_os_identity id;
   bool id_valid;
+  fh_fact_text gid_map;     /* /proc/self/gid_map */
+  fh_fact_int overflow_gid; /* what a group without a number here is shown as */
 } fh_facts_where;
 
 /* ---- mounts --------------------------------------------------------------------------------------- */
@@ -95,6 +99,7 @@ typedef struct fh_cgroup_level {
   int64_t memory_used;          /* -1: unknown */
   int64_t memory_inactive_file; /* reclaimable page cache; -1: unknown */
   int64_t pids_max;             /* -1: none */
+  int64_t pids_current;         /* tasks in it and below; -1: unknown */
 } fh_cgroup_level;
 
 typedef struct fh_facts_cpu {
@@ -120,7 +125,28 @@ typedef struct fh_facts_cpu {
   fh_fact_int packages, cores, numa_nodes; /* hwloc */
   fh_fact_int l1d_bytes, l2_bytes, l3_bytes;
   fh_fact_text kernel_cmdline;
+  fh_fact_text cpuinfo_dialect;   /* "x86" or "arm": whose fields /proc/cpuinfo has */
+  fh_fact_text hypervisor_vendor; /* CPUID 40000000: "KVMKVMKVM", "TCGTCGTCGTCG"; ABSENT: says nothing */
+  fh_fact_int amx_request;        /* errno of asking for AMX in a child; 0: granted */
+  fh_fact_int cpuinfo_cpus;       /* entries of /proc/cpuinfo; counted only where something lies over it */
+  fh_fact_bool topology_shown;    /* /sys tells sockets and cores; ABSENT: its CPU folder is not there at all */
+  fh_fact_int cores_allowed;      /* hwloc: cores of the CPUs that this process may use */
+  fh_fact_int fast_cores_allowed; /* of these, of the fastest kind */
+  fh_fact_int core_kinds;         /* 2: fast and efficient ones */
+  fh_fact_int nodes_online;       /* NUMA nodes of the machine, as /sys tells */
 } fh_facts_cpu;
+
+/* ---- what this process may do ---------------------------------------------------------------------- */
+
+typedef struct fh_facts_process {
+  /* Trials in a child: 0 or an errno. */
+  fh_fact_int thread;                              /* pthread_create */
+  fh_fact_int clone3;                              /* without arguments: EINVAL from a kernel that knows it */
+  fh_fact_int get_mempolicy, set_mempolicy, mbind; /* in a form that changes nothing */
+  fh_fact_int lock_over_limit;                     /* locking one page more than the soft limit */
+  fh_fact_bool flushes_denormals;                  /* tiny numbers are made zero, and nobody asked for it */
+  fh_fact_bool flushes_without_preload;            /* and so without LD_PRELOAD */
+} fh_facts_process;
 
 typedef enum fh_cgroup_mode { FH_CGROUP_NONE = 0, FH_CGROUP_V1, FH_CGROUP_V2, FH_CGROUP_HYBRID } fh_cgroup_mode;
 
@@ -216,6 +242,8 @@ typedef struct fh_facts_libraries {
 /* Limits of this process, /proc/self/limits. ABSENT: unlimited. */
 typedef struct fh_facts_limits {
   fh_fact_int address_space, address_space_hard; /* bytes: ulimit -v */
+  fh_fact_int tasks;                             /* of this user: ulimit -u */
+  fh_fact_int locked_memory;                     /* bytes: ulimit -l */
 } fh_facts_limits;
 
 typedef struct fh_env_var {
@@ -277,6 +305,40 @@ typedef struct fh_cuda_alone {
   fh_cuda_answer answer;
 } fh_cuda_alone;
 
+/* One card as NVIDIA's management library sees it; -1: not told. */
+typedef struct fh_nvml_card {
+  const char *name, *uuid, *pci; /* "" not told */
+  const char *product;           /* of the vGPU licence in use */
+  int index, handle_code;
+  int compute_mode; /* 0 default, 1 and 3 exclusive, 2 prohibited */
+  int persistence, processes;
+  int64_t throttle; /* bits */
+  int mig_current, mig_pending, mig_devices;
+  int64_t ecc_uncorrected; /* since the driver started */
+  int remap_pending, remap_failed, retire_pending, recovery_action;
+  int virtualization; /* 2: a vGPU */
+  int licensed;       /* of a vGPU */
+  int fabric_state;   /* 1 not started, 2 in progress, 3 completed with fabric_status */
+  int fabric_status;
+  bool fabric_cluster;       /* joined with GPUs of other machines */
+  bool lost, reset_required; /* some call about it said so */
+} fh_nvml_card;
+
+/* The management library's answer. That it works proves nothing of CUDA. */
+typedef struct fh_nvml_answer {
+  fh_validity valid; /* as in fh_cuda_answer */
+  bool crashed, exited, hung, slow;
+  int signal;
+  const char *wchan, *dlerrors, *library;
+  bool fake;
+  int init_code, count_code, count; /* -1: not reached */
+  const char *init_name;
+  const char *driver;       /* version that the kernel module tells it */
+  int cc_feature, cc_ready; /* confidential computing; -1: not told */
+  fh_nvml_card *cards;
+  int card_count;
+} fh_nvml_answer;
+
 typedef struct fh_facts_nvidia {
   fh_fact_text nvrm_version; /* /proc/driver/nvidia/version: "550.54.14" */
   fh_fact_bool open_module;
@@ -293,7 +355,96 @@ typedef struct fh_facts_nvidia {
   fh_cuda_answer cuda_again[FH_CUDA_AGAIN_COUNT]; /* with one thing changed; each valid only when it was asked */
   fh_cuda_alone *alone;                           /* each GPU asked alone, when all together fail */
   int alone_count;
+  fh_nvml_answer nvml;
 } fh_facts_nvidia;
+
+/* ---- AMD and Intel --------------------------------------------------------------------------------------- */
+
+/* A render node of the kernel, as /sys/class/drm lists it; its file in /dev may be missing. */
+typedef struct fh_render_node {
+  const char *path; /* "/dev/dri/renderD128" */
+  const char *pci;  /* address; "" unknown */
+  int vendor;       /* PCI id; -1 unknown */
+} fh_render_node;
+
+typedef struct fh_facts_drm {
+  fh_render_node *renders;
+  int count;
+  fh_validity valid;         /* of the list in /sys/class/drm */
+  fh_validity by_path;       /* the folder /dev/dri/by-path */
+  int links, dangling;       /* its links to render nodes, and how many of them lead nowhere */
+  const char *dangling_link; /* the first such: "/dev/dri/by-path/pci-0000:00:02.0-render -> ../renderD129"; "" none */
+} fh_facts_drm;
+
+/* One device of a vendor's runtime. */
+typedef struct fh_runtime_device {
+  const char *name, *uuid, *pci, *model; /* model: "gfx1103" of AMD's; "" none */
+  const char *type;                      /* "gpu", "npu", "cpu" */
+  int64_t memory;                        /* bytes; -1 unknown */
+  int compute_units;
+  int64_t open_code; /* of making a queue or context; -1 not reached */
+  bool usable;       /* a queue or context was made */
+} fh_runtime_device;
+
+/* One child's answer about a vendor's runtime: HSA or Level Zero. */
+typedef struct fh_runtime_answer {
+  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */
+  bool crashed, exited, hung, slow;
+  int signal;
+  const char *wchan, *calling; /* calling: begun and not ended; "" none */
+  const char *dlerrors, *library, *missing_symbol;
+  bool fake;
+  int64_t init_code, list_code; /* list_code: of asking for the devices; -1 not reached */
+  const char *init_name, *list_name;
+  int drivers;               /* Level Zero: vendors' drivers that it found; -1 unknown */
+  const char *driver_errors; /* what dlopen says of these, one per line; "" none */
+  const char *refused;       /* system calls that a filter refused, blank separated; "" none */
+  fh_runtime_device *devices;
+  int device_count;
+} fh_runtime_answer;
+
+/* One node of the KFD's topology: a CPU, or a GPU that can compute. */
+typedef struct fh_kfd_node {
+  const char *path;     /* /sys/class/kfd/kfd/topology/nodes/1 */
+  int properties_errno; /* EPERM: a GPU whose render node the device cgroup refuses */
+  int simd_count;       /* more than 0: a GPU; -1 unknown */
+  int gfx;              /* gfx_target_version: 110003; 0 none */
+  int render_minor;     /* -1 unknown */
+  const char *pci;      /* "" unknown */
+} fh_kfd_node;
+
+enum { FH_MAX_GFX_NAMES = 64 };
+
+typedef struct fh_facts_amd {
+  fh_fact_bool module;         /* /sys/module/amdgpu */
+  fh_fact_text module_version; /* only out-of-tree drivers have one */
+  fh_validity topology;        /* of the list of nodes; ABSENT: this kernel has no KFD */
+  fh_kfd_node *kfd;
+  int kfd_count;
+  fh_fact_text rocm_version; /* /opt/rocm/.info/version */
+  const char *hsa_in_rocm;   /* libhsa-runtime64 where ROCm is installed; "" none */
+  const char *blas_dir;      /* rocBLAS's kernels; "" none found */
+  const char *blas_gfx[FH_MAX_GFX_NAMES];
+  int blas_gfx_count;
+  fh_fact_bool dxcore, rocdxg; /* WSL: libdxcore.so and librocdxg.so */
+  fh_fact_bool whole_dev;      /* /dev has the machine's other devices too: a privileged container, or none */
+  fh_runtime_answer hsa;
+  fh_runtime_answer hsa_unfiltered; /* without ROCR_VISIBLE_DEVICES; valid only when it was asked */
+} fh_facts_amd;
+
+typedef struct fh_intel_bar {
+  const char *pci;
+  int64_t bytes; /* of the window to its memory (BAR 2); -1 unknown */
+} fh_intel_bar;
+
+typedef struct fh_facts_intel {
+  fh_fact_bool i915, xe, npu_module; /* in /sys/module */
+  fh_fact_bool npu_firmware;         /* /lib/firmware/intel/vpu */
+  fh_intel_bar *bars;                /* of each discrete GPU */
+  int bar_count;
+  fh_runtime_answer level_zero;
+  fh_runtime_answer level_zero_unmasked; /* without ZE_AFFINITY_MASK; valid only when it was asked */
+} fh_facts_intel;
 
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */
 
@@ -328,6 +479,40 @@ typedef struct fh_facts_opencl {
   fh_fact_text vendors_override; /* OCL_ICD_VENDORS */
 } fh_facts_opencl;
 
+/* ---- what could not be asked ---------------------------------------------------------------------------- */
+
+/* A question that no child could be asked; what it would have told is unknown. */
+typedef struct fh_unasked {
+  const char *question; /* "cuda", "opencl:/etc/OpenCL/vendors/pocl.icd" */
+  const char *why;
+} fh_unasked;
+
+/* ---- sandboxes and engines ------------------------------------------------------------------------------ */
+
+/* One thing that a child tried: 0 it may, an errno, or minus the signal that the attempt was ended with. */
+typedef fh_fact_int fh_trial;
+
+typedef struct fh_facts_sandbox {
+  fh_fact_text label;             /* /proc/self/attr/current: a SELinux context or an AppArmor profile */
+  fh_fact_bool selinux_enforcing; /* false: it only reports */
+  fh_fact_text flatpak;           /* /.flatpak-info */
+  fh_fact_bool firecracker;       /* a Firecracker micro virtual machine */
+  fh_fact_bool docker_desktop;    /* the virtual machine of Docker Desktop */
+  fh_fact_bool nested;            /* an engine's container inside another engine's */
+  fh_fact_bool inner_engine;      /* an engine of its own runs inside this container */
+  fh_fact_bool building;          /* a step of an image build */
+  fh_fact_int device_files;       /* GPUs named in /var/run/nvidia-container-devices; ABSENT: no such folder */
+  fh_trial memfd, comm, exec_map, ioctl;
+} fh_facts_sandbox;
+
+/* Engines of this machine and what they need for GPUs. Only looked at outside of containers. */
+typedef struct fh_facts_engines {
+  fh_fact_bool docker, docker_snap, podman;
+  fh_fact_bool toolkit;     /* NVIDIA's container toolkit */
+  fh_fact_bool cdi;         /* a CDI file for NVIDIA's GPUs; its source is the file */
+  fh_fact_text cdi_version; /* of the driver library that it names */
+} fh_facts_engines;
+
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 typedef struct fh_facts {
@@ -338,6 +523,7 @@ typedef struct fh_facts {
   fh_validity mounts_valid;
   fh_facts_cgroup cgroup;
   fh_facts_cpu cpu;
+  fh_facts_process process;
   fh_facts_memory memory;
   fh_facts_pci pci;
   fh_facts_nodes nodes;
@@ -346,6 +532,13 @@ typedef struct fh_facts {
   fh_facts_limits limits;
   fh_facts_nvidia nvidia;
   fh_facts_opencl opencl;
+  fh_facts_sandbox sandbox;
+  fh_facts_engines engines;
+  fh_unasked *unasked;
+  int unasked_count;
+  fh_facts_drm drm;
+  fh_facts_amd amd;
+  fh_facts_intel intel;
 } fh_facts;
 
 enum {
@@ -353,7 +546,9 @@ enum {
   FH_GATHER_CUDA = 2,   /* ask the CUDA driver in a child (when anything of it is here) */
   FH_GATHER_OPENCL = 4, /* ask each ICD in a child */
   FH_GATHER_TRIALS = 8, /* ISA trial and topology */
-  FH_GATHER_ALL = 15,
+  FH_GATHER_HSA = 16,   /* ask AMD's runtime, when anything of it is here */
+  FH_GATHER_ZE = 32,    /* ask Level Zero, when anything of Intel's is here */
+  FH_GATHER_ALL = 63,
 };
 
 /* Gathers facts. Only memory or a broken table fails; everything else is a fact. */
@@ -363,6 +558,8 @@ void fh_facts_destroy(fh_facts *facts);
 /* Look-ups, by exact name or path; never NULL: an unknown one is a static fact with UNKNOWN validity. */
 const fh_node *fh_facts_node(const fh_facts *facts, const char *path);
 const fh_library *fh_facts_library(const fh_facts *facts, const char *name);
+/* Why this question could not be asked; NULL: it was, or there was no reason to. */
+const char *fh_facts_unasked(const fh_facts *facts, const char *question);
 /* NULL: unset (or not allow-listed). */
 const char *fh_facts_env(const fh_facts *facts, const char *name);
 

@@ -48,6 +48,28 @@ int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out) {
 
 bool fh_path_exists(fh_gather *g, const char *path) { return fh_path_stat(g, path, true, NULL) == 0; }
 
+fh_fact_bool fh_path_fact(fh_gather *g, const char *path) {
+  int error = fh_path_stat(g, path, true, NULL);
+  bool known = !error || error == ENOENT || error == ENOTDIR;
+  return (fh_fact_bool){!error, known ? FH_VALID : FH_UNKNOWN_FACT, path};
+}
+
+bool fh_file_has(fh_gather *g, const char *path, const char *part) {
+  char *text = NULL;
+  size_t size = 0;
+  int error = g->os->api->read(g->os, path, FH_SMALL_FILE, &text, &size);
+  if (error && error != EFBIG) return false;
+  bool has = memmem(text, size, part, strlen(part)) != NULL; /* NUL-separated files and tables too */
+  free(text);
+  return has;
+}
+
+fh_fact_bool fh_module_loaded(fh_gather *g, const char *name) {
+  fh_fact_bool loaded = fh_path_fact(g, fh_arena_format(g->arena, "/sys/module/%s", name));
+  if (!loaded.value && !fh_path_exists(g, "/sys/module")) loaded.valid = FH_UNKNOWN_FACT;
+  return loaded;
+}
+
 fh_fact_bool fh_in_namespace(fh_gather *g, const char *link) {
   /* inodes of the first ones are fixed by the kernel: PROC_PID_INIT_INO, PROC_CGROUP_INIT_INO */
   static const char *const first[] = {"pid:[4026531836]", "cgroup:[4026531835]"};

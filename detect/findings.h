@@ -56,7 +56,7 @@ typedef struct fh_cause {
 const fh_cause *fh_causes(int *out_count);
 const fh_cause *fh_cause_find(const char *id); /* NULL: unknown id */
 
-enum { FH_MAX_EVIDENCE = 12, FH_MAX_REMEDIES = 6 };
+enum { FH_MAX_EVIDENCE = 12, FH_MAX_REMEDIES = 6, FH_MAX_NEXT = 6 };
 
 /* One line of a cause's remedy, without its keys. */
 typedef struct fh_remedy {
@@ -82,6 +82,8 @@ typedef struct fh_finding {
   int evidence_count;
   const char *remedies[FH_MAX_REMEDIES]; /* those that fit this platform, best first */
   int remedy_count;
+  const char *next[FH_MAX_NEXT]; /* what would narrow it down, when the cause is not known */
+  int next_count;
 } fh_finding;
 
 /* Devices that somebody may expect. FH_FAMILY_COUNT: none of these. */

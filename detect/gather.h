@@ -14,6 +14,7 @@ enum { FH_MAX_QUESTIONS = 96 };
 struct fh_gather;
 typedef void fh_answer_reader(struct fh_gather *g, const fh_os_answer *answer, void *into);
 typedef struct fh_asked {
+  const char *question;
   int ticket;
   fh_answer_reader *read;
   void *into;
@@ -37,10 +38,16 @@ void fh_collect(fh_gather *g);
  * one thing changed, when the first answer leaves something to prove. */
 void fh_ask_isa(fh_gather *g);
 void fh_ask_topology(fh_gather *g);
+void fh_ask_process(fh_gather *g);
+void fh_process_read_again(fh_gather *g, const fh_os_answer *answer, void *into); /* without LD_PRELOAD */
 void fh_ask_icds(fh_gather *g);
 void fh_ask_cuda(fh_gather *g);
+void fh_ask_nvml(fh_gather *g);
+void fh_ask_hsa(fh_gather *g);
+void fh_ask_level_zero(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
 void fh_ask_again(fh_gather *g, unsigned what);
+void fh_ask_sandbox(fh_gather *g);
 
 void fh_gather_environment(fh_gather *g);
 void fh_gather_mounts(fh_gather *g);
@@ -50,6 +57,7 @@ void fh_gather_cgroup(fh_gather *g);
 void fh_gather_cpu(fh_gather *g, bool with_cpuinfo);
 void fh_gather_memory(fh_gather *g);
 void fh_gather_limits(fh_gather *g);   /* /proc/self/limits */
+void fh_gather_cpu_view(fh_gather *g); /* how the machine's processors are shown: emulated, covered, partly */
 void fh_gather_platform(fh_gather *g); /* needs all of the above */
 void fh_gather_pci(fh_gather *g);
 void fh_gather_libraries(fh_gather *g);
@@ -57,16 +65,25 @@ void fh_gather_node_numbers(fh_gather *g); /* /proc/devices */
 void fh_gather_nodes(fh_gather *g);
 void fh_gather_nvidia(fh_gather *g);
 void fh_gather_icd_files(fh_gather *g);
+void fh_gather_sandbox(fh_gather *g); /* needs the platform */
+void fh_gather_engines(fh_gather *g); /* needs the platform */
+void fh_gather_drm(fh_gather *g); /* needs PCI */
+void fh_gather_amd(fh_gather *g);
+void fh_gather_intel(fh_gather *g);
 
 /* best = the strongest ISA that is advertised, enabled and not disproven. */
 void fh_cpu_choose_best(fh_facts_cpu *cpu);
 
 /* What answers say, put into the facts. A NULL or empty answer changes nothing. */
 void fh_cuda_answer_init(fh_cuda_answer *answer);
+void fh_nvml_answer_init(fh_nvml_answer *answer);
 void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answer *out);
+void fh_runtime_answer_init(fh_runtime_answer *answer);
+void fh_runtime_read(fh_gather *g, const fh_os_answer *answer, void *into); /* an fh_runtime_answer */
 void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out);
 void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer);
 void fh_answer_read_topology(fh_gather *g, const fh_os_answer *answer);
+void fh_answer_read_sandbox(fh_gather *g, const fh_os_answer *answer);
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
@@ -81,6 +98,12 @@ fh_fact_int fh_read_int(fh_gather *g, const char *path);
 /* 0 or the errno of stat; out may be NULL. */
 int fh_path_stat(fh_gather *g, const char *path, bool follow, fh_os_stat *out);
 bool fh_path_exists(fh_gather *g, const char *path);
+/* The same as a fact: unknown when neither the file nor its absence can be seen. */
+fh_fact_bool fh_path_fact(fh_gather *g, const char *path);
+/* True when the beginning of a readable file, text or not, contains these characters. */
+bool fh_file_has(fh_gather *g, const char *path, const char *part);
+/* A kernel module that is loaded, or built in and shown; unknown where /sys shows no modules. */
+fh_fact_bool fh_module_loaded(fh_gather *g, const char *name);
 /* In a namespace ("/proc/self/ns/pid", "/proc/self/ns/cgroup") that is not the machine's first one. */
 fh_fact_bool fh_in_namespace(fh_gather *g, const char *link);
 /* Names in a directory, in the arena; NULL (and *out_errno, which may be NULL) when it cannot be listed. */

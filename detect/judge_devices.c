@@ -173,6 +173,13 @@ static bool is_about(const fh_finding *finding, const fh_found_device *device) {
          (strncmp(finding->device, device->id, size) == 0 && device->id[size] == ':');
 }
 
+/* A question about this backend could not be asked: nothing is known against the device. */
+static bool not_asked(const fh_facts *f, const char *backend) {
+  for (int i = 0; i < f->unasked_count; i++)
+    if (strncmp(f->unasked[i].question, backend, strlen(backend)) == 0) return true;
+  return false;
+}
+
 void fh_judge_device_causes(fh_judgement *judgement) {
   for (int i = 0; i < judgement->device_count; i++) {
     fh_found_device *device = &judgement->devices[i];
@@ -182,5 +189,7 @@ void fh_judge_device_causes(fh_judgement *judgement) {
       device->cause = finding->cause->id;
       device->confidence = finding->confidence;
     }
+    if (!device->usable && !device->cause && !*device->detail && not_asked(judgement->facts, device->backend))
+      device->detail = "the driver was not asked";
   }
 }

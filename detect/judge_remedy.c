@@ -21,6 +21,8 @@ static const char *const platform_keys[] = {
     [FH_PLATFORM_KATA] = "kata",
     [FH_PLATFORM_WSL] = "wsl",
     [FH_PLATFORM_JETSON] = "jetson",
+    [FH_PLATFORM_NSPAWN] = "nspawn",
+    [FH_PLATFORM_BUBBLEWRAP] = "bubblewrap",
 };
 
 const char *fh_platform_key(fh_platform platform) {

@@ -32,7 +32,7 @@ static const char *all_is_well(fh_judgement *judgement) {
   int gpus = count_usable(judgement, "gpu");
   if (gpus) return fh_arena_format(judgement->arena, "%d GPU device%s and the CPU can be used", gpus, gpus == 1 ? "" : "s");
   return fh_judgement_expected_gpu(judgement)->level == FH_EXPECT_NONE ? "the CPU can be used; no GPU is expected here and none was found"
-                                                      : "the CPU can be used; whether a GPU can was not asked";
+                                                                       : "the CPU can be used; whether a GPU can was not asked";
 }
 
 void fh_judge_verdict(fh_judgement *judgement) {

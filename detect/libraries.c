@@ -13,8 +13,12 @@
 enum { MACHINE_X86_64 = 62, MACHINE_AARCH64 = 183, MAX_DIRS = 64, MAX_CACHE = 32 * 1024 * 1024, MAX_ELSEWHERE = 64 };
 
 static const char *const wanted[] = {
-    "libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "libOpenCL.so.1", "libnvidia-opencl.so.1", "libpocl.so.2",
-    "libigdrcl.so", "libamdocl64.so",    "libhsa-runtime64.so.1",         "libamdhip64.so", "libze_loader.so.1",     "libze_intel_gpu.so.1",
+    "libcuda.so.1",         "libnvidia-ml.so.1",     "libnvidia-ptxjitcompiler.so.1",
+    "libOpenCL.so.1",       "libnvidia-opencl.so.1", "libpocl.so.2",
+    "libigdrcl.so",         "libamdocl64.so",        "libhsa-runtime64.so.1",
+    "libamdhip64.so",       "libze_loader.so.1",     "libze_intel_gpu.so.1",
+    "libze_intel_npu.so.1", "libze_intel_vpu.so.1",  "libamdhip64.so.7",
+    "libamdhip64.so.6",     "libamdhip64.so.5",
 };
 enum { WANTED_COUNT = sizeof wanted / sizeof wanted[0] };
 

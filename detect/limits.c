@@ -19,14 +19,14 @@ static fh_fact_int take_limit(const char **cursor) {
 }
 
 /* "Max address space         8000000000           unlimited            bytes" */
-static void read_limit(const char *text, const char *name, fh_fact_int *soft, fh_fact_int *hard) {
+static void read_limit(const char *text, const char *name, fh_fact_int *soft, fh_fact_int *hard /* may be NULL */) {
   const char *line;
   size_t size, name_size = strlen(name);
   while (fh_line_next(&text, &line, &size)) {
     if (size < name_size || strncmp(line, name, name_size) != 0) continue;
     const char *cursor = line + name_size;
     *soft = take_limit(&cursor);
-    *hard = take_limit(&cursor);
+    if (hard) *hard = take_limit(&cursor);
     return;
   }
 }
@@ -34,5 +34,8 @@ static void read_limit(const char *text, const char *name, fh_fact_int *soft, fh
 void fh_gather_limits(fh_gather *g) {
   fh_facts_limits *limits = &g->facts->limits;
   const char *text = fh_read_text(g, file, FH_SMALL_FILE, NULL);
-  if (text) read_limit(text, "Max address space", &limits->address_space, &limits->address_space_hard);
+  if (!text) return;
+  read_limit(text, "Max address space", &limits->address_space, &limits->address_space_hard);
+  read_limit(text, "Max processes", &limits->tasks, NULL);
+  read_limit(text, "Max locked memory", &limits->locked_memory, NULL);
 }

@@ -48,6 +48,7 @@ static const struct {
     {"/dev/nvidiactl", {"nvidiactl", "nvidia", "nvidia-frontend"}},
     {"/dev/nvidia*", {"nvidia", "nvidia-frontend"}},
     {"/dev/dri/*", {"drm"}},
+    {"/dev/accel/*", {"accel"}},
     {"/dev/kfd", {"kfd"}},
     {"/dev/dxg", {"misc"}},
     {"/dev/nvmap", {"misc"}},
@@ -112,6 +113,7 @@ static void look_at(fh_gather *g, const char *path) {
 
 static bool all_digits(const char *text) { return *text && text[strspn(text, "0123456789")] == 0; }
 static bool any_name(const char *name) { return *name != 0; }
+static bool is_accel(const char *name) { return strncmp(name, "accel", 5) == 0 && all_digits(name + 5); }
 static bool is_render(const char *name) { return strncmp(name, "renderD", 7) == 0 && all_digits(name + 7); }
 static bool is_nvidia_number(const char *name) { return strncmp(name, "nvidia", 6) == 0 && all_digits(name + 6); }
 
@@ -137,6 +139,8 @@ void fh_gather_nodes(fh_gather *g) {
   look_at_listed(g, "/dev/nvidia-caps", any_name);
   look_at_listed(g, "/dev/nvidia-caps-imex-channels", any_name);
   look_at_listed(g, "/dev/dri", is_render);
+  look_at_listed(g, "/dev/accel", is_accel);
+  for (int i = 0; i < g->facts->drm.count; i++) look_at(g, g->facts->drm.renders[i].path); /* those that should be here, too */
 }
 
 const fh_node *fh_facts_node(const fh_facts *facts, const char *path) {

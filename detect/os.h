@@ -82,6 +82,9 @@ typedef struct fh_os_api {
    * the same question with one thing changed. Several may be started before the first is collected. */
   int (*ask_start)(fh_os *os, const char *question, const char *const *changes, int *out_ticket);
   int (*ask_collect)(fh_os *os, int ticket, fh_os_answer *out);
+  /* Why the last ask_start could not ask, for a person; NULL: no answer is recorded, which says nothing about the machine. Lives
+   * until the next ask_start. */
+  const char *(*ask_refused)(fh_os *os);
 } fh_os_api;
 
 struct fh_os {

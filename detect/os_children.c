@@ -98,6 +98,12 @@ static bool wants_stderr(void) {
   return level && strcmp(level, "debug") == 0;
 }
 
+/* A container without /dev has no /dev/null: its root folder gives nothing and takes nothing either. */
+static int open_nothing(void) {
+  int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  return fd >= 0 ? fd : open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int spawn_helper(const fh_children *all, const char *question, char **env, int answer_fd, pid_t *out_pid) {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
@@ -111,7 +117,9 @@ static int spawn_helper(const fh_children *all, const char *question, char **env
     posix_spawn_file_actions_destroy(&files);
     return error;
   }
-  if (!error) error = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
+  int nothing = open_nothing();
+  if (nothing < 0) error = errno;
+  if (!error) error = posix_spawn_file_actions_adddup2(&files, nothing, 0);
   if (!error) error = posix_spawn_file_actions_adddup2(&files, answer_fd, FH_ANSWER_FD);
   if (!error) error = posix_spawn_file_actions_adddup2(&files, 0, 1); /* drivers print */
   if (!error && !wants_stderr()) error = posix_spawn_file_actions_adddup2(&files, 0, 2);
@@ -121,6 +129,7 @@ static int spawn_helper(const fh_children *all, const char *question, char **env
   if (!error) error = posix_spawnattr_setsigmask(&attributes, &none);
   char *argv[] = {(char *)all->helper, (char *)"--answer", (char *)question, NULL};
   if (!error) error = posix_spawn(out_pid, all->helper, &files, &attributes, argv, env);
+  if (nothing >= 0) close(nothing);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   return error;
@@ -139,11 +148,11 @@ static int fork_self(const char *question, char **env, int answer_fd, pid_t *out
   environ = env;
   if (answer_fd != FH_ANSWER_FD) dup2(answer_fd, FH_ANSWER_FD);
   fcntl(FH_ANSWER_FD, F_SETFD, 0);
-  int null = open("/dev/null", O_RDWR); /* after the answer has its place, which null might have taken */
-  if (null >= 0) {                      /* else drivers print where we do; the answer is worth that */
-    dup2(null, 0);
-    dup2(null, 1);
-    if (!wants_stderr()) dup2(null, 2);
+  int nothing = open_nothing(); /* after the answer has its place, which it might have taken */
+  if (nothing >= 0) {           /* else drivers print where we do; the answer is worth that */
+    dup2(nothing, 0);
+    dup2(nothing, 1);
+    if (!wants_stderr()) dup2(nothing, 2);
   }
   for (int signal_number = 1; signal_number < NSIG; signal_number++) signal(signal_number, SIG_DFL);
   sigset_t none;

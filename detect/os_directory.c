@@ -13,7 +13,14 @@
 #include "detect/snapshot_tree.h"
 #include "runtime/base/json.h"
 
-enum { MAX_CPUID = 256, MAX_TICKETS = 256, MAX_FILE = 64 * 1024 * 1024, MAX_META = 1024 * 1024, NAME_SIZE = 256 };
+enum {
+  MAX_CPUID = 256,
+  MAX_TICKETS = 256,
+  MAX_FILE = 64 * 1024 * 1024,
+  MAX_META = 1024 * 1024,
+  NAME_SIZE = 256,
+  MAX_VISITS = 8 * FH_TREE_MAX_LAYERS
+};
 
 typedef struct cpuid_line {
   uint32_t leaf, subleaf;
@@ -30,6 +37,7 @@ typedef struct directory {
   fh_tree tree;
   int layers[FH_TREE_MAX_LAYERS]; /* the snapshot directories, newest first; as many as tree.count */
   json_t *meta[FH_TREE_MAX_LAYERS];
+  int visits; /* of layers while opening; one that several are based on is visited several times */
   variable *variables;
   size_t variable_count;
   cpuid_line cpuid[MAX_CPUID];
@@ -37,6 +45,7 @@ typedef struct directory {
   bool has_xcr0, has_hwcap;
   uint64_t xcr0, hwcap, hwcap2;
   char *tickets[MAX_TICKETS]; /* names of answers; NULL: free */
+  char *refused;              /* why the last question was not asked on that machine; NULL: it was, or it is not known */
 } directory;
 
 static directory *self(fh_os *os) { return (directory *)os; }
@@ -246,6 +255,16 @@ static bool answer_name(const char *question, const char *const *changes, char *
   return used > 0 && (size_t)used < size && !strchr(out, '/') && out[0] != '.';
 }
 
+static bool holds_part_of_answer(int layer, const char *name) {
+  static const char *const parts[] = {"json", "meta", "unasked"};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    char file[NAME_SIZE + 32];
+    snprintf(file, sizeof file, "answers/%s.%s", name, parts[i]);
+    if (faccessat(layer, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  }
+  return false;
+}
+
 /* The recorded file of an answer; NULL when the newest layer that speaks of it says that there is none. */
 static char *read_answer(const directory *d, const char *name, const char *suffix) {
   char file[NAME_SIZE + 32], absent[NAME_SIZE + 32];
@@ -255,10 +274,8 @@ static char *read_answer(const directory *d, const char *name, const char *suffi
     if (faccessat(d->layers[i], absent, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return NULL;
     int fd = openat(d->layers[i], file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
-      /* .json and .meta are one record: do not mix those of two layers. */
-      char other[NAME_SIZE + 32];
-      snprintf(other, sizeof other, "answers/%s%s", name, strcmp(suffix, ".json") == 0 ? ".meta" : ".json");
-      if (faccessat(d->layers[i], other, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return NULL;
+      /* The files of one answer are one record: do not mix those of two layers. */
+      if (holds_part_of_answer(d->layers[i], name)) return NULL;
       continue;
     }
     char *text = NULL;
@@ -278,7 +295,10 @@ static int directory_ask_start(fh_os *os, const char *question, const char *cons
   bool recorded = json || meta;
   free(json);
   free(meta);
-  if (!recorded) return ENOENT;
+  free(d->refused);
+  d->refused = recorded ? NULL : read_answer(d, name, ".unasked");
+  if (d->refused) d->refused[strcspn(d->refused, "\n")] = 0;
+  if (!recorded) return d->refused ? ENOTSUP : ENOENT;
   for (int i = 0; i < MAX_TICKETS; i++) {
     if (d->tickets[i]) continue;
     d->tickets[i] = strdup(name);
@@ -287,6 +307,8 @@ static int directory_ask_start(fh_os *os, const char *question, const char *cons
   }
   return EAGAIN;
 }
+
+static const char *directory_ask_refused(fh_os *os) { return self(os)->refused; }
 
 static int directory_ask_collect(fh_os *os, int ticket, fh_os_answer *out) {
   directory *d = self(os);
@@ -317,6 +339,7 @@ static void directory_destroy(fh_os *os) {
   }
   free(d->variables);
   for (int i = 0; i < MAX_TICKETS; i++) free(d->tickets[i]);
+  free(d->refused);
   free(d);
 }
 
@@ -337,6 +360,7 @@ static const fh_os_api directory_api = {
     .hwcap = directory_hwcap,
     .ask_start = directory_ask_start,
     .ask_collect = directory_ask_collect,
+    .ask_refused = directory_ask_refused,
 };
 
 /* Reads snapshot.json of a layer: every member is checked, so that a typing error is not a missing fact. */
@@ -370,6 +394,7 @@ static fh_status load_meta(int layer, const char *path, json_t **out) {
     bool known = false;
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
       known = known || (strcmp(members[i].key, key) == 0 && json_typeof(value) == members[i].type);
+    known = known || (strcmp(key, "base") == 0 && json_is_array(value));
     if (!known) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: member '%s' is unknown or of the wrong type", path, key);
   }
   return FH_OK;
@@ -380,39 +405,88 @@ static bool same_directory(int a, int b) {
   return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Opens a layer and everything it is based on. */
+/* Reads what a layer brings with it; takes the open directory. */
+static fh_status load_layer(directory *d, int take_layer, const char *name) {
+  if (d->tree.count == FH_TREE_MAX_LAYERS) {
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d snapshots are based on each other", name, FH_TREE_MAX_LAYERS);
+  }
+  int i = d->tree.count++;
+  d->layers[i] = take_layer;
+  d->tree.roots[i] = openat(take_layer, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  FH_TRY(load_meta(take_layer, name, &d->meta[i]));
+  char problem[512];
+  if (fh_tree_check(d->tree.roots[i], problem, sizeof problem) != 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "%s/fs: side file %s\nKeys: type rdev mode uid gid size mtime open stat elf machine soname interp glibc link", name,
+                     problem);
+  return FH_OK;
+}
+
+/* A layer that several are based on lies below all of them: it goes to the end. */
+static void move_to_end(directory *d, int i) {
+  int layer = d->layers[i], root = d->tree.roots[i], last = d->tree.count - 1;
+  json_t *meta = d->meta[i];
+  for (; i < last; i++) {
+    d->layers[i] = d->layers[i + 1];
+    d->tree.roots[i] = d->tree.roots[i + 1];
+    d->meta[i] = d->meta[i + 1];
+  }
+  d->layers[last] = layer;
+  d->tree.roots[last] = root;
+  d->meta[last] = meta;
+}
+
+/* The layers on the way from the newest to the one being added: coming back to one of them would never end. */
+typedef struct way {
+  const struct way *before;
+  int layer;
+  const char *name;
+} way;
+
+static fh_status add_layer(directory *d, int take_layer, const char *name, const way *before);
+
+static fh_status add_base(directory *d, const way *from, const json_t *value) {
+  const char *base = json_string_value(value);
+  if (!base || strncmp(base, "../", 3) != 0 || !base[3] || strchr(base + 3, '/') || strcmp(base + 3, "..") == 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base is '%s', expected a folder beside this one: '../NAME'", from->name,
+                     base ? base : "no text");
+  int layer = openat(from->layer, base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base '%s': %s", from->name, base, strerror(errno));
+  return add_layer(d, layer, base, from);
+}
+
+static fh_status add_layer(directory *d, int take_layer, const char *name, const way *before) {
+  for (const way *w = before; w; w = w->before) {
+    if (!same_directory(take_layer, w->layer)) continue;
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: its chain of bases comes back to %s", before->name, name);
+  }
+  if (++d->visits > MAX_VISITS) {
+    close(take_layer);
+    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d bases in all", name, MAX_VISITS);
+  }
+  int known = 0;
+  while (known < d->tree.count && !same_directory(take_layer, d->layers[known])) known++;
+  if (known < d->tree.count) {
+    close(take_layer);
+    move_to_end(d, known);
+  } else {
+    FH_TRY(load_layer(d, take_layer, name));
+  }
+  int last = d->tree.count - 1;
+  const json_t *meta = d->meta[last], *base = json_object_get(meta, "base");
+  way here = {.before = before, .layer = d->layers[last], .name = name};
+  if (json_is_string(base)) return add_base(d, &here, base);
+  for (size_t i = 0; i < json_array_size(base); i++) FH_TRY(add_base(d, &here, json_array_get(base, i)));
+  return FH_OK;
+}
+
+/* Opens a snapshot and everything it is based on, newest first. */
 static fh_status add_layers(directory *d, const char *path) {
   int layer = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: cannot be opened as a snapshot directory: %s", path, strerror(errno));
-  char name[PATH_MAX];
-  snprintf(name, sizeof name, "%s", path);
-  for (;;) {
-    for (int i = 0; i < d->tree.count; i++) {
-      if (!same_directory(layer, d->layers[i])) continue;
-      close(layer);
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s: its chain of bases comes back to %s", path, name);
-    }
-    if (d->tree.count == FH_TREE_MAX_LAYERS) {
-      close(layer);
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s: more than %d snapshots are based on each other", path, FH_TREE_MAX_LAYERS);
-    }
-    int i = d->tree.count++;
-    d->layers[i] = layer;
-    d->tree.roots[i] = openat(layer, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    FH_TRY(load_meta(layer, name, &d->meta[i]));
-    char problem[512];
-    if (fh_tree_check(d->tree.roots[i], problem, sizeof problem) != 0)
-      return FH_STATUS(FH_INVALID_ARGUMENT,
-                       "%s/fs: side file %s\nKeys: type rdev mode uid gid size mtime open stat elf machine soname interp glibc link", name,
-                       problem);
-    const char *base = json_string_value(json_object_get(d->meta[i], "base"));
-    if (!base) return FH_OK;
-    if (strncmp(base, "../", 3) != 0 || !base[3] || strchr(base + 3, '/') || strcmp(base + 3, "..") == 0)
-      return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base is '%s', expected a folder beside this one: '../NAME'", name, base);
-    layer = openat(layer, base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (layer < 0) return FH_STATUS(FH_INVALID_ARGUMENT, "%s/snapshot.json: base '%s': %s", name, base, strerror(errno));
-    snprintf(name, sizeof name, "%s", base);
-  }
+  return add_layer(d, layer, path, NULL);
 }
 
 /* env of one layer: NAME=value, or -NAME to unset what the base has. */

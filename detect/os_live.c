@@ -2,7 +2,6 @@
 #include "detect/os_live.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,6 +25,8 @@
 typedef struct live {
   fh_os os;
   fh_children *children;
+  fh_helper helper;
+  char refused[PATH_MAX + 256]; /* why the last question was not asked; "" it was */
 } live;
 
 static const int64_t default_timeout_ns = 10LL * 1000 * 1000 * 1000;
@@ -263,8 +264,19 @@ static int live_hwcap(fh_os *os, uint64_t *out_hwcap, uint64_t *out_hwcap2) {
 /* ---- questions -------------------------------------------------------------------------------------------------- */
 
 static int live_ask_start(fh_os *os, const char *question, const char *const *changes, int *out_ticket) {
-  return fh_children_start(((live *)os)->children, question, changes, out_ticket);
+  live *l = (live *)os;
+  l->refused[0] = 0;
+  if (l->helper.no_drivers[0] && !fh_answer_knows(question)) {
+    snprintf(l->refused, sizeof l->refused, "%s", l->helper.no_drivers);
+    return ENOTSUP;
+  }
+  int error = fh_children_start(l->children, question, changes, out_ticket);
+  const char *program = l->helper.path[0] ? l->helper.path : "a child process";
+  if (error) snprintf(l->refused, sizeof l->refused, "%s cannot be started: %s", program, strerror(error));
+  return error;
 }
+
+static const char *live_ask_refused(fh_os *os) { return ((live *)os)->refused[0] ? ((live *)os)->refused : NULL; }
 
 static int live_ask_collect(fh_os *os, int ticket, fh_os_answer *out) { return fh_children_collect(((live *)os)->children, ticket, out); }
 
@@ -290,51 +302,21 @@ static const fh_os_api live_api = {
     .hwcap = live_hwcap,
     .ask_start = live_ask_start,
     .ask_collect = live_ask_collect,
+    .ask_refused = live_ask_refused,
 };
 
-/* ---- the helper ---------------------------------------------------------------------------------------------------- */
-
-static bool is_program(const char *path) { return access(path, X_OK) == 0; }
-
-/* dir/../bin/devprobe beside an installed library, dir/devprobe in a build tree. */
-static bool beside_library(char *out, size_t size) {
-  Dl_info info;
-  if (!dladdr(&live_api, &info) || !info.dli_fname) return false;
-  char real[PATH_MAX];
-  if (!realpath(info.dli_fname, real)) return false;
-  char *slash = strrchr(real, '/');
-  if (!slash) return false;
-  *slash = 0;
-  static const char *const places[] = {"../bin/devprobe", "../../bin/devprobe", "devprobe"};
-  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-    if ((size_t)snprintf(out, size, "%s/%s", real, places[i]) < size && is_program(out)) return true;
-  }
-  return false;
-}
-
-static void find_helper(char *out, size_t size) {
-  const char *named = secure_getenv("FOGHORN_PROBE");
-  if (named && is_program(named) && (size_t)snprintf(out, size, "%s", named) < size) return;
-  ssize_t length = readlink("/proc/self/exe", out, size - 1);
-  if (length > 0) {
-    out[length] = 0;
-    const char *slash = strrchr(out, '/');
-    if (slash && strcmp(slash + 1, "devprobe") == 0) return;
-  }
-  if (!beside_library(out, size)) out[0] = 0;
-}
+/* ---- opening -------------------------------------------------------------------------------------------------------- */
 
 fh_status fh_os_live(const char *helper, int64_t timeout_ns, fh_os **out_os) {
   *out_os = NULL;
-  char found[PATH_MAX];
-  if (!helper) {
-    find_helper(found, sizeof found);
-    helper = found;
-  } else if (!is_program(helper)) {
+  if (helper && access(helper, X_OK) != 0)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_os_live: helper %s cannot be run: %s", helper, strerror(errno));
-  }
   live *l = calloc(1, sizeof *l);
-  if (l) l->children = fh_children_create(helper, timeout_ns > 0 ? timeout_ns : default_timeout_ns);
+  if (l && helper)
+    snprintf(l->helper.path, sizeof l->helper.path, "%s", helper);
+  else if (l)
+    fh_helper_find(&l->helper);
+  if (l) l->children = fh_children_create(l->helper.path, timeout_ns > 0 ? timeout_ns : default_timeout_ns);
   if (!l || !l->children) {
     free(l);
     return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the operating-system table");

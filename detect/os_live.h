@@ -2,7 +2,18 @@
 #ifndef FOGHORN_DETECT_OS_LIVE_H_
 #define FOGHORN_DETECT_OS_LIVE_H_
 
+#include <limits.h>
+
 #include "detect/os.h"
+
+/* The program that answers questions in a child. */
+typedef struct fh_helper {
+  char path[PATH_MAX];             /* "": none: the child is forked without exec */
+  char no_drivers[PATH_MAX + 128]; /* "": it can load drivers. Else why not: only what fh_answer_knows can be asked */
+} fh_helper;
+
+/* Finds it: in helper.c, or in a way of their own of programs that cannot load drivers themselves. */
+void fh_helper_find(fh_helper *out);
 
 /* The file descriptor on which a child answers. */
 enum { FH_ANSWER_FD = 3 };

@@ -51,6 +51,8 @@ void fh_gather_identity(fh_gather *g) {
   }
   read_status(g);
   read_user_namespace(g);
+  w->gid_map = fh_read_fact(g, "/proc/self/gid_map", FH_SMALL_FILE);
+  w->overflow_gid = fh_read_int(g, "/proc/sys/kernel/overflowgid");
   read_loaders(g);
 }
 
@@ -83,15 +85,7 @@ static const char *text_has(const char *text, const char *part, const char *sour
 
 static const char *cgroup_has(const marks *m, const char *part) { return text_has(m->cgroup, part, "/proc/self/cgroup"); }
 
-static const char *file_has(const marks *m, const char *path, const char *part) {
-  char *text = NULL;
-  size_t size = 0;
-  int error = m->g->os->api->read(m->g->os, path, FH_SMALL_FILE, &text, &size);
-  if (error && error != EFBIG) return NULL;
-  const char *source = memmem(text, size, part, strlen(part)) ? path : NULL; /* NUL-separated files too */
-  free(text);
-  return source;
-}
+static const char *file_has(const marks *m, const char *path, const char *part) { return fh_file_has(m->g, path, part) ? path : NULL; }
 
 static const char *mount_type(const marks *m, const char *fstype, const char *source) {
   for (int i = 0; i < m->g->facts->mount_count; i++) {
@@ -110,7 +104,10 @@ static const char *first_mark(const char *const *list, size_t count) {
 }
 
 static const char *is_gvisor(const marks *m) {
-  return FIRST(text_has(m->version, "gVisor", "/proc/version"), text_has(m->version, "Sun Jan 10 15:06:54 PST 2016", "/proc/version"));
+  const fh_fact_text *cmdline = &m->g->facts->cpu.kernel_cmdline;
+  return FIRST(text_has(m->version, "gVisor", "/proc/version"), text_has(m->version, "-gvisor", "/proc/version"),
+               text_has(m->version, "Sun Jan 10 15:06:54 PST 2016", "/proc/version"),
+               text_has(m->g->facts->where.kernel.value, "-gvisor", "uname"), text_has(cmdline->value, "-gvisor", "/proc/cmdline"));
 }
 
 static const char *is_wsl(const marks *m) {
@@ -156,6 +153,17 @@ static const char *is_snap(const marks *m) {
   return m->g->facts->environment.count && fh_facts_env(m->g->facts, "SNAP_NAME") ? env_mark(m, "SNAP") : NULL;
 }
 
+static const char *is_nspawn(const marks *m) {
+  return FIRST(env_is(m, "container", "systemd-nspawn"), file_has(m, "/run/systemd/container", "systemd-nspawn"),
+               file_has(m, "/proc/1/environ", "container=systemd-nspawn"));
+}
+
+/* Its root is a folder of a file system in memory that it made for the purpose. */
+static const char *is_bubblewrap(const marks *m) {
+  const fh_mount *root = fh_mount_at(m->g->facts, "/");
+  return root && strcmp(root->fstype, "tmpfs") == 0 && strcmp(root->root, "/newroot") == 0 ? "/proc/self/mountinfo" : NULL;
+}
+
 static const char *is_oci(const marks *m) {
   return FIRST(env_is(m, "container", "oci"), cgroup_has(m, "cri-containerd"), cgroup_has(m, "/crio-"), cgroup_has(m, "buildkit/"),
                env_mark(m, "container"), file_has(m, "/proc/1/environ", "container="));
@@ -169,8 +177,24 @@ static const char *is_in_namespace(const marks *m) {
   return NULL;
 }
 
+/* The deepest unit of this process is a service, of the system or of a user's own manager; the manager itself is none. */
+static bool in_service(const char *cgroup) {
+  size_t size = strcspn(cgroup, "\n");
+  static const char suffix[] = ".service";
+  for (const char *at = cgroup; (at = memmem(at, (size_t)(cgroup + size - at), suffix, sizeof suffix - 1)); at++) {
+    const char *name = at, *rest = at + sizeof suffix - 1;
+    while (name > cgroup && name[-1] != '/') name--;
+    bool manager = strncmp(name, "user@", 5) == 0;
+    bool scope = memmem(rest, (size_t)(cgroup + size - rest), ".scope", 6) != NULL;
+    if (!manager && !scope && (rest == cgroup + size || *rest == '/')) return true;
+  }
+  return false;
+}
+
 static const char *is_service(const marks *m) {
-  return strstr(m->cgroup, ".service") && !strstr(m->cgroup, "/user.slice/") ? env_mark(m, "INVOCATION_ID") : NULL;
+  for (const char *line = m->cgroup; *line; line += strcspn(line, "\n"), line += *line == '\n')
+    if (in_service(line)) return env_mark(m, "INVOCATION_ID");
+  return NULL;
 }
 
 static const char *is_vm(const marks *m) {
@@ -196,8 +220,10 @@ static const struct {
     {FH_PLATFORM_DOCKER, "Docker container", true, is_docker},
     {FH_PLATFORM_FLATPAK, "Flatpak sandbox", true, is_flatpak},
     {FH_PLATFORM_SNAP, "snap sandbox", true, is_snap},
+    {FH_PLATFORM_NSPAWN, "systemd-nspawn container", true, is_nspawn},
     {FH_PLATFORM_OCI, "container", true, is_oci},
     {FH_PLATFORM_SYSTEMD_SERVICE, "systemd service", false, is_service},
+    {FH_PLATFORM_BUBBLEWRAP, "bubblewrap sandbox", true, is_bubblewrap},
     {FH_PLATFORM_OCI, "container", true, is_in_namespace},
     {FH_PLATFORM_VM, "virtual machine", false, is_vm},
 };

@@ -4,8 +4,13 @@
 const fh_question fh_questions[] = {
     {"isa", false, fh_answer_isa},
     {"topology", false, fh_answer_topology},
+    {"process", false, fh_answer_process},
+    {"sandbox", false, fh_answer_sandbox},
     {"cuda", false, fh_answer_cuda},
     {"cuda:", true, fh_answer_cuda}, /* the same with one GPU visible; the rest names the record */
+    {"nvml", false, fh_answer_nvml},
     {"opencl:", true, fh_answer_opencl},
+    {"hsa", false, fh_answer_hsa},
+    {"level-zero", false, fh_answer_level_zero},
     {0},
 };

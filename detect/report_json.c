@@ -120,7 +120,7 @@ static json_t *device_json(const fh_found_device *found, bool *failed) {
 }
 
 static json_t *finding_json(const fh_finding *found, bool *failed) {
-  json_t *finding = json_object(), *evidence = json_array(), *remedy = json_array();
+  json_t *finding = json_object(), *evidence = json_array(), *remedy = json_array(), *next = json_array();
   for (int i = 0; i < found->evidence_count; i++) {
     json_t *one = json_object();
     put(one, "source", fh_json_text(found->evidence[i].source), failed);
@@ -128,6 +128,7 @@ static json_t *finding_json(const fh_finding *found, bool *failed) {
     append(evidence, one, failed);
   }
   for (int i = 0; i < found->remedy_count; i++) append(remedy, fh_json_text(found->remedies[i]), failed);
+  for (int i = 0; i < found->next_count; i++) append(next, fh_json_text(found->next[i]), failed);
   put(finding, "id", json_string(found->cause->id), failed);
   put(finding, "severity", json_string(severity_name(found->severity)), failed);
   put(finding, "confidence", json_string(confidence_name(found->confidence)), failed);
@@ -135,6 +136,7 @@ static json_t *finding_json(const fh_finding *found, bool *failed) {
   put(finding, "summary", fh_json_text(found->summary), failed);
   put(finding, "evidence", evidence, failed);
   put(finding, "remedy", remedy, failed);
+  put(finding, "next", next, failed);
   return finding;
 }
 
@@ -149,6 +151,17 @@ static json_t *expected_json(const fh_judgement *judgement, bool *failed) {
     put(expected, fh_family_in_words((fh_family)i)->spec, json_string(levels[judgement->expects[i].level]), failed);
   put(expected, "specs", specs, failed);
   return expected;
+}
+
+static json_t *unasked_json(const fh_facts *f, bool *failed) {
+  json_t *unasked = json_array();
+  for (int i = 0; i < f->unasked_count; i++) {
+    json_t *one = json_object();
+    put(one, "question", fh_json_text(f->unasked[i].question), failed);
+    put(one, "why", fh_json_text(f->unasked[i].why), failed);
+    append(unasked, one, failed);
+  }
+  return unasked;
 }
 
 fh_status fh_judgement_json(const fh_judgement *judgement, char **out_json) {
@@ -166,6 +179,7 @@ fh_status fh_judgement_json(const fh_judgement *judgement, char **out_json) {
   put(root, "memory", memory_json(&judgement->facts->memory, &failed), &failed);
   put(root, "devices", devices, &failed);
   put(root, "findings", findings, &failed);
+  put(root, "unasked", unasked_json(judgement->facts, &failed), &failed);
   *out_json = NULL;
   if (failed)
     json_decref(root);

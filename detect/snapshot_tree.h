@@ -10,7 +10,7 @@
 
 #include "detect/snapshot_side.h"
 
-enum { FH_TREE_MAX_LAYERS = 8 };
+enum { FH_TREE_MAX_LAYERS = 16 };
 
 typedef struct fh_tree {
   int roots[FH_TREE_MAX_LAYERS]; /* open directories; -1: this layer has no files */

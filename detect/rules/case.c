@@ -18,12 +18,22 @@ bool fh_case_saw(fh_case *c, bool test, const char *source, const char *format, 
   return true;
 }
 
+void fh_case_next(fh_case *c, bool test, const char *step, ...) {
+  if (!test || c->next_count == FH_MAX_NEXT) return;
+  va_list args;
+  va_start(args, step);
+  c->next[c->next_count++] = fh_arena_vformat(c->judgement->arena, step, args);
+  va_end(args);
+}
+
 static void conclude(fh_case *c, fh_severity severity, fh_confidence confidence, const char *device, const char *summary) {
   fh_finding *finding = fh_finding_add(c->judgement, c->cause, severity, confidence, "%s", summary);
   if (!finding) return;
   finding->device = device;
   memcpy(finding->evidence, c->evidence, sizeof(c->evidence));
   finding->evidence_count = c->evidence_count;
+  memcpy(finding->next, c->next, sizeof(c->next));
+  finding->next_count = c->next_count;
 }
 
 void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence, const char *device, const char *summary, ...) {

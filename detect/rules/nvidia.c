@@ -171,83 +171,12 @@ void fh_rule_version_mismatch(fh_judgement *judgement, const fh_cause *cause) {
 
 /* ---- counts -------------------------------------------------------------------------------------------------- */
 
-static const char *choice_limited_by(const fh_facts *f) {
-  static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
-  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    const char *value = fh_facts_env(f, names[i]);
-    if (value && value[0] && strcmp(value, "all") != 0) return names[i];
-  }
-  return f->where.container ? f->where.platform_name : NULL;
-}
-
 void fh_rule_subset(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
-  const char *limit = choice_limited_by(f);
+  const char *limit = fh_choice_limited_by(f);
   fh_case c = fh_case_open(judgement, cause);
   if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) &&
       fh_case_saw(&c, true, "CUDA driver", "%d usable", usable) && fh_case_saw(&c, limit != NULL, "limited by", "%s", limit ? limit : ""))
     fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, "cuda", "%d of this machine's %d NVIDIA GPUs can be used here", usable, seen);
-}
-
-/* ---- nothing fits --------------------------------------------------------------------------------------------- */
-
-static void saw_everything(fh_case *c) {
-  const fh_facts *f = c->facts;
-  const fh_cuda_answer *cuda = &f->nvidia.cuda;
-  const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
-  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
-  fh_case_saw(c, cuda->crashed, "CUDA driver", "the asking process died of signal %d", cuda->signal);
-  fh_case_saw(c, cuda->exited, "CUDA driver", "ended the process that asked it");
-  fh_case_saw(c, cuda->valid == FH_ABSENT, "dlopen libcuda.so.1", "%s", cuda->dlerrors ? cuda->dlerrors : "");
-  fh_case_saw(c, cuda->valid == FH_VALID && cuda->init_code >= 0, "cuInit", "%d %s", cuda->init_code,
-              cuda->init_name ? cuda->init_name : "");
-  fh_case_saw(c, cuda->valid == FH_VALID && cuda->count_code >= 0, "cuDeviceGetCount", "%d, %d devices", cuda->count_code, cuda->count);
-  for (int i = 0; i < cuda->device_count; i++)
-    fh_case_saw(c, cuda->devices[i].context_code > 0, cuda->devices[i].name, "making a context: error %d", cuda->devices[i].context_code);
-  fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, driver %s", gpu ? (unsigned)gpu->vendor : 0,
-              gpu ? (unsigned)gpu->device & 0xffff : 0, gpu && gpu->driver ? gpu->driver : "not seen");
-  fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);
-  fh_case_saw(c, library->valid != FH_UNKNOWN_FACT, "libcuda.so.1", "%s", library->valid == FH_VALID ? library->real_path : "not found");
-  fh_case_saw(c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none");
-  const fh_node *node;
-  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
-    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
-}
-
-static bool explained(const fh_judgement *judgement) {
-  for (int i = 0; i < judgement->finding_count; i++)
-    if (judgement->findings[i].device && judgement->findings[i].cause->group != FH_GROUP_OPENCL) return true;
-  return false;
-}
-
-/* The driver was asked, or there was nothing that could be asked. A driver that nobody asked is no fault. */
-static bool was_asked(const fh_facts *f) {
-  return f->nvidia.cuda.valid != FH_UNKNOWN_FACT || (fh_nvidia_nodes_absent(f) && fh_facts_library(f, "libcuda.so.1")->valid == FH_ABSENT);
-}
-
-void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  const fh_cuda_answer *cuda = &f->nvidia.cuda;
-  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
-  bool broke = cuda->crashed || cuda->exited;
-  bool missing = usable > 0 && seen > usable && !choice_limited_by(f) && !fh_is_true(f->nvidia.gpu_excluded);
-  fh_case c = fh_case_open(judgement, cause);
-  if (explained(judgement)) return;
-  if (broke) {
-    saw_everything(&c);
-    fh_case_gpu(&c, FH_POSSIBLE, "the CUDA driver %s while it was asked for its devices",
-                cuda->crashed ? fh_arena_format(judgement->arena, "crashed (signal %d)", cuda->signal) : "ended its process");
-  } else if (fh_gpu_in_question(judgement) && was_asked(f)) {
-    saw_everything(&c);
-    int code = fh_cuda_code(f);
-    if (code)
-      fh_case_gpu(&c, FH_POSSIBLE, "CUDA fails with error %d, and no known cause fits what was seen", code);
-    else
-      fh_case_gpu(&c, FH_POSSIBLE, "no usable GPU (%s), and no known cause fits what was seen", judgement->expectation_source);
-  } else if (missing) {
-    saw_everything(&c);
-    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_POSSIBLE, "cuda", "%d of %d NVIDIA GPUs cannot be used, and no known cause fits",
-                     seen - usable, seen);
-  }
 }

@@ -28,6 +28,8 @@ typedef struct fh_case {
   const fh_cause *cause;
   fh_evidence evidence[FH_MAX_EVIDENCE];
   int evidence_count;
+  const char *next[FH_MAX_NEXT];
+  int next_count;
 } fh_case;
 
 fh_case fh_case_open(fh_judgement *judgement, const fh_cause *cause);
@@ -41,6 +43,9 @@ void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence
 void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) FH_PRINTF(4, 5);
 /* That of the NVIDIA GPU. */
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
+
+/* For what is left unexplained: a step that would narrow it down. */
+void fh_case_next(fh_case *c, bool test, const char *step, ...) FH_PRINTF(3, 4);
 
 /* ---- counterfactuals (detect/again.c) -------------------------------------------------------------- */
 
@@ -94,6 +99,10 @@ const char *fh_toolkit_mark(const fh_facts *facts);
 bool fh_driver_library_injected(const fh_facts *facts);
 /* A container of an engine that passes GPUs on request (not a sandbox over the machine's own files). */
 bool fh_container_by_engine(const fh_facts *facts);
+/* The libcuda that the driver's child really loaded is another file than the loader's search leads to. */
+bool fh_cuda_loaded_another(const fh_facts *facts);
+/* What leaves a process with fewer GPUs than the machine has: a variable or the container; NULL: nothing. */
+const char *fh_choice_limited_by(const fh_facts *facts);
 /* The platform shows NVIDIA's kernel module when it is loaded (gVisor, WSL and Jetson do not). */
 bool fh_platform_shows_module(const fh_facts *facts);
 

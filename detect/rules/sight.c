@@ -79,6 +79,13 @@ int fh_cuda_usable_count(const fh_facts *facts) {
   return count;
 }
 
+bool fh_cuda_loaded_another(const fh_facts *facts) {
+  const fh_library *found = fh_facts_library(facts, "libcuda.so.1");
+  const char *loaded = facts->nvidia.cuda.library;
+  if (facts->nvidia.cuda.valid != FH_VALID || loaded[0] != '/' || found->valid == FH_UNKNOWN_FACT) return false;
+  return found->valid == FH_ABSENT || (strcmp(loaded, found->path) != 0 && strcmp(loaded, found->real_path) != 0);
+}
+
 bool fh_gpu_in_question(const fh_judgement *judgement) {
   return judgement->gpu_expectation > FH_EXPECT_NONE && fh_cuda_usable_count(judgement->facts) == 0;
 }
@@ -152,4 +159,13 @@ bool fh_platform_shows_module(const fh_facts *facts) {
     default:
       return true;
   }
+}
+
+const char *fh_choice_limited_by(const fh_facts *f) {
+  static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    const char *value = fh_facts_env(f, names[i]);
+    if (value && value[0] && strcmp(value, "all") != 0) return names[i];
+  }
+  return f->where.container ? f->where.platform_name : NULL;
 }

@@ -65,6 +65,7 @@ static int blind_xgetbv(fh_os *os, uint64_t *out) { return hidden(os, "cpuid") ?
 static int blind_hwcap(fh_os *os, uint64_t *out_hwcap, uint64_t *out_hwcap2) {
   return hidden(os, "cpuid") ? ENOSYS : inner(os)->api->hwcap(inner(os), out_hwcap, out_hwcap2);
 }
+static const char *blind_ask_refused(fh_os *os) { return inner(os)->api->ask_refused(inner(os)); }
 static int blind_ask_start(fh_os *os, const char *question, const char *const *changes, int *out_ticket) {
   return hidden(os, changes ? changes[0] : question) ? ENOENT : inner(os)->api->ask_start(inner(os), question, changes, out_ticket);
 }
@@ -86,6 +87,7 @@ static const fh_os_api blind_api = {
     .xgetbv = blind_xgetbv,
     .hwcap = blind_hwcap,
     .ask_start = blind_ask_start,
+    .ask_refused = blind_ask_refused,
     .ask_collect = blind_ask_collect,
 };
 

@@ -59,6 +59,8 @@ static int setup(void **state) {
   folder_put(&all, "top/answers/cuda-no-CUDA_VISIBLE_DEVICES.json", "{\"count\":2}");
   folder_put(&all, "top/answers/opencl-pocl.icd.json", "{\"platform\":\"PoCL\"}");
   folder_put(&all, "top/answers/isa.absent", "");
+  folder_put(&all, "base/answers/opencl-old.icd.json", "{}");
+  folder_put(&all, "top/answers/opencl-old.icd.unasked", "no glibc\n");
   return 0;
 }
 
@@ -250,9 +252,43 @@ static void answers(void **state) {
   assert_string_equal(a.json, "{\"platform\":\"PoCL\"}");
   fh_os_answer_free(&a);
   assert_int_equal(os->api->ask_start(os, "topology", NULL, &ticket), 0); /* never collected: freed with the table */
+  assert_int_equal(os->api->ask_start(os, "opencl:/etc/OpenCL/vendors/old.icd", NULL, &ticket), ENOTSUP); /* not the base's answer */
+  assert_string_equal(os->api->ask_refused(os), "no glibc");
   assert_int_equal(os->api->ask_start(os, "isa", NULL, &ticket), ENOENT);
+  assert_null(os->api->ask_refused(os));
   assert_int_equal(os->api->ask_start(os, "cuda", with, &ticket), ENOENT);
   assert_int_equal(os->api->ask_start(os, "../secret", NULL, &ticket), EINVAL);
+  fh_os_destroy(os);
+}
+
+/* Both faults are in the union of two machines; what they share lies below both. */
+static void several_bases(void **state) {
+  (void)state;
+  char *text = NULL;
+  folder_put(&all, "root/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\",\"release\":\"1\",\"machine\":\"m\",\"uid\":0}");
+  folder_put(&all, "root/fs/a", "root");
+  folder_put(&all, "root/fs/b", "root");
+  folder_put(&all, "root/env", "A=root\nB=root\n");
+  folder_put(&all, "left/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../root\",\"release\":\"left\"}");
+  folder_put(&all, "left/fs/a", "left");
+  folder_put(&all, "right/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../root\",\"release\":\"right\"}");
+  folder_put(&all, "right/fs/a", "right");
+  folder_put(&all, "right/fs/b", "right");
+  folder_put(&all, "right/env", "-A\nB=right\n");
+  folder_put(&all, "two/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\",\"base\":[\"../left\",\"../right\"]}");
+  fh_os *os = open_snapshot("two");
+  fh_os_identity id;
+  assert_int_equal(os->api->read(os, "/a", 100, &text, NULL), 0);
+  assert_string_equal(text, "left");
+  free(text);
+  assert_int_equal(os->api->read(os, "/b", 100, &text, NULL), 0);
+  assert_string_equal(text, "right");
+  free(text);
+  assert_null(os->api->getenv(os, "A"));
+  assert_string_equal(os->api->getenv(os, "B"), "right");
+  assert_int_equal(os->api->identity(os, &id), 0);
+  assert_string_equal(id.release, "left");
+  assert_string_equal(id.machine, "m");
   fh_os_destroy(os);
 }
 
@@ -282,6 +318,8 @@ static void faults_are_told(void **state) {
       {"{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../a/b\"}", "beside"},
       {"{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../nowhere\"}", "nowhere"},
       {"{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../bad\"}", "comes back"},
+      {"{\"schema\":\"foghorn.snapshot/1\",\"base\":[\"../base\",7]}", "beside"},
+      {"{\"schema\":\"foghorn.snapshot/1\",\"base\":[\"../base\",\"../bad\"]}", "comes back"},
   };
   for (size_t i = 0; i < sizeof metas / sizeof metas[0]; i++) {
     folder_put(&all, "bad/snapshot.json", metas[i].json);
@@ -293,12 +331,19 @@ static void faults_are_told(void **state) {
   folder_put(&all, "ring2/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../ring1\"}");
   expect_refused("ring1", "comes back");
   char name[32], text[128];
-  for (int i = 0; i < 9; i++) {
+  for (int i = 0; i < 17; i++) {
     snprintf(name, sizeof name, "deep%d/snapshot.json", i);
     snprintf(text, sizeof text, "{\"schema\":\"foghorn.snapshot/1\",\"base\":\"../deep%d\"}", i + 1);
     folder_put(&all, name, text);
   }
-  expect_refused("deep0", "more than 8");
+  expect_refused("deep0", "more than 16");
+  for (int i = 0; i < 14; i++) { /* few layers, and more ways through them than there is time */
+    snprintf(name, sizeof name, "wide%d/snapshot.json", i);
+    snprintf(text, sizeof text, "{\"schema\":\"foghorn.snapshot/1\",\"base\":[\"../wide%d\",\"../wide%d\"]}", i + 1, i + 1);
+    folder_put(&all, name, text);
+  }
+  folder_put(&all, "wide14/snapshot.json", "{\"schema\":\"foghorn.snapshot/1\"}");
+  expect_refused("wide0", "bases in all");
   static const struct {
     const char *file, *text, *part;
   } parts[] = {
@@ -374,8 +419,9 @@ static void side_files(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(files),        cmocka_unit_test(links_stay_inside), cmocka_unit_test(stats),      cmocka_unit_test(listings),
-      cmocka_unit_test(who_and_what), cmocka_unit_test(answers),           cmocka_unit_test(side_files), cmocka_unit_test(faults_are_told),
+      cmocka_unit_test(files),      cmocka_unit_test(links_stay_inside), cmocka_unit_test(stats),
+      cmocka_unit_test(listings),   cmocka_unit_test(who_and_what),      cmocka_unit_test(answers),
+      cmocka_unit_test(side_files), cmocka_unit_test(several_bases),     cmocka_unit_test(faults_are_told),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -213,6 +213,7 @@ static void a_bad_helper_is_told(void **state) {
   int ticket;
   assert_int_equal(fh_os_live("/etc/..", 0, &os), FH_OK); /* may be "run", as a directory may be entered, but not started */
   assert_int_not_equal(os->api->ask_start(os, "isa", NULL, &ticket), 0);
+  assert_string_equal(os->api->ask_refused(os), "/etc/.. cannot be started: Permission denied");
   fh_os_destroy(os);
 }
 

@@ -49,7 +49,7 @@ static int unknown_ids(const fh_cause *cause) {
 /* Each line is "KEYS: text" with keys that exist. */
 static int wrong_remedies(const fh_cause *cause) {
   static const char keys[] =
-      " docker podman kubernetes oci lxc apptainer flatpak snap systemd gvisor kata wsl jetson vm bare container any else host ";
+      " docker podman kubernetes oci lxc apptainer flatpak snap systemd gvisor kata wsl jetson nspawn bubblewrap vm bare container any else host ";
   int wrong = 0;
   for (const char *line = cause->remedy; *line;) {
     size_t size = strcspn(line, "\n"), colon = strcspn(line, ":");

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -146,7 +147,9 @@ static void device_state(const fh_found_device *d, char *out, size_t size) {
   const char *detail = d->detail ? d->detail : "", *comma = *detail ? ", " : "";
   char bytes[24], memory[40] = "";
   if (d->memory >= 0 && !cpu) snprintf(memory, sizeof memory, ", %s", fh_screen_bytes(d->memory, bytes));
-  if (!d->usable) {
+  if (!d->usable && !d->cause && *detail) {
+    snprintf(out, size, "%s", detail);
+  } else if (!d->usable) {
     snprintf(out, size, "rejected: %s (%s)", d->cause ? d->cause : "unknown cause", fh_confidence_name(d->confidence));
   } else if (cpu) {
     snprintf(out, size, "%s", *detail ? detail : "usable");
@@ -235,6 +238,7 @@ static void print_finding(const fh_judgement *j, const fh_finding *f, bool prima
   bool shown = primary && f->severity != FH_SEVERITY_INFO;
   for (int i = shown; i < f->remedy_count && (full || i == 0); i++)
     fh_screen_line(screen, FH_BOLD, i ? "  or" : "  fix", "%s", f->remedies[i]);
+  for (int i = 0; i < f->next_count && full; i++) fh_screen_line(screen, FH_PLAIN, i ? "" : "  next", "%s", f->next[i]);
 }
 
 /* Errors in full, warnings with their first fix; notes only when asked for. */
@@ -246,6 +250,24 @@ static void print_findings(const fh_judgement *j, bool verbose, fh_screen *scree
     if (!blank) fh_screen_blank(screen);
     blank = true;
     print_finding(j, f, i == 0, verbose || f->severity == FH_SEVERITY_ERROR || i == 0, screen);
+  }
+}
+
+/* What was not asked for one reason stands in one line. */
+static void print_unasked(const fh_judgement *j, fh_screen *screen) {
+  const fh_facts *f = j->facts;
+  for (int i = 0; i < f->unasked_count; i++) {
+    fh_text list = {0};
+    bool told = false;
+    for (int k = 0; k < f->unasked_count; k++) {
+      if (strcmp(f->unasked[k].why, f->unasked[i].why) != 0) continue;
+      told |= k < i;
+      fh_text_add(&list, "%s%s", k > i ? ", " : "", f->unasked[k].question);
+    }
+    char *questions = fh_text_take(&list);
+    if (!told && questions) fh_screen_line(screen, FH_YELLOW, "unasked", "%s: %s", questions, f->unasked[i].why);
+    if (!questions) screen->text.failed = true;
+    free(questions);
   }
 }
 
@@ -267,6 +289,7 @@ void fh_machine_print(const fh_judgement *j, bool verbose, fh_screen *screen) {
   print_devices(j, screen);
   print_memory(j, screen);
   if (verbose) print_isa(j, screen);
+  print_unasked(j, screen);
   print_findings(j, verbose, screen);
 }
 

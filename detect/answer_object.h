@@ -1,0 +1,30 @@
+/* An answer of a child as one JSON object, for those who put it into facts. SPDX-License-Identifier: Apache-2.0
+ *
+ * An answer is one JSON object after another; later ones add to earlier ones, so that a child that crashes has
+ * still said how far it came. Types are checked: a wrong one is an unknown fact. */
+#ifndef FOGHORN_DETECT_ANSWER_OBJECT_H_
+#define FOGHORN_DETECT_ANSWER_OBJECT_H_
+
+#include "detect/gather.h"
+#include "runtime/base/json.h"
+
+/* The whole answer merged, elements of "devices" by their index (json_decref it; NULL only without memory, which every reader
+ * of JSON takes for an empty one); a text cut off in the middle ends at its last whole object. text may be NULL. */
+json_t *fh_answer_object(const char *text);
+
+/* A member, or what stands in for one that is missing or of another type. */
+const char *fh_answer_text(fh_gather *g, const json_t *object, const char *key); /* otherwise "" */
+int64_t fh_answer_number(const json_t *object, const char *key, int64_t otherwise);
+int fh_answer_int(const json_t *object, const char *key, int otherwise);
+/* The array "devices", of which *out_count are to be read. */
+const json_t *fh_answer_devices(const json_t *object, int *out_count);
+/* An array of texts as lines. */
+const char *fh_answer_text_lines(fh_gather *g, const json_t *array);
+
+/* How the child ended. */
+typedef struct fh_answer_ending {
+  bool crashed, exited, hung, slow;
+} fh_answer_ending;
+fh_answer_ending fh_answer_ending_of(const fh_os_answer *answer, const json_t *object);
+
+#endif /* FOGHORN_DETECT_ANSWER_OBJECT_H_ */

@@ -1,0 +1,107 @@
+/* A GPU that is unusable and fits no cause: all that was seen, and what would narrow it down. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "detect/arena.h"
+#include "detect/rules/rules.h"
+
+static void saw_everything(fh_case *c) {
+  const fh_facts *f = c->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
+  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
+  fh_case_saw(c, cuda->crashed, "CUDA driver", "the asking process died of signal %d", cuda->signal);
+  fh_case_saw(c, cuda->exited, "CUDA driver", "ended the process that asked it");
+  fh_case_saw(c, cuda->valid == FH_ABSENT, "dlopen libcuda.so.1", "%s", cuda->dlerrors ? cuda->dlerrors : "");
+  fh_case_saw(c, cuda->valid == FH_VALID && cuda->init_code >= 0, "cuInit", "%d %s", cuda->init_code,
+              cuda->init_name ? cuda->init_name : "");
+  fh_case_saw(c, cuda->valid == FH_VALID && cuda->count_code >= 0, "cuDeviceGetCount", "%d, %d devices", cuda->count_code, cuda->count);
+  for (int i = 0; i < cuda->device_count; i++)
+    fh_case_saw(c, cuda->devices[i].context_code > 0, cuda->devices[i].name, "making a context: error %d", cuda->devices[i].context_code);
+  fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, driver %s", gpu ? (unsigned)gpu->vendor : 0,
+              gpu ? (unsigned)gpu->device & 0xffff : 0, gpu && gpu->driver ? gpu->driver : "not seen");
+  fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);
+  fh_case_saw(c, library->valid != FH_UNKNOWN_FACT, "libcuda.so.1", "%s", library->valid == FH_VALID ? library->real_path : "not found");
+  fh_case_saw(c, fh_cuda_loaded_another(f), "really loaded", "%s", f->nvidia.cuda.library);
+  fh_case_saw(c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none");
+  const fh_node *node;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
+    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
+}
+
+/* ---- what would narrow it down ------------------------------------------------------------------------------------ */
+
+/* A place that could not be read, so that the rules about it had to be silent; NULL: none. */
+static const char *unread_place(const fh_facts *f) {
+  if (f->pci.valid == FH_UNKNOWN_FACT || fh_is_true(f->pci.masked)) return "/sys/bus/pci/devices";
+  if (f->nodes.proc_devices.valid == FH_UNKNOWN_FACT) return "/proc/devices";
+  if (f->mounts_valid != FH_VALID) return "/proc/self/mountinfo";
+  if (fh_platform_shows_module(f) && f->nvidia.nvrm_version.valid == FH_UNKNOWN_FACT) return "/proc/driver/nvidia/version";
+  return f->where.platform_unsure ? f->where.platform_source : NULL;
+}
+
+static const char *loader_variable(const fh_facts *f) {
+  static const char *const names[] = {"LD_PRELOAD", "LD_LIBRARY_PATH"};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    const char *value = fh_facts_env(f, names[i]);
+    if (value && value[0]) return names[i];
+  }
+  return NULL;
+}
+
+static void next_steps(fh_case *c) {
+  const fh_facts *f = c->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  const char *unread = unread_place(f), *variable = loader_variable(f);
+  bool broke = cuda->crashed || cuda->exited;
+  fh_case_next(c, unread != NULL, "%s could not be read: run devprobe as root, or where it is not covered", unread ? unread : "");
+  fh_case_next(c, f->where.container,
+               "run devprobe on the host too: if the GPU works there, look at how this container was started; if not, at the host");
+  fh_case_next(c, variable != NULL, "run it again without %s: env -u %s devprobe", variable ? variable : "", variable ? variable : "");
+  fh_case_next(c, broke, "gdb --args devprobe --answer cuda: the stack at the crash or exit names the library at fault");
+  fh_case_next(c, !broke && cuda->valid == FH_VALID,
+               "devprobe trace -- devprobe --answer cuda: the last device or file that it was refused before the error");
+  fh_case_next(c, fh_is_true(f->nvidia.module_loaded), "on the host: dmesg | grep -iE 'nvrm|xid' just after this run, and nvidia-smi -q");
+  fh_case_next(c, true, "devprobe --json > report.json, and attach it to a bug report");
+}
+
+static bool explained(const fh_judgement *judgement) {
+  for (int i = 0; i < judgement->finding_count; i++)
+    if (judgement->findings[i].device && judgement->findings[i].cause->group != FH_GROUP_OPENCL) return true;
+  return false;
+}
+
+/* The driver was asked, or there was nothing that could be asked. A driver that nobody asked is no fault. */
+static bool was_asked(const fh_facts *f) {
+  return f->nvidia.cuda.valid != FH_UNKNOWN_FACT || (fh_nvidia_nodes_absent(f) && fh_facts_library(f, "libcuda.so.1")->valid == FH_ABSENT);
+}
+
+static void look_closely(fh_case *c) {
+  saw_everything(c);
+  next_steps(c);
+}
+
+void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
+  bool broke = cuda->crashed || cuda->exited;
+  bool missing = usable > 0 && seen > usable && !fh_choice_limited_by(f) && !fh_is_true(f->nvidia.gpu_excluded);
+  fh_case c = fh_case_open(judgement, cause);
+  if (explained(judgement)) return;
+  if (broke) {
+    look_closely(&c);
+    fh_case_gpu(&c, FH_POSSIBLE, "the CUDA driver %s while it was asked for its devices",
+                cuda->crashed ? fh_arena_format(judgement->arena, "crashed (signal %d)", cuda->signal) : "ended its process");
+  } else if (fh_gpu_in_question(judgement) && was_asked(f)) {
+    look_closely(&c);
+    int code = fh_cuda_code(f);
+    if (code)
+      fh_case_gpu(&c, FH_POSSIBLE, "CUDA fails with error %d, and no known cause fits what was seen", code);
+    else
+      fh_case_gpu(&c, FH_POSSIBLE, "no usable GPU (%s), and no known cause fits what was seen", judgement->expectation_source);
+  } else if (missing) {
+    look_closely(&c);
+    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_POSSIBLE, "cuda", "%d of %d NVIDIA GPUs cannot be used, and no known cause fits",
+                     seen - usable, seen);
+  }
+}

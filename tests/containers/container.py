@@ -36,8 +36,8 @@ def not_run(reason):
 
 def live(*causes):
     """Writes down that these causes were named on a machine that really had them; call it after the assertion."""
-    if os.environ.get("FOGHORN_LIVE_CAUSES"):
-        with open(os.environ["FOGHORN_LIVE_CAUSES"], "a", encoding="utf-8") as file:
+    if os.environ.get("FH_LIVE_CAUSES"):
+        with open(os.environ["FH_LIVE_CAUSES"], "a", encoding="utf-8") as file:
             file.writelines(cause + "\n" for cause in causes)
 
 

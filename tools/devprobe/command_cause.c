@@ -1,5 +1,6 @@
 /* devprobe cause: the catalogue, or one cause in full. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "runtime/base/json.h"
@@ -20,9 +21,26 @@ static const fh_cause *find(const char *id) {
   return NULL;
 }
 
+static const struct {
+  const char *name, *title; /* in JSON; above the list */
+} groups[] = {
+    [FH_GROUP_CPU] = {"cpu", "Processors and instruction sets"},
+    [FH_GROUP_CGROUP] = {"cgroup", "Control groups and limits"},
+    [FH_GROUP_CONTAINER] = {"container", "Containers and sandboxes"},
+    [FH_GROUP_NVIDIA] = {"nvidia", "NVIDIA: hardware, kernel driver, fabric"},
+    [FH_GROUP_CUDA] = {"cuda", "CUDA: libraries, variables, programs"},
+    [FH_GROUP_OPENCL] = {"opencl", "OpenCL"},
+    [FH_GROUP_AMD] = {"amd", "AMD: ROCm and HIP"},
+    [FH_GROUP_INTEL] = {"intel", "Intel: Level Zero, OpenCL, NPU"},
+    [FH_GROUP_PLATFORM] = {"platform", "WSL, Jetson, clouds"},
+    [FH_GROUP_RUN_TIME] = {"run_time", "Named by a running program, not by a report"},
+};
+enum { ID_WIDTH = 25, GROUP_COUNT = sizeof groups / sizeof groups[0] };
+
 static json_t *cause_json(const fh_cause *cause) {
   json_t *object = json_object();
   json_object_set_new(object, "id", fh_json_text(cause->id));
+  json_object_set_new(object, "group", json_string(groups[cause->group].name));
   json_object_set_new(object, "title", fh_json_text(cause->title));
   json_object_set_new(object, "meaning", fh_json_text(cause->meaning));
   json_object_set_new(object, "evidence", fh_json_text(cause->evidence));
@@ -45,11 +63,17 @@ static int emit_json(const fh_cli *cli, const fh_cause *causes, int count) {
   return fh_cli_emit_text(cli, &text, FH_EXIT_OK);
 }
 
+/* By group; within a group in order of evaluation. */
 static int emit_list(const fh_cli *cli, const fh_cause *causes, int count) {
   fh_screen screen = {.color = cli->color};
-  for (int i = 0; i < count; i++) fh_screen_headline(&screen, FH_BOLD, 24, "%-23s %s", causes[i].id, causes[i].title);
+  for (int group = 0; group < GROUP_COUNT; group++) {
+    if (group) fh_screen_blank(&screen);
+    fh_screen_headline(&screen, FH_DIM, strlen(groups[group].title), "%s", groups[group].title);
+    for (int i = 0; i < count; i++)
+      if (causes[i].group == (fh_cause_group)group) fh_screen_item(&screen, FH_BOLD, ID_WIDTH, causes[i].id, "%s", causes[i].title);
+  }
   fh_screen_blank(&screen);
-  fh_screen_headline(&screen, FH_PLAIN, 0, "devprobe cause ID tells one in full.");
+  fh_screen_headline(&screen, FH_PLAIN, 0, "%d causes; devprobe cause ID tells one in full.", count);
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
 

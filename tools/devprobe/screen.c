@@ -86,21 +86,32 @@ static void add_lines(fh_screen *screen, int column, int indent, const char *tex
   }
 }
 
-void fh_screen_line(fh_screen *screen, fh_paint paint, const char *label, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  char *text = format_safe(format, args);
-  va_end(args);
-  if (!text) {
+/* Takes the text; NULL: no memory. */
+static void add_item(fh_screen *screen, fh_paint paint, int width, const char *label, char *take_text) {
+  if (!take_text) {
     screen->text.failed = true;
     return;
   }
   const char *code = screen->color ? paint_code(paint) : "";
-  int columns = fh_screen_columns(label), pad = columns < FH_SCREEN_LABEL ? FH_SCREEN_LABEL - columns : 1;
-  bool empty = !*text;
+  int columns = fh_screen_columns(label), pad = columns < width ? width - columns : 1;
+  bool empty = !*take_text;
   fh_text_add(&screen->text, "%s%s%s%*s", code, label, *code ? "\033[0m" : "", empty ? 0 : pad, "");
-  add_lines(screen, columns + pad, FH_SCREEN_LABEL, text);
-  free(text);
+  add_lines(screen, columns + pad, width, take_text);
+  free(take_text);
+}
+
+void fh_screen_line(fh_screen *screen, fh_paint paint, const char *label, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  add_item(screen, paint, FH_SCREEN_LABEL, label, format_safe(format, args));
+  va_end(args);
+}
+
+void fh_screen_item(fh_screen *screen, fh_paint paint, int width, const char *label, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  add_item(screen, paint, width, label, format_safe(format, args));
+  va_end(args);
 }
 
 void fh_screen_headline(fh_screen *screen, fh_paint paint, size_t painted, const char *format, ...) {

@@ -19,6 +19,8 @@ typedef struct fh_screen {
  * than the screen (a word that is longer by itself is cut). Newlines in the text begin new lines. Control
  * characters become '?', because texts come from machines. */
 void fh_screen_line(fh_screen *screen, fh_paint paint, const char *label, const char *format, ...) FH_PRINTF(4, 5);
+/* The same with labels of another width. */
+void fh_screen_item(fh_screen *screen, fh_paint paint, int width, const char *label, const char *format, ...) FH_PRINTF(5, 6);
 /* The same without a label: from the first column, continued at the third; painted up to `painted` bytes. */
 void fh_screen_headline(fh_screen *screen, fh_paint paint, size_t painted, const char *format, ...) FH_PRINTF(4, 5);
 void fh_screen_blank(fh_screen *screen);

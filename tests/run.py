@@ -65,6 +65,8 @@ def run_suite(suite, build, quick):
     reports = os.path.join(build, "tests", "sanitizer")
     shutil.rmtree(reports, ignore_errors=True)
     os.makedirs(reports)
+    for record_of_live_test in glob.glob(os.path.join(build, "tests", "live-causes", "*")):
+        os.remove(record_of_live_test)
     junit = os.path.join(os.path.abspath(build), "tests", "junit.xml")
     if os.path.exists(junit):
         os.remove(junit)
@@ -90,7 +92,18 @@ def run_suite(suite, build, quick):
         if not is_refused_allocation(text):
             print(text)
             outcomes.append(outcome(suite, os.path.basename(report), FAILED, sanitizer_headline(text)))
+    if any(entry["name"] == "unit/test_machines" for entry in outcomes):
+        outcomes += print_catalogue(suite, build)
     return outcomes
+
+
+def print_catalogue(suite, build):
+    """The table of causes, once: in the suite of the release, where all live tests run."""
+    if suite != "release":
+        return []
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "catalogue.py")
+    done = subprocess.run([sys.executable, script, build], check=False)
+    return [outcome(suite, "catalogue", PASSED if done.returncode == 0 else FAILED, "see the table of causes")]
 
 
 def is_refused_allocation(text):

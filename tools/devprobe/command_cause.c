@@ -41,6 +41,7 @@ static json_t *cause_json(const fh_cause *cause) {
   json_t *object = json_object();
   json_object_set_new(object, "id", fh_json_text(cause->id));
   json_object_set_new(object, "group", json_string(groups[cause->group].name));
+  json_object_set_new(object, "at_run_time", json_boolean(cause->rule == NULL)); /* no report looks for it */
   json_object_set_new(object, "title", fh_json_text(cause->title));
   json_object_set_new(object, "meaning", fh_json_text(cause->meaning));
   json_object_set_new(object, "evidence", fh_json_text(cause->evidence));

@@ -98,6 +98,11 @@ static const char *const allowed[] = {
 };
 enum { ALLOWED_COUNT = sizeof allowed / sizeof allowed[0] };
 
+const char *const *fh_allowed_variables(int *out_count) {
+  *out_count = ALLOWED_COUNT;
+  return allowed;
+}
+
 void fh_gather_environment(fh_gather *g) {
   fh_facts_environment *e = &g->facts->environment;
   e->vars = fh_arena_alloc(g->arena, ALLOWED_COUNT, sizeof *e->vars);

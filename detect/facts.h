@@ -560,6 +560,8 @@ const fh_node *fh_facts_node(const fh_facts *facts, const char *path);
 const fh_library *fh_facts_library(const fh_facts *facts, const char *name);
 /* Why this question could not be asked; NULL: it was, or there was no reason to. */
 const char *fh_facts_unasked(const fh_facts *facts, const char *question);
+/* The variables that are ever looked at: what is not in this list may be a secret. */
+const char *const *fh_allowed_variables(int *out_count);
 /* NULL: unset (or not allow-listed). */
 const char *fh_facts_env(const fh_facts *facts, const char *name);
 

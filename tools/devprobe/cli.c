@@ -24,7 +24,7 @@ typedef struct option_text {
 static const option_text option_texts[FH_OPT_COUNT] = {
     [FH_OPT_JSON] = {"json", 0, NULL, "print JSON"},
     [FH_OPT_FORMAT] = {"format", 0, "FORMAT", "text (default), json, prometheus, nfd, github or junit; not every command has all"},
-    [FH_OPT_OUTPUT] = {"output", 'o', "FILE", "write the answer into FILE, replacing it at once, instead of to stdout"},
+    [FH_OPT_OUTPUT] = {"output", 'o', "FILE", "write the answer into FILE instead"},
     [FH_OPT_WAIT] = {"wait", 0, "SECONDS", "look again until what is expected is there, at most so long"},
     [FH_OPT_WATCH] = {"watch", 0, NULL, "go on, and print what changes; SIGINT or SIGTERM ends it"},
     [FH_OPT_EVERY] = {"every", 0, "SECONDS", "how often --watch looks (default 5)"},
@@ -149,9 +149,19 @@ static int emit_stdout(const fh_cli *cli, const char *text, int exit_status) {
   return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(errno)));
 }
 
-/* A new file beside it takes its name once it is complete: who reads it sees the old text or the new one. */
+static fh_status write_device(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
+  if (fd >= 0 && !write_all(fd, text, strlen(text))) error = errno;
+  if (fd >= 0 && close(fd) != 0 && !error) error = errno;
+  return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
+}
+
+/* A new file beside it takes its name once it is complete: who reads it sees the old text or the new one. What is no file
+ * (/dev/null, a pipe) is written to, not replaced. */
 static fh_status replace_file(const char *path, const char *text) {
   fh_text name = {0};
+  struct stat st;
+  if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return write_device(path, text);
   fh_text_add(&name, "%s.XXXXXX", path);
   char *temporary = fh_text_take(&name);
   if (!temporary) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer");
@@ -353,17 +363,19 @@ static int cut_at_dashes(int argc, char **argv, fh_cli *cli) {
   return argc;
 }
 
+bool fh_cli_colors(const fh_cli *cli, int fd) {
+  const char *when = fh_cli_value(cli, FH_OPT_COLOR), *term = getenv("TERM");
+  if (when && strcmp(when, "auto") != 0) return strcmp(when, "always") == 0;
+  return isatty(fd) && !getenv("NO_COLOR") && !(term && strcmp(term, "dumb") == 0);
+}
+
 static bool choose_color(fh_cli *cli) {
   const char *when = fh_cli_value(cli, FH_OPT_COLOR);
-  const char *term = getenv("TERM");
-  if (!when || strcmp(when, "auto") == 0) {
-    cli->color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && !(term && strcmp(term, "dumb") == 0);
-  } else if (strcmp(when, "always") == 0 || strcmp(when, "never") == 0) {
-    cli->color = when[0] == 'a';
-  } else {
+  if (when && strcmp(when, "auto") != 0 && strcmp(when, "always") != 0 && strcmp(when, "never") != 0) {
     fh_cli_usage(cli, "--color %s: expected auto, always or never", when);
     return false;
   }
+  cli->color = fh_cli_colors(cli, STDOUT_FILENO);
   return true;
 }
 

@@ -89,6 +89,9 @@ bool fh_cli_seconds(const fh_cli *cli, fh_cli_option option, double *out);
 /* Bytes with an optional suffix K, M, G or KiB, MiB, GiB (powers of 1024). */
 bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out);
 
+/* True when what goes to this file is to be coloured: by --color, else on a terminal. */
+bool fh_cli_colors(const fh_cli *cli, int fd);
+
 /* ---- output ------------------------------------------------------------------------------------------- */
 
 /* Prints "devprobe CMD: ..." and where help is, on stderr; returns FH_EXIT_USAGE. */

@@ -15,5 +15,6 @@ extern const fh_cli_command fh_command_verify;
 extern const fh_cli_command fh_command_run;
 extern const fh_cli_command fh_command_matrix;
 extern const fh_cli_command fh_command_snapshot;
+extern const fh_cli_command fh_command_trace;
 
 #endif /* FOGHORN_TOOLS_DEVPROBE_COMMANDS_H_ */

@@ -62,6 +62,8 @@ static const char *const allowed[] = {
     "OPENBLAS_CORETYPE",
     "MKL_NUM_THREADS",
     "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "MKL_ENABLE_INSTRUCTIONS",
     "GOMAXPROCS",
     /* schedulers and platforms */
     "SLURM_JOB_ID",

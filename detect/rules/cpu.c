@@ -1,6 +1,10 @@
-/* Rules about the processor. SPDX-License-Identifier: Apache-2.0 */
+/* Rules about instruction sets. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "detect/parse.h"
 #include "detect/rules/rules.h"
 
 void fh_rule_isa_xcr0(fh_judgement *judgement, const fh_cause *cause) {
@@ -74,6 +78,7 @@ void fh_rule_isa_masked(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts_cpu *cpu = &judgement->facts->cpu;
   fh_isa has = FH_ISA_AVX2;
   fh_case c = fh_case_open(judgement, cause);
+  if (fh_cpu_is_emulated(judgement->facts)) return; /* an invented processor has no real one behind it */
   if (!fh_case_saw(&c, fh_is_true(judgement->facts->where.hypervisor), judgement->facts->where.hypervisor.source, "a virtual machine"))
     return;
   bool known = known_to_have(cpu, &has), generic = !known && is_generic_model(&cpu->model);
@@ -81,4 +86,123 @@ void fh_rule_isa_masked(fh_judgement *judgement, const fh_cause *cause) {
       fh_case_saw(&c, cpu->vendor.valid == FH_VALID && !cpu->isa[has].advertised, "CPUID", "no %s", fh_isa_name(has)))
     fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_CONSISTENT, NULL, "this virtual machine hides %s of %s", fh_isa_name(has),
                      generic ? "the real processor behind a generic model" : "the processor");
+}
+
+/* ---- announced, enabled, refused ------------------------------------------------------------------------------------ */
+
+/* A driver's child that ended with an illegal instruction. */
+static const char *driver_that_died(fh_case *c) {
+  enum { ILLEGAL_INSTRUCTION = 4 };
+  const fh_facts *f = c->facts;
+  if (fh_case_saw(c, f->nvidia.cuda.crashed && f->nvidia.cuda.signal == ILLEGAL_INSTRUCTION, "cuda",
+                  "the child ended with signal 4 (SIGILL)"))
+    return "CUDA";
+  for (int i = 0; i < f->opencl.count; i++) {
+    const fh_icd *icd = &f->opencl.icds[i];
+    if (fh_case_saw(c, icd->crashed && icd->signal == ILLEGAL_INSTRUCTION, icd->file, "the child ended with signal 4 (SIGILL)"))
+      return icd->library;
+  }
+  return NULL;
+}
+
+void fh_rule_sigill(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts_cpu *cpu = &judgement->facts->cpu;
+  const char *worst = NULL;
+  fh_case c = fh_case_open(judgement, cause);
+  for (int isa = 0; isa < FH_ISA_COUNT; isa++) {
+    const fh_facts_isa *set = &cpu->isa[isa];
+    if (fh_case_saw(&c, set->advertised && set->enabled && set->proven.valid == FH_VALID && !set->proven.value, set->proven.source,
+                    "%s: announced, enabled, and an illegal instruction", fh_isa_name((fh_isa)isa)) &&
+        !worst)
+      worst = fh_isa_name((fh_isa)isa);
+  }
+  if (fh_case_saw(&c, cpu->amx.advertised && cpu->amx.enabled && cpu->amx.proven.valid == FH_VALID && !cpu->amx.proven.value,
+                  cpu->amx.proven.source, "amx: announced, enabled, granted, and an illegal instruction") &&
+      !worst)
+    worst = "AMX";
+  const char *driver = worst ? NULL : driver_that_died(&c);
+  if (!worst && !driver) return;
+  fh_case_saw(&c, fh_is_true(judgement->facts->where.hypervisor), judgement->facts->where.hypervisor.source, "a virtual machine");
+  if (worst)
+    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_PROVEN, NULL, "%s is announced and enabled, and using it is refused", worst);
+  else
+    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_CONSISTENT, NULL, "the driver %s uses instructions that this processor (%s) lacks", driver,
+                     fh_isa_name(cpu->best));
+}
+
+/* ---- AMX, which must be asked for ------------------------------------------------------------------------------------- */
+
+/* "5.15.153.1" is before 5.16; false for what cannot be read. */
+static bool kernel_before(const fh_facts *f, int major, int minor) {
+  int have_major = 0, have_minor = 0;
+  return f->where.kernel.valid == FH_VALID && sscanf(f->where.kernel.value, "%d.%d", &have_major, &have_minor) == 2 &&
+         (have_major < major || (have_major == major && have_minor < minor));
+}
+
+void fh_rule_amx_perm(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_fact_int *request = &f->cpu.amx_request;
+  fh_case c = fh_case_open(judgement, cause);
+  if (request->valid != FH_VALID || !request->value ||
+      !fh_case_saw(&c, f->cpu.amx.advertised && f->cpu.amx.enabled, "CPUID, XCR0", "AMX announced and enabled"))
+    return;
+  fh_case_saw(&c, true, request->source, "%s", fh_errno_name((int)request->value));
+  if (request->value == EPERM) {
+    bool filter =
+        fh_case_saw(&c, f->where.seccomp.valid == FH_VALID && f->where.seccomp.value == 2, f->where.seccomp.source, "Seccomp: 2, a filter");
+    fh_case_conclude(&c, FH_SEVERITY_INFO, filter ? FH_PROVEN : FH_CONSISTENT, NULL,
+                     "a system call filter refuses programs the use of AMX");
+  } else if (request->value == EINVAL &&
+             fh_case_saw(&c, kernel_before(f, 5, 16), f->where.kernel.source, "Linux %s", f->where.kernel.value)) {
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, NULL, "this kernel is too old to grant programs the use of AMX");
+  } else {
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_POSSIBLE, NULL, "the system does not grant programs the use of AMX");
+  }
+}
+
+/* ---- settings that keep libraries below ------------------------------------------------------------------------------- */
+
+/* What a variable's value allows; names without a line here allow all. */
+static const struct {
+  const char *variable, *value;
+  fh_isa most;
+} caps[] = {
+    {"ONEDNN_MAX_CPU_ISA", "SSE41", FH_ISA_SSE42},
+    {"ONEDNN_MAX_CPU_ISA", "AVX", FH_ISA_SSE42},
+    {"ONEDNN_MAX_CPU_ISA", "AVX2", FH_ISA_AVX2},
+    {"ONEDNN_MAX_CPU_ISA", "AVX2_VNNI", FH_ISA_AVX2},
+    {"OPENBLAS_CORETYPE", "Prescott", FH_ISA_SSE42},
+    {"OPENBLAS_CORETYPE", "Core2", FH_ISA_SSE42},
+    {"OPENBLAS_CORETYPE", "Nehalem", FH_ISA_SSE42},
+    {"OPENBLAS_CORETYPE", "Sandybridge", FH_ISA_SSE42},
+    {"OPENBLAS_CORETYPE", "Haswell", FH_ISA_AVX2},
+    {"OPENBLAS_CORETYPE", "Zen", FH_ISA_AVX2},
+    {"ATEN_CPU_CAPABILITY", "default", FH_ISA_SSE42},
+    {"ATEN_CPU_CAPABILITY", "avx2", FH_ISA_AVX2},
+    {"MKL_ENABLE_INSTRUCTIONS", "SSE4_2", FH_ISA_SSE42},
+    {"MKL_ENABLE_INSTRUCTIONS", "AVX", FH_ISA_SSE42},
+    {"MKL_ENABLE_INSTRUCTIONS", "AVX2", FH_ISA_AVX2},
+    {"FOGHORN_ISA", "scalar", FH_ISA_SCALAR},
+    {"FOGHORN_ISA", "sse42", FH_ISA_SSE42},
+    {"FOGHORN_ISA", "avx2", FH_ISA_AVX2},
+};
+
+void fh_rule_isa_build_gap(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_facts_isa *best = &f->cpu.isa[f->cpu.best];
+  fh_isa least = f->cpu.best;
+  fh_case c = fh_case_open(judgement, cause);
+  if ((f->cpu.best != FH_ISA_AVX2 && f->cpu.best != FH_ISA_AVX512) ||
+      !fh_case_saw(&c, fh_is_true(best->proven), best->proven.source, "%s works", fh_isa_name(f->cpu.best)))
+    return;
+  for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+    const char *value = fh_facts_env(f, caps[i].variable);
+    if (fh_case_saw(&c, value && strcasecmp(value, caps[i].value) == 0 && caps[i].most < f->cpu.best, caps[i].variable, "%s",
+                    value ? value : "") &&
+        caps[i].most < least)
+      least = caps[i].most;
+  }
+  if (least < f->cpu.best)
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, NULL, "a variable keeps libraries at %s, the processor can do %s",
+                     fh_isa_name(least), fh_isa_name(f->cpu.best));
 }

@@ -72,6 +72,12 @@ bool fh_env_is(const fh_facts *facts, const char *name, const char *value);
 /* A NVIDIA_VISIBLE_DEVICES that asks for cards: "all" or a list; not void, none or empty. */
 bool fh_env_asks_for_gpus(const fh_facts *facts);
 
+/* Software imitates the processor. */
+bool fh_cpu_is_emulated(const fh_facts *facts);
+/* CPUs that programs see: the smaller of affinity and cpuset; 0: unknown. */
+int64_t fh_cpus_shown(const fh_facts *facts);
+bool fh_has_capability(const fh_facts *facts, int bit);
+
 /* GPUs of NVIDIA on PCI. */
 bool fh_pci_is_nvidia_gpu(const fh_pci_device *device);
 int fh_nvidia_gpu_count(const fh_facts *facts);

@@ -235,6 +235,7 @@ typedef struct fh_facts_libraries {
   int count;
   const char **elsewhere; /* other files named libcuda.so*: "path" */
   int elsewhere_count;
+  const char *dangling; /* one of that name that is a link to nothing; NULL: none seen */
 } fh_facts_libraries;
 
 /* ---- environment ----------------------------------------------------------------------------------- */

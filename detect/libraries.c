@@ -208,6 +208,10 @@ static void add_elsewhere(fh_gather *g, const char *path, const char *found) {
   if (all->elsewhere_count >= MAX_ELSEWHERE || strcmp(path, found) == 0) return;
   for (int i = 0; i < all->elsewhere_count; i++)
     if (strcmp(all->elsewhere[i], path) == 0) return;
+  if (fh_path_stat(g, path, true, NULL) == ENOENT) { /* a link from a folder that was passed in without what it leads to */
+    if (!all->dangling && fh_path_stat(g, path, false, NULL) == 0) all->dangling = path;
+    return;
+  }
   const char **slot = fh_arena_push(g->arena, &all->elsewhere, &all->elsewhere_count, sizeof *slot);
   if (slot) *slot = path;
 }
@@ -223,6 +227,7 @@ static const char *const other_dirs[] = {
     "/run/opengl-driver/lib",
     "/.singularity.d/libs",
     "/home/kubernetes/bin/nvidia",
+    "/home/kubernetes/bin/nvidia/lib64",
     "/usr/lib64",
     "/usr/lib/nvidia",
     "/usr/lib/aarch64-linux-gnu/tegra",

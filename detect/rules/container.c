@@ -144,7 +144,8 @@ static bool compute_left_out(const fh_facts *f) {
 }
 
 static bool nodes_without_libcuda(fh_case *c) {
-  return fh_case_saw(c, fh_nvidia_numbered_present(c->facts) > 0, "/dev/nvidia*", "present") &&
+  return !fh_libcuda_aside(c->facts) && !fh_libcuda_nix_link(c->facts) && /* it is here, and not found: another cause */
+         fh_case_saw(c, fh_nvidia_numbered_present(c->facts) > 0, "/dev/nvidia*", "present") &&
          fh_case_saw(c, fh_facts_library(c->facts, "libcuda.so.1")->valid == FH_ABSENT, "libcuda.so.1", "not found in %d places",
                      fh_facts_library(c->facts, "libcuda.so.1")->searched_count);
 }

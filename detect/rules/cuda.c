@@ -1,69 +1,8 @@
-/* Rules about CUDA's library, its variables and its version. SPDX-License-Identifier: Apache-2.0 */
+/* Rules about CUDA's version, its start and its limits. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
 #include "detect/rules/rules.h"
-
-void fh_rule_stub(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
-  fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement)) return;
-  bool found = fh_case_saw(&c, library->valid == FH_VALID && library->stub, library->real_path, "a stub of the CUDA toolkit, %lld bytes",
-                           (long long)library->size);
-  bool answered =
-      fh_case_saw(&c, f->nvidia.cuda.valid == FH_VALID && f->nvidia.cuda.init_code == 34, "cuInit", "34 CUDA_ERROR_STUB_LIBRARY");
-  if (!found && !answered) return;
-  const char *path = fh_facts_env(f, "LD_LIBRARY_PATH");
-  fh_case_saw(&c, path && path[0], "LD_LIBRARY_PATH", "%s", path ? path : "");
-  for (int i = 0; i < f->libraries.elsewhere_count; i++) fh_case_saw(&c, true, f->libraries.elsewhere[i], "another libcuda");
-  fh_case_gpu(&c, answered ? FH_PROVEN : FH_CONSISTENT, "libcuda.so.1 resolves to a link-time stub (%s), not to the driver",
-              found ? library->path : f->nvidia.cuda.library);
-}
-
-void fh_rule_no_libcuda(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
-  bool apptainer = f->where.platform == FH_PLATFORM_APPTAINER && !fh_facts_env(f, "APPTAINER_NV") && !fh_facts_env(f, "SINGULARITY_NV");
-  fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && !fh_container_by_engine(f) && !apptainer &&
-      fh_case_saw(&c, fh_is_true(f->nvidia.module_loaded), f->nvidia.module_loaded.source, "the kernel module is loaded") &&
-      fh_case_saw(&c, library->valid == FH_ABSENT, "libcuda.so.1", "not found in %d places", library->searched_count))
-    fh_case_gpu(&c, FH_CONSISTENT, "the NVIDIA kernel module is loaded, libcuda.so.1 is nowhere on the loader's path");
-}
-
-/* ---- CUDA_VISIBLE_DEVICES -------------------------------------------------------------------------------------- */
-
-/* The driver works and shows no device. */
-static bool no_device(fh_case *c) {
-  const fh_cuda_answer *cuda = &c->facts->nvidia.cuda;
-  return cuda->valid == FH_VALID &&
-         (fh_case_saw(c, cuda->init_code == 100, "cuInit", "100 CUDA_ERROR_NO_DEVICE") ||
-          fh_case_saw(c, cuda->init_code == 0 && (cuda->count_code == 100 || cuda->count == 0), "cuDeviceGetCount", "no device"));
-}
-
-static fh_flip unfiltered(const fh_facts *f) { return fh_cuda_flip(f, FH_CUDA_UNFILTERED); }
-
-static const char without_filter[] = "without CUDA_VISIBLE_DEVICES";
-
-void fh_rule_cvd_empty(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && unfiltered(f) != FH_FLIP_SAME &&
-      fh_case_saw(&c, fh_env_is(f, "CUDA_VISIBLE_DEVICES", ""), "CUDA_VISIBLE_DEVICES", "(set to nothing)") && no_device(&c))
-    fh_case_gpu(&c, fh_case_flip(&c, unfiltered(f), without_filter, FH_POSSIBLE),
-                "CUDA_VISIBLE_DEVICES is set and empty: it hides every GPU");
-}
-
-void fh_rule_cvd_truncated(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  const char *list = fh_facts_env(f, "CUDA_VISIBLE_DEVICES");
-  fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || unfiltered(f) == FH_FLIP_SAME || !list || !list[0]) return;
-  if (fh_case_saw(&c, true, "CUDA_VISIBLE_DEVICES", "%s", list) && no_device(&c))
-    fh_case_gpu(&c, fh_case_flip(&c, unfiltered(f), without_filter, FH_POSSIBLE), "CUDA_VISIBLE_DEVICES=%s names no GPU that is here",
-                list);
-}
 
 /* ---- versions -------------------------------------------------------------------------------------------------- */
 
@@ -98,4 +37,23 @@ void fh_rule_driver_too_old(fh_judgement *judgement, const fh_cause *cause) {
   fh_case_conclude(&c, judgement->gpu_expectation >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING, FH_CONSISTENT, NULL,
                    "the driver supports CUDA %d.%d, this image is built for %d.%d", cuda->version / 1000, cuda->version % 1000 / 10,
                    wanted / 1000, wanted % 1000 / 10);
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------------- */
+
+/* What the driver reserves at its start; more is enough for it on all but the largest machines. */
+static const int64_t usual_reservation = (int64_t)64 << 30;
+
+void fh_rule_oom_host_va(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_fact_int *limit = &f->limits.address_space;
+  fh_flip flip = fh_cuda_flip(f, FH_CUDA_MORE_ADDRESSES);
+  fh_case c = fh_case_open(judgement, cause);
+  if (!fh_gpu_in_question(judgement) || flip == FH_FLIP_SAME ||
+      !fh_case_saw(&c, fh_cuda_code(f) == 2, "CUDA driver", "2 CUDA_ERROR_OUT_OF_MEMORY") ||
+      !fh_case_saw(&c, limit->valid == FH_VALID, limit->source, "address space limited to %lld MiB", (long long)(limit->value >> 20)))
+    return;
+  fh_case_gpu(&c, fh_case_flip(&c, flip, "with that limit raised", limit->value < usual_reservation ? FH_CONSISTENT : FH_POSSIBLE),
+              "the process may use %lld MiB of addresses (ulimit -v): too few for the CUDA driver to start",
+              (long long)(limit->value >> 20));
 }

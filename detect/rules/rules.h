@@ -107,6 +107,11 @@ bool fh_driver_library_injected(const fh_facts *facts);
 bool fh_container_by_engine(const fh_facts *facts);
 /* The libcuda that the driver's child really loaded is another file than the loader's search leads to. */
 bool fh_cuda_loaded_another(const fh_facts *facts);
+/* A libcuda in a folder of its own that a platform's installer uses (GKE's /usr/local/nvidia, NixOS's /run/opengl-driver) while
+ * the loader finds none; NULL: none. */
+const char *fh_libcuda_aside(const fh_facts *facts);
+/* NixOS's link to libcuda, passed in without the driver that it leads to; NULL: none. */
+const char *fh_libcuda_nix_link(const fh_facts *facts);
 /* What leaves a process with fewer GPUs than the machine has: a variable or the container; NULL: nothing. */
 const char *fh_choice_limited_by(const fh_facts *facts);
 /* The platform shows NVIDIA's kernel module when it is loaded (gVisor, WSL and Jetson do not). */

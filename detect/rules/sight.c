@@ -1,6 +1,7 @@
 /* Facts as rules ask for them. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "detect/parse.h"
 #include "detect/rules/rules.h"
 
 bool fh_env_is(const fh_facts *facts, const char *name, const char *value) {
@@ -77,6 +78,20 @@ int fh_cuda_usable_count(const fh_facts *facts) {
   if (cuda->valid != FH_VALID || cuda->fake) return 0;
   for (int i = 0; i < cuda->device_count; i++) count += cuda->devices[i].usable;
   return count;
+}
+
+const char *fh_libcuda_aside(const fh_facts *facts) {
+  static const char *const folders[] = {"/usr/local/nvidia", "/home/kubernetes/bin/nvidia", "/run/opengl-driver"};
+  if (fh_facts_library(facts, "libcuda.so.1")->valid != FH_ABSENT) return NULL;
+  for (int i = 0; i < facts->libraries.elsewhere_count; i++)
+    for (size_t k = 0; k < sizeof(folders) / sizeof(folders[0]); k++)
+      if (fh_path_below(facts->libraries.elsewhere[i], folders[k])) return facts->libraries.elsewhere[i];
+  return NULL;
+}
+
+const char *fh_libcuda_nix_link(const fh_facts *facts) {
+  const char *link = facts->libraries.dangling;
+  return link && fh_path_below(link, "/run/opengl-driver") ? link : NULL;
 }
 
 bool fh_cuda_loaded_another(const fh_facts *facts) {

@@ -130,6 +130,7 @@ static void gather_all(fh_gather *g, unsigned what) {
   fh_gather_node_numbers(g);
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
+  fh_gather_nvidia_host(g);
   fh_gather_sandbox(g);
   fh_gather_engines(g);
   fh_collect(g);

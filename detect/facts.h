@@ -179,6 +179,9 @@ typedef struct fh_pci_device {
   fh_validity driver_valid;
   bool is_gpu;      /* display class 0x03 (or 0x12 accelerator) */
   bool is_nvswitch; /* 10de, class 0x0680 */
+  /* Of NVIDIA's GPUs. */
+  fh_fact_bool window;   /* the second memory region, through which the card's memory is seen, has an address */
+  fh_fact_bool responds; /* its configuration space does not read as all ones */
   const char *source;
 } fh_pci_device;
 
@@ -298,7 +301,33 @@ typedef enum fh_cuda_again {
 /* One GPU as the kernel driver lists it. */
 typedef struct fh_nvidia_listed {
   const char *pci, *uuid; /* uuid "": not told */
+  const char *model;      /* "NVIDIA A10-24Q" */
+  int minor;              /* its node is /dev/nvidia<minor>; -1: not told */
+  bool excluded;
 } fh_nvidia_listed;
+
+/* A slice of a card that is set up: what a program needs to use it is two nodes in /dev/nvidia-caps. */
+typedef struct fh_nvidia_slice {
+  const char *path;                /* in /proc/driver/nvidia/capabilities */
+  int instance_minor, slice_minor; /* -1: not told */
+} fh_nvidia_slice;
+
+/* What this machine tells of why the driver is as it is; all unknown where nothing of NVIDIA is. */
+typedef struct fh_nvidia_host {
+  fh_fact_bool built;          /* a module for the running kernel; only looked for outside of containers, where none is loaded */
+  const char *built_elsewhere; /* another kernel that has one; NULL: none */
+  const char *failed_build;    /* log of a build by DKMS; NULL: none */
+  fh_fact_bool headers;        /* of the running kernel */
+  fh_fact_bool secure_boot, locked_down;
+  fh_fact_bool hmm_disabled;   /* module parameter uvm_disable_hmm */
+  fh_fact_int suspends;        /* how often this machine slept since it was started */
+  fh_fact_bool firmware;       /* of the running driver's version */
+  fh_fact_bool confidential;   /* a confidential virtual machine */
+  fh_fact_int uptime;          /* seconds */
+  fh_fact_text fabric_manager; /* version; only looked for where there are NVSwitches */
+  fh_fact_int imex_channels;   /* nodes of them; ABSENT: no folder */
+  fh_fact_int mps_owner;       /* user whose MPS control pipe is here; its source is the pipe */
+} fh_nvidia_host;
 
 /* The CUDA driver asked about one GPU, the others hidden. */
 typedef struct fh_cuda_alone {
@@ -357,6 +386,9 @@ typedef struct fh_facts_nvidia {
   fh_cuda_alone *alone;                           /* each GPU asked alone, when all together fail */
   int alone_count;
   fh_nvml_answer nvml;
+  fh_nvidia_host host;
+  fh_nvidia_slice *slices;
+  int slice_count;
 } fh_facts_nvidia;
 
 /* ---- AMD and Intel --------------------------------------------------------------------------------------- */

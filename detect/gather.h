@@ -63,7 +63,9 @@ void fh_gather_pci(fh_gather *g);
 void fh_gather_libraries(fh_gather *g);
 void fh_gather_node_numbers(fh_gather *g); /* /proc/devices */
 void fh_gather_nodes(fh_gather *g);
+void fh_gather_node(fh_gather *g, const char *path); /* one more */
 void fh_gather_nvidia(fh_gather *g);
+void fh_gather_nvidia_host(fh_gather *g);
 void fh_gather_icd_files(fh_gather *g);
 void fh_gather_sandbox(fh_gather *g); /* needs the platform */
 void fh_gather_engines(fh_gather *g); /* needs the platform */

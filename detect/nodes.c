@@ -86,7 +86,7 @@ static bool dac_allows(const fh_facts_where *w, const fh_os_stat *st) {
   return member ? (st->mode & 0060) == 0060 : (st->mode & 0006) == 0006;
 }
 
-static void look_at(fh_gather *g, const char *path) {
+void fh_gather_node(fh_gather *g, const char *path) {
   fh_facts_nodes *all = &g->facts->nodes;
   for (int i = 0; i < all->count; i++)
     if (strcmp(all->nodes[i].path, path) == 0) return;
@@ -123,7 +123,7 @@ static void look_at_listed(fh_gather *g, const char *dir, bool (*wanted)(const c
   const char **names = fh_path_list(g, dir, &count, NULL);
   for (int i = 0; i < count && seen < MAX_LISTED; i++) {
     if (!wanted(names[i])) continue;
-    look_at(g, fh_arena_format(g->arena, "%s/%s", dir, names[i]));
+    fh_gather_node(g, fh_arena_format(g->arena, "%s/%s", dir, names[i]));
     seen++;
   }
 }
@@ -135,7 +135,7 @@ void fh_gather_nodes(fh_gather *g) {
       "/dev/nvidia0",   "/dev/dxg",        "/dev/nvidia-nvswitchctl", "/dev/nvmap",
       "/dev/kfd",
   };
-  for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) look_at(g, always[i]);
+  for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) fh_gather_node(g, always[i]);
   look_at_listed(g, "/dev", is_nvidia_number);
   look_at_listed(g, "/dev/nvidia-caps", any_name);
   look_at_listed(g, "/dev/nvidia-caps-imex-channels", any_name);

@@ -77,6 +77,20 @@ static const char *uuid_of(fh_gather *g, const char *text) {
   return value && !memchr(value, '?', size) ? fh_arena_text_size(g->arena, value, size) : "";
 }
 
+/* "information" of one card; text NULL: not readable. */
+static fh_nvidia_listed listed_of(fh_gather *g, const char *pci, const char *text) {
+  fh_nvidia_listed card = {.pci = pci, .uuid = uuid_of(g, text), .model = "", .minor = -1};
+  size_t size;
+  int64_t minor;
+  const char *value = text ? fh_key_value(text, "Device Minor", ':', &size) : NULL;
+  if (value && fh_take_i64(&value, &minor) && minor >= 0 && minor < 256) card.minor = (int)minor;
+  value = text ? fh_key_value(text, "GPU Excluded", ':', &size) : NULL;
+  card.excluded = value && size == 3 && memcmp(value, "Yes", 3) == 0;
+  value = text ? fh_key_value(text, "Model", ':', &size) : NULL;
+  if (value) card.model = fh_arena_text_size(g->arena, value, size);
+  return card;
+}
+
 static void read_gpus(fh_gather *g) {
   fh_facts_nvidia *n = &g->facts->nvidia;
   const char *dir = "/proc/driver/nvidia/gpus";
@@ -88,19 +102,62 @@ static void read_gpus(fh_gather *g) {
   }
   n->gpus_listed = fh_fact_int_of(count, dir);
   n->listed = fh_arena_alloc(g->arena, (size_t)count, sizeof *n->listed);
-  bool excluded = false, unread = false;
-  for (int i = 0; i < count; i++) {
+  bool unread = false;
+  for (int i = 0; n->listed && i < count; i++) {
     const char *file = fh_arena_format(g->arena, "%s/%s/information", dir, names[i]);
     const char *text = fh_read_text(g, file, FH_SMALL_FILE, NULL);
-    size_t size;
-    if (n->listed) n->listed[n->listed_count++] = (fh_nvidia_listed){names[i], uuid_of(g, text)};
-    const char *value = text ? fh_key_value(text, "GPU Excluded", ':', &size) : NULL;
+    fh_nvidia_listed *card = &n->listed[n->listed_count++];
+    *card = listed_of(g, names[i], text);
     unread = unread || !text;
-    if (!value || size != 3 || memcmp(value, "Yes", 3) != 0) continue;
-    excluded = true;
-    n->gpu_excluded = fh_fact_bool_of(true, file);
+    if (card->excluded) n->gpu_excluded = fh_fact_bool_of(true, file);
   }
-  if (!excluded && !unread) n->gpu_excluded = fh_fact_bool_of(false, dir);
+  if (n->gpu_excluded.valid != FH_VALID && !unread) n->gpu_excluded = fh_fact_bool_of(false, dir);
+}
+
+/* ---- slices (MIG) -------------------------------------------------------------------------------------------------- */
+
+enum { MOST_CARDS = 16, MOST_INSTANCES = 16 };
+
+/* "DeviceFileMinor: 21" of an access file; -1: not told. */
+static int access_minor(fh_gather *g, const char *dir) {
+  const char *text = fh_read_text(g, fh_arena_format(g->arena, "%s/access", dir), 256, NULL);
+  size_t size;
+  int64_t minor;
+  const char *value = text ? fh_key_value(text, "DeviceFileMinor", ':', &size) : NULL;
+  return value && fh_take_i64(&value, &minor) && minor >= 0 && minor < 1 << 20 ? (int)minor : -1;
+}
+
+static void look_at_capability(fh_gather *g, int minor) {
+  if (minor >= 0) fh_gather_node(g, fh_arena_format(g->arena, "/dev/nvidia-caps/nvidia-cap%d", minor));
+}
+
+static void read_instance(fh_gather *g, const char *dir) {
+  fh_facts_nvidia *n = &g->facts->nvidia;
+  int count, instance = access_minor(g, dir);
+  const char **names = fh_path_list(g, dir, &count, NULL);
+  for (int i = 0; i < count && i < MOST_INSTANCES; i++) {
+    if (strncmp(names[i], "ci", 2) != 0 || !is_digit(names[i][2])) continue;
+    fh_nvidia_slice *slice = fh_arena_push(g->arena, &n->slices, &n->slice_count, sizeof *slice);
+    if (!slice) return;
+    slice->path = fh_arena_format(g->arena, "%s/%s", dir, names[i]);
+    slice->instance_minor = instance;
+    slice->slice_minor = access_minor(g, slice->path);
+    look_at_capability(g, slice->instance_minor);
+    look_at_capability(g, slice->slice_minor);
+  }
+}
+
+static void read_slices(fh_gather *g) {
+  static const char dir[] = "/proc/driver/nvidia/capabilities";
+  int count, instances;
+  const char **cards = fh_path_list(g, dir, &count, NULL);
+  for (int i = 0; i < count && i < MOST_CARDS; i++) {
+    if (strncmp(cards[i], "gpu", 3) != 0) continue;
+    const char *mig = fh_arena_format(g->arena, "%s/%s/mig", dir, cards[i]);
+    const char **names = fh_path_list(g, mig, &instances, NULL);
+    for (int k = 0; k < instances && k < MOST_INSTANCES; k++)
+      if (strncmp(names[k], "gi", 2) == 0 && is_digit(names[k][2])) read_instance(g, fh_arena_format(g->arena, "%s/%s", mig, names[k]));
+  }
 }
 
 static void count_nodes(fh_facts *f) {
@@ -116,5 +173,6 @@ void fh_gather_nvidia(fh_gather *g) {
   read_version(g);
   read_module(g);
   read_gpus(g);
+  read_slices(g);
   count_nodes(g->facts);
 }

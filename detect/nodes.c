@@ -141,7 +141,7 @@ void fh_gather_nodes(fh_gather *g) {
   look_at_listed(g, "/dev/nvidia-caps-imex-channels", any_name);
   look_at_listed(g, "/dev/dri", is_render);
   look_at_listed(g, "/dev/accel", is_accel);
-  for (int i = 0; i < g->facts->drm.count; i++) look_at(g, g->facts->drm.renders[i].path); /* those that should be here, too */
+  for (int i = 0; i < g->facts->drm.count; i++) fh_gather_node(g, g->facts->drm.renders[i].path); /* those that should be here, too */
   look_at_listed(g, "/dev/infiniband", is_verbs);
 }
 

@@ -27,6 +27,14 @@ typedef struct fh_question {
 
 /* All of them; the last has no name. In questions.c, or in a list of their own of programs that answer fewer. */
 extern const fh_question fh_questions[];
+/* Those that take no driver: every program answers them. */
+// clang-format off
+#define FH_QUESTIONS_WITHOUT_DRIVER \
+  {"isa", false, fh_answer_isa}, \
+  {"topology", false, fh_answer_topology}, \
+  {"process", false, fh_answer_process}, \
+  {"sandbox", false, fh_answer_sandbox}
+// clang-format on
 
 void fh_answer_cuda(const char *none);
 void fh_answer_nvml(const char *none);

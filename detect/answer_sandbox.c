@@ -48,7 +48,8 @@ static int try_ioctl(void) {
   enum { NVIDIA_REQUESTS = 'F', CARD_INFO = 200 };
   int pipe_fds[2], unused = 0;
   if (pipe(pipe_fds) != 0) return errno;
-  int error = ioctl(pipe_fds[0], _IOWR(NVIDIA_REQUESTS, CARD_INFO, int), &unused) == 0 ? 0 : errno;
+  /* not ioctl(), whose request is an int in musl and a long in glibc */
+  int error = syscall(SYS_ioctl, pipe_fds[0], _IOWR(NVIDIA_REQUESTS, CARD_INFO, int), &unused) == 0 ? 0 : errno;
   close(pipe_fds[0]);
   close(pipe_fds[1]);
   return error == ENOTTY || error == EINVAL ? 0 : error;

@@ -2,10 +2,7 @@
 #include "detect/answer.h"
 
 const fh_question fh_questions[] = {
-    {"isa", false, fh_answer_isa},
-    {"topology", false, fh_answer_topology},
-    {"process", false, fh_answer_process},
-    {"sandbox", false, fh_answer_sandbox},
+    FH_QUESTIONS_WITHOUT_DRIVER,
     {"cuda", false, fh_answer_cuda},
     {"cuda:", true, fh_answer_cuda}, /* the same with one GPU visible; the rest names the record */
     {"nvml", false, fh_answer_nvml},

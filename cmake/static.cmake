@@ -1,0 +1,36 @@
+# The static devprobe and nothing else, by musl's compiler (cmake/musl.cmake). SPDX-License-Identifier: Apache-2.0
+#
+# It is made of the same sources as devprobe, without those that load drivers or need a library that there is only for glibc, and with
+# tools/devprobe/static/ in place of three of them. What is compiled and not needed is left out by the linker.
+# jansson is the distribution's own static library: tools/devprobe/static/jansson_checked.c says how it fits musl.
+find_file(JANSSON_ARCHIVE libjansson.a PATHS /usr/lib/${FOGHORN_MUSL_ARCH}-linux-gnu /usr/local/lib NO_DEFAULT_PATH REQUIRED)
+foreach(header jansson.h jansson_config.h) # alone: beside them are the headers of glibc
+  find_file(JANSSON_${header} ${header} PATHS /usr/include /usr/include/${FOGHORN_MUSL_ARCH}-linux-gnu /usr/local/include NO_DEFAULT_PATH
+            NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+  configure_file(${JANSSON_${header}} ${PROJECT_BINARY_DIR}/jansson/${header} COPYONLY)
+endforeach()
+
+file(GLOB candidates CONFIGURE_DEPENDS runtime/base/*.c detect/*.c detect/rules/*.c tools/devprobe/*.c)
+list(FILTER candidates EXCLUDE REGEX "tools/devprobe/(command_(explain|verify|run|matrix)|run_[a-z]+)\\.c$") # they run kernels
+set(sources "")
+foreach(source IN LISTS candidates)
+  file(STRINGS ${source} foreign REGEX "#include [<\"](hwloc|zlib|archive|CL/|detect/drivers/opencl)")
+  if(NOT foreign)
+    list(APPEND sources ${source})
+  endif()
+endforeach()
+
+add_library(foghorn_flags_static INTERFACE)
+target_include_directories(foghorn_flags_static SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/jansson)
+target_compile_options(foghorn_flags_static INTERFACE -Os -ffunction-sections -fdata-sections)
+target_link_libraries(foghorn_flags_static INTERFACE foghorn_flags)
+
+add_library(devprobe_parts STATIC ${sources}) # an archive: only what is called is linked
+target_link_libraries(devprobe_parts PRIVATE foghorn_flags_static)
+
+file(GLOB own CONFIGURE_DEPENDS tools/devprobe/static/*.c)
+add_executable(devprobe-static tools/devprobe/main.c ${own})
+target_link_libraries(devprobe-static PRIVATE foghorn_flags_static devprobe_parts ${JANSSON_ARCHIVE})
+target_link_options(devprobe-static PRIVATE -static -s -Wl,--gc-sections)
+set_target_properties(devprobe-static PROPERTIES POSITION_INDEPENDENT_CODE OFF RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+install(TARGETS devprobe-static RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

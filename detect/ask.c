@@ -17,7 +17,7 @@ void fh_ask(fh_gather *g, const char *question, const char *const *changes, fh_a
   if (g->os->api->ask_start(g->os, question, changes, &ticket) == 0) {
     g->asked[g->asked_count++] = (fh_asked){.question = question, .ticket = ticket, .read = read, .into = into};
   } else {
-    note_unasked(g, question, g->os->api->ask_refused(g->os));
+    note_unasked(g, question, fh_os_refusal(g->os));
   }
 }
 

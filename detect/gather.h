@@ -69,7 +69,7 @@ void fh_gather_nvidia_host(fh_gather *g);
 void fh_gather_icd_files(fh_gather *g);
 void fh_gather_sandbox(fh_gather *g); /* needs the platform */
 void fh_gather_engines(fh_gather *g); /* needs the platform */
-void fh_gather_drm(fh_gather *g); /* needs PCI */
+void fh_gather_drm(fh_gather *g);     /* needs PCI */
 void fh_gather_amd(fh_gather *g);
 void fh_gather_intel(fh_gather *g);
 

@@ -83,7 +83,7 @@ typedef struct fh_os_api {
   int (*ask_start)(fh_os *os, const char *question, const char *const *changes, int *out_ticket);
   int (*ask_collect)(fh_os *os, int ticket, fh_os_answer *out);
   /* Why the last ask_start could not ask, for a person; NULL: no answer is recorded, which says nothing about the machine. Lives
-   * until the next ask_start. */
+   * until the next ask_start. May be left out (NULL): use fh_os_refusal. */
   const char *(*ask_refused)(fh_os *os);
 } fh_os_api;
 
@@ -97,6 +97,7 @@ fh_status fh_os_live(const char *helper, int64_t timeout_ns, fh_os **out_os);
 /* A snapshot directory: written by hand, or a recording (docs/snapshot-format.md). */
 fh_status fh_os_directory(const char *path, fh_os **out_os);
 void fh_os_destroy(fh_os *os);
+const char *fh_os_refusal(fh_os *os); /* ask_refused; NULL where the table does not tell */
 void fh_os_answer_free(fh_os_answer *answer);
 
 #endif /* FOGHORN_DETECT_OS_H_ */

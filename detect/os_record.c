@@ -189,11 +189,22 @@ static void remember(recorder *r, int ticket, const char *key) {
   if (place) *place = (pending){.ticket = ticket, .key = key, .used = true};
 }
 
+/* Why it could not be asked, under the same key. */
+static void note_refusal(fh_os *os, const char *key) {
+  enum { MAX_REASON = 1000 };
+  const char *why = fh_os_refusal(inner(os));
+  fh_text words = {0};
+  if (!why) return;
+  fh_word_add(&words, why, strnlen(why, MAX_REASON));
+  note_words(os, FH_CALL_REFUSED, key, 0, &words);
+}
+
 static int record_ask_start(fh_os *os, const char *question, const char *const *changes, int *out_ticket) {
   int error = inner(os)->api->ask_start(inner(os), question, changes, out_ticket);
   const char *key = question_key(self(os)->recording, question, changes);
   if (error) {
     note(os, FH_CALL_ASK, key, error);
+    note_refusal(os, key);
   } else {
     remember(self(os), *out_ticket, key);
   }
@@ -221,6 +232,8 @@ static int record_ask_collect(fh_os *os, int ticket, fh_os_answer *out) {
   return error;
 }
 
+static const char *record_ask_refused(fh_os *os) { return fh_os_refusal(inner(os)); }
+
 static const fh_os_api record_api = {
     .destroy = record_destroy,
     .stat = record_stat,
@@ -238,6 +251,7 @@ static const fh_os_api record_api = {
     .hwcap = record_hwcap,
     .ask_start = record_ask_start,
     .ask_collect = record_ask_collect,
+    .ask_refused = record_ask_refused,
 };
 
 fh_status fh_os_record(fh_os *os, fh_recording *recording, fh_os **out_os) {

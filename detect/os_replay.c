@@ -12,7 +12,8 @@ enum { NOT_RECORDED = ENODATA };
 typedef struct replay {
   fh_os os;
   fh_recording *recording;
-  int *served; /* for the first note of each key: how many of its answers were given */
+  char refused[PATH_MAX]; /* why the last question was not asked; "" it was, or nothing is known */
+  int *served;            /* for the first note of each key: how many of its answers were given */
 } replay;
 
 static replay *self(fh_os *os) { return (replay *)os; }
@@ -203,11 +204,16 @@ static int replay_ask_start(fh_os *os, const char *question, const char *const *
   fh_word_add(&key, question, strlen(question));
   for (; changes && *changes; changes++) fh_word_add(&key, *changes, strlen(*changes));
   int at = key.failed ? -1 : serve(os, FH_CALL_ASK, key.data), error = key.failed ? ENOMEM : 0;
+  const fh_note *refusal = key.failed ? NULL : find_key(os, FH_CALL_REFUSED, key.data);
+  char *refused = self(os)->refused;
+  if (!refusal || one_word(refusal, refused, sizeof self(os)->refused) != 0) refused[0] = 0;
   fh_text_free(&key);
   if (error || at < 0) return error ? error : NOT_RECORDED;
   *out_ticket = at; /* the number of the note */
   return self(os)->recording->notes[at].error;
 }
+
+static const char *replay_ask_refused(fh_os *os) { return self(os)->refused[0] ? self(os)->refused : NULL; }
 
 static int replay_ask_collect(fh_os *os, int ticket, fh_os_answer *out) {
   const fh_recording *r = self(os)->recording;
@@ -242,6 +248,7 @@ static const fh_os_api replay_api = {
     .hwcap = replay_hwcap,
     .ask_start = replay_ask_start,
     .ask_collect = replay_ask_collect,
+    .ask_refused = replay_ask_refused,
 };
 
 fh_status fh_os_replay(fh_recording *take_recording, fh_os **out_os) {

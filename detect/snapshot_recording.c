@@ -14,10 +14,10 @@
 enum { INLINE_BYTES = 160, MAX_ERRNO = 4095 };
 
 static const char *const call_names[FH_CALL_COUNT] = {
-    [FH_CALL_IDENTITY] = "identity", [FH_CALL_AFFINITY] = "affinity", [FH_CALL_CPUID] = "cpuid",       [FH_CALL_XCR0] = "xcr0",
-    [FH_CALL_HWCAP] = "hwcap",       [FH_CALL_ENV] = "env",           [FH_CALL_ASK] = "ask",           [FH_CALL_OPEN] = "open",
-    [FH_CALL_READ] = "read",         [FH_CALL_LIST] = "list",         [FH_CALL_READLINK] = "readlink", [FH_CALL_REALPATH] = "realpath",
-    [FH_CALL_ELF] = "elf",           [FH_CALL_STAT] = "stat",         [FH_CALL_LSTAT] = "lstat",
+    [FH_CALL_IDENTITY] = "identity", [FH_CALL_AFFINITY] = "affinity", [FH_CALL_CPUID] = "cpuid", [FH_CALL_XCR0] = "xcr0",
+    [FH_CALL_HWCAP] = "hwcap",       [FH_CALL_ENV] = "env",           [FH_CALL_ASK] = "ask",     [FH_CALL_REFUSED] = "refused",
+    [FH_CALL_OPEN] = "open",         [FH_CALL_READ] = "read",         [FH_CALL_LIST] = "list",   [FH_CALL_READLINK] = "readlink",
+    [FH_CALL_REALPATH] = "realpath", [FH_CALL_ELF] = "elf",           [FH_CALL_STAT] = "stat",   [FH_CALL_LSTAT] = "lstat",
 };
 
 const char *fh_call_name(fh_call call) { return call_names[call]; }
@@ -117,6 +117,7 @@ static bool sound_result(const fh_note *note) {
     case FH_CALL_AFFINITY:
     case FH_CALL_READLINK:
     case FH_CALL_REALPATH:
+    case FH_CALL_REFUSED:
       return one_word(note->result);
     case FH_CALL_ELF:
       return fh_words_to_elf(note->result, &elf);

@@ -22,6 +22,7 @@ typedef enum fh_call {
   FH_CALL_HWCAP,
   FH_CALL_ENV,
   FH_CALL_ASK,
+  FH_CALL_REFUSED, /* why a question could not be asked */
   FH_CALL_OPEN,
   FH_CALL_READ,
   FH_CALL_LIST,

@@ -65,7 +65,7 @@ static int blind_xgetbv(fh_os *os, uint64_t *out) { return hidden(os, "cpuid") ?
 static int blind_hwcap(fh_os *os, uint64_t *out_hwcap, uint64_t *out_hwcap2) {
   return hidden(os, "cpuid") ? ENOSYS : inner(os)->api->hwcap(inner(os), out_hwcap, out_hwcap2);
 }
-static const char *blind_ask_refused(fh_os *os) { return inner(os)->api->ask_refused(inner(os)); }
+static const char *blind_ask_refused(fh_os *os) { return fh_os_refusal(inner(os)); }
 static int blind_ask_start(fh_os *os, const char *question, const char *const *changes, int *out_ticket) {
   return hidden(os, changes ? changes[0] : question) ? ENOENT : inner(os)->api->ask_start(inner(os), question, changes, out_ticket);
 }

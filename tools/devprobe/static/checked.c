@@ -1,8 +1,8 @@
-/* What libjansson.a of a distribution wants of glibc and no other C library has. SPDX-License-Identifier: Apache-2.0
+/* What static libraries of a distribution want of glibc and no other C library has. SPDX-License-Identifier: Apache-2.0
  *
  * Distributions compile their libraries with _FORTIFY_SOURCE, which turns calls of known buffers into these: the same functions, told
- * in addition how large the buffer is, that end the program where it would be overrun. Everything else that libjansson.a
- * calls is plain ISO C and POSIX with the same binary interface in musl; the linker tells when that changes. */
+ * in addition how large the buffer is, that end the program where it would be overrun. Everything else that libjansson.a and libz.a
+ * call is plain ISO C and POSIX with the same binary interface in musl; the linker tells when that changes. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

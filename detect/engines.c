@@ -1,4 +1,5 @@
 /* Container engines of this machine, and what they need to pass a GPU in. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 
 #include "detect/gather.h"
@@ -50,6 +51,7 @@ static void read_cdi_file(fh_gather *g, const char *path) {
   fh_facts *f = g->facts;
   fh_facts_engines *engines = &f->engines;
   const char *text = fh_read_text(g, path, MAX_CDI_BYTES, NULL);
+  if (!text) engines->cdi.valid = engines->cdi.value ? FH_VALID : FH_UNKNOWN_FACT;
   if (!text || !strstr(text, "nvidia.com/gpu")) return;
   const char *version = library_version(g, text);
   bool differs = *version && f->nvidia.nvrm_version.valid == FH_VALID && strcmp(version, f->nvidia.nvrm_version.value) != 0;
@@ -63,8 +65,9 @@ static void read_cdi(fh_gather *g) {
   fh_fact_bool *cdi = &g->facts->engines.cdi;
   *cdi = fh_fact_bool_of(false, "/etc/cdi, /var/run/cdi");
   for (size_t d = 0; d < sizeof dirs / sizeof dirs[0]; d++) {
-    int count;
-    const char **names = fh_path_list(g, dirs[d], &count, NULL);
+    int count, error;
+    const char **names = fh_path_list(g, dirs[d], &count, &error);
+    if (error && error != ENOENT && error != ENOTDIR && !cdi->value) cdi->valid = FH_UNKNOWN_FACT;
     for (int i = 0; i < count && i < MAX_CDI_FILES; i++)
       if (strstr(names[i], ".yaml") || strstr(names[i], ".json")) read_cdi_file(g, fh_arena_format(g->arena, "%s/%s", dirs[d], names[i]));
   }

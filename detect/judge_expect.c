@@ -48,7 +48,12 @@ static void expect_by_intent(fh_judgement *judgement) {
   if (names_cards(fh_facts_env(f, "CUDA_VISIBLE_DEVICES"))) expect_variable(judgement, FH_EXPECT_INTENT, "CUDA_VISIBLE_DEVICES");
   expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_JOB_GPUS");
   expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_STEP_GPUS");
+  expect_variable(judgement, FH_EXPECT_INTENT, "APPTAINER_NV");
+  expect_variable(judgement, FH_EXPECT_INTENT, "SINGULARITY_NV");
+  if (f->sandbox.device_files.valid == FH_VALID && f->sandbox.device_files.value > 0)
+    expect_at(judgement, FH_EXPECT_INTENT, "GPUs named in /var/run/nvidia-container-devices");
   if (fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none")) return; /* asks for the driver and says: no card */
+  if (fh_slurm_without_gpu(f)) return; /* what the node has is not for this job */
 
   const fh_library *library = fh_facts_library(f, "libcuda.so.1");
   bool sandbox = f->where.container && !fh_container_by_engine(f); /* shows the machine's own /dev and files */

@@ -34,7 +34,7 @@ static void saw_dead_nodes(fh_case *c) {
 void fh_rule_no_hardware(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && fh_platform_shows_module(f) &&
+  if (fh_gpu_in_question(judgement) && fh_platform_shows_module(f) && !fh_machine_of_its_own(f) &&
       fh_case_saw(&c, f->pci.valid != FH_UNKNOWN_FACT && f->pci.unread == 0 && fh_is_false(f->pci.masked) && fh_nvidia_gpu_count(f) == 0,
                   "/sys/bus/pci/devices", "%d devices, no NVIDIA GPU among them", f->pci.all_count) &&
       fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/proc/driver/nvidia", "the kernel module is not loaded") &&
@@ -73,7 +73,7 @@ void fh_rule_module_not_loaded(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
   fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || !fh_platform_shows_module(f) || !gpu || held_by_another(f)) return;
+  if (!fh_gpu_in_question(judgement) || !fh_platform_shows_module(f) || fh_machine_of_its_own(f) || !gpu || held_by_another(f)) return;
   if (!fh_case_saw(&c, true, gpu->source, "%04x:%04x, an NVIDIA GPU%s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff,
                    gpu->driver_valid == FH_ABSENT ? ", no driver bound" : "") ||
       !fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/sys/module/nvidia, /proc/driver/nvidia", "absent"))
@@ -103,6 +103,7 @@ void fh_rule_uvm_missing(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   bool dead = uvm->valid == FH_VALID && uvm->open_errno == ENXIO && fh_is_false(f->nvidia.uvm_registered);
   if (!fh_gpu_in_question(judgement) || fh_is_false(f->nvidia.module_loaded)) return;
+  if (fh_sandbox_withholds_nodes(f) && fh_is_true(f->nvidia.uvm_registered)) return; /* the sandbox left it out */
   if (!fh_case_saw(&c, uvm->valid == FH_ABSENT || dead, uvm->path, "%s", dead ? "ENXIO: no driver behind it" : "ENOENT") ||
       !fh_case_saw(&c, control->valid == FH_VALID && fh_nvidia_numbered_present(f) > 0, "/dev/nvidiactl, /dev/nvidia*", "present"))
     return;

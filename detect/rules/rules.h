@@ -117,4 +117,33 @@ const char *fh_choice_limited_by(const fh_facts *facts);
 /* The platform shows NVIDIA's kernel module when it is loaded (gVisor, WSL and Jetson do not). */
 bool fh_platform_shows_module(const fh_facts *facts);
 
+/* ---- containers and sandboxes ------------------------------------------------------------------------ */
+
+/* Keeps the value of a variable that is set. */
+bool fh_case_saw_variable(fh_case *c, const char *name);
+/* The machine has a GPU with a running driver, as far as can be seen from here. *out_confidence falls to POSSIBLE
+ * when the PCI list is covered or unreadable and nothing else tells. */
+bool fh_case_host_has_gpu(fh_case *c, fh_confidence *out_confidence);
+/* Neither a device node nor a driver library came into this container. */
+bool fh_case_nothing_injected(fh_case *c);
+/* Keeps the nodes that only a device filter can have refused (EPERM), all of them or the numbered ones; gives their number. */
+int fh_case_refused_nodes(fh_case *c);
+int fh_case_refused_cards(fh_case *c);
+/* For want of facts something else than a device filter may have refused them. */
+bool fh_may_be_no_filter(const fh_facts *facts);
+/* An image build, or a container in a container: why nothing was passed in is told by causes of their own. */
+bool fh_passed_over(const fh_facts *facts);
+/* Said by a variable; names of volumes only suggest it. */
+bool fh_started_by_compose(const fh_facts *facts);
+/* NVIDIA's toolkit acted on a list of GPUs and no card came in. */
+bool fh_named_gpus_missing(const fh_facts *facts);
+/* A Slurm job that has no GPU by what Slurm says. */
+bool fh_slurm_without_gpu(const fh_facts *facts);
+/* The machine seen here is a virtual one made for the container: its hardware and kernel are not the host's. */
+bool fh_machine_of_its_own(const fh_facts *facts);
+/* A sandbox that chooses which device nodes it shows. */
+bool fh_sandbox_withholds_nodes(const fh_facts *facts);
+/* Where the machine's driver libraries are not to be expected: flatpak, snap and Kata have others, or none. */
+bool fh_sandbox_brings_libraries(const fh_facts *facts);
+
 #endif /* FOGHORN_DETECT_RULES_H_ */

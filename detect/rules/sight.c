@@ -159,6 +159,7 @@ bool fh_container_by_engine(const fh_facts *facts) {
     case FH_PLATFORM_KUBERNETES:
     case FH_PLATFORM_OCI:
     case FH_PLATFORM_LXC:
+    case FH_PLATFORM_NSPAWN:
       return true;
     default:
       return false;

@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 
-from container import NVIDIA, Container, check, finish, not_run, require
+from container import NVIDIA, Container, check, finish, live, not_run, require
 
 require()
 if re.search(r"^ *\d+ nvidia", pathlib.Path("/proc/devices").read_text(), re.M):
@@ -36,6 +36,8 @@ def expect(case, box, verdict, cause, tied, *texts):
     for text in texts:
         check(f"{case}: {text}", text in story["headline"], story)
     check(f"{case}: idle time", story["idle_seconds"] >= 0.3, story)
+    if found["id"] == cause:
+        live(cause)
     return story
 
 

@@ -167,6 +167,48 @@ def test_libraries():
         check(story["programs"][0]["environment"].get("LD_LIBRARY_PATH") == str(folder), "variables", story)
 
 
+TOPICS = {  # what a path is, by its name alone
+    "/opt/torch/lib/libcudart-8774224f.so.12.4.127": ("support", "nvidia", "libcudart-8774224f.so.12.4.127"),
+    "/opt/torch/lib/libtorch_cuda_linalg.so": ("support", "nvidia", "libtorch_cuda_linalg.so"),
+    "/usr/lib64/libnvidia-ml.so.1": ("support", "nvidia", "libnvidia-ml.so.1"),
+    "/usr/lib64/libnvidia-opencl.so.1": ("driver", "opencl", "libnvidia-opencl.so.1"),
+    "/opt/rocm/lib/libhsa-runtime64.so.1": ("driver", "amd", "libhsa-runtime64.so.1"),
+    "/usr/lib/libze_loader.so.1": ("loader", "intel", "libze_loader.so.1"),
+    "/usr/lib/libze_intel_gpu.so.1": ("support", "intel", "libze_intel_gpu.so.1"),
+    "/dev/nvidia-uvm-tools": ("extra-node", "nvidia", "/dev/nvidia-uvm-tools"),
+    "/dev/nvidia12": ("node", "nvidia", "/dev/nvidia12"),
+    "/dev/dri/renderD129": ("node", "drm", "/dev/dri/renderD129"),
+    "/dev/dri/card0": ("extra-node", "drm", "/dev/dri/card0"),
+    "/dev//dri/./renderD131": ("node", "drm", "/dev/dri/renderD131"),
+    "/dev/accel/accel0": ("node", "intel", "/dev/accel/accel0"),
+    "/dev/dxg": ("node", "drm", "/dev/dxg"),
+    "/sys/module/amdgpu/version": ("kernel", "amd", "/sys/module/amdgpu/version"),
+    "/nonexistent/my.icd": ("registration", "opencl", "/nonexistent/my.icd"),
+    "/nonexistent/nvidia-smi": ("tool", "nvidia", "nvidia-smi"),
+}
+NO_TOPICS = ("/usr/lib/libcudacious.so.1", "/usr/lib/libcuda.sock", "/dev/null", "/dev/nvidi", "/x/renderD128", "/proc/driver/nvram", "/dev/kfd0",
+             "/usr/lib/libOpenCLwhat.so", "libcuda", "/etc/hostname", "/nonexistent/nvidia-smi.txt")
+
+
+def test_topics():
+    story, _ = trace(ACTS, *(f"look={path}" for path in (*TOPICS, *NO_TOPICS)), expect=0)
+    told = {(a["sort"], a["family"], a["subject"]) for a in story["acts"]}
+    for path, topic in TOPICS.items():
+        check(topic in told, f"{path} is {topic}", story["acts"])
+    check(len(told) == len(TOPICS), f"nothing else is told: {sorted(told - set(TOPICS.values()))}")
+
+
+def test_hidden():
+    """A driver that was loaded and then opened nothing, because a script on the way hid every device."""
+    if not (FAKES / "libcuda.so.1").exists():
+        not_run.append("a driver that hides its devices: the stand-in driver is not built")
+        return
+    script = "CUDA_VISIBLE_DEVICES= /usr/bin/python3 -c 'import ctypes; ctypes.CDLL(\"libcuda.so.1\").cuInit(0)'"
+    story, _ = trace("sh", "-c", script, environment=PLAIN | {"LD_LIBRARY_PATH": str(FAKES)}, expect=0)
+    told = f"{story['advice']} {(story['cause'] or {}).get('id')}"
+    check(story["verdict"] == "looked" and ("CUDA_VISIBLE_DEVICES is ''" in told or "CU-CVD-EMPTY" in told), "hidden by a variable", story)
+
+
 def test_clinfo():
     if not shutil.which("clinfo"):
         not_run.append("clinfo is not installed")

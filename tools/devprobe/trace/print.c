@@ -56,9 +56,13 @@ static void print_command(const fh_trace_tale *t, fh_screen *screen) {
 
 static void print_variables(const fh_trace_tale *t, fh_screen *screen) {
   const fh_trace_program *program = fh_trace_program_told(t);
+  bool first = true;
   for (int i = 0; program && i < program->variable_count; i++) {
     const fh_trace_variable *v = &program->variables[i];
-    fh_screen_line(screen, FH_PLAIN, i ? "" : "with", "%s=%.*s%s%s", v->name, MAX_TEXT, v->value, strlen(v->value) > MAX_TEXT ? "..." : "",
+    if (strncmp(v->name, "FOGHORN_", 8) == 0) continue; /* of no concern to other programs */
+    const char *label = first ? "with" : "";
+    first = false;
+    fh_screen_line(screen, FH_PLAIN, label, "%s=%.*s%s%s", v->name, MAX_TEXT, v->value, strlen(v->value) > MAX_TEXT ? "..." : "",
                    v->inherited ? "" : "  (set on the way)");
   }
 }
@@ -114,11 +118,15 @@ static void print_library(const fh_trace_tale *t, const fh_trace_act *first, boo
   char time[16], places[MAX_TEXT] = "";
   const char *name = fh_trace_subject(first->topic, first->path), *program = fh_trace_program_name(r, first->program);
   size_t used = 0;
-  int failed = 0;
+  int failed = 0, shown = 0;
   for (const fh_trace_act *act = first; act < r->acts + r->act_count; act++) {
     if (!same_group(r, first, act)) continue;
     if (act->deed == FH_DEED_OPEN && !act->error && !found) found = act;
-    if (!act->error || act->deed != FH_DEED_OPEN || failed++ >= FEW_PLACES || used >= sizeof places) continue;
+    if (!act->error || act->deed != FH_DEED_OPEN) continue;
+    if (fh_trace_is_variant(act->path)) continue;
+    failed++;
+    if (shown == FEW_PLACES || used >= sizeof places) continue;
+    shown++;
     used += (size_t)snprintf(places + used, sizeof places - used, "%s%.*s", used ? ", " : "", (int)folder_size(act->path), act->path);
   }
   when(first->first_ns, time);
@@ -129,8 +137,8 @@ static void print_library(const fh_trace_tale *t, const fh_trace_act *first, boo
                    real ? real : "", found->flaw[0] ? "; but " : "", found->flaw);
   } else if (failed == 0) {
     print_act(t, first, names, false, screen);
-  } else if (failed > FEW_PLACES) {
-    fh_screen_line(screen, FH_PLAIN, time, "%s%s%s  not found: %s and %d more places", by, colon, name, places, failed - FEW_PLACES);
+  } else if (failed > shown) {
+    fh_screen_line(screen, FH_PLAIN, time, "%s%s%s  not found: %s and %d more", by, colon, name, places, failed - shown);
   } else {
     fh_screen_line(screen, FH_PLAIN, time, "%s%s%s  not found: %s", by, colon, name, places);
   }
@@ -172,19 +180,23 @@ static void print_last(const fh_trace_tale *t, fh_screen *screen) {
 
 /* ---- the machine ------------------------------------------------------------------------------------------------------ */
 
-static void print_finding(const fh_finding *f, bool full, fh_screen *screen) {
-  fh_screen_line(screen, FH_PLAIN, "finding", "%s (%s)  %s", f->cause->id, fh_confidence_name(f->confidence), f->summary);
-  for (int i = 0; i < f->evidence_count && full; i++)
+static void print_evidence(const fh_finding *f, fh_screen *screen) {
+  for (int i = 0; i < f->evidence_count; i++)
     fh_screen_line(screen, FH_PLAIN, i ? "" : "  saw", "%s  %s", f->evidence[i].source, f->evidence[i].value);
-  for (int i = 1; i < f->remedy_count && full; i++) fh_screen_line(screen, FH_PLAIN, "  or", "%s", f->remedies[i]);
+}
+
+static void print_finding(const fh_finding *f, fh_screen *screen) {
+  fh_screen_line(screen, FH_PLAIN, "finding", "%s (%s)  %s", f->cause->id, fh_confidence_name(f->confidence), f->summary);
+  print_evidence(f, screen);
+  for (int i = 0; i < f->remedy_count; i++) fh_screen_line(screen, FH_PLAIN, i ? "  or" : "  fix", "%s", f->remedies[i]);
 }
 
 static void print_machine(const fh_trace_tale *t, bool verbose, fh_screen *screen) {
   const fh_judgement *j = t->judgement;
   if (!j) return;
   fh_screen_line(screen, FH_PLAIN, "machine", "%s: %s", j->verdict, j->headline);
-  for (int i = 0; i < j->finding_count; i++)
-    if (verbose || &j->findings[i] == t->story->finding) print_finding(&j->findings[i], true, screen);
+  if (!verbose && t->story->finding) print_evidence(t->story->finding, screen);
+  for (int i = 0; i < j->finding_count && verbose; i++) print_finding(&j->findings[i], screen);
 }
 
 void fh_trace_print(const fh_trace_tale *tale, bool verbose, fh_screen *screen) {

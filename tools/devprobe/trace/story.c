@@ -12,6 +12,8 @@
 
 #include "detect/parse.h"
 
+enum { ENDED_AT_ONCE = 10 * 1000 * 1000 }; /* ns */
+
 /* ---- acts ----------------------------------------------------------------------------------------------------- */
 
 bool fh_trace_act_found(const fh_trace_act *act) { return act->deed == FH_DEED_OPEN && act->error == 0 && !act->flaw[0]; }
@@ -182,21 +184,33 @@ static void choose_cause(const fh_judgement *judgement, fh_trace_story *out) {
 /* Directories in which the library of an act was looked for, by anybody. */
 static int count_places(const fh_trace_record *record, const fh_trace_act *act) {
   int places = 0;
-  for (int i = 0; i < record->act_count; i++)
-    places += record->acts[i].topic == act->topic && record->acts[i].deed == FH_DEED_OPEN &&
-              strcmp(subject_of(&record->acts[i]), subject_of(act)) == 0;
+  for (int i = 0; i < record->act_count; i++) {
+    const fh_trace_act *other = &record->acts[i];
+    places += other->topic == act->topic && other->deed == FH_DEED_OPEN && !fh_trace_is_variant(other->path) &&
+              strcmp(subject_of(other), subject_of(act)) == 0;
+  }
   return places;
 }
 
-static const char *refused_headline(fh_facts_arena *arena, const fh_trace_story *s) {
+/* "..., and after 3 more tries never touched a GPU again in 12 s"; a program that ended at once did not give up. */
+static const char *what_came_after(const fh_trace_record *record, const fh_trace_story *s) {
+  int64_t more = 0;
+  for (const fh_trace_act *act = s->act + 1; act < record->acts + record->act_count; act++)
+    more += act->topic->sort <= FH_SORT_EXTRA_NODE ? act->count : 0;
+  if (s->idle_ns < ENDED_AT_ONCE) return ", and ended";
+  const char *tries = more == 0   ? ", then"
+                      : more == 1 ? ", and after one more try"
+                                  : fh_arena_format(record->arena, ", and after %lld more tries", (long long)more);
+  return fh_arena_format(record->arena, "%s never touched a GPU again in %.3g s", tries, (double)s->idle_ns * 1e-9);
+}
+
+static const char *refused_headline(const fh_trace_record *record, const fh_trace_story *s) {
   const fh_trace_act *act = s->act;
-  char after[64] = ", and no later try worked";
-  if (s->last && s->last->last_ns <= act->last_ns)
-    snprintf(after, sizeof after, ", then never touched a GPU again in %.3g s", (double)s->idle_ns * 1e-9);
+  const char *after = what_came_after(record, s);
   if (is_absence(act->error))
-    return fh_arena_format(arena, "%s looked for %s, %s, which is not there (%s)%s", s->program, act->path, act->topic->what,
+    return fh_arena_format(record->arena, "%s looked for %s, %s, which is not there (%s)%s", s->program, act->path, act->topic->what,
                            fh_errno_name(act->error), after);
-  return fh_arena_format(arena, "%s opened %s, %s: %s (%s)%s", s->program, act->path, act->topic->what, fh_errno_name(act->error),
+  return fh_arena_format(record->arena, "%s opened %s, %s: %s (%s)%s", s->program, act->path, act->topic->what, fh_errno_name(act->error),
                          strerror(act->error), after);
 }
 
@@ -215,14 +229,15 @@ static const char *looked_headline(fh_facts_arena *arena, const fh_trace_story *
   return fh_arena_format(arena, "%s looked at %s, %s, and went no further", s->program, act->path, act->topic->what);
 }
 
-static const char *headline_of(fh_facts_arena *arena, const fh_trace_story *s) {
+static const char *headline_of(const fh_trace_record *record, const fh_trace_story *s) {
+  fh_facts_arena *arena = record->arena;
   switch (s->verdict) {
     case FH_TRACE_USED:
       return fh_arena_format(arena, "%s held %s, %s, open to its end", s->program, s->act->path, s->act->topic->what);
     case FH_TRACE_OPENED:
       return fh_arena_format(arena, "%s opened %s, %s, and had closed it before its end", s->program, s->act->path, s->act->topic->what);
     case FH_TRACE_REFUSED:
-      return refused_headline(arena, s);
+      return refused_headline(record, s);
     case FH_TRACE_MISSING:
       return missing_headline(arena, s);
     case FH_TRACE_LOOKED:
@@ -231,6 +246,19 @@ static const char *headline_of(fh_facts_arena *arena, const fh_trace_story *s) {
       break;
   }
   return fh_arena_format(arena, "%s never looked for a GPU: no driver's library, no device", s->program);
+}
+
+/* A variable of the program that hides every device of its kind. */
+static const fh_trace_variable *hiding_variable(const fh_trace_record *record, const fh_trace_story *s) {
+  static const char *const hiding[] = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"};
+  int index = s->act ? s->act->program : record->command;
+  const fh_trace_program *program = index >= 0 ? &record->programs[index] : NULL;
+  for (int i = 0; program && i < program->variable_count; i++) {
+    const fh_trace_variable *v = &program->variables[i];
+    for (int k = 0; k < 2; k++)
+      if (strcmp(v->name, hiding[k]) == 0 && (!v->value[0] || strcmp(v->value, "-1") == 0)) return v;
+  }
+  return NULL;
 }
 
 /* What the program met and what devprobe meets in the same place differ: then the program's own surroundings are the cause. */
@@ -252,7 +280,10 @@ static const char *advice_of(const fh_trace_record *record, const fh_judgement *
   }
   if (s->verdict == FH_TRACE_NEVER && fh_judgement_usable_gpus(judgement) > 0)
     return "a GPU can be used here, and this program did not ask for one: it is built for the CPU only, or was told to use the CPU";
-  if (!s->cause && s->verdict >= FH_TRACE_REFUSED && fh_judgement_usable_gpus(judgement) == 0)
+  const fh_trace_variable *v = s->verdict == FH_TRACE_LOOKED ? hiding_variable(record, s) : NULL;
+  if (v && !s->cause) return fh_arena_format(record->arena, "%s is '%s', which hides every GPU from this program", v->name, v->value);
+  if (!s->cause && s->verdict >= FH_TRACE_REFUSED && fh_judgement_usable_gpus(judgement) == 0 &&
+      fh_judgement_expected_gpu(judgement)->level == FH_EXPECT_NONE)
     return "no GPU can be used on this machine, and nothing says that one should be here";
   return "";
 }
@@ -287,6 +318,6 @@ void fh_trace_story_tell(fh_trace_record *record, const fh_trace_end *end, const
                  : record->command >= 0 ? fh_trace_program_name(record, record->command)
                                         : fh_arena_text(record->arena, base_name(command));
   choose_cause(judgement, out);
-  out->headline = headline_of(record->arena, out);
+  out->headline = headline_of(record, out);
   out->advice = advice_of(record, judgement, out);
 }

@@ -157,6 +157,14 @@ const char *fh_trace_subject(const fh_trace_topic *topic, const char *path) {
   return fh_trace_is_library(topic) || topic->sort == FH_SORT_TOOL ? file_name(path) : path;
 }
 
+bool fh_trace_is_variant(const char *path) {
+  static const char *const folders[] = {"/glibc-hwcaps/", "/tls/",    "/haswell/", "/avx512_1/",
+                                        "/xeon_phi/",     "/x86_64/", "/aarch64/", "/atomics/"};
+  for (int i = 0; i < COUNT(folders); i++)
+    if (strstr(path, folders[i])) return true;
+  return false;
+}
+
 const char *fh_trace_family_name(fh_trace_family family) {
   static const char *const names[] = {"nvidia", "amd", "intel", "drm", "opencl", "vulkan"};
   return names[family];

@@ -39,6 +39,9 @@ const char *fh_trace_subject(const fh_trace_topic *topic, const char *path);
 bool fh_trace_is_library(const fh_trace_topic *topic);
 bool fh_trace_is_node(const fh_trace_topic *topic);
 
+/* A library in a folder for newer processors: a loader tries those before each folder proper. */
+bool fh_trace_is_variant(const char *path);
+
 /* "nvidia": for JSON. */
 const char *fh_trace_family_name(fh_trace_family family);
 const char *fh_trace_sort_name(fh_trace_sort sort);

@@ -96,6 +96,11 @@ static void other_library(fh_gather *g, changes *c) {
   }
 }
 
+/* A driver that crashes at the sight of a device, and not without. */
+static void all_hidden(fh_gather *g, changes *c) {
+  if (g->facts->where.platform == FH_PLATFORM_WSL && g->facts->nvidia.cuda.crashed) add_change(c, "CUDA_VISIBLE_DEVICES=");
+}
+
 /* Of RLIMIT_AS a process may raise the soft limit up to the hard one. */
 static void more_addresses(fh_gather *g, changes *c) {
   const fh_facts_limits *limits = &g->facts->limits;
@@ -150,6 +155,7 @@ static const struct counterfactual {
     {FH_GATHER_CUDA, "cuda", without_filter, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_UNFILTERED])},
     {FH_GATHER_CUDA, "cuda", other_library, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_OTHER_LIBRARY])},
     {FH_GATHER_TRIALS, "process", without_preload, fh_process_read_again, 0},
+    {FH_GATHER_CUDA, "cuda", all_hidden, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_HIDDEN])},
     {FH_GATHER_CUDA, "cuda", more_addresses, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_MORE_ADDRESSES])},
     {FH_GATHER_HSA, "hsa", without_rocr_filter, fh_runtime_read, offsetof(fh_facts, amd.hsa_unfiltered)},
     {FH_GATHER_ZE, "level-zero", without_ze_mask, fh_runtime_read, offsetof(fh_facts, intel.level_zero_unmasked)},

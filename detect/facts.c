@@ -131,6 +131,9 @@ static void gather_all(fh_gather *g, unsigned what) {
   fh_gather_nodes(g);
   fh_gather_nvidia(g);
   fh_gather_nvidia_host(g);
+  fh_gather_wsl(g);
+  fh_gather_jetson(g);
+  fh_gather_cloud(g);
   fh_gather_sandbox(g);
   fh_gather_engines(g);
   fh_collect(g);

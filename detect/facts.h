@@ -294,6 +294,7 @@ typedef struct fh_cuda_answer {
 typedef enum fh_cuda_again {
   FH_CUDA_UNFILTERED = 0, /* without CUDA_VISIBLE_DEVICES */
   FH_CUDA_OTHER_LIBRARY,  /* LD_LIBRARY_PATH leads to another libcuda first */
+  FH_CUDA_HIDDEN,         /* every GPU hidden by CUDA_VISIBLE_DEVICES, where it crashed on WSL */
   FH_CUDA_MORE_ADDRESSES, /* the limit of address space raised as far as this process may */
   FH_CUDA_AGAIN_COUNT
 } fh_cuda_again;
@@ -479,6 +480,37 @@ typedef struct fh_facts_intel {
   fh_runtime_answer level_zero_unmasked; /* without ZE_AFFINITY_MASK; valid only when it was asked */
 } fh_facts_intel;
 
+/* ---- WSL, Jetson, clouds ---------------------------------------------------------------------------- */
+
+/* Looked at only on these platforms; elsewhere all of it is unknown. */
+typedef struct fh_facts_wsl {
+  fh_fact_bool version_one; /* WSL 1: no real kernel, no devices */
+  fh_fact_bool libcuda;     /* what Windows' NVIDIA driver puts into /usr/lib/wsl/lib */
+  fh_fact_bool dxcore;      /* libdxcore.so, there or where the loader looks */
+  fh_fact_bool store;       /* a libcuda of Windows' driver store in /usr/lib/wsl/drivers */
+} fh_facts_wsl;
+
+typedef struct fh_facts_jetson {
+  fh_fact_int host_release;  /* major of Jetson Linux that the kernel belongs to; UNKNOWN: not one of NVIDIA's kernels */
+  fh_fact_int image_release; /* and that the files here were made for */
+  fh_fact_bool soc;          /* /sys tells of the chip, as the driver needs */
+  fh_library nvrm;           /* libnvrm_gpu.so, which libcuda needs there */
+} fh_facts_jetson;
+
+/* A package that was changed without anybody asking, as the package manager's log tells. */
+typedef struct fh_package_change {
+  const char *when, *package, *from, *to; /* from "": newly installed; when NULL: none */
+  const char *source;
+} fh_package_change;
+
+typedef struct fh_facts_cloud {
+  fh_fact_text vendor;             /* of the virtual machine, as its firmware says: "Amazon EC2" */
+  fh_fact_text product;            /* "g6f.large" */
+  fh_fact_bool grid_daemon;        /* the licence daemon of NVIDIA's driver for virtual GPUs is installed */
+  fh_package_change driver_change; /* newest automatic change of the NVIDIA driver; looked for only where it could matter */
+  fh_package_change kernel_change; /* and of the running kernel */
+} fh_facts_cloud;
+
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */
 
 typedef struct fh_cl_device {
@@ -564,6 +596,9 @@ typedef struct fh_facts {
   fh_facts_environment environment;
   fh_facts_limits limits;
   fh_facts_nvidia nvidia;
+  fh_facts_wsl wsl;
+  fh_facts_jetson jetson;
+  fh_facts_cloud cloud;
   fh_facts_opencl opencl;
   fh_facts_sandbox sandbox;
   fh_facts_engines engines;

@@ -66,6 +66,9 @@ void fh_gather_nodes(fh_gather *g);
 void fh_gather_node(fh_gather *g, const char *path); /* one more */
 void fh_gather_nvidia(fh_gather *g);
 void fh_gather_nvidia_host(fh_gather *g);
+void fh_gather_wsl(fh_gather *g);
+void fh_gather_jetson(fh_gather *g);
+void fh_gather_cloud(fh_gather *g); /* after the NVIDIA driver's facts */
 void fh_gather_icd_files(fh_gather *g);
 void fh_gather_sandbox(fh_gather *g); /* needs the platform */
 void fh_gather_engines(fh_gather *g); /* needs the platform */

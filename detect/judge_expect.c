@@ -70,6 +70,8 @@ static void expect_by_circumstance(fh_judgement *judgement) {
   if (gpu) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, fh_arena_format(judgement->arena, "an NVIDIA GPU at %s", gpu->address));
   if (f->nvidia.nvrm_version.valid == FH_VALID) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "the machine's NVIDIA driver");
   if (fh_nvidia_nodes_present(f) > 0) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA device nodes in /dev");
+  if (f->where.platform == FH_PLATFORM_JETSON) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "the GPU that every Jetson has");
+  if (fh_is_true(f->wsl.libcuda)) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "the NVIDIA driver of Windows");
   expect_variable(judgement, FH_EXPECT_CIRCUMSTANTIAL, "CUDA_VERSION");
   expect_variable(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA_REQUIRE_CUDA");
 }

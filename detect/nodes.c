@@ -115,6 +115,7 @@ static bool all_digits(const char *text) { return *text && text[strspn(text, "01
 static bool any_name(const char *name) { return *name != 0; }
 static bool is_accel(const char *name) { return strncmp(name, "accel", 5) == 0 && all_digits(name + 5); }
 static bool is_render(const char *name) { return strncmp(name, "renderD", 7) == 0 && all_digits(name + 7); }
+static bool is_host1x(const char *name) { return strncmp(name, "nvhost-", 7) == 0 && strstr(name, "gpu"); } /* of the GPU, not of cameras */
 static bool is_verbs(const char *name) { return strncmp(name, "uverbs", 6) == 0; }
 static bool is_nvidia_number(const char *name) { return strncmp(name, "nvidia", 6) == 0 && all_digits(name + 6); }
 
@@ -143,6 +144,10 @@ void fh_gather_nodes(fh_gather *g) {
   look_at_listed(g, "/dev/accel", is_accel);
   for (int i = 0; i < g->facts->drm.count; i++) fh_gather_node(g, g->facts->drm.renders[i].path); /* those that should be here, too */
   look_at_listed(g, "/dev/infiniband", is_verbs);
+  if (g->facts->where.platform == FH_PLATFORM_JETSON) {
+    look_at_listed(g, "/dev", is_host1x);
+    look_at_listed(g, "/dev/nvgpu/igpu0", any_name);
+  }
 }
 
 const fh_node *fh_facts_node(const fh_facts *facts, const char *path) {

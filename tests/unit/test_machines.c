@@ -118,8 +118,9 @@ static void test_every_cause_has_a_machine(void **state) {
   assert_non_null(seen);
   for (int i = 0; i < machine_count; i++) {
     json_t *expected = load_expectation(names[i]), *findings = json_object_get(expected, "findings");
-    const fh_cause *only = json_array_size(findings) == 1 ? fh_cause_find(json_string_value(json_array_get(findings, 0))) : NULL;
-    if (only) seen[only - causes] = true;
+    size_t found = json_array_size(findings); /* the second of two is a cause that never comes alone: it says why the other came */
+    const fh_cause *last = found == 1 || found == 2 ? fh_cause_find(json_string_value(json_array_get(findings, found - 1))) : NULL;
+    if (last && (found == 1 || last->stage == FH_STAGE_PROGRAM)) seen[last - causes] = true;
     json_decref(expected);
   }
   for (int i = 0; i < cause_count; i++) {

@@ -80,11 +80,10 @@ void fh_ask_icds(fh_gather *g) {
   }
 }
 
-/* What the sandbox around this process forbids is asked when the driver fails, or where a filter may forbid generated code. */
+/* What the sandbox around this process forbids is asked when the driver fails, or where a unit may forbid generated code. */
 void fh_ask_sandbox(fh_gather *g) {
   const fh_facts *f = g->facts;
   const fh_cuda_answer *cuda = &f->nvidia.cuda;
   bool fails = cuda->valid == FH_VALID && (cuda->init_code > 0 || cuda->count_code > 0 || cuda->crashed);
-  bool filtered = f->where.platform == FH_PLATFORM_SYSTEMD_SERVICE && f->where.seccomp.valid == FH_VALID && f->where.seccomp.value > 0;
-  if (fails || filtered) fh_ask(g, "sandbox", NULL, read_sandbox, NULL);
+  if (fails || f->where.platform == FH_PLATFORM_SYSTEMD_SERVICE) fh_ask(g, "sandbox", NULL, read_sandbox, NULL);
 }

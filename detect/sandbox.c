@@ -95,7 +95,11 @@ static void read_virtual_machine(fh_gather *g) {
 
 static void read_label(fh_gather *g) {
   fh_facts_sandbox *sandbox = &g->facts->sandbox;
-  sandbox->label = fh_read_fact(g, "/proc/self/attr/current", FH_SMALL_FILE);
+  static const char file[] = "/proc/self/attr/current";
+  int error;
+  sandbox->label = fh_read_fact(g, file, FH_SMALL_FILE);
+  if (sandbox->label.valid == FH_UNKNOWN_FACT && !fh_read_text(g, file, FH_SMALL_FILE, &error) && error == EINVAL)
+    sandbox->label.valid = FH_ABSENT; /* a kernel without such a module */
   fh_fact_int enforce = fh_read_int(g, "/sys/fs/selinux/enforce");
   if (enforce.valid == FH_VALID) sandbox->selinux_enforcing = fh_fact_bool_of(enforce.value != 0, enforce.source);
 }

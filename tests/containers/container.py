@@ -6,6 +6,7 @@ container; everything made for it, control groups and mounts too, is gone when i
 had, require() ends the test with NOT RUN and the reason.
 """
 
+import contextlib
 import copy
 import json
 import os
@@ -154,6 +155,7 @@ class Container:
         self.resources = {"devices": [{"allow": False, "access": "rwm"}]}
         self.devices = []  # made in /dev by crun
         self.masked = []
+        self.linux = {}  # more members of the section "linux" of the configuration
         self.files = {}  # path in the root: its bytes
         self.outside = {}  # name: bytes of a file, or (major, minor, mode) of a node, kept beside the root to be mounted in
         self.parent_limits = {}  # file of cgroup v1: text, and the like of v2, written to the parent of the container's group
@@ -205,7 +207,8 @@ class Container:
                 "resources": self.resources,
                 "devices": self.devices,
                 "maskedPaths": self.masked,
-            },
+            }
+            | self.linux,
         }
 
     def limit_parent(self):
@@ -269,18 +272,56 @@ class Container:
             remove_group(self.group)
             shutil.rmtree(bundle)
 
+    @contextlib.contextmanager
+    def running(self):
+        """A container that stays (it needs the host's programs): gives a function that runs a program in it."""
+        assert self.host
+        bundle = pathlib.Path(tempfile.mkdtemp(prefix="foghorn-container."))
+        bundle.chmod(0o755)
+        crun, name = ["crun", "--root", f"{bundle}/state", "--cgroup-manager=cgroupfs"], f"{self.group}-{time.monotonic_ns()}"
+        setup = self.setup(bundle)
+
+        def inside(*arguments):
+            command = [*crun, "exec", *(f"--env={k}={v}" for k, v in self.environment.items()), name, *arguments]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
+            return done.returncode, done.stdout, done.stderr
+
+        try:
+            self.build(bundle, ["/usr/bin/sleep", str(2 * SECONDS)])
+            self.limit_parent()
+            script = f"{setup}exec {' '.join(crun)} run --bundle {bundle} {name}"
+            with subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+                try:
+                    for _ in range(100):
+                        if inside("/usr/bin/true")[0] == 0:
+                            break
+                        time.sleep(0.1)
+                    else:
+                        sys.exit("a container that should stay did not start")
+                    yield inside
+                finally:
+                    remove_group(self.group)  # ends the container; crun ends with it
+                    child.wait(SECONDS)
+        finally:
+            remove_group(self.group)
+            shutil.rmtree(bundle)
+
     def probe(self, *arguments):
         """What devprobe --json says in the container; it must obey the schema and agree with the exit status."""
-        status, out, err = self.run("/devprobe", "--json", *arguments)
-        if status not in (0, 1):
-            sys.exit(f"devprobe --json {arguments} in a container: exit status {status}\n{out}{err}")
-        report = json.loads(out)
-        problems = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in validator().iter_errors(report)]
-        if report["wrong"] != (status == 1):
-            problems.append(f"wrong is {report['wrong']}, the exit status {status}")
-        if problems:
-            sys.exit("\n".join(["the report from a container is not in order:", *problems, out]))
-        return report
+        return report_of(*self.run("/devprobe", "--json", *arguments))
+
+
+def report_of(status, out, err):
+    """What devprobe --json said; it must obey the schema and agree with the exit status."""
+    if status not in (0, 1):
+        sys.exit(f"devprobe --json: exit status {status}\n{out}{err}")
+    report = json.loads(out)
+    problems = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in validator().iter_errors(report)]
+    if report["wrong"] != (status == 1):
+        problems.append(f"wrong is {report['wrong']}, the exit status {status}")
+    if problems:
+        sys.exit("\n".join(["the report is not in order:", *problems, out]))
+    return report
 
 
 # ---- can it be done here? ------------------------------------------------------------------------------------------------------
@@ -325,6 +366,23 @@ def finding(report, cause):
 def evidence(report, cause):
     found = finding(report, cause)
     return "\n".join(f"{e['source']}: {e['value']}" for e in found["evidence"]) if found else ""
+
+
+def found(case, report, cause, confidence, *said):
+    """The cause is named with this confidence, and its evidence says all this."""
+    hit = finding(report, cause)
+    good = hit is not None and hit["confidence"] == confidence and hit["remedy"] != []
+    check(f"{case}: {cause} ({confidence})", good, report)
+    for words in said:
+        check(f"{case}: {words}", words in evidence(report, cause), report)
+        good = good and words in evidence(report, cause)
+    if good:
+        live(cause)
+
+
+def not_found(case, report, *causes):
+    for cause in causes:
+        check(f"{case}: not {cause}", finding(report, cause) is None, report)
 
 
 def finish():

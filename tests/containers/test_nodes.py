@@ -4,7 +4,7 @@ TEST: label=full timeout=240 cross=no serial=yes"""
 import pathlib
 import re
 
-from container import NVIDIA, UNIFIED, Container, check, evidence, finding, finish, not_run, require
+from container import NVIDIA, UNIFIED, Container, check, evidence, finding, finish, live, not_run, require
 
 require()
 if re.search(r"^ *\d+ nvidia", pathlib.Path("/proc/devices").read_text(), re.M):
@@ -24,6 +24,8 @@ def primary(case, report, cause, confidence):
     check(f"{case}: the verdict", report["verdict"] == "NOT USABLE" and report["wrong"], report)
     check(f"{case}: no usable GPU", not any(d["usable"] and d["backend"] == "cuda" for d in report["devices"]), report)
     check(f"{case}: platform", report["platform"]["kind"] == "oci", report)
+    if first["id"] == cause and first["confidence"] == confidence:
+        live(cause)
 
 
 # The same container, healthy as far as a container goes: no node, so nothing is expected and nothing is wrong.
@@ -118,4 +120,6 @@ primary("an empty libcuda in the image", report, NO_DRIVER, "consistent")
 found = finding(report, "CR-ZERO-BYTE-LIB")
 check("an empty libcuda: proven", found and found["confidence"] == "proven" and found["severity"] == "error", report)
 check("an empty libcuda: evidence", "libcuda.so.1: 0 bytes" in evidence(report, "CR-ZERO-BYTE-LIB"), report)
+if found and "libcuda.so.1: 0 bytes" in evidence(report, "CR-ZERO-BYTE-LIB"):
+    live("CR-ZERO-BYTE-LIB")
 finish()

@@ -188,4 +188,5 @@ void fh_ask_again(fh_gather *g, unsigned what) {
     if (c.count) fh_ask(g, row->question, c.list, row->read, (char *)g->facts + row->into);
   }
   if (what & FH_GATHER_CUDA) ask_each_alone(g);
+  if (what & FH_GATHER_OPENCL) fh_ask_opencl_again(g);
 }

@@ -78,6 +78,11 @@ static void fill_texts(fh_facts *f) {
     if (!truths[i]->source) truths[i]->source = "";
   for (int i = 0; i < FH_ISA_COUNT; i++)
     if (!f->cpu.isa[i].proven.source) f->cpu.isa[i].proven.source = "";
+  fh_cl_loader *loaders[] = {&f->opencl.loader, &f->opencl.loader_unsteered, &f->opencl.loader_system};
+  for (size_t i = 0; i < sizeof loaders / sizeof loaders[0]; i++) {
+    if (!loaders[i]->library) loaders[i]->library = "";
+    if (!loaders[i]->error) loaders[i]->error = "";
+  }
   if (!f->where.platform_name) f->where.platform_name = "unknown";
   if (!f->where.platform_source) f->where.platform_source = "";
 }

@@ -534,7 +534,19 @@ typedef struct fh_icd {
   const char *platform_version;
   fh_cl_device *devices;
   int device_count;
+  struct fh_icd *again;     /* asked with a setting of its own changed; NULL: nothing to prove */
+  const char *again_change; /* "POCL_DEVICES", "RUSTICL_ENABLE=iris" */
 } fh_icd;
+
+/* What a program sees through one OpenCL loader. */
+typedef struct fh_cl_loader {
+  fh_validity valid;      /* VALID: the child answered */
+  bool broke, late;       /* the child crashed or was ended; it did not come back in time */
+  const char *library;    /* path of it; "" unknown */
+  const char *error;      /* of dlopen; "" none */
+  int code;               /* of clGetPlatformIDs */
+  int platforms, devices; /* -1: not reached */
+} fh_cl_loader;
 
 typedef struct fh_facts_opencl {
   fh_fact_text vendors_dir;
@@ -542,6 +554,11 @@ typedef struct fh_facts_opencl {
   fh_icd *icds;
   int count;
   fh_fact_text vendors_override; /* OCL_ICD_VENDORS */
+  /* Asked only where there is something to prove. */
+  fh_cl_loader loader;           /* as programs find it */
+  fh_cl_loader loader_unsteered; /* without the variables that name drivers */
+  fh_cl_loader loader_system;    /* the distribution's */
+  const char *system_loader;     /* the distribution's loader, when programs find another; NULL: none */
 } fh_facts_opencl;
 
 /* ---- what could not be asked ---------------------------------------------------------------------------- */
@@ -625,6 +642,10 @@ void fh_facts_destroy(fh_facts *facts);
 
 /* Look-ups, by exact name or path; never NULL: an unknown one is a static fact with UNKNOWN validity. */
 const fh_node *fh_facts_node(const fh_facts *facts, const char *path);
+/* A device whose name is that of a renderer or compiler for the processor, whatever its type says. */
+bool fh_cl_is_software(const fh_cl_device *device);
+/* The driver is of this kind ("pocl", "rusticl"), by its library or its platform's name. */
+bool fh_icd_is(const fh_icd *icd, const char *kind);
 const fh_library *fh_facts_library(const fh_facts *facts, const char *name);
 /* Why this question could not be asked; NULL: it was, or there was no reason to. */
 const char *fh_facts_unasked(const fh_facts *facts, const char *question);

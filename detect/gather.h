@@ -47,6 +47,7 @@ void fh_ask_hsa(fh_gather *g);
 void fh_ask_level_zero(fh_gather *g);
 /* With one thing changed, where the first answers leave something to prove; what: FH_GATHER_ bits. */
 void fh_ask_again(fh_gather *g, unsigned what);
+void fh_ask_opencl_again(fh_gather *g); /* part of it */
 void fh_ask_sandbox(fh_gather *g);
 
 void fh_gather_environment(fh_gather *g);

@@ -1,6 +1,7 @@
 /* OpenCL registrations: the .icd files, by the rules of the Khronos loader and of ocl-icd. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "detect/gather.h"
@@ -83,4 +84,24 @@ void fh_gather_icd_files(fh_gather *g) {
   } else {
     add_icd(g, place, place);
   }
+}
+
+/* Case does not matter: "libRusticlOpenCL.so.1", "rusticl". */
+static bool contains(const char *text, const char *word) {
+  size_t size = strlen(word);
+  for (; *text; text++)
+    if (strncasecmp(text, word, size) == 0) return true;
+  return false;
+}
+
+bool fh_icd_is(const fh_icd *icd, const char *kind) {
+  bool pocl = strcmp(kind, "pocl") == 0 && contains(icd->platform, "Portable Computing Language");
+  return pocl || contains(icd->library, kind) || contains(icd->platform, kind);
+}
+
+bool fh_cl_is_software(const fh_cl_device *device) {
+  static const char *const names[] = {"llvmpipe", "softpipe", "swrast", "lavapipe", "swiftshader", "oclgrind"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (contains(device->name, names[i])) return true;
+  return false;
 }

@@ -100,7 +100,7 @@ static void add_opencl_device(fh_judgement *judgement, const fh_icd *icd, const 
   fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "opencl:%d", number), kind, "opencl");
   device->name = answer->name ? answer->name : "";
   device->usable = true;
-  device->posing = strcmp(kind, "cpu") == 0;
+  device->posing = strcmp(kind, "cpu") == 0 || fh_cl_is_software(answer);
   if (strcmp(kind, "gpu") == 0) device->family = family_of_vendor(answer->vendor);
   device->memory = answer->memory;
   device->detail = fh_arena_format(judgement->arena, "%s, %d compute units%s", icd->platform ? icd->platform : "", answer->compute_units,

@@ -7,6 +7,8 @@ const fh_question fh_questions[] = {
     {"cuda:", true, fh_answer_cuda}, /* the same with one GPU visible; the rest names the record */
     {"nvml", false, fh_answer_nvml},
     {"opencl:", true, fh_answer_opencl},
+    {"opencl-loader", false, fh_answer_opencl_loader},
+    {"opencl-loader:", true, fh_answer_opencl_loader},
     {"hsa", false, fh_answer_hsa},
     {"level-zero", false, fh_answer_level_zero},
     {0},

@@ -129,7 +129,7 @@ static const struct {
     {"fake-driver", "gpu", false, "NV-NO-HARDWARE"},
     {"fake-driver", "cuda", false, "NV-NO-HARDWARE"},
     {"no-gpu", "driver>=550", false, "NV-NO-HARDWARE"},
-    {"no-gpu", "opencl", false, NULL},
+    {"no-gpu", "opencl", false, "CL-NO-LOADER"},
     {"cr-no-gpu-requested", "gpu", false, "CR-NO-GPU-REQUESTED"},
     {"cr-no-gpu-requested", "driver>=550", true, NULL}, /* the host's module, which shows through */
     {"nv-uvm-missing", "cuda", false, "NV-UVM-MISSING"},

@@ -69,10 +69,11 @@ static void fill_texts(fh_facts *f) {
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     if (!numbers[i]->source) numbers[i]->source = "";
   fh_fact_bool *truths[] = {
-      &f->where.hypervisor,      &f->where.user_namespace, &f->where.no_new_privs, &f->where.musl,         &f->where.glibc,
-      &f->cpu.ancestors_hidden,  &f->cpu.amx.proven,       &f->pci.masked,         &f->nvidia.open_module, &f->nvidia.module_loaded,
-      &f->nvidia.uvm_registered, &f->nvidia.gpu_excluded,  &f->amd.module,         &f->amd.dxcore,         &f->amd.rocdxg,
-      &f->amd.whole_dev,         &f->intel.i915,           &f->intel.xe,           &f->intel.npu_module,   &f->intel.npu_firmware,
+      &f->where.hypervisor,     &f->where.user_namespace,  &f->where.no_new_privs,  &f->where.musl, &f->where.glibc,
+      &f->where.gcompat,        &f->cpu.ancestors_hidden,  &f->cpu.amx.proven,      &f->pci.masked, &f->nvidia.open_module,
+      &f->nvidia.module_loaded, &f->nvidia.uvm_registered, &f->nvidia.gpu_excluded, &f->amd.module, &f->amd.dxcore,
+      &f->amd.rocdxg,           &f->amd.whole_dev,         &f->intel.i915,          &f->intel.xe,   &f->intel.npu_module,
+      &f->intel.npu_firmware,
   };
   for (size_t i = 0; i < sizeof truths / sizeof truths[0]; i++)
     if (!truths[i]->source) truths[i]->source = "";

@@ -66,8 +66,9 @@ typedef struct fh_facts_where {
   fh_fact_bool user_namespace; /* uid_map is not the whole range */
   fh_fact_int seccomp;         /* 0, 1, 2 of /proc/self/status */
   fh_fact_bool no_new_privs;
-  fh_fact_bool musl;  /* only musl's loader is here */
-  fh_fact_bool glibc; /* glibc's loader is here */
+  fh_fact_bool musl;    /* only musl's loader is here */
+  fh_fact_bool glibc;   /* glibc's loader is here */
+  fh_fact_bool gcompat; /* in its place stands gcompat, which gives musl some of glibc's functions */
   fh_os_identity id;
   bool id_valid;
   fh_fact_text gid_map;     /* /proc/self/gid_map */

@@ -64,7 +64,7 @@ static void musl_dirs(fh_gather *g, loader *l) {
 static void default_dirs(fh_gather *g, loader *l) {
   const char *triplet = l->machine == MACHINE_AARCH64 ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   const char *multiarch = fh_arena_format(g->arena, "/usr/lib/%s", triplet);
-  if (is_directory(g, multiarch)) {
+  if (is_directory(g, multiarch) || is_directory(g, multiarch + strlen("/usr"))) {
     add_dirs(g, l, fh_arena_format(g->arena, "/lib/%s:%s", triplet, multiarch), ":");
   } else if (is_directory(g, "/usr/lib64") || is_directory(g, "/lib64")) {
     add_dirs(g, l, "/lib64:/usr/lib64", ":");

@@ -36,7 +36,11 @@ static void read_loaders(fh_gather *g) {
   fh_facts_where *w = &g->facts->where;
   for (size_t i = 0; i < sizeof loaders / sizeof loaders[0]; i++) {
     if (strcmp(w->machine.value, loaders[i].machine) != 0) continue;
-    bool glibc = fh_path_exists(g, loaders[i].glibc);
+    char real[256] = "";
+    bool here = fh_path_exists(g, loaders[i].glibc);
+    bool gcompat = here && g->os->api->realpath(g->os, loaders[i].glibc, real, sizeof real) == 0 && strstr(real, "/libgcompat.so");
+    bool glibc = here && !gcompat;
+    w->gcompat = fh_fact_bool_of(gcompat, loaders[i].glibc);
     w->glibc = fh_fact_bool_of(glibc, loaders[i].glibc);
     w->musl = fh_fact_bool_of(!glibc && fh_path_exists(g, loaders[i].musl), loaders[i].musl);
   }

@@ -127,18 +127,25 @@ static const char *mounted_libcuda(const fh_facts *f) {
   return NULL;
 }
 
+/* NVIDIA builds libcuda for glibc alone, so one that cannot be looked into needs it too: then that is consistent, not proven. */
+static bool libcuda_needs_glibc(fh_case *c, fh_confidence *confidence) {
+  const fh_library *library = fh_facts_library(c->facts, "libcuda.so.1");
+  const char *unseen = fh_libcuda_unseen_by_musl(c->facts);
+  *confidence = library->valid == FH_VALID ? FH_PROVEN : FH_CONSISTENT;
+  if (library->valid == FH_VALID) return fh_case_saw(c, library->elf.needs_glibc, library->real_path, "needs libc.so.6 (glibc)");
+  return fh_case_saw(c, unseen != NULL, unseen, "NVIDIA's library, where musl's loader does not even look");
+}
+
 void fh_rule_musl(fh_judgement *judgement, const fh_cause *cause) {
-  const fh_facts *f = judgement->facts;
-  const fh_library *library = fh_facts_library(f, "libcuda.so.1");
-  const char *mounted = library->valid == FH_ABSENT ? mounted_libcuda(f) : NULL;
+  const fh_facts_where *w = &judgement->facts->where;
+  bool gcompat = fh_is_true(w->gcompat);
+  fh_confidence confidence;
   fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || !fh_case_saw(&c, fh_is_true(f->where.musl), f->where.musl.source, "musl's loader is here") ||
-      !fh_case_saw(&c, fh_is_false(f->where.glibc), f->where.glibc.source, "no glibc loader"))
-    return;
-  if (fh_case_saw(&c, library->valid == FH_VALID && library->elf.needs_glibc, library->real_path, "needs libc.so.6 (glibc)"))
-    fh_case_gpu(&c, FH_PROVEN, "libcuda needs glibc, and this image has only musl");
-  else if (fh_case_saw(&c, mounted != NULL, mounted, "mounted in, where musl does not look; it is made for glibc"))
-    fh_case_gpu(&c, FH_CONSISTENT, "the driver's libraries were passed in, and this image has only musl, which cannot run them");
+  if (fh_gpu_in_question(judgement) && fh_case_saw(&c, fh_is_true(w->musl), w->musl.source, "musl's loader") &&
+      fh_case_saw(&c, fh_is_false(w->glibc), w->glibc.source, gcompat ? "gcompat, not glibc" : "no glibc loader") &&
+      libcuda_needs_glibc(&c, &confidence))
+    fh_case_gpu(&c, gcompat ? FH_POSSIBLE : confidence, "libcuda needs glibc, and this image has only musl%s",
+                gcompat ? ", with gcompat, which NVIDIA does not support" : "");
 }
 
 /* e_machine of programs for the machine that uname names; 0: not known. */
@@ -227,7 +234,8 @@ static bool compute_left_out(const fh_facts *f) {
 }
 
 static bool nodes_without_libcuda(fh_case *c) {
-  return !fh_libcuda_aside(c->facts) && !fh_libcuda_nix_link(c->facts) && /* it is here, and not found: another cause */
+  return !fh_libcuda_aside(c->facts) && !fh_libcuda_nix_link(c->facts) &&
+         !fh_libcuda_unseen_by_musl(c->facts) && /* it is here, and not found: another cause */
          fh_case_saw(c, fh_nvidia_numbered_present(c->facts) > 0, "/dev/nvidia*", "present") &&
          fh_case_saw(c, fh_facts_library(c->facts, "libcuda.so.1")->valid == FH_ABSENT, "libcuda.so.1", "not found in %d places",
                      fh_facts_library(c->facts, "libcuda.so.1")->searched_count);

@@ -30,7 +30,7 @@ void fh_rule_no_libcuda(fh_judgement *judgement, const fh_cause *cause) {
   bool apptainer = f->where.platform == FH_PLATFORM_APPTAINER && !fh_facts_env(f, "APPTAINER_NV") && !fh_facts_env(f, "SINGULARITY_NV");
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) && !fh_container_by_engine(f) && !fh_sandbox_brings_libraries(f) && !apptainer &&
-      !fh_libcuda_aside(f) &&
+      !fh_libcuda_aside(f) && !fh_libcuda_unseen_by_musl(f) &&
       fh_case_saw(&c, fh_is_true(f->nvidia.module_loaded), f->nvidia.module_loaded.source, "the kernel module is loaded") &&
       fh_case_saw(&c, library->valid == FH_ABSENT, "libcuda.so.1", "not found in %d places", library->searched_count))
     fh_case_gpu(&c, FH_CONSISTENT, "the NVIDIA kernel module is loaded, libcuda.so.1 is nowhere on the loader's path");

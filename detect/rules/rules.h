@@ -110,6 +110,8 @@ bool fh_cuda_loaded_another(const fh_facts *facts);
 /* A libcuda in a folder of its own that a platform's installer uses (GKE's /usr/local/nvidia, NixOS's /run/opengl-driver) while
  * the loader finds none; NULL: none. */
 const char *fh_libcuda_aside(const fh_facts *facts);
+/* The same in an image that has only musl, whose loader could not use it: in any place, a toolkit's stubs left out. NULL: none. */
+const char *fh_libcuda_unseen_by_musl(const fh_facts *facts);
 /* NixOS's link to libcuda, passed in without the driver that it leads to; NULL: none. */
 const char *fh_libcuda_nix_link(const fh_facts *facts);
 /* What leaves a process with fewer GPUs than the machine has: a variable or the container; NULL: nothing. */

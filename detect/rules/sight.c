@@ -82,10 +82,17 @@ int fh_cuda_usable_count(const fh_facts *facts) {
 
 const char *fh_libcuda_aside(const fh_facts *facts) {
   static const char *const folders[] = {"/usr/local/nvidia", "/home/kubernetes/bin/nvidia", "/run/opengl-driver"};
-  if (fh_facts_library(facts, "libcuda.so.1")->valid != FH_ABSENT) return NULL;
+  if (fh_facts_library(facts, "libcuda.so.1")->valid != FH_ABSENT || fh_is_true(facts->where.musl)) return NULL;
   for (int i = 0; i < facts->libraries.elsewhere_count; i++)
     for (size_t k = 0; k < sizeof(folders) / sizeof(folders[0]); k++)
       if (fh_path_below(facts->libraries.elsewhere[i], folders[k])) return facts->libraries.elsewhere[i];
+  return NULL;
+}
+
+const char *fh_libcuda_unseen_by_musl(const fh_facts *facts) {
+  if (fh_facts_library(facts, "libcuda.so.1")->valid != FH_ABSENT || !fh_is_true(facts->where.musl)) return NULL;
+  for (int i = 0; i < facts->libraries.elsewhere_count; i++)
+    if (!strstr(facts->libraries.elsewhere[i], "/stubs/")) return facts->libraries.elsewhere[i];
   return NULL;
 }
 

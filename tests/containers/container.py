@@ -1,8 +1,8 @@
 """Real OCI containers for tests, run by crun. SPDX-License-Identifier: Apache-2.0
 
 A container has a root of its own, read-only, with this build's devprobe at /devprobe and no more than the libraries that devprobe
-is linked with (Container()), or with the host's programs and libraries too (Container(host=True)). Each probe() is one
-container; everything made for it, control groups and mounts too, is gone when it returns. Where real containers cannot be
+is linked with (Container()), with the host's programs and libraries too (Container(host=True)), or with one static program in its
+place and nothing else (Container(program=...)). Each probe() is one container; everything made for it, control groups and mounts too, is gone when it returns. Where real containers cannot be
 had, require() ends the test with NOT RUN and the reason.
 """
 
@@ -146,8 +146,10 @@ USUAL_MOUNTS = [
 class Container:
     """What a container is to be; change it, then probe()."""
 
-    def __init__(self, host=False):
+    def __init__(self, host=False, program=None):
         self.host = host
+        self.program = program
+        self.folders = ["dev", "proc", "sys", "tmp"]
         self.environment = {}
         self.user = 0
         self.mounts = copy.deepcopy(USUAL_MOUNTS)
@@ -157,6 +159,7 @@ class Container:
         self.masked = []
         self.linux = {}  # more members of the section "linux" of the configuration
         self.files = {}  # path in the root: its bytes
+        self.links = {}  # path in the root: what the link says
         self.outside = {}  # name: bytes of a file, or (major, minor, mode) of a node, kept beside the root to be mounted in
         self.parent_limits = {}  # file of cgroup v1: text, and the like of v2, written to the parent of the container's group
         self.group = f"foghorn-test-{os.getpid()}"
@@ -222,13 +225,21 @@ class Container:
     def build(self, bundle, arguments):
         root = bundle / "root"
         (bundle / "outside").mkdir()
-        for name in ("dev", "proc", "sys", "tmp"):
-            (root / name).mkdir(parents=True)
+        root.mkdir()
+        for name in self.folders:
+            (root / name).mkdir()
         extra = put_host(root) if self.host else []
-        put_program(root, devprobe()) if not self.host else shutil.copy(devprobe(), root / "devprobe")
+        if self.host or self.program:
+            shutil.copy(self.program or devprobe(), root / "devprobe")
+        else:
+            put_program(root, devprobe())
         for path, content in self.files.items():
             (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
             (root / path.lstrip("/")).write_bytes(content)
+            (root / path.lstrip("/")).chmod(0o755)
+        for path, target in self.links.items():
+            (root / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            (root / path.lstrip("/")).symlink_to(target)
         (bundle / "config.json").write_text(json.dumps(self.config(bundle, extra, arguments), indent=1))
 
     def setup(self, bundle):

@@ -22,8 +22,9 @@ static const char loader[] = "/lib/ld-linux-aarch64.so.1";
 #error "the static devprobe is made for x86-64 and AArch64"
 #endif
 
-/* Has this program load drivers, if it can; else says why it cannot. False too where there is no such file, with nothing said. */
-static bool take(fh_helper *out, const char *path) {
+/* Has this program load drivers, if it can; else says why it cannot. False too where there is no such file, with nothing said; and
+ * a static one that nobody named may be this very program. */
+static bool take(fh_helper *out, const char *path, bool named) {
   fh_os_elf elf = {0};
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT) return false;
@@ -36,7 +37,7 @@ static bool take(fh_helper *out, const char *path) {
   } else if (elf.is_elf && elf.machine != OUR_MACHINE) {
     snprintf(why, size, "%s is built for another processor", path);
   } else if (elf.is_elf && !elf.interp[0]) {
-    snprintf(why, size, "%s is a static program too: it cannot load drivers", path);
+    if (named) snprintf(why, size, "%s is a static program too: it cannot load drivers", path);
   } else if (elf.is_elf && access(elf.interp, X_OK) != 0) {
     snprintf(why, size, "no glibc in this image: %s needs %s", path, elf.interp);
   } else if ((size_t)snprintf(out->path, sizeof out->path, "%s", path) < sizeof out->path) {
@@ -48,8 +49,9 @@ static bool take(fh_helper *out, const char *path) {
 
 static bool take_in(fh_helper *out, const char *folder, size_t size) {
   char path[PATH_MAX];
-  return size && folder[0] == '/' && (size_t)snprintf(path, sizeof path, "%.*s/devprobe", (int)size, folder) < sizeof path &&
-         take(out, path);
+  const char *slash = size && folder[size - 1] == '/' ? "" : "/";
+  return size && folder[0] == '/' && (size_t)snprintf(path, sizeof path, "%.*s%sdevprobe", (int)size, folder, slash) < sizeof path &&
+         take(out, path, false);
 }
 
 /* The folder of this program, and the bin folder of the tree that it lies in. */
@@ -78,7 +80,7 @@ void fh_helper_find(fh_helper *out) {
   const char *named = secure_getenv("FOGHORN_PROBE");
   out->no_drivers[0] = 0;
   if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) self[0] = 0; /* no /proc: known by nothing but our name */
-  if (named && *named && take(out, named)) return;
+  if (named && *named && take(out, named, true)) return;
   if (take_beside(out, self) || take_on_path(out)) return;
   snprintf(out->path, sizeof out->path, "%s", self); /* answers what takes no driver; without a path it is forked */
   if (out->no_drivers[0]) return;

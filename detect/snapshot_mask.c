@@ -46,7 +46,7 @@ static size_t run(const char *bytes, size_t size, size_t i, bool (*is)(char c)) 
 
 /* 8-4-4-4-12 hexadecimal digits, parted by '-', or by '_' where the name of a unit could not hold a '-'. */
 static size_t uuid_at(const char *bytes, size_t size, size_t i) {
-  if (size - i < UUID_SIZE || !begins(bytes, i, is_hex)) return 0;
+  if (size - i < UUID_SIZE) return 0; /* anything may stand before it: "pod" ends in a hexadecimal digit */
   for (size_t k = 0; k < UUID_SIZE; k++) {
     bool dash = k == 8 || k == 13 || k == 18 || k == 23;
     char c = bytes[i + k];

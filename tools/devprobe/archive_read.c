@@ -24,6 +24,14 @@
 
 enum { GZIP_ONLY = 16, WINDOW = 15, FIRST_BYTES = 64 * 1024 };
 
+/* The same with the name of the archive before it. */
+static fh_status named(const char *name, fh_status take_status) {
+  if (fh_status_code(take_status) != FH_INVALID_ARGUMENT) return take_status;
+  fh_status status = FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s", name, fh_status_message(take_status));
+  fh_status_free(take_status);
+  return status;
+}
+
 static fh_status no_memory(const char *name) { return FH_STATUS(FH_RESOURCE_EXHAUSTED, "%s: no memory for the archive", name); }
 
 /* ---- gzip ------------------------------------------------------------------------------------------------------- */
@@ -89,12 +97,13 @@ static fh_status gunzip(const char *name, const void *bytes, size_t size, buffer
 #if HAVE_LIBARCHIVE
 
 /* The functions of libarchive that are used. */
-#define FUNCTIONS(X)                                                                                                                      \
-  X(archive_read_new)                                                                                                                     \
-  X(archive_read_free)                                                                                                                    \
-  X(archive_read_support_format_tar) X(archive_read_open_memory) X(archive_read_next_header) X(archive_read_data) X(archive_error_string) \
-      X(archive_format) X(archive_entry_pathname) X(archive_entry_filetype) X(archive_entry_hardlink) X(archive_entry_size)               \
-          X(archive_entry_size_is_set) X(archive_entry_sparse_count)
+#define FUNCTIONS(X)                                                                                                                   \
+  X(archive_read_new)                                                                                                                  \
+  X(archive_read_free)                                                                                                                 \
+  X(archive_read_support_format_tar)                                                                                                   \
+  X(archive_read_open_memory) X(archive_read_next_header) X(archive_read_data) X(archive_error_string) X(archive_format)               \
+      X(archive_entry_pathname) X(archive_entry_filetype) X(archive_entry_hardlink) X(archive_entry_size) X(archive_entry_size_is_set) \
+          X(archive_entry_sparse_count)
 
 typedef struct libarchive {
 #define X(name) __typeof__(name) *name;
@@ -159,13 +168,9 @@ static fh_status add_file(reader *r, const char *path, struct archive_entry *ent
   char *bytes = malloc((size_t)size + 1);
   if (!bytes) return no_memory(r->name);
   la_ssize_t got = lib->archive_read_data(r->archive, bytes, (size_t)size);
-  fh_status status = got == size ? fh_members_add(r->members, path + prefix, bytes, (size_t)size) : damaged(r, "a file in it is cut off");
+  fh_status status =
+      got == size ? named(r->name, fh_members_add(r->members, path + prefix, bytes, (size_t)size)) : damaged(r, "a file in it is cut off");
   free(bytes);
-  if (status && got == size) {
-    fh_status named = FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s", r->name, fh_status_message(status));
-    fh_status_free(status);
-    status = named;
-  }
   return status;
 }
 
@@ -233,7 +238,7 @@ fh_status fh_archive_unpack(const char *name, const void *bytes, size_t size, fh
   fh_status status = gunzip(name, bytes, size, &tar);
   if (!status) status = untar(name, tar.bytes, tar.size, out_members);
   free(tar.bytes);
-  if (!status) status = fh_members_sort(out_members);
+  if (!status) status = named(name, fh_members_sort(out_members));
   if (status) fh_members_free(out_members);
   return status;
 }

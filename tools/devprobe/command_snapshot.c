@@ -170,8 +170,8 @@ static int count_calls(const snapshot *s, fh_call call, bool answered_only) {
 static void print_recorded(const snapshot *s, fh_screen *screen) {
   int looked_at = count_calls(s, FH_CALL_STAT, false) + count_calls(s, FH_CALL_LSTAT, false);
   fh_screen_line(screen, FH_PLAIN, "recorded",
-                 "%d files read, %d folders listed, %d paths looked at, %d devices opened, %d environment variables, "
-                 "%d questions to drivers and processor",
+                 "files read: %d, folders listed: %d, paths looked at: %d, devices opened: %d, variables: %d, "
+                 "answers of drivers and processor: %d",
                  count_calls(s, FH_CALL_READ, true), count_calls(s, FH_CALL_LIST, true), looked_at, count_calls(s, FH_CALL_OPEN, false),
                  count_calls(s, FH_CALL_ENV, true), count_calls(s, FH_CALL_ASK, true));
 }
@@ -274,10 +274,11 @@ const fh_cli_command fh_command_snapshot = {
         "FILE  an archive (box.tar.gz); with a slash at its end a directory (box/);\n"
         "      - is standard output. It must not be there yet.\n"
         "\n"
-        "Only what detection reads is recorded: files about devices, what they and the\n"
-        "drivers answered, and variables from a fixed list. Secrets, host names, options\n"
-        "that are not about devices are left out; the screen says what was. --mask also\n"
-        "replaces UUIDs, ids, addresses and names of users. Look at it before you send it.\n",
+        "Only what detection reads is recorded: files about devices, what these and the\n"
+        "drivers answered, and variables from a fixed list. Secrets, host names and\n"
+        "options that are not about devices are left out, and the screen says so. --mask\n"
+        "also replaces UUIDs, ids, addresses and names of users. Look at it before you\n"
+        "send it.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .run = snapshot_command,

@@ -7,7 +7,7 @@
 
 #include "detect/snapshot_privacy.h"
 
-enum { UUID_SIZE = 36, UUID_PART_MIN = 4, MAX_SPAN = 80, NAME_MIN = 3 };
+enum { UUID_SIZE = 36, UUID_PART_MIN = 1, MAX_SPAN = 80, NAME_MIN = 3 };
 
 typedef enum mask_kind { UUID, UUID_PART, HEX_ID, IPV4, IPV6, USER, HOST, KIND_COUNT } mask_kind;
 
@@ -16,12 +16,14 @@ typedef struct entry {
   int number; /* among its kind, from 1 */
   size_t size;
   char text[MAX_SPAN]; /* lower case for UUIDs and ids, '-' for '_' */
+  char mask[MAX_SPAN]; /* of UUIDs and their beginnings, when settled */
 } entry;
 
 struct fh_mask {
   entry *entries;
   size_t count, capacity;
   int counts[KIND_COUNT];
+  bool settled;
 };
 
 /* ---- forms ------------------------------------------------------------------------------------------------------ */
@@ -158,6 +160,7 @@ static bool add_entry(fh_mask *mask, mask_kind kind, const char *bytes, size_t s
   }
   entry *e = &mask->entries[mask->count++];
   *e = (entry){.kind = kind, .number = ++mask->counts[kind], .size = size};
+  mask->settled = false;
   normalize(kind, bytes, size, e->text);
   return true;
 }
@@ -217,14 +220,39 @@ bool fh_mask_learn(fh_mask *mask, const char *bytes, size_t size) {
 
 /* ---- masks ---------------------------------------------------------------------------------------------------------------- */
 
-/* The digits of the number, the lowest first, then zeros: so two masks differ in their first digits, as the beginnings of two
- * UUIDs do. Other characters stay. */
+/* The digits of the number, the lowest first, then zeros. */
 static void write_digits(int number, char *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) {
-    if (!is_hex(bytes[i])) continue;
     bytes[i] = "0123456789abcdef"[number % 16];
     number /= 16;
   }
+}
+
+static bool is_uuid(const entry *e) { return e->kind == UUID || e->kind == UUID_PART; }
+
+/* Which of the digits that follow this beginning, in the order in which they were learned, the entry has there. */
+static int rank_of_digit(const fh_mask *mask, const entry *e, size_t at) {
+  char seen[16];
+  int count = 0;
+  for (size_t i = 0; i < mask->count; i++) {
+    const entry *other = &mask->entries[i];
+    if (!is_uuid(other) || other->size <= at || memcmp(other->text, e->text, at) != 0) continue;
+    if (memchr(seen, other->text[at], (size_t)count)) continue;
+    if (other->text[at] == e->text[at]) return count;
+    if (count < 16) seen[count++] = other->text[at];
+  }
+  return 0;
+}
+
+/* What two UUIDs have in common at their beginning their masks have in common, and no more: drivers take a beginning for the whole when
+ * it is the beginning of one only. */
+static void settle(fh_mask *mask) {
+  for (size_t i = 0; i < mask->count; i++) {
+    entry *e = &mask->entries[i];
+    if (!is_uuid(e)) continue;
+    for (size_t k = 0; k < e->size; k++) e->mask[k] = is_hex(e->text[k]) ? "123456789abcdef0"[rank_of_digit(mask, e, k)] : e->text[k];
+  }
+  mask->settled = true;
 }
 
 /* "user1xxx", cut to the length of what it stands for; the number is never cut while there is room for it. */
@@ -239,29 +267,25 @@ static void write_name(const char *prefix, int number, char *bytes, size_t size)
   memcpy(bytes, name, size < MAX_SPAN ? size : MAX_SPAN);
 }
 
-/* The UUID that a beginning stands for, when it is known. */
-static const entry *whole_of(const fh_mask *mask, const entry *part) {
-  for (size_t i = 0; i < mask->count; i++)
-    if (mask->entries[i].kind == UUID && strncmp(mask->entries[i].text, part->text, part->size) == 0) return &mask->entries[i];
-  return NULL;
-}
-
-static void write_mask(const fh_mask *mask, const entry *e, char *bytes) {
+static void write_mask(const entry *e, char *bytes) {
   static const char *const prefixes[KIND_COUNT] = {[IPV4] = "ip", [IPV6] = "ip6-", [USER] = "user", [HOST] = "host"};
-  const entry *whole = e->kind == UUID_PART ? whole_of(mask, e) : NULL;
   if (prefixes[e->kind]) {
     write_name(prefixes[e->kind], e->number, bytes, e->size);
+  } else if (is_uuid(e)) {
+    for (size_t i = 0; i < e->size; i++)
+      if (is_hex(bytes[i])) bytes[i] = e->mask[i]; /* the dashes stay as they are */
   } else {
-    write_digits(whole ? whole->number : e->kind == UUID_PART ? mask->counts[UUID] + e->number : e->number, bytes, e->size);
+    write_digits(e->number, bytes, e->size);
   }
 }
 
-void fh_mask_apply(const fh_mask *mask, char *bytes, size_t size) {
+void fh_mask_apply(fh_mask *mask, char *bytes, size_t size) {
+  if (!mask->settled) settle(mask);
   for (size_t i = 0; i < size;) {
     mask_kind kind;
     size_t length = form_at(bytes, size, i, &kind);
     const entry *e = length ? find_entry(mask, kind, bytes + i, length) : name_at(mask, bytes, size, i);
-    if (e) write_mask(mask, e, bytes + i);
+    if (e) write_mask(e, bytes + i);
     i += e ? e->size : length ? length : 1;
   }
 }
@@ -270,7 +294,7 @@ void fh_mask_apply(const fh_mask *mask, char *bytes, size_t size) {
 
 static bool learn_text(fh_mask *mask, const char *text) { return fh_mask_learn(mask, text, strlen(text)); }
 
-static const char *masked(const fh_mask *mask, fh_recording *r, const char *bytes, size_t size) {
+static const char *masked(fh_mask *mask, fh_recording *r, const char *bytes, size_t size) {
   char *copy = fh_arena_alloc(r->arena, size + 1, 1);
   if (!copy) return "";
   if (size) memcpy(copy, bytes, size);

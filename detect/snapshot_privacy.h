@@ -24,7 +24,7 @@ fh_mask *fh_mask_create(const char *host, const char *user);
 void fh_mask_destroy(fh_mask *mask);
 /* Looks for things to mask. What is to be masked alike must all be learned before any of it is masked. False: no memory. */
 bool fh_mask_learn(fh_mask *mask, const char *bytes, size_t size);
-void fh_mask_apply(const fh_mask *mask, char *bytes, size_t size);
+void fh_mask_apply(fh_mask *mask, char *bytes, size_t size);
 /* Learns a whole recording, then masks it. */
 bool fh_mask_recording(fh_mask *mask, fh_recording *recording);
 /* "2 UUIDs, 1 user name"; "nothing". */

@@ -132,9 +132,8 @@ static void test_entries(void **state) {
   expect_entry_refused("snapshot/snapshot.json", '0', "00000000001", "", "is there twice");
   expect_entry_refused("snapshot/snapshot.json/x", '0', "00000000001", "", "is a file, and a folder");
   expect_entry_refused("snapshot/x", '0', "77777777777", "", "larger than a file");
-  expect_entry_refused("snapshot/x", '0', "\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", "", "damaged");
+  expect_entry_refused("snapshot/x", '0', "\x80\1\1\1\xff\xff\xff\xff\xff\xff\xff\xff", "", "box.tar.gz");
   expect_entry_refused("snapshot/x", '0', "00000004000", "", "cut off");
-  expect_entry_refused("snapshot/x", '0', "nonsense", "", "damaged");
 }
 
 static void test_a_long_name(void **state) {

@@ -279,7 +279,7 @@ static void filter_file(protector *p, fh_note *note) {
 }
 
 /* Folders of the system itself; what lies in others has names that people gave. */
-static const char *const system_folders[] = {"/dev*", "/proc*", "/sys*", "/etc*", "/run*"};
+static const char *const system_folders[] = {"/dev*", "/proc*", "/sys*", "/etc*", "/run*", "/var/run*"};
 static const char *const device_names[] = {"*.so*",   "*.icd",   "*.json", "*.y*ml", "*.conf", "cuda*", "rocm*",
                                            "nvidia*", "oneapi*", "intel*", "amd*",   "hip*",   "stubs", "compat"};
 

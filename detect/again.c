@@ -132,6 +132,16 @@ static void without_ze_mask(fh_gather *g, changes *c) {
   if (mask && *mask && answered_at_all(a) && count_of(a, "gpu") == 0) add_change(c, "ZE_AFFINITY_MASK");
 }
 
+/* Without a pipe the driver goes to the card itself. */
+static void without_mps(fh_gather *g, changes *c) {
+  enum { FIRST_OF_MPS = 805, LAST_OF_MPS = 809 };
+  for (int code = FIRST_OF_MPS; code <= LAST_OF_MPS; code++)
+    if (has_code(&g->facts->nvidia.cuda, code)) {
+      add_change(c, "CUDA_MPS_PIPE_DIRECTORY=/nonexistent");
+      return;
+    }
+}
+
 static void read_cuda(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_cuda(g, answer, into); }
 
 /* ---- arithmetic ------------------------------------------------------------------------------------------------------ */
@@ -157,6 +167,7 @@ static const struct counterfactual {
     {FH_GATHER_TRIALS, "process", without_preload, fh_process_read_again, 0},
     {FH_GATHER_CUDA, "cuda", all_hidden, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_HIDDEN])},
     {FH_GATHER_CUDA, "cuda", more_addresses, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_MORE_ADDRESSES])},
+    {FH_GATHER_CUDA, "cuda", without_mps, read_cuda, offsetof(fh_facts, nvidia.cuda_again[FH_CUDA_WITHOUT_MPS])},
     {FH_GATHER_HSA, "hsa", without_rocr_filter, fh_runtime_read, offsetof(fh_facts, amd.hsa_unfiltered)},
     {FH_GATHER_ZE, "level-zero", without_ze_mask, fh_runtime_read, offsetof(fh_facts, intel.level_zero_unmasked)},
 };

@@ -297,6 +297,7 @@ typedef enum fh_cuda_again {
   FH_CUDA_OTHER_LIBRARY,  /* LD_LIBRARY_PATH leads to another libcuda first */
   FH_CUDA_HIDDEN,         /* every GPU hidden by CUDA_VISIBLE_DEVICES, where it crashed on WSL */
   FH_CUDA_MORE_ADDRESSES, /* the limit of address space raised as far as this process may */
+  FH_CUDA_WITHOUT_MPS,    /* CUDA_MPS_PIPE_DIRECTORY leads nowhere */
   FH_CUDA_AGAIN_COUNT
 } fh_cuda_again;
 

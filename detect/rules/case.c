@@ -1,6 +1,7 @@
 /* A rule at work: evidence, then a finding. SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "detect/arena.h"
 #include "detect/rules/rules.h"
@@ -66,6 +67,22 @@ static void conclude_about(fh_case *c, fh_family family, fh_confidence confidenc
   /* What is missing here is normal on other platforms: with the platform in doubt only a proof holds. */
   if (c->facts->where.platform_unsure && confidence == FH_CONSISTENT) confidence = FH_POSSIBLE;
   conclude(c, severity, confidence, rejected_of(c->judgement, family), summary);
+}
+
+void fh_case_card(fh_case *c, const char *pci, fh_confidence confidence, const char *summary, ...) {
+  const fh_judgement *judgement = c->judgement;
+  const fh_found_device *device = NULL;
+  va_list args;
+  va_start(args, summary);
+  const char *text = fh_arena_vformat(judgement->arena, summary, args);
+  va_end(args);
+  for (int i = 0; i < judgement->device_count; i++)
+    if (*pci && judgement->devices[i].family == FH_NVIDIA_GPU && strcasecmp(judgement->devices[i].pci, pci) == 0)
+      device = &judgement->devices[i];
+  if (fh_gpu_in_question(judgement) || !device)
+    conclude_about(c, FH_NVIDIA_GPU, confidence, text);
+  else
+    conclude(c, FH_SEVERITY_WARNING, confidence, device->id, text);
 }
 
 void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) {

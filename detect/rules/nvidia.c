@@ -73,14 +73,22 @@ void fh_rule_module_not_loaded(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
   fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || !fh_platform_shows_module(f) || fh_machine_of_its_own(f) || !gpu || held_by_another(f)) return;
+  if (!fh_gpu_in_question(judgement) || fh_nvidia_explained(judgement) || held_by_another(f)) return;
+  if (!fh_platform_shows_module(f) || fh_machine_of_its_own(f) || !gpu) return;
   if (!fh_case_saw(&c, true, gpu->source, "%04x:%04x, an NVIDIA GPU%s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff,
                    gpu->driver_valid == FH_ABSENT ? ", no driver bound" : "") ||
       !fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/sys/module/nvidia, /proc/driver/nvidia", "absent"))
     return;
+  fh_case_saw(&c, fh_is_false(f->nvidia.host.built), f->nvidia.host.built.source, "no nvidia module is installed for this kernel");
   saw_dead_nodes(&c);
   fh_case_gpu(&c, gpu->driver_valid == FH_UNKNOWN_FACT ? FH_POSSIBLE : FH_CONSISTENT,
               "%s is an NVIDIA GPU, but the %skernel has no nvidia module loaded", gpu->address, f->where.container ? "host's " : "");
+}
+
+/* A node whose card says so, or of which it is not known whose it is. */
+static bool may_be_excluded(const fh_facts *f, const fh_node *node) {
+  const fh_nvidia_listed *card = fh_nvidia_card_of_node(f, node->path);
+  return fh_nvidia_node_is_numbered(node->path) && (!card || card->excluded);
 }
 
 void fh_rule_excluded_gpu(fh_judgement *judgement, const fh_cause *cause) {
@@ -89,7 +97,7 @@ void fh_rule_excluded_gpu(fh_judgement *judgement, const fh_cause *cause) {
   if (!fh_case_saw(&c, fh_is_true(f->nvidia.gpu_excluded), f->nvidia.gpu_excluded.source, "GPU Excluded: Yes")) return;
   const fh_node *node, *refused = NULL;
   for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
-    if (fh_case_saw(&c, fh_nvidia_node_is_numbered(node->path) && node->open_errno == EPERM, node->path, "EPERM")) refused = node;
+    if (fh_case_saw(&c, may_be_excluded(f, node) && node->open_errno == EPERM, node->path, "EPERM")) refused = node;
   if (!refused) return;
   if (fh_gpu_in_question(judgement))
     fh_case_gpu(&c, FH_CONSISTENT, "%s: the driver was told to exclude this GPU", refused->path);
@@ -119,19 +127,36 @@ void fh_rule_uvm_missing(fh_judgement *judgement, const fh_cause *cause) {
                 dead ? "leads to no driver" : "is absent");
 }
 
-void fh_rule_fabric_802(fh_judgement *judgement, const fh_cause *cause) {
+enum { UNKNOWN_ERROR = 999 };
+
+/* The node is the right one, and nothing outside of the driver refuses it. */
+static bool saw_right_node(fh_case *c, const fh_node *node) {
+  bool right =
+      node->valid == FH_VALID && node->is_char && node->expected_major >= 0 && node->st.rdev_major == (unsigned)node->expected_major;
+  if (!right || node->open_errno == EPERM || node->open_errno == EACCES || node->open_errno == ENXIO) return false;
+  return fh_case_saw(c, true, node->path, "number %u as in /proc/devices; %s", node->st.rdev_major,
+                     node->open_errno ? strerror(node->open_errno) : "opens");
+}
+
+void fh_rule_uvm_broken(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
+  const fh_node *uvm = fh_facts_node(f, "/dev/nvidia-uvm"), *control = fh_facts_node(f, "/dev/nvidiactl");
+  const fh_fact_int *suspends = &f->nvidia.host.suspends;
   fh_case c = fh_case_open(judgement, cause);
-  if (!fh_gpu_in_question(judgement) || !fh_case_saw(&c, fh_cuda_code(f) == 802, "CUDA driver", "802 CUDA_ERROR_SYSTEM_NOT_READY")) return;
-  int switches = 0;
-  for (int i = 0; i < f->pci.count; i++) {
-    const fh_pci_device *device = &f->pci.devices[i];
-    if (device->is_nvswitch && switches++ == 0)
-      fh_case_saw(&c, true, device->source, "%04x:%04x, an NVSwitch", (unsigned)device->vendor, (unsigned)device->device & 0xffff);
-  }
-  bool node = fh_case_saw(&c, fh_facts_node(f, "/dev/nvidia-nvswitchctl")->valid == FH_VALID, "/dev/nvidia-nvswitchctl", "present");
-  if (switches || node)
-    fh_case_gpu(&c, FH_CONSISTENT, "CUDA says 802 (system not ready) on a machine with NVSwitch: the Fabric Manager has not set it up");
+  if (!fh_gpu_in_question(judgement) || fh_nvidia_explained(judgement)) return;
+  if (!fh_case_saw(&c, fh_cuda_code(f) == UNKNOWN_ERROR, "CUDA driver", "999 CUDA_ERROR_UNKNOWN") || !saw_right_node(&c, uvm) ||
+      !saw_right_node(&c, control) || fh_nvidia_numbered_present(f) == 0)
+    return;
+  bool slept = fh_case_saw(&c, suspends->valid == FH_VALID && suspends->value > 0, suspends->source,
+                           "%lld: this machine has slept since it was started", (long long)suspends->value);
+  fh_case_saw(&c, f->nvidia.nvml.init_code == 0, "NVML", "works: it does not need /dev/nvidia-uvm");
+  if (slept || uvm->open_errno)
+    fh_case_gpu(&c, FH_CONSISTENT, "every device node is right, and CUDA fails with 999: %s",
+                slept ? "the driver's part for unified memory did not survive that this machine slept"
+                      : "the driver's part for unified memory refuses to work");
+  else
+    fh_case_gpu(&c, FH_POSSIBLE,
+                "every device node is right, and CUDA fails with 999: the driver's part for unified memory may be in a bad state");
 }
 
 /* ---- the library against the kernel --------------------------------------------------------------------- */
@@ -158,6 +183,8 @@ void fh_rule_image_baked_driver(fh_judgement *judgement, const fh_cause *cause) 
     fh_case_gpu(&c, FH_CONSISTENT, "the image brings libcuda %s, the host's driver is %s", library->version, f->nvidia.nvrm_version.value);
 }
 
+enum { VERSIONS_DIFFER = 18 };
+
 void fh_rule_version_mismatch(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_library *library = fh_facts_library(f, "libcuda.so.1");
@@ -166,18 +193,28 @@ void fh_rule_version_mismatch(fh_judgement *judgement, const fh_cause *cause) {
     return;
   int code = fh_cuda_code(f);
   fh_case_saw(&c, code != 0, "CUDA driver", "error %d", code);
-  fh_case_gpu(&c, code == 803 ? FH_PROVEN : FH_CONSISTENT, "libcuda is version %s, the running kernel module is %s", library->version,
-              f->nvidia.nvrm_version.value);
+  bool told = fh_case_saw(&c, f->nvidia.nvml.init_code == VERSIONS_DIFFER, "NVML", "18 NVML_ERROR_LIB_RM_VERSION_MISMATCH");
+  fh_case_gpu(&c, code == 803 || told ? FH_PROVEN : FH_CONSISTENT, "libcuda is version %s, the running kernel module is %s",
+              library->version, f->nvidia.nvrm_version.value);
 }
 
 /* ---- counts -------------------------------------------------------------------------------------------------- */
+
+/* Where on the way from the bus to CUDA the number falls. */
+static bool saw_counts(fh_case *c) {
+  const fh_facts_nvidia *n = &c->facts->nvidia;
+  fh_case_saw(c, n->gpus_listed.valid == FH_VALID, n->gpus_listed.source, "%lld taken by the driver", (long long)n->gpus_listed.value);
+  fh_case_saw(c, n->nodes_present > 0, "/dev/nvidia*", "%d nodes, %d open", n->nodes_present, n->nodes_open);
+  fh_case_saw(c, n->nvml.count >= 0, "NVML", "%d", n->nvml.count);
+  return true;
+}
 
 void fh_rule_subset(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
   const char *limit = fh_choice_limited_by(f);
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) &&
+  if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) && saw_counts(&c) &&
       fh_case_saw(&c, true, "CUDA driver", "%d usable", usable) && fh_case_saw(&c, limit != NULL, "limited by", "%s", limit ? limit : ""))
     fh_case_conclude(&c, FH_SEVERITY_INFO, FH_CONSISTENT, "cuda", "%d of this machine's %d NVIDIA GPUs can be used here", usable, seen);
 }

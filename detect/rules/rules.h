@@ -44,6 +44,9 @@ void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, cons
 /* That of the NVIDIA GPU. */
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
 
+/* For a cause of one NVIDIA card, by its address on PCI ("" not known): an error only when no other card can be used either. */
+void fh_case_card(fh_case *c, const char *pci, fh_confidence confidence, const char *summary, ...) FH_PRINTF(4, 5);
+
 /* For what is left unexplained: a step that would narrow it down. */
 void fh_case_next(fh_case *c, bool test, const char *step, ...) FH_PRINTF(3, 4);
 
@@ -92,6 +95,16 @@ int fh_nvidia_nodes_present(const fh_facts *facts);
 int fh_nvidia_numbered_present(const fh_facts *facts);
 /* True when nvidiactl, nvidia-uvm and the numbered ones were looked for and none exists. */
 bool fh_nvidia_nodes_absent(const fh_facts *facts);
+
+/* The card that a numbered node belongs to, and the card behind an address; NULL: not told. */
+const fh_nvidia_listed *fh_nvidia_card_of_node(const fh_facts *facts, const char *path);
+const fh_nvml_card *fh_nvml_card_at(const fh_facts *facts, const char *pci);
+/* "NVIDIA A10-24Q", "GRID T4-8C": a share of a card, by its name. */
+bool fh_nvidia_is_virtual(const fh_facts *facts);
+/* An earlier rule has said why the NVIDIA GPU cannot be used. */
+bool fh_nvidia_explained(const fh_judgement *judgement);
+/* No device of ours at this address works. */
+bool fh_nvidia_card_fails(const fh_judgement *judgement, const char *pci);
 
 /* GPUs on which a real driver (not a stand-in) made a context. */
 int fh_cuda_usable_count(const fh_facts *facts);

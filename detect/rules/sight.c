@@ -1,5 +1,6 @@
 /* Facts as rules ask for them. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <strings.h>
 
 #include "detect/parse.h"
 #include "detect/rules/rules.h"
@@ -68,6 +69,54 @@ bool fh_nvidia_nodes_absent(const fh_facts *facts) {
   for (int i = 0; i < facts->nodes.count; i++)
     if (fh_nvidia_node_is_needed(facts->nodes.nodes[i].path) && facts->nodes.nodes[i].valid != FH_ABSENT) return false;
   return fh_facts_node(facts, "/dev/nvidiactl")->valid == FH_ABSENT && fh_facts_node(facts, "/dev/nvidia-uvm")->valid == FH_ABSENT;
+}
+
+/* ---- cards ------------------------------------------------------------------------------------------------ */
+
+const fh_nvidia_listed *fh_nvidia_card_of_node(const fh_facts *facts, const char *path) {
+  int64_t minor;
+  if (!fh_nvidia_node_is_numbered(path) || !fh_parse_i64(path + strlen("/dev/nvidia"), &minor)) return NULL;
+  for (int i = 0; i < facts->nvidia.listed_count; i++)
+    if (facts->nvidia.listed[i].minor == minor) return &facts->nvidia.listed[i];
+  return NULL;
+}
+
+const fh_nvml_card *fh_nvml_card_at(const fh_facts *facts, const char *pci) {
+  for (int i = 0; i < facts->nvidia.nvml.card_count; i++)
+    if (*pci && strcasecmp(facts->nvidia.nvml.cards[i].pci, pci) == 0) return &facts->nvidia.nvml.cards[i];
+  return NULL;
+}
+
+/* "-24Q": how much memory, and what it is licensed for. */
+static bool ends_as_profile(const char *name) {
+  const char *dash = strrchr(name, '-');
+  size_t digits = dash ? strspn(dash + 1, "0123456789") : 0;
+  return digits && dash[1 + digits] && strchr("ABCQ", dash[1 + digits]) && !dash[2 + digits];
+}
+
+bool fh_nvidia_is_virtual(const fh_facts *facts) {
+  enum { VGPU = 2 };
+  for (int i = 0; i < facts->nvidia.nvml.card_count; i++)
+    if (facts->nvidia.nvml.cards[i].virtualization == VGPU) return true;
+  for (int i = 0; i < facts->nvidia.listed_count; i++)
+    if (ends_as_profile(facts->nvidia.listed[i].model)) return true;
+  return false;
+}
+
+bool fh_nvidia_card_fails(const fh_judgement *judgement, const char *pci) {
+  for (int i = 0; i < judgement->device_count; i++) {
+    const fh_found_device *device = &judgement->devices[i];
+    if (device->family == FH_NVIDIA_GPU && strcasecmp(device->pci, pci) == 0 && device->usable && !device->fake) return false;
+  }
+  return judgement->facts->nvidia.cuda.valid != FH_UNKNOWN_FACT;
+}
+
+bool fh_nvidia_explained(const fh_judgement *judgement) {
+  for (int i = 0; i < judgement->finding_count; i++) {
+    const char *device = judgement->findings[i].device;
+    if (device && strncmp(device, "cuda", 4) == 0) return true;
+  }
+  return false;
 }
 
 /* ---- driver ----------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ static void saw_everything(fh_case *c) {
   fh_case_saw(c, cuda->valid == FH_VALID && cuda->count_code >= 0, "cuDeviceGetCount", "%d, %d devices", cuda->count_code, cuda->count);
   for (int i = 0; i < cuda->device_count; i++)
     fh_case_saw(c, cuda->devices[i].context_code > 0, cuda->devices[i].name, "making a context: error %d", cuda->devices[i].context_code);
+  fh_case_saw(c, f->nvidia.nvml.init_code >= 0, "nvmlInit", "%d %s", f->nvidia.nvml.init_code, f->nvidia.nvml.init_name);
   fh_case_saw(c, gpu != NULL, gpu ? gpu->source : "", "%04x:%04x, driver %s", gpu ? (unsigned)gpu->vendor : 0,
               gpu ? (unsigned)gpu->device & 0xffff : 0, gpu && gpu->driver ? gpu->driver : "not seen");
   fh_case_saw(c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);

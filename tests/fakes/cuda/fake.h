@@ -10,8 +10,9 @@
  * address, host memory is read and written when the command runs and not when it is queued, fresh memory is not zero,
  * and every handle, range and parameter is checked.
  *
- * FOGHORN_FAKE_CUDA="devices=2,memory=1GiB,version=12040,capability=80,multiprocessors=4,compute_mode=0,delay=0.002"
+ * FOGHORN_FAKE_CUDA="devices=2,memory=1GiB,version=12040,capability=80,multiprocessors=4,compute_mode=0,delay=0.002,addresses=64GiB"
  *   delay: seconds that every command takes on its stream
+ *   addresses: the range that cuInit reserves, OUT_OF_MEMORY where a limit of address space forbids it; 0: none
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
  *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang (asleep), stuck (in the kernel, state D), crash, exit, sleep=SECONDS.
@@ -62,7 +63,7 @@ typedef struct fake_fault {
 typedef struct fake_settings {
   bool broken; /* the environment could not be understood: every call fails */
   int devices, version, capability, multiprocessors, compute_mode;
-  uint64_t memory;
+  uint64_t memory, addresses;
   double delay;
   fake_fault faults[FAKE_MAX_FAULTS];
   int fault_count;

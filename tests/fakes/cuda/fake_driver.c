@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fake.h"
@@ -55,9 +56,18 @@ static bool initialised(void) {
 
 /* ---- driver and devices --------------------------------------------------------------------------------------------------- */
 
+/* A driver keeps a range of addresses to itself from the start. */
+static bool can_reserve(uint64_t bytes) {
+  void *range = bytes ? mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
+  if (range == MAP_FAILED) return false;
+  if (bytes) munmap(range, bytes);
+  return true;
+}
+
 fh_cu_result cuInit(unsigned int flags) {
   BEGIN(cuInit);
   FAIL_IF(flags != 0, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!can_reserve(fake_get_settings()->addresses), FH_CUDA_ERROR_OUT_OF_MEMORY);
   FAIL_IF(fake_device_count() == 0, FH_CUDA_ERROR_NO_DEVICE);
   pthread_mutex_lock(&fake_lock);
   if (init_pid && init_pid != getpid()) FINISH(FH_CUDA_ERROR_NOT_INITIALIZED); /* a fork */

@@ -84,6 +84,7 @@ static bool read_setting(const char *key, const char *value) {
   if (strcmp(key, "multiprocessors") == 0) return read_integer(value, 1, 1024, &settings.multiprocessors);
   if (strcmp(key, "compute_mode") == 0) return read_integer(value, 0, 3, &settings.compute_mode);
   if (strcmp(key, "memory") == 0) return read_bytes(value, &settings.memory);
+  if (strcmp(key, "addresses") == 0) return read_bytes(value, &settings.addresses);
   if (strcmp(key, "delay") == 0) return read_number(value, 0, 60, &settings.delay);
   return false;
 }

@@ -54,6 +54,38 @@ static void add_cuda_answers(fh_judgement *judgement) {
   }
 }
 
+/* ---- HSA and Level Zero ------------------------------------------------------------------------------------------ */
+
+typedef struct runtime {
+  const fh_runtime_answer *answer;
+  const char *type, *kind, *backend;
+  fh_family family;
+} runtime;
+
+static const char *runtime_detail(fh_judgement *judgement, const fh_runtime_answer *answer, const fh_runtime_device *device) {
+  const char *units = device->compute_units > 0 ? fh_arena_format(judgement->arena, "%d compute units", device->compute_units) : "";
+  return fh_arena_format(judgement->arena, "%s%s%s%s", device->model, *device->model && *units ? ", " : "", units,
+                         answer->fake ? ", FAKE: a stand-in runtime" : "");
+}
+
+static void add_runtime_answers(fh_judgement *judgement, runtime r) {
+  const char *prefix = fh_family_in_words(r.family)->device;
+  int number = 0;
+  for (int i = 0; i < r.answer->device_count; i++) {
+    const fh_runtime_device *answer = &r.answer->devices[i];
+    if (strcmp(answer->type, r.type) != 0) continue;
+    fh_found_device *device = device_add(judgement, fh_arena_format(judgement->arena, "%s:%d", prefix, number++), r.kind, r.backend);
+    device->family = r.family;
+    device->name = *answer->name ? answer->name : answer->model;
+    device->usable = answer->usable;
+    device->fake = r.answer->fake;
+    device->memory = answer->memory;
+    device->uuid = answer->uuid;
+    device->pci = answer->pci;
+    device->detail = runtime_detail(judgement, r.answer, answer);
+  }
+}
+
 static bool answered(const fh_judgement *judgement, const char *pci_address) {
   for (int i = 0; i < judgement->device_count; i++)
     if (strcasecmp(judgement->devices[i].pci, pci_address) == 0) return true;
@@ -80,6 +112,36 @@ static void add_cuda_unanswered(fh_judgement *judgement) {
     device->family = FH_NVIDIA_GPU;
     device->name = fh_arena_format(judgement->arena, "NVIDIA GPU behind %s", node->path);
   }
+}
+
+/* GPUs and NPUs that are seen on PCI and not by the vendor's runtime: listed where somebody expects them. In a container one that
+ * works is what it was given; the others are the machine's. */
+static void add_runtime_unanswered(fh_judgement *judgement, runtime r, const char *noun) {
+  const fh_facts *f = judgement->facts;
+  bool any_usable = !fh_family_in_question(judgement, r.family);
+  const fh_pci_device *seen;
+  if (judgement->expects[r.family].level == FH_EXPECT_NONE || (any_usable && (f->where.container || r.family == FH_INTEL_GPU))) return;
+  for (int i = 0; (seen = fh_pci_next(f, r.family, &i));) {
+    if (answered(judgement, seen->address)) continue;
+    const char *id = fh_arena_format(judgement->arena, "%s:%s", fh_family_in_words(r.family)->device, seen->address);
+    fh_found_device *device = device_add(judgement, id, r.kind, r.backend);
+    device->family = r.family;
+    device->name = fh_arena_format(judgement->arena, "%s %04x:%04x", noun, (unsigned)seen->vendor, (unsigned)seen->device & 0xffff);
+    device->pci = seen->address;
+  }
+}
+
+static void add_runtimes(fh_judgement *judgement) {
+  const fh_facts *f = judgement->facts;
+  const runtime amd = {&f->amd.hsa, "gpu", "gpu", "rocm", FH_AMD_GPU};
+  const runtime intel = {&f->intel.level_zero, "gpu", "gpu", "level-zero", FH_INTEL_GPU};
+  const runtime npu = {&f->intel.level_zero, "npu", "accelerator", "level-zero", FH_INTEL_NPU};
+  add_runtime_answers(judgement, amd);
+  add_runtime_unanswered(judgement, amd, "AMD GPU");
+  add_runtime_answers(judgement, intel);
+  add_runtime_unanswered(judgement, intel, "Intel GPU");
+  add_runtime_answers(judgement, npu);
+  add_runtime_unanswered(judgement, npu, "Intel NPU");
 }
 
 /* ---- OpenCL -------------------------------------------------------------------------------------------------- */
@@ -124,7 +186,8 @@ static void add_opencl(fh_judgement *judgement) {
 }
 
 static size_t most_devices(const fh_facts *f) {
-  size_t most = 1 + (size_t)f->nvidia.cuda.device_count + (size_t)f->pci.count + (size_t)f->nodes.count + (size_t)f->opencl.count;
+  size_t most = 1 + (size_t)f->nvidia.cuda.device_count + (size_t)f->pci.count + (size_t)f->nodes.count + (size_t)f->opencl.count +
+                (size_t)f->amd.hsa.device_count + (size_t)f->intel.level_zero.device_count;
   for (int i = 0; i < f->opencl.count; i++) most += (size_t)f->opencl.icds[i].device_count;
   return most;
 }
@@ -135,6 +198,7 @@ fh_status fh_judge_devices(fh_judgement *judgement) {
   add_cpu(judgement);
   add_cuda_answers(judgement);
   add_cuda_unanswered(judgement);
+  add_runtimes(judgement);
   add_opencl(judgement);
   return FH_OK;
 }

@@ -45,9 +45,10 @@ static bool names_cards(const char *list) { return list && list[0] && list[0] !=
 static void expect_by_intent(fh_judgement *judgement) {
   const fh_facts *f = judgement->facts;
   if (fh_env_asks_for_gpus(f)) expect_variable(judgement, FH_EXPECT_INTENT, "NVIDIA_VISIBLE_DEVICES");
-  if (names_cards(fh_facts_env(f, "CUDA_VISIBLE_DEVICES"))) expect_variable(judgement, FH_EXPECT_INTENT, "CUDA_VISIBLE_DEVICES");
-  expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_JOB_GPUS");
-  expect_variable(judgement, FH_EXPECT_INTENT, "SLURM_STEP_GPUS");
+  fh_family any = fh_family_of_request(f); /* AMD's software obeys these too */
+  if (names_cards(fh_facts_env(f, "CUDA_VISIBLE_DEVICES"))) fh_expect_variable(judgement, any, FH_EXPECT_INTENT, "CUDA_VISIBLE_DEVICES");
+  fh_expect_variable(judgement, any, FH_EXPECT_INTENT, "SLURM_JOB_GPUS");
+  fh_expect_variable(judgement, any, FH_EXPECT_INTENT, "SLURM_STEP_GPUS");
   expect_variable(judgement, FH_EXPECT_INTENT, "APPTAINER_NV");
   expect_variable(judgement, FH_EXPECT_INTENT, "SINGULARITY_NV");
   if (f->sandbox.device_files.valid == FH_VALID && f->sandbox.device_files.value > 0)
@@ -95,17 +96,12 @@ const fh_expected *fh_judgement_expected_gpu(const fh_judgement *judgement) {
   return most;
 }
 
-/* Whose GPU a user means who says no more than "gpu": that for which most speaks, else NVIDIA's. */
-static fh_family likeliest_gpu(const fh_judgement *judgement) {
-  return (fh_family)(fh_judgement_expected_gpu(judgement) - judgement->expects);
-}
-
 static fh_status expect_by_user(fh_judgement *judgement) {
   for (int i = 0; i < judgement->expected_count; i++) {
     fh_wanted wanted = FH_WANTS_NO_DEVICE;
     fh_family family = FH_FAMILY_COUNT;
     FH_TRY(fh_spec_check(judgement->expected[i], &wanted, &family));
-    if (wanted == FH_WANTS_GPU) family = likeliest_gpu(judgement);
+    if (wanted == FH_WANTS_GPU) family = fh_likeliest_gpu(judgement);
     if (wanted != FH_WANTS_NO_DEVICE)
       fh_expect(judgement, family, FH_EXPECT_USER, fh_arena_format(judgement->arena, "--expect %s", judgement->expected[i]));
   }
@@ -117,6 +113,8 @@ fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect) {
   if (expect) FH_TRY(split_specs(judgement, expect));
   expect_by_intent(judgement);
   expect_by_circumstance(judgement);
+  fh_expect_amd(judgement);
+  fh_expect_intel(judgement);
   FH_TRY(expect_by_user(judgement));
   judgement->gpu_expectation = judgement->expects[FH_NVIDIA_GPU].level;
   judgement->expectation_source = judgement->expects[FH_NVIDIA_GPU].source;

@@ -161,4 +161,38 @@ bool fh_sandbox_withholds_nodes(const fh_facts *facts);
 /* Where the machine's driver libraries are not to be expected: flatpak, snap and Kata have others, or none. */
 bool fh_sandbox_brings_libraries(const fh_facts *facts);
 
+/* ---- AMD and Intel (detect/rules/vendor_sight.c) ----------------------------------------------------- */
+
+enum { FH_VENDOR_AMD = 0x1002, FH_VENDOR_INTEL = 0x8086 };
+
+/* Devices of a family are expected and none is proven usable. */
+bool fh_family_in_question(const fh_judgement *judgement, fh_family family);
+/* Walks the devices of a family on PCI, without such as are set aside for virtual machines: start with *index 0; NULL at the end. */
+const fh_pci_device *fh_pci_next(const fh_facts *facts, fh_family family, int *index);
+/* Walks the nodes of /dev/dri that belong to a vendor's GPUs, there or not: start with *index 0; NULL at the end. */
+const fh_node *fh_render_next(const fh_facts *facts, int vendor, int *index);
+/* How many of them can be opened. */
+int fh_renders_open(const fh_facts *facts, int vendor);
+/* Devices of a type that a runtime made a queue or context on; a stand-in's do not count. */
+int fh_runtime_usable(const fh_runtime_answer *answer, const char *type);
+/* All that it lists. */
+int fh_runtime_listed(const fh_runtime_answer *answer, const char *type);
+/* What asking again without a filter brought: more devices of a type, or not. */
+fh_flip fh_runtime_flip(const fh_runtime_answer *first, const fh_runtime_answer *again, const char *type);
+/* A kernel of WSL, in a container too. */
+bool fh_kernel_is_wsl(const fh_facts *facts);
+/* GPUs in the KFD's topology, such as a device filter hides too. */
+int fh_kfd_gpus(const fh_facts *facts);
+/* ROCm's libraries, on the loader's path or where ROCm is installed; NULL: none. */
+const char *fh_rocm_library(const fh_facts *facts);
+/* Intel's own driver of Level Zero or OpenCL for GPUs, and that of its NPU; NULL: none. */
+const fh_library *fh_intel_gpu_driver(const fh_facts *facts);
+const fh_library *fh_intel_npu_driver(const fh_facts *facts);
+/* Intel's GPU shows itself through OpenCL. */
+bool fh_intel_opencl_works(const fh_facts *facts);
+/* The owner group of a node has no number in this user namespace. */
+bool fh_group_is_unmapped(const fh_facts *facts, const fh_node *node);
+/* What stands in a variable such as ROCR_VISIBLE_DEVICES: it names devices, as against hiding them. */
+bool fh_names_devices(const char *list);
+
 #endif /* FOGHORN_DETECT_RULES_H_ */

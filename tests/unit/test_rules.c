@@ -49,7 +49,8 @@ static int unknown_ids(const fh_cause *cause) {
 /* Each line is "KEYS: text" with keys that exist. */
 static int wrong_remedies(const fh_cause *cause) {
   static const char keys[] =
-      " docker podman kubernetes oci lxc apptainer flatpak snap systemd gvisor kata wsl jetson nspawn bubblewrap vm bare container any else host ";
+      " docker podman kubernetes oci lxc apptainer flatpak snap systemd gvisor kata wsl jetson nspawn bubblewrap vm bare container any "
+      "else host ";
   int wrong = 0;
   for (const char *line = cause->remedy; *line;) {
     size_t size = strcspn(line, "\n"), colon = strcspn(line, ":");
@@ -139,6 +140,27 @@ static const struct {
     {"cg-mem-misread", "memory>=8GiB", false, "CG-MEM-MISREAD"},
     {"cpu-isa-xcr0", "isa=avx512", false, "CPU-ISA-XCR0"},
     {"cu-driver-too-old", "cuda-version>=12.4", false, "CU-DRIVER-TOO-OLD"},
+    {"bare-gpu", "nvidia", true, NULL}, /* seen through CUDA and through OpenCL: one */
+    {"bare-gpu", "nvidia>=2", false, NULL},
+    {"bare-gpu", "amd", false, "AMD-NO-KFD"},
+    {"bare-amd", "amd", true, NULL},
+    {"bare-amd", "gpu", true, NULL},
+    {"bare-amd", "gpu>=2", false, NULL},
+    {"bare-amd", "gpu-memory>=20GiB", true, NULL},
+    {"bare-amd", "nvidia", false, "NV-NO-HARDWARE"},
+    {"docker-amd-two", "amd>=2", true, NULL},
+    {"amd-no-kfd", "gpu", false, "AMD-NO-KFD"}, /* "gpu" is about the one that is here */
+    {"amd-desktop", "gpu", false, "AMD-USERLAND-MISSING"},
+    {"amd-desktop", "amd", false, "AMD-USERLAND-MISSING"},
+    {"intel-desktop", "gpu", false, "INTEL-RENDER-GID"},
+    {"intel-desktop-opencl", "gpu", true, NULL},
+    {"intel-desktop-opencl", "intel=1", true, NULL},
+    {"intel-desktop", "npu", false, "INTEL-NPU"},
+    {"docker-intel", "intel", true, NULL},
+    {"bare-npu", "npu", true, NULL},
+    {"bare-npu", "gpu", false, "NV-NO-HARDWARE"},
+    {"vm-display", "gpu", false, "NV-NO-HARDWARE"},
+    {"amd-and-nvidia", "gpu", true, NULL},
 };
 
 static void test_specs(void **state) {

@@ -107,6 +107,7 @@ typedef struct fh_found_device {
   bool usable;
   bool fake;
   bool posing;              /* a CPU behind a GPU interface: not a GPU */
+  bool seen_only;           /* on the bus, and never listed by its runtime */
   const char *cause;        /* id; NULL when usable */
   fh_confidence confidence; /* of the cause */
   int64_t memory;           /* bytes; -1 unknown */

@@ -128,6 +128,7 @@ static void add_runtime_unanswered(fh_judgement *judgement, runtime r, const cha
     device->family = r.family;
     device->name = fh_arena_format(judgement->arena, "%s %04x:%04x", noun, (unsigned)seen->vendor, (unsigned)seen->device & 0xffff);
     device->pci = seen->address;
+    device->seen_only = true;
   }
 }
 
@@ -239,9 +240,20 @@ static bool is_about(const fh_finding *finding, const fh_found_device *device) {
 
 /* A question about this backend could not be asked: nothing is known against the device. */
 static bool not_asked(const fh_facts *f, const char *backend) {
+  if (strcmp(backend, "rocm") == 0) backend = "hsa"; /* the others are named as their question */
   for (int i = 0; i < f->unasked_count; i++)
     if (strncmp(f->unasked[i].question, backend, strlen(backend)) == 0) return true;
   return false;
+}
+
+/* A device of AMD's or Intel's that was only seen, and about which there is nothing to say: no runtime is here to ask. */
+static void leave_out_unblamed(fh_judgement *judgement) {
+  int kept = 0;
+  for (int i = 0; i < judgement->device_count; i++) {
+    const fh_found_device *device = &judgement->devices[i];
+    if (!device->seen_only || device->cause || *device->detail) judgement->devices[kept++] = *device;
+  }
+  judgement->device_count = kept;
 }
 
 void fh_judge_device_causes(fh_judgement *judgement) {
@@ -256,4 +268,5 @@ void fh_judge_device_causes(fh_judgement *judgement) {
     if (!device->usable && !device->cause && !*device->detail && not_asked(judgement->facts, device->backend))
       device->detail = "the driver was not asked";
   }
+  leave_out_unblamed(judgement);
 }

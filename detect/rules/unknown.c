@@ -66,8 +66,12 @@ static void next_steps(fh_case *c) {
 }
 
 static bool explained(const fh_judgement *judgement) {
-  for (int i = 0; i < judgement->finding_count; i++)
-    if (judgement->findings[i].device && judgement->findings[i].cause->group != FH_GROUP_OPENCL) return true;
+  for (int i = 0; i < judgement->finding_count; i++) {
+    const fh_finding *finding = &judgement->findings[i];
+    fh_cause_group group = finding->cause->group;
+    bool other = group == FH_GROUP_OPENCL || group == FH_GROUP_AMD || group == FH_GROUP_INTEL || finding->cause->stage == FH_STAGE_UNKNOWN;
+    if (finding->device && !other) return true;
+  }
   return false;
 }
 
@@ -81,12 +85,88 @@ static void look_closely(fh_case *c) {
   next_steps(c);
 }
 
+/* ---- AMD and Intel ----------------------------------------------------------------------------------------------- */
+
+typedef struct asked_runtime {
+  fh_family family;
+  const fh_runtime_answer *answer;
+  const char *type, *name, *question, *init;
+} asked_runtime;
+
+static bool family_explained(const fh_judgement *judgement, fh_family family) {
+  const char *prefix = fh_family_in_words(family)->device;
+  for (int i = 0; i < judgement->finding_count; i++) {
+    const char *device = judgement->findings[i].device;
+    if (device && strncmp(device, prefix, strlen(prefix)) == 0) return true;
+  }
+  return false;
+}
+
+static const char *how_it_failed(fh_judgement *judgement, const asked_runtime *r) {
+  const fh_runtime_answer *a = r->answer;
+  if (a->crashed) return fh_arena_format(judgement->arena, "crashed (signal %d)", a->signal);
+  if (a->exited) return "ended its process";
+  if (a->hung || a->slow) return a->hung ? "hangs in the kernel" : "gave no answer in time";
+  if (a->init_code > 0) return fh_arena_format(judgement->arena, "fails with %lld %s", (long long)a->init_code, a->init_name);
+  if (a->list_code > 0) return fh_arena_format(judgement->arena, "fails with %lld %s", (long long)a->list_code, a->list_name);
+  return fh_runtime_listed(a, r->type) ? "lists a device that it cannot open" : "lists no device";
+}
+
+static void look_at_runtime(fh_case *c, const asked_runtime *r) {
+  const fh_runtime_answer *a = r->answer;
+  int vendor = r->family == FH_AMD_GPU ? FH_VENDOR_AMD : FH_VENDOR_INTEL, index = 0;
+  const fh_pci_device *device = fh_pci_next(c->facts, r->family, &index);
+  fh_case_saw(c, device != NULL, device ? device->source : "", "%04x:%04x, driver %s", device ? (unsigned)device->vendor : 0,
+              device ? (unsigned)device->device & 0xffff : 0, device && device->driver ? device->driver : "not seen");
+  fh_case_saw(c, *a->library, a->library, "loaded");
+  fh_case_saw(c, *a->calling, a->calling, "begun and not ended");
+  fh_case_saw(c, a->init_code >= 0, r->init, "%lld %s", (long long)a->init_code, a->init_name);
+  for (int i = 0; i < a->device_count; i++)
+    fh_case_saw(c, a->devices[i].open_code > 0, a->devices[i].name, "making a queue or context: error %lld",
+                (long long)a->devices[i].open_code);
+  const fh_node *kfd = fh_facts_node(c->facts, "/dev/kfd"), *node;
+  fh_case_saw(c, r->family == FH_AMD_GPU && kfd->valid == FH_VALID, kfd->path, "%s", kfd->open_errno ? strerror(kfd->open_errno) : "opens");
+  for (int i = 0; (node = fh_render_next(c->facts, vendor, &i));)
+    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
+}
+
+static void next_steps_of(fh_case *c, const asked_runtime *r) {
+  const char *module = r->family == FH_AMD_GPU ? "amdgpu|kfd" : r->family == FH_INTEL_NPU ? "intel_vpu" : "i915|xe";
+  fh_case_next(c, c->facts->where.container,
+               "run devprobe on the host too: if the device works there, look at how this container was started; if not, at the host");
+  fh_case_next(c, true, "devprobe trace -- devprobe --answer %s: the last file that it was refused before the error", r->question);
+  fh_case_next(c, true, "on the host: dmesg | grep -iE '%s' just after this run", module);
+  fh_case_next(c, true, "devprobe --json > report.json, and attach it to a bug report");
+}
+
+static void unknown_runtime(fh_judgement *judgement, const fh_cause *cause, const asked_runtime *r) {
+  fh_case c = fh_case_open(judgement, cause);
+  if (r->answer->valid != FH_VALID || !fh_family_in_question(judgement, r->family) || family_explained(judgement, r->family)) return;
+  if (r->answer->fake && fh_runtime_listed(r->answer, r->type)) return; /* a stand-in that does its part */
+  look_at_runtime(&c, r);
+  next_steps_of(&c, r);
+  fh_case_device(&c, r->family, FH_POSSIBLE, "%s %s, and no known cause fits what was seen", r->name, how_it_failed(judgement, r));
+}
+
+static void unknown_runtimes(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const asked_runtime runtimes[] = {
+      {FH_AMD_GPU, &f->amd.hsa, "gpu", "AMD's HSA runtime", "hsa", "hsa_init"},
+      {FH_INTEL_GPU, &f->intel.level_zero, "gpu", "Level Zero", "level-zero", "zeInit"},
+      {FH_INTEL_NPU, &f->intel.level_zero, "npu", "Level Zero, asked for the NPU,", "level-zero", "zeInit"},
+  };
+  for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) unknown_runtime(judgement, cause, &runtimes[i]);
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------------------- */
+
 void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_cuda_answer *cuda = &f->nvidia.cuda;
   int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
   bool broke = cuda->crashed || cuda->exited;
   bool missing = usable > 0 && seen > usable && !fh_choice_limited_by(f) && !fh_is_true(f->nvidia.gpu_excluded);
+  unknown_runtimes(judgement, cause);
   fh_case c = fh_case_open(judgement, cause);
   if (explained(judgement)) return;
   if (broke) {

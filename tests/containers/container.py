@@ -163,6 +163,7 @@ class Container:
         self.outside = {}  # name: bytes of a file, or (major, minor, mode) of a node, kept beside the root to be mounted in
         self.parent_limits = {}  # file of cgroup v1: text, and the like of v2, written to the parent of the container's group
         self.group = f"foghorn-test-{os.getpid()}"
+        self.unit = "container"  # its own control group, in that one
 
     def node(self, name, major, minor, mode=0o666):
         self.devices.append({"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor, "fileMode": mode, "uid": 0, "gid": 0})
@@ -206,7 +207,7 @@ class Container:
             "mounts": mounts,
             "linux": {
                 "namespaces": [{"type": name} for name in self.namespaces],
-                "cgroupsPath": f"/{self.group}/container",
+                "cgroupsPath": f"/{self.group}/{self.unit}",
                 "resources": self.resources,
                 "devices": self.devices,
                 "maskedPaths": self.masked,

@@ -168,10 +168,12 @@ static bool add_entry(fh_mask *mask, mask_kind kind, const char *bytes, size_t s
 /* Words that are names of things as well as of people and machines: masking them would change what is meant. */
 static bool is_common(const char *name) {
   static const char *const common[] = {
-      "root",   "nobody",     "user",   "users",  "home",  "lib",   "lib64", "usr",     "bin",    "sbin",   "etc",    "dev",       "proc",
-      "sys",    "opt",        "var",    "run",    "tmp",   "mnt",   "srv",   "data",    "local",  "share",  "nvidia", "cuda",      "docker",
-      "podman", "kubernetes", "lxc",    "gpu",    "gpus",  "intel", "amd",   "linux",   "debian", "ubuntu", "fedora", "localhost", "host",
-      "node",   "server",     "system", "kernel", "build", "src",   "work",  "unknown", "slurm",  "rocm",   "opencl"};
+      "root",    "nobody", "user",    "users",  "home",      "lib",        "lib64",  "usr",    "bin",     "sbin",   "etc",
+      "dev",     "proc",   "sys",     "opt",    "var",       "run",        "tmp",    "mnt",    "srv",     "data",   "local",
+      "share",   "nvidia", "cuda",    "docker", "podman",    "kubernetes", "lxc",    "gpu",    "gpus",    "intel",  "amd",
+      "linux",   "debian", "ubuntu",  "fedora", "localhost", "host",       "node",   "server", "system",  "kernel", "build",
+      "src",     "work",   "unknown", "slurm",  "container", "cpu",        "memory", "device", "devices", "name",   "platform",
+      "machine", "model",  "driver",  "vendor", "true",      "false",      "null",   "rocm",   "opencl"};
   for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
     if (strcmp(common[i], name) == 0) return true;
   return false;

@@ -10,7 +10,7 @@ FH_EXTERN_C_BEGIN
 typedef struct fh_probe fh_probe;
 
 typedef struct fh_probe_options {
-  const char *from;   /* a snapshot directory instead of this machine; NULL */
+  const char *from;   /* a snapshot directory instead of this machine (of an archive: what tar unpacks); NULL */
   const char *expect; /* what should be here: "gpu", "cuda>=2", "opencl"; comma separated; NULL: nothing said */
   double timeout_s;   /* for every driver question together; 0: 10 s */
   bool no_drivers;    /* only files: no driver library is loaded, no child started */

@@ -158,6 +158,7 @@ class Container:
         self.devices = []  # made in /dev by crun
         self.masked = []
         self.linux = {}  # more members of the section "linux" of the configuration
+        self.limits = {}  # "RLIMIT_MEMLOCK": bytes
         self.files = {}  # path in the root: its bytes
         self.links = {}  # path in the root: what the link says
         self.outside = {}  # name: bytes of a file, or (major, minor, mode) of a node, kept beside the root to be mounted in
@@ -178,6 +179,11 @@ class Container:
     def allow_nvidia(self):
         for major in sorted({major for major, _ in NVIDIA.values()}):
             self.allow(major)
+
+    def refuse(self, *calls, action="SCMP_ACT_ERRNO", number=None):
+        """A seccomp filter that lets everything through but these system calls."""
+        rule = {"names": list(calls), "action": action} | ({} if number is None else {"errnoRet": number})
+        self.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
 
     def bring(self, name, content, destination, *options):
         """A file or node of the host mounted in at a destination."""
@@ -201,6 +207,7 @@ class Container:
                 "env": [f"{name}={value}" for name, value in (environment | self.environment).items()],
                 "noNewPrivileges": True,
                 "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
+                "rlimits": [{"type": name, "soft": most, "hard": most} for name, most in self.limits.items()],
             },
             "root": {"path": "root", "readonly": True},
             "hostname": "container",

@@ -34,10 +34,7 @@ def filtered(call, action, number=None):
     """A container whose filter lets everything through but one system call."""
     box = Container()
     with_cuda(box)
-    rule = {"names": [call], "action": action}
-    if number is not None:
-        rule["errnoRet"] = number
-    box.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    box.refuse(call, action=action, number=number)
     return box
 
 

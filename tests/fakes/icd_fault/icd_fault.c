@@ -1,7 +1,7 @@
 /* A stand-in OpenCL vendor library that does as FH_FAKE_ICD says. SPDX-License-Identifier: Apache-2.0
  *   (empty)      one platform with one device
  *   none         no platform        no-devices   a platform without a device
- *   crash, exit, hang, stuck (in the kernel, state D)                    in clIcdGetPlatformIDsKHR
+ *   crash, illegal (an illegal instruction), exit, hang, stuck (in the kernel, state D)    in clIcdGetPlatformIDsKHR
  *   load-crash, load-exit, load-hang   while the library is loaded */
 #define CL_TARGET_OPENCL_VERSION 300
 #include <CL/cl.h>
@@ -31,6 +31,17 @@ static bool is_told(const char *what) {
 static void crash(void) {
   signal(SIGABRT, SIG_DFL); /* as LLVM does when two of it meet */
   abort();
+}
+
+/* An instruction that no processor has, for one that this processor lacks. */
+static void run_illegal(void) {
+#if defined(__x86_64__)
+  __asm__ volatile("ud2");
+#elif defined(__aarch64__)
+  __asm__ volatile("udf #0");
+#else
+  raise(SIGILL);
+#endif
 }
 
 /* As vfork does, holds the parent in state D until its child ends; the child has memory of its own. */
@@ -98,6 +109,7 @@ static cl_int CL_API_CALL device_ids(cl_platform_id platform, cl_device_type typ
 
 EXPORT cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint count, cl_platform_id *platforms, cl_uint *out_count) {
   if (is_told("crash")) crash();
+  if (is_told("illegal")) run_illegal();
   if (is_told("exit")) exit(5);
   while (is_told("hang")) pause();
   while (is_told("stuck")) sleep_in_state_d();

@@ -88,6 +88,7 @@ static void read_virtual_machine(fh_gather *g) {
     bool bare_bones = fh_word_in(cmdline->value, " ", "pci=off") && strstr(cmdline->value, "virtio_mmio.device=");
     sandbox->firecracker = fh_fact_bool_of(bare_bones, cmdline->source);
   }
+  if (f->where.platform == FH_PLATFORM_VM && sandbox->firecracker.value) g->facts->where.platform_name = "Firecracker virtual machine";
   if (kernel->valid == FH_VALID) sandbox->docker_desktop = fh_fact_bool_of(strstr(kernel->value, "linuxkit") != NULL, kernel->source);
 }
 

@@ -500,6 +500,80 @@ static void platforms(void **state) {
   }
 }
 
+/* ---- sandboxes ------------------------------------------------------------------------------------------------------- */
+
+static void sandboxes(void **state) {
+  (void)state;
+  put("/proc/self/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+  put("/proc/self/cgroup", "0::/a\n");
+  put("/proc/cpuinfo", "flags : fpu hypervisor\n");
+  put("/sys/firmware/acpi/tables/FACP", "FACP....FIRECKFCVMFADT");
+  put("/proc/self/attr/current", "system_u:system_r:container_t:s0\n");
+  put("/sys/fs/selinux/enforce", "1\n");
+  put("/var/run/nvidia-container-devices/GPU-1", "");
+  put("/var/run/nvidia-container-devices/GPU-2", "");
+  WITH_FACTS(f) {
+    assert_string_equal(f->where.platform_name, "Firecracker virtual machine");
+    assert_true(f->sandbox.firecracker.value && f->sandbox.selinux_enforcing.value);
+    assert_string_equal(f->sandbox.label.value, "system_u:system_r:container_t:s0");
+    assert_true(f->sandbox.device_files.valid == FH_VALID && f->sandbox.device_files.value == 2);
+    assert_true(f->sandbox.nested.valid == FH_VALID && !f->sandbox.nested.value);
+    assert_true(f->sandbox.memfd.valid == FH_UNKNOWN_FACT);
+  }
+  put("/var/run/nvidia-container-devices/all", "");
+  put("/proc/self/attr/current.stat", "open=EINVAL\n");
+  WITH_FACTS(f) {
+    assert_true(f->sandbox.device_files.valid == FH_UNKNOWN_FACT);
+    assert_true(f->sandbox.label.valid == FH_ABSENT);
+  }
+}
+
+/* Engines inside engines, by the names of the control groups that they make. */
+static void nesting(void **state) {
+  (void)state;
+  static const struct {
+    const char *groups;
+    bool nested;
+  } cases[] = {
+      {"0::/docker/a\n", false},
+      {"0::/docker/a/docker/b\n", true},
+      {"0::/system.slice/docker-a.scope\n", false},
+      {"0::/machine.slice/libpod-a.scope/container/libpod-b.scope\n", true},
+      {"0::/kubepods/burstable/pod1/docker-a.scope\n", false}, /* one engine below a kubelet */
+      {"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-a.scope\n", false},
+      {"0::/docker/a/kubelet/kubepods/pod1/b\n", true}, /* kind: a node that is a container */
+      {"0::/lxc.payload.101/system.slice/docker-a.scope\n", true},
+      {"12:devices:/docker/a\n11:cpu:/docker/a\n", false}, /* the same group in two hierarchies */
+      {"0::/docker\n", false},
+      {"garbage\n", false},
+  };
+  put("/proc/self/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda rw\n");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    put("/proc/self/cgroup", cases[i].groups);
+    WITH_FACTS(f) if (f->sandbox.nested.value != cases[i].nested) fail_msg("%s", cases[i].groups);
+  }
+}
+
+/* What a child tried, and how it ended. */
+static void sandbox_answers(void **state) {
+  (void)state;
+  static const char failing[] = "{\"library\":\"libcuda.so.1\",\"init_code\":304,\"done\":true}";
+  put("/dev/nvidiactl", "");
+  folder_put(&machine, "answers/cuda.json", failing);
+  folder_put(&machine, "answers/sandbox.json", "{\"memfd_create\":1,\"comm\":\"no\",\"ioctl\":-5}{\"exec_map\":0}");
+  WITH_FACTS(f) {
+    assert_true(f->sandbox.memfd.valid == FH_VALID && f->sandbox.memfd.value == 1);
+    assert_true(f->sandbox.exec_map.valid == FH_VALID && f->sandbox.exec_map.value == 0);
+    assert_true(f->sandbox.comm.valid == FH_UNKNOWN_FACT && f->sandbox.ioctl.valid == FH_UNKNOWN_FACT);
+  }
+  folder_put(&machine, "answers/sandbox.json", "{\"memfd_create\":0}{\"calling\":\"comm\"}");
+  folder_put(&machine, "answers/sandbox.meta", "signal=31 exit_code=-1");
+  WITH_FACTS(f) {
+    assert_true(f->sandbox.memfd.value == 0 && f->sandbox.comm.valid == FH_VALID && f->sandbox.comm.value == -31);
+    assert_true(f->sandbox.ioctl.valid == FH_UNKNOWN_FACT);
+  }
+}
+
 /* ---- hostile ----------------------------------------------------------------------------------------------------------- */
 
 static void hostile_files(void **state) {
@@ -580,6 +654,9 @@ int main(void) {
       TEST(opencl_registrations),
       TEST(trials_and_topology),
       TEST(platforms),
+      TEST(sandboxes),
+      TEST(nesting),
+      TEST(sandbox_answers),
       TEST(hostile_files),
       TEST(without_memory),
   };

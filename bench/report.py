@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LIMIT = 5  # seconds for somebody who waits for a driver that never answers
@@ -57,15 +58,20 @@ class Contender:
     def run(self):
         start = time.perf_counter()
         try:
-            with subprocess.Popen(self.command, env=os.environ | self.changes, start_new_session=True, preexec_fn=self.view and self.view.enter, **QUIET) as child:
-                try:
-                    self.status = child.wait(timeout=60 if self.changes.get("FH_FAKE_ICD") is None else LIMIT)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    self.ended = False
+            with subprocess.Popen(
+                self.command, env=os.environ | self.changes, start_new_session=True, preexec_fn=self.view and self.view.enter, **QUIET
+            ) as child:
+                watch = threading.Timer(LIMIT, self.kill, [child.pid])
+                watch.start()
+                self.status = child.wait()  # without a limit of its own: that would look at the child only every now and then
+                watch.cancel()
         except OSError as error:
             sys.exit(f"report.py: {self.command[0]}: {error}")
         return time.perf_counter() - start
+
+    def kill(self, group):
+        self.ended = False
+        os.killpg(group, signal.SIGKILL)
 
     def row(self):
         ordered = sorted(self.times)

@@ -173,3 +173,21 @@ int fh_errno_parse(const char *name) {
     if (strcmp(errnos[i].name, name) == 0) return errnos[i].number;
   return -1;
 }
+
+const char *fh_errno_words(int number) {
+  static const struct {
+    int number;
+    const char *words;
+  } known[] = {
+      {EPERM, "Operation not permitted"}, {ENOENT, "No such file or directory"},
+      {EACCES, "Permission denied"},      {ENXIO, "No such device or address"},
+      {ENODEV, "No such device"},         {EIO, "Input/output error"},
+      {EBUSY, "Device or resource busy"}, {ENOMEM, "Cannot allocate memory"},
+      {EINVAL, "Invalid argument"},       {EAGAIN, "Resource temporarily unavailable"},
+      {EMFILE, "Too many open files"},    {ENFILE, "Too many open files in the system"},
+      {ETIMEDOUT, "no answer in time"},   {EROFS, "Read-only file system"},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (known[i].number == number) return known[i].words;
+  return fh_errno_name(number);
+}

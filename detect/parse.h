@@ -31,5 +31,7 @@ bool fh_path_below(const char *path, const char *dir);
 /* "ENOENT" for 2 and so on, "E?" for a number that is not listed; and back, -1 for a name that is not listed. */
 const char *fh_errno_name(int number);
 int fh_errno_parse(const char *name);
+/* What open of a device node ended with, in words that are the same with every C library; the name for a rare one. */
+const char *fh_errno_words(int number);
 
 #endif /* FOGHORN_DETECT_PARSE_H_ */

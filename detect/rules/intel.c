@@ -290,7 +290,7 @@ void fh_rule_intel_npu(fh_judgement *judgement, const fh_cause *cause) {
                          (unsigned)(node->st.mode & 07777), (unsigned)node->st.uid, (unsigned)node->st.gid)) {
     bool denied = node->open_errno == EACCES && f->where.id_valid && (!node->dac_allows || fh_group_is_unmapped(f, node));
     fh_case_device(&c, FH_INTEL_NPU, denied || node->open_errno == EPERM ? FH_CONSISTENT : FH_POSSIBLE, "%s cannot be opened: %s",
-                   node->path, denied ? "it belongs to a group that this process is not in" : strerror(node->open_errno));
+                   node->path, denied ? "it belongs to a group that this process is not in" : fh_errno_words(node->open_errno));
   } else if (!driver && fh_case_saw(&c, library->valid == FH_ABSENT, "libze_intel_npu.so.1, libze_intel_vpu.so.1", "not found in %d places",
                                     library->searched_count)) {
     fh_case_device(&c, FH_INTEL_NPU, FH_CONSISTENT, "the NPU can be opened, but its driver library is not installed here");

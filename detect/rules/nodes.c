@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "detect/parse.h"
 #include "detect/rules/rules.h"
 
 void fh_rule_node_not_chardev(fh_judgement *judgement, const fh_cause *cause) {
@@ -26,7 +27,7 @@ void fh_rule_uvm_stale_major(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) &&
       fh_case_saw(&c, has_stale_major(uvm), uvm->path, "device number %u:%u%s%s", uvm->st.rdev_major, uvm->st.rdev_minor,
-                  uvm->open_errno ? ", opening it: " : "", uvm->open_errno ? strerror(uvm->open_errno) : "") &&
+                  uvm->open_errno ? ", opening it: " : "", uvm->open_errno ? fh_errno_words(uvm->open_errno) : "") &&
       fh_case_saw(&c, true, "/proc/devices", "%d nvidia-uvm", uvm->expected_major))
     fh_case_gpu(&c, FH_PROVEN, "/dev/nvidia-uvm has device number %u, the kernel's is %d since the last boot", uvm->st.rdev_major,
                 uvm->expected_major);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "detect/arena.h"
+#include "detect/parse.h"
 #include "detect/rules/rules.h"
 
 void fh_rule_driver_hung(fh_judgement *judgement, const fh_cause *cause) {
@@ -135,7 +136,7 @@ static bool saw_right_node(fh_case *c, const fh_node *node) {
       node->valid == FH_VALID && node->is_char && node->expected_major >= 0 && node->st.rdev_major == (unsigned)node->expected_major;
   if (!right || node->open_errno == EPERM || node->open_errno == EACCES || node->open_errno == ENXIO) return false;
   return fh_case_saw(c, true, node->path, "number %u as in /proc/devices; %s", node->st.rdev_major,
-                     node->open_errno ? strerror(node->open_errno) : "opens");
+                     node->open_errno ? fh_errno_words(node->open_errno) : "opens");
 }
 
 void fh_rule_uvm_broken(fh_judgement *judgement, const fh_cause *cause) {

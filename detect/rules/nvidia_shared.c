@@ -58,7 +58,7 @@ static const char *refusal(const fh_facts *f, fh_judgement *judgement, int minor
   const fh_node *node = minor >= 0 ? fh_facts_node(f, path) : NULL;
   *out_path = path;
   if (!node || node->valid == FH_UNKNOWN_FACT || (node->valid == FH_VALID && node->open_errno == 0)) return NULL;
-  return node->valid == FH_ABSENT ? "ENOENT" : strerror(node->open_errno);
+  return node->valid == FH_ABSENT ? "ENOENT" : fh_errno_words(node->open_errno);
 }
 
 static bool saw_refused(fh_case *c, const fh_nvidia_slice *slice) {

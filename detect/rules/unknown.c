@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "detect/arena.h"
+#include "detect/parse.h"
 #include "detect/rules/rules.h"
 
 static void saw_everything(fh_case *c) {
@@ -26,7 +27,7 @@ static void saw_everything(fh_case *c) {
   fh_case_saw(c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none");
   const fh_node *node;
   for (int i = 0; (node = fh_nvidia_node_next(f, &i));)
-    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
+    fh_case_saw(c, true, node->path, "%s", node->open_errno ? fh_errno_words(node->open_errno) : "opens");
 }
 
 /* ---- what would narrow it down ------------------------------------------------------------------------------------ */
@@ -125,9 +126,10 @@ static void look_at_runtime(fh_case *c, const asked_runtime *r) {
     fh_case_saw(c, a->devices[i].open_code > 0, a->devices[i].name, "making a queue or context: error %lld",
                 (long long)a->devices[i].open_code);
   const fh_node *kfd = fh_facts_node(c->facts, "/dev/kfd"), *node;
-  fh_case_saw(c, r->family == FH_AMD_GPU && kfd->valid == FH_VALID, kfd->path, "%s", kfd->open_errno ? strerror(kfd->open_errno) : "opens");
+  fh_case_saw(c, r->family == FH_AMD_GPU && kfd->valid == FH_VALID, kfd->path, "%s",
+              kfd->open_errno ? fh_errno_words(kfd->open_errno) : "opens");
   for (int i = 0; (node = fh_render_next(c->facts, vendor, &i));)
-    fh_case_saw(c, true, node->path, "%s", node->open_errno ? strerror(node->open_errno) : "opens");
+    fh_case_saw(c, true, node->path, "%s", node->open_errno ? fh_errno_words(node->open_errno) : "opens");
 }
 
 static void next_steps_of(fh_case *c, const asked_runtime *r) {

@@ -13,13 +13,15 @@
  * FOGHORN_FAKE_CUDA="devices=2,memory=1GiB,version=12040,capability=80,multiprocessors=4,compute_mode=0,delay=0.002,addresses=64GiB"
  *   delay: seconds that every command takes on its stream
  *   addresses: the range that cuInit reserves, OUT_OF_MEMORY where a limit of address space forbids it; 0: none
+ *   bad: number of a device that keeps the driver from starting (999) unless it is hidden
+ *   mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
  *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang (asleep), stuck (in the kernel, state D), crash, exit, sleep=SECONDS.
  *   late:VALUE (cuLaunchKernel, copies, cuMemsetD8Async): the call is well, the command on the stream is not.
  *   A code that a context does not survive stays, as with a real driver.
  * FOGHORN_FAKE_CUDA_LOG=FILE   one line for each call: name, how many of it so far, result
- * CUDA_VISIBLE_DEVICES         empty, -1, or device numbers
+ * CUDA_VISIBLE_DEVICES         empty, -1, device numbers, or UUIDs GPU-00000000-0000-0000-0000-<number in twelve digits>
  */
 #ifndef FOGHORN_TESTS_FAKES_CUDA_FAKE_H_
 #define FOGHORN_TESTS_FAKES_CUDA_FAKE_H_
@@ -62,7 +64,7 @@ typedef struct fake_fault {
 
 typedef struct fake_settings {
   bool broken; /* the environment could not be understood: every call fails */
-  int devices, version, capability, multiprocessors, compute_mode;
+  int devices, version, capability, multiprocessors, compute_mode, bad, mps; /* bad -1: none */
   uint64_t memory, addresses;
   double delay;
   fake_fault faults[FAKE_MAX_FAULTS];
@@ -134,6 +136,7 @@ bool fake_is_device_address(const void *pointer);
 
 /* Devices that CUDA_VISIBLE_DEVICES leaves: -1 or the number behind the ordinal. */
 int fake_device_count(void);
+bool fake_bad_device_is_visible(void);
 bool fake_device_exists(fh_cu_device device);
 fh_cu_context fake_primary(fh_cu_device device);
 /* Every object and allocation of a context that ends. */

@@ -64,11 +64,20 @@ static bool can_reserve(uint64_t bytes) {
   return true;
 }
 
+static bool finds_mps_pipe(void) {
+  const char *folder = getenv("CUDA_MPS_PIPE_DIRECTORY");
+  char path[4096];
+  snprintf(path, sizeof path, "%s/control", folder && *folder ? folder : "/tmp/nvidia-mps");
+  return access(path, F_OK) == 0;
+}
+
 fh_cu_result cuInit(unsigned int flags) {
   BEGIN(cuInit);
   FAIL_IF(flags != 0, FH_CUDA_ERROR_INVALID_VALUE);
   FAIL_IF(!can_reserve(fake_get_settings()->addresses), FH_CUDA_ERROR_OUT_OF_MEMORY);
   FAIL_IF(fake_device_count() == 0, FH_CUDA_ERROR_NO_DEVICE);
+  FAIL_IF(fake_get_settings()->mps && finds_mps_pipe(), FH_CUDA_ERROR_MPS_CONNECTION_FAILED);
+  FAIL_IF(fake_bad_device_is_visible(), FH_CUDA_ERROR_UNKNOWN);
   pthread_mutex_lock(&fake_lock);
   if (init_pid && init_pid != getpid()) FINISH(FH_CUDA_ERROR_NOT_INITIALIZED); /* a fork */
   init_pid = getpid();

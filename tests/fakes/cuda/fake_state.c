@@ -20,13 +20,19 @@ static _Thread_local int depth;
 
 /* ---- devices ------------------------------------------------------------------------------------------------------ */
 
-/* As the vendor's rule: device numbers up to the first that is none. */
-static int visible_devices(const char *list, int devices) {
-  bool seen[FAKE_MAX_DEVICES] = {false};
+/* A number, or a UUID whose last twelve digits are the number. */
+static long entry_number(const char *list, char **out_end) {
+  static const char prefix[] = "GPU-00000000-0000-0000-0000-";
+  if (strncmp(list, prefix, sizeof prefix - 1) == 0) list += sizeof prefix - 1;
+  return strtol(list, out_end, 10);
+}
+
+/* As the vendor's rule: devices up to the first entry that is none. */
+static int visible_devices(const char *list, int devices, bool seen[FAKE_MAX_DEVICES]) {
   int count = 0;
   while (*list) {
     char *end;
-    long n = strtol(list, &end, 10);
+    long n = entry_number(list, &end);
     if (end == list || n < 0 || n >= devices || (*end && *end != ',')) break;
     if (seen[n]) return 0;
     seen[n] = true;
@@ -39,7 +45,16 @@ static int visible_devices(const char *list, int devices) {
 int fake_device_count(void) {
   const char *visible = getenv("CUDA_VISIBLE_DEVICES");
   int devices = fake_get_settings()->devices;
-  return visible ? visible_devices(visible, devices) : devices;
+  bool seen[FAKE_MAX_DEVICES] = {false};
+  return visible ? visible_devices(visible, devices, seen) : devices;
+}
+
+bool fake_bad_device_is_visible(void) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  const fake_settings *s = fake_get_settings();
+  bool seen[FAKE_MAX_DEVICES] = {false};
+  if (visible) visible_devices(visible, s->devices, seen);
+  return s->bad >= 0 && s->bad < s->devices && (!visible || seen[s->bad]);
 }
 
 bool fake_device_exists(fh_cu_device device) { return device >= 0 && device < fake_device_count(); }

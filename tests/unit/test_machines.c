@@ -1,5 +1,5 @@
 /* Golden machines: snapshot, facts, findings, verdict. SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=120
+ * TEST: timeout=300
  * Each folder of tests/machines is a snapshot with an expect.json:
  *   {"expect": "--expect of the run, may be left out", "primary": id or null, "confidence": of the primary, may be left out,
  *    "findings": [ids in order], "verdict": "...", "exit": 0 or 1, "devices": [{"id", "usable", "cause"}]} */

@@ -582,6 +582,7 @@ typedef struct fh_facts_sandbox {
   fh_fact_text flatpak;           /* /.flatpak-info */
   fh_fact_bool firecracker;       /* a Firecracker micro virtual machine */
   fh_fact_bool docker_desktop;    /* the virtual machine of Docker Desktop */
+  fh_fact_bool rootless;          /* the user namespace maps a single user's own id, as engines without root do */
   fh_fact_bool nested;            /* an engine's container inside another engine's */
   fh_fact_bool inner_engine;      /* an engine of its own runs inside this container */
   fh_fact_bool building;          /* a step of an image build */

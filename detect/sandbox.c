@@ -60,6 +60,22 @@ static void read_inner_engine(fh_gather *g) {
   }
 }
 
+/* Engines with root map whole ranges; without root the one id of the user who started it is mapped by itself. */
+static void read_rootless(fh_gather *g) {
+  static const char file[] = "/proc/self/uid_map";
+  fh_fact_text map = fh_read_fact(g, file, FH_SMALL_FILE);
+  const char *cursor = map.value, *line;
+  size_t size;
+  if (map.valid != FH_VALID) return;
+  g->facts->sandbox.rootless = fh_fact_bool_of(false, file);
+  while (fh_line_next(&cursor, &line, &size)) {
+    const char *at = fh_arena_text_size(g->arena, line, size);
+    int64_t inside, outside, count;
+    if (fh_take_i64(&at, &inside) && fh_take_i64(&at, &outside) && fh_take_i64(&at, &count) && count == 1)
+      g->facts->sandbox.rootless = fh_fact_bool_of(true, file);
+  }
+}
+
 /* ---- an image being built -------------------------------------------------------------------------------------- */
 
 static void read_building(fh_gather *g) {
@@ -120,6 +136,7 @@ static void read_device_files(fh_gather *g) {
 void fh_gather_sandbox(fh_gather *g) {
   g->facts->sandbox.flatpak = (fh_fact_text){"", FH_UNKNOWN_FACT, ""};
   read_label(g);
+  read_rootless(g);
   read_nested(g);
   read_inner_engine(g);
   read_building(g);

@@ -61,14 +61,18 @@ void fh_rule_k8s_all_leak(fh_judgement *judgement, const fh_cause *cause) {
     warn_of_more(&c, 0, "no resource nvidia.com/gpu");
 }
 
-/* GPUs of this node in a Slurm job or step; -1: not a job with a list. */
+/* GPUs of this node in a Slurm job or step; -1: not a job with a list. The list of a job is that of its first node; what Slurm
+ * counts on this node may be more. */
 static int granted_by_slurm(const fh_facts *f, const char **out_name) {
   static const char *const names[] = {"SLURM_STEP_GPUS", "SLURM_JOB_GPUS"};
+  const char *on_node = fh_facts_env(f, "SLURM_GPUS_ON_NODE");
+  int64_t counted = 0;
+  if (!on_node || !fh_parse_i64(on_node, &counted) || counted > FH_CPULIST_MAX) counted = 0;
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
     const char *list = fh_facts_env(f, names[i]);
     int count = list && list[0] ? fh_cpulist_count(list) : -1;
     *out_name = names[i];
-    if (count > 0) return count;
+    if (count > 0) return counted > count ? (int)counted : count;
   }
   return -1;
 }

@@ -73,7 +73,8 @@ static bool only_uvm_refused(const fh_facts *f) {
 
 /* An engine without root may not change device filters, so the one that refuses belongs to what is around it. */
 static bool in_rootless_engine(const fh_facts *f) {
-  return f->where.platform != FH_PLATFORM_LXC && fh_container_by_engine(f) && fh_is_true(f->where.user_namespace);
+  return f->where.platform != FH_PLATFORM_LXC && fh_container_by_engine(f) && fh_is_true(f->where.user_namespace) &&
+         fh_is_true(f->sandbox.rootless);
 }
 
 /* Who else told the filter of this process what to allow; each has a cause of its own. */

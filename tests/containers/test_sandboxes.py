@@ -65,10 +65,10 @@ found("a read-only /proc", report, "CR-LANDLOCK-SECCOMP", "consistent", "/proc/s
 
 
 def rootless():
-    """Root of a user namespace whose ids are others outside."""
+    """Root of a user namespace as an engine makes it that an ordinary user starts."""
     box = Container()
     box.namespaces.append("user")
-    ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+    ids = [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100000, "size": 999}]
     box.linux |= {"uidMappings": ids, "gidMappings": ids}
     return box
 
@@ -90,6 +90,15 @@ bring_nodes(box, 0o666)
 report = box.probe()
 found("a filter around a rootless container", report, "CR-ROOTLESS", "consistent", "/dev/nvidia0: EPERM")
 not_found("a filter around a rootless container", report, "CR-CGROUP-NEVER", "CR-CGROUP-LOST")
+
+# An engine with root may map ids too (userns-remap); its filter is its own.
+box = rootless()
+ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+box.linux |= {"uidMappings": ids, "gidMappings": ids}
+bring_nodes(box, 0o666)
+report = box.probe()
+found("a filter of an engine with root", report, "CR-CGROUP-NEVER", "consistent", "/dev/nvidia0: EPERM")
+not_found("a filter of an engine with root", report, "CR-ROOTLESS")
 
 box = rootless()
 bring_nodes(box, 0o666)

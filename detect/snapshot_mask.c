@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "detect/snapshot_privacy.h"
 
@@ -32,10 +33,19 @@ static bool is_hex(char c) { return isxdigit((unsigned char)c) != 0; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.'; }
 
-/* Nothing before i continues what stands at i. The letters of an escape, \n or \012, do not. */
+/* At a digit of an escape, \012: what looks like a number there is none. */
+static bool in_escape(const char *bytes, size_t i) {
+  if (i >= 1 && bytes[i - 1] == '\\') return true;
+  if (!is_digit(bytes[i])) return false;
+  return (i >= 2 && bytes[i - 2] == '\\' && is_digit(bytes[i - 1])) ||
+         (i >= 3 && bytes[i - 3] == '\\' && is_digit(bytes[i - 2]) && is_digit(bytes[i - 1]));
+}
+
+/* Nothing before i continues what stands at i. An escape, \n or \012, does not. */
 static bool begins(const char *bytes, size_t i, bool (*continues)(char c)) {
   if (i == 0 || !continues(bytes[i - 1])) return true;
-  return (i >= 2 && bytes[i - 2] == '\\') || (i >= 4 && bytes[i - 4] == '\\' && is_digit(bytes[i - 3]) && is_digit(bytes[i - 2]));
+  return (i >= 2 && bytes[i - 2] == '\\' && !is_digit(bytes[i - 1])) ||
+         (i >= 4 && bytes[i - 4] == '\\' && is_digit(bytes[i - 3]) && is_digit(bytes[i - 2]) && is_digit(bytes[i - 1]));
 }
 
 static bool is_alnum(char c) { return isalnum((unsigned char)c) != 0; }
@@ -46,6 +56,9 @@ static size_t run(const char *bytes, size_t size, size_t i, bool (*is)(char c)) 
   return length;
 }
 
+/* The namespace of the firmware's own variables: the same on every machine. */
+static const char efi_global[] = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
 /* 8-4-4-4-12 hexadecimal digits, parted by '-', or by '_' where the name of a unit could not hold a '-'. */
 static size_t uuid_at(const char *bytes, size_t size, size_t i) {
   if (size - i < UUID_SIZE) return 0; /* anything may stand before it: "pod" ends in a hexadecimal digit */
@@ -54,6 +67,7 @@ static size_t uuid_at(const char *bytes, size_t size, size_t i) {
     char c = bytes[i + k];
     if (dash ? c != '-' && c != '_' : !is_hex(c)) return 0;
   }
+  if (strncasecmp(bytes + i, efi_global, UUID_SIZE) == 0) return 0;
   return i + UUID_SIZE < size && is_hex(bytes[i + UUID_SIZE]) ? 0 : UUID_SIZE;
 }
 
@@ -182,7 +196,7 @@ static bool is_common(const char *name) {
 /* A name that is known stands as a word of its own: a user's as a folder, a machine's anywhere. */
 static const entry *name_at(const fh_mask *mask, const char *bytes, size_t size, size_t i) {
   if (!mask->counts[USER] && !mask->counts[HOST]) return NULL;
-  if (!isalnum((unsigned char)bytes[i]) || !begins(bytes, i, is_name)) return NULL;
+  if (!isalnum((unsigned char)bytes[i]) || in_escape(bytes, i) || !begins(bytes, i, is_name)) return NULL;
   size_t length = run(bytes, size, i, is_name);
   if (length < NAME_MIN || length >= MAX_SPAN) return NULL;
   for (size_t k = 0; k < mask->count; k++) {
@@ -202,7 +216,7 @@ static size_t form_at(const char *bytes, size_t size, size_t i, mask_kind *out) 
     size_t (*at)(const char *bytes, size_t size, size_t i);
     mask_kind kind;
   } forms[] = {{uuid_at, UUID}, {home_at, USER}, {uuid_part_at, UUID_PART}, {hex_id_at, HEX_ID}, {ipv4_at, IPV4}, {ipv6_at, IPV6}};
-  for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
+  for (size_t k = 0; k < sizeof forms / sizeof forms[0] && !in_escape(bytes, i); k++) {
     size_t length = forms[k].at(bytes, size, i);
     *out = forms[k].kind;
     if (length) return length;

@@ -209,6 +209,83 @@ static void filter_group(const char *bytes, size_t size, filtered *out) {
   }
 }
 
+/* ---- packages ---------------------------------------------------------------------------------------------------------- */
+
+/* Packages that have to do with devices or the kernel; the others are the machine's business. */
+static const char *const packages[] = {"*nvidia*",    "*cuda*", "linux-image-*", "linux-modules-*", "libc6",
+                                       "*rocm*",      "*hsa*",  "*amdgpu*",      "intel-*",         "*opencl*",
+                                       "level-zero*", "libze*", "mesa-*",        "pocl*",           "*firmware*"};
+
+static bool is_package_of_devices(const char *name, size_t size) {
+  char word[128];
+  size_t length = 0;
+  while (length < size && length + 1 < sizeof word && !strchr(": (", name[length])) length++;
+  memcpy(word, name, length);
+  word[length] = 0;
+  return length && MATCHES(packages, word);
+}
+
+static size_t line_size(const char *bytes, size_t size) {
+  const char *end = memchr(bytes, '\n', size);
+  return end ? (size_t)(end - bytes) + 1 : size;
+}
+
+static bool starts(const char *bytes, size_t size, const char *word) {
+  return size >= strlen(word) && memcmp(bytes, word, strlen(word)) == 0;
+}
+
+/* Of dpkg's list the names, states and versions of such packages. */
+static void filter_packages(const char *bytes, size_t size, filtered *out) {
+  static const char *const told[] = {"Package: ", "Status: ", "Version: ", "Architecture: "};
+  bool keep = false;
+  for (size_t i = 0, length; i < size; i += length) {
+    length = line_size(bytes + i, size - i);
+    if (starts(bytes + i, length, told[0])) {
+      keep = is_package_of_devices(bytes + i + 9, length - 9);
+      out->left += !keep;
+    }
+    bool wanted = length == 1;
+    for (size_t k = 0; k < sizeof told / sizeof told[0]; k++) wanted = wanted || starts(bytes + i, length, told[k]);
+    if (keep && wanted) fh_text_append(&out->text, bytes + i, length);
+  }
+}
+
+/* "Upgrade: name:arch (from, to), ..." */
+static void filter_changes(const char *line, size_t size, filtered *out) {
+  const char *end = line + size, *at = memchr(line, ' ', size), *close;
+  int kept = 0;
+  if (!at) return;
+  fh_text_append(&out->text, line, (size_t)(at - line));
+  for (; at < end && (close = memchr(at, ')', (size_t)(end - at))); at = close + 1) {
+    while (at < close && (*at == ' ' || *at == ',')) at++;
+    bool keep = is_package_of_devices(at, (size_t)(close - at));
+    out->left += !keep;
+    if (!keep) continue;
+    fh_text_add(&out->text, kept++ ? ", " : " ");
+    fh_text_append(&out->text, at, (size_t)(close + 1 - at));
+  }
+  fh_text_add(&out->text, "\n");
+}
+
+/* Of apt's log when such packages changed, and whether somebody asked for it. */
+static void filter_history(const char *bytes, size_t size, filtered *out) {
+  static const char unattended[] = "unattended-upgrade";
+  for (size_t i = 0, length; i < size; i += length) {
+    length = line_size(bytes + i, size - i);
+    const char *line = bytes + i;
+    if (length == 1 || starts(line, length, "Start-Date: ") || starts(line, length, "End-Date: ")) {
+      fh_text_append(&out->text, line, length);
+    } else if (starts(line, length, "Install: ") || starts(line, length, "Upgrade: ")) {
+      filter_changes(line, length, out);
+    } else if (starts(line, length, "Commandline: ")) {
+      fh_text_add(&out->text, "Commandline: %s\n", memmem(line, length, unattended, sizeof unattended - 1) ? unattended : "(left out)");
+      out->left++;
+    } else {
+      out->left++;
+    }
+  }
+}
+
 static const struct {
   const char *path; /* a pattern */
   void (*filter)(const char *bytes, size_t size, filtered *out);
@@ -221,20 +298,34 @@ static const struct {
     {"/proc/cpuinfo", filter_cpuinfo, "serial numbers"},
     {"/run/.containerenv", filter_containerenv, "names and ids of the container and its image"},
     {"/etc/group", filter_group, "who is in the groups"},
+    {"/var/lib/dpkg/status", filter_packages, "packages that have nothing to do with devices"},
+    {"/var/log/apt/history.log", filter_history, "packages that have nothing to do with devices, commands and who gave them"},
 };
 
 /* Files that are identities, addresses or secrets as a whole, or may be. */
-static const char *const never[] = {"/etc/machine-id", "/var/lib/dbus/machine-id",
-                                    "*/hostname",      "*/nodename",
-                                    "/etc/hosts",      "/etc/resolv.conf",
-                                    "/etc/passwd*",    "/etc/shadow*",
-                                    "/etc/gshadow*",   "*/secrets/*",
-                                    "*/.ssh/*",        "*/.aws/*",
-                                    "*/.docker/*",     "*/.kube/*",
-                                    "*serial*",        "*/boot_id",
-                                    "*_uuid",          "/proc/[0-9s]*/cmdline",
-                                    "*.pem",           "*.key",
-                                    "*token*",         "*password*",
+static const char *const never[] = {"/etc/machine-id",
+                                    "/var/lib/dbus/machine-id",
+                                    "*/hostname",
+                                    "*/nodename",
+                                    "/etc/hosts",
+                                    "/etc/resolv.conf",
+                                    "/etc/passwd*",
+                                    "/etc/shadow*",
+                                    "/etc/gshadow*",
+                                    "*/secrets/*",
+                                    "*/.ssh/*",
+                                    "*/.aws/*",
+                                    "*/.docker/*",
+                                    "*/.kube/*",
+                                    "*serial*",
+                                    "*/boot_id",
+                                    "*asset_tag",
+                                    "*_uuid",
+                                    "/proc/[0-9s]*/cmdline",
+                                    "*.pem",
+                                    "*.key",
+                                    "*token*",
+                                    "*password*",
                                     "*credential*"};
 
 /* ---- notes ------------------------------------------------------------------------------------------------------------- */
@@ -278,13 +369,16 @@ static void filter_file(protector *p, fh_note *note) {
   }
 }
 
-/* Folders of the system itself; what lies in others has names that people gave. */
-static const char *const system_folders[] = {"/dev*", "/proc*", "/sys*", "/etc*", "/run*", "/var/run*"};
+/* Folders of the system, whose names say nothing of people; of its libraries only some say something of devices. */
+static const char *const system_folders[] = {"/dev*", "/proc*", "/sys*", "/etc*",  "/run*",  "/usr*",
+                                             "/lib*", "/boot*", "/opt*", "/snap*", "/var/*", "/.singularity.d*"};
+static const char *const library_folders[] = {
+    "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/lib/*-linux-gnu", "/usr/lib/*-linux-gnu"};
 static const char *const device_names[] = {"*.so*",   "*.icd",   "*.json", "*.y*ml", "*.conf", "cuda*", "rocm*",
                                            "nvidia*", "oneapi*", "intel*", "amd*",   "hip*",   "stubs", "compat"};
 
 static void filter_names(protector *p, fh_note *note) {
-  if (MATCHES(system_folders, note->key)) return;
+  if (MATCHES(system_folders, note->key) && !MATCHES(library_folders, note->key)) return;
   fh_text kept = {0};
   char name[256];
   const char *cursor = note->result;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_MACHINES = 512 };
+enum { MAX_MACHINES = 2048 };
 
 static void give_up(const char *what, const char *name, fh_status status) {
   printf("FAILED: %s %s: %s\n", what, name, fh_status_message(status));

@@ -328,6 +328,7 @@ static int directory_ask_collect(fh_os *os, int ticket, fh_os_answer *out) {
 
 static void directory_destroy(fh_os *os) {
   directory *d = self(os);
+  fh_tree_forget(&d->tree);
   for (int i = 0; i < d->tree.count; i++) {
     if (d->tree.roots[i] >= 0) close(d->tree.roots[i]);
     close(d->layers[i]);
@@ -592,6 +593,7 @@ fh_status fh_os_directory(const char *path, fh_os **out_os) {
   if (!d) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the snapshot %s", path);
   d->os.api = &directory_api;
   fh_status status = add_layers(d, path);
+  if (!status) fh_tree_remember(&d->tree);
   for (int i = d->tree.count - 1; i >= 0 && !status; i--) status = load_environment(d, d->layers[i]);
   if (!status) status = load_cpuid(d);
   if (status) {

@@ -108,7 +108,7 @@ static presence find_in_layer(int root, const char *path, fh_tree_node *out, int
 
 /* ---- all layers ------------------------------------------------------------------------------------ */
 
-static int find(const fh_tree *tree, const char *path, fh_tree_node *out) {
+static int find_in_layers(const fh_tree *tree, const char *path, fh_tree_node *out) {
   for (int i = 0; i < tree->count; i++) {
     int dir;
     bool opaque;
@@ -120,6 +120,58 @@ static int find(const fh_tree *tree, const char *path, fh_tree_node *out) {
     return (size_t)snprintf(out->path, sizeof out->path, "%s", path) < sizeof out->path ? 0 : ENAMETOOLONG;
   }
   return ENOENT;
+}
+
+/* Every path goes through the same few folders, so what was found is kept: by the hash of its path, the newest in each place. */
+enum { REMEMBERED = 512 };
+
+typedef struct remembered {
+  char *path; /* NULL: empty */
+  int error;
+  fh_tree_node *node; /* when there was none */
+} remembered;
+
+struct fh_tree_memory {
+  remembered places[REMEMBERED];
+};
+
+static void forget(remembered *place) {
+  free(place->path);
+  free(place->node);
+  *place = (remembered){0};
+}
+
+static remembered *place_of(struct fh_tree_memory *memory, const char *path) {
+  uint32_t hash = 2166136261u; /* FNV-1a */
+  for (const char *c = path; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
+  return &memory->places[hash % REMEMBERED];
+}
+
+static void remember(remembered *place, const char *path, int error, const fh_tree_node *node) {
+  forget(place);
+  place->error = error;
+  place->path = strdup(path);
+  if (place->path && !error && (place->node = malloc(sizeof *node))) *place->node = *node;
+  if (!place->path || (!error && !place->node)) forget(place);
+}
+
+static int find(const fh_tree *tree, const char *path, fh_tree_node *out) {
+  remembered *place = tree->memory ? place_of(tree->memory, path) : NULL;
+  if (place && place->path && strcmp(place->path, path) == 0) {
+    if (!place->error) *out = *place->node;
+    return place->error;
+  }
+  int error = find_in_layers(tree, path, out);
+  if (place) remember(place, path, error, out);
+  return error;
+}
+
+void fh_tree_remember(fh_tree *tree) { tree->memory = calloc(1, sizeof *tree->memory); }
+
+void fh_tree_forget(fh_tree *tree) {
+  for (int i = 0; tree->memory && i < REMEMBERED; i++) forget(&tree->memory->places[i]);
+  free(tree->memory);
+  tree->memory = NULL;
 }
 
 static const char *base_name(const char *path) { return strrchr(path, '/') + 1; }

@@ -15,7 +15,13 @@ enum { FH_TREE_MAX_LAYERS = 16 };
 typedef struct fh_tree {
   int roots[FH_TREE_MAX_LAYERS]; /* open directories; -1: this layer has no files */
   int count;                     /* newest first */
+  struct fh_tree_memory *memory; /* NULL: everything is looked up anew */
 } fh_tree;
+
+/* From now on what was found is remembered: for a complete tree that does not change while it is open. Without memory it is as
+ * before. */
+void fh_tree_remember(fh_tree *tree);
+void fh_tree_forget(fh_tree *tree);
 
 /* One name of the tree, links not followed. */
 typedef struct fh_tree_node {

@@ -170,10 +170,11 @@ static void test_blind_spots_invent_nothing(void **state) {
     json_t *expected = load_expectation(names[i]);
     const char *expect = json_string_value(json_object_get(expected, "expect"));
     fh_judged whole = fh_judge_os(fh_machine_os(names[i]), expect);
-    for (unsigned seed = 1; seed <= SEEDS; seed++)
-      for (size_t r = 0; r < sizeof(rates) / sizeof(rates[0]); r++)
-        wrong +=
-            invented(names[i], whole.judgement, expect, (fh_blindness){.seed = seed + 100 * r, .per_thousand = rates[r], .error = EACCES});
+    for (unsigned seed = 1; seed <= SEEDS; seed++) { /* the machines take turns with the rates */
+      size_t r = ((size_t)i + seed) % (sizeof(rates) / sizeof(rates[0]));
+      wrong +=
+          invented(names[i], whole.judgement, expect, (fh_blindness){.seed = seed + 100 * r, .per_thousand = rates[r], .error = EACCES});
+    }
     fh_judged_free(&whole);
     json_decref(expected);
   }

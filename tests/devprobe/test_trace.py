@@ -250,8 +250,12 @@ def test_held():
 # ---- signals and job control --------------------------------------------------------------------------------------------
 
 
+started = []
+
+
 def start(*command, **more):
     child = subprocess.Popen([DEVPROBE, "trace", "--output", "/dev/null", "--", *command], stdout=subprocess.PIPE, env=PLAIN, text=True, **more)
+    started.append(child)
     return child
 
 
@@ -461,6 +465,8 @@ try:
         if name.startswith("test_") and (len(sys.argv) < 2 or name in sys.argv[1:]):
             test()
 finally:
+    for left in started:
+        left.kill()  # and with it what it traces
     shutil.rmtree(WORK)
 for reason in not_run:
     print(f"NOT RUN: {reason}")

@@ -155,6 +155,7 @@ static const fh_finding *likely_finding(const fh_judgement *judgement, const fh_
 /* The strongest act, the earliest of equals; of these one that detection has something to say about goes first. */
 static void choose_act(const fh_trace_record *record, const fh_judgement *judgement, fh_trace_story *out) {
   int best = 0;
+  if (!record->acts) return;
   for (int i = 0; i < record->act_count; i++) {
     const fh_trace_act *act = &record->acts[i];
     rank r = rank_of(record, act);

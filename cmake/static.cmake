@@ -12,7 +12,15 @@ foreach(header jansson.h jansson_config.h zlib.h zconf.h) # alone: beside them a
   configure_file(${FOGHORN_${header}} ${PROJECT_BINARY_DIR}/headers/${header} COPYONLY)
 endforeach()
 
-file(GLOB candidates CONFIGURE_DEPENDS runtime/base/*.c detect/*.c detect/rules/*.c tools/devprobe/*.c)
+# The kernel's own headers, which musl's compiler does not look for.
+find_path(FOGHORN_KERNEL_HEADERS linux/seccomp.h PATHS /usr/include /usr/${FOGHORN_MUSL_ARCH}-linux-gnu/include NO_DEFAULT_PATH REQUIRED)
+find_path(FOGHORN_KERNEL_ARCH_HEADERS asm/types.h PATHS /usr/include/${FOGHORN_MUSL_ARCH}-linux-gnu /usr/${FOGHORN_MUSL_ARCH}-linux-gnu/include
+          NO_DEFAULT_PATH REQUIRED)
+file(CREATE_LINK ${FOGHORN_KERNEL_HEADERS}/linux ${PROJECT_BINARY_DIR}/headers/linux SYMBOLIC)
+file(CREATE_LINK ${FOGHORN_KERNEL_HEADERS}/asm-generic ${PROJECT_BINARY_DIR}/headers/asm-generic SYMBOLIC)
+file(CREATE_LINK ${FOGHORN_KERNEL_ARCH_HEADERS}/asm ${PROJECT_BINARY_DIR}/headers/asm SYMBOLIC)
+
+file(GLOB candidates CONFIGURE_DEPENDS runtime/base/*.c detect/*.c detect/rules/*.c tools/devprobe/*.c tools/devprobe/trace/*.c)
 list(FILTER candidates EXCLUDE REGEX "tools/devprobe/(command_(explain|verify|run|matrix)|run_[a-z]+)\\.c$") # they run kernels
 set(sources "")
 foreach(source IN LISTS candidates)

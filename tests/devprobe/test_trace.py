@@ -142,6 +142,15 @@ def test_tree():
         not_run.append("a static program: the compiler has no static C library")
 
 
+def test_births():
+    """A child's first stop may come before its parent tells of it: still every act has its program, every task its kind."""
+    for _ in range(10):
+        story, _ = trace(ACTS, "spawn=20", expect=0)
+        counts = (story["command"]["processes"], story["command"]["threads"])
+        check(counts == (21, 41), f"20 children with a thread each: {counts}", story["command"])
+        check(all(a["program"] is not None for a in story["acts"]) and len(story["acts"]) == 20, "20 children: their acts", story)
+
+
 def test_libraries():
     story, _ = trace("/usr/bin/python3", "-c", "import ctypes; ctypes.CDLL('libcuda.so.1')", expect=None if HAVE_GPU else 1)
     tried = [a for a in story["acts"] if a["subject"] == "libcuda.so.1"]

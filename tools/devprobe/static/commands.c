@@ -1,7 +1,8 @@
 /* The list of commands of the static devprobe: those that need no driver and no kernel. SPDX-License-Identifier: Apache-2.0 */
 #include "tools/devprobe/commands.h"
 
-static const fh_cli_command *const commands[] = {&fh_command_report, &fh_command_require, &fh_command_cause, &fh_command_snapshot, NULL};
+static const fh_cli_command *const commands[] = {&fh_command_report,   &fh_command_require, &fh_command_cause,
+                                                 &fh_command_snapshot, &fh_command_trace,   NULL};
 
 const fh_cli_program fh_program = {
     .commands = commands,

@@ -6,10 +6,13 @@
 
 typedef struct fh_trace_task {
   pid_t tid;
-  int program;  /* index in the record; -1: none yet */
-  bool thread;  /* not the first of its process */
-  bool pending; /* in a system call whose result is waited for: the next two */
-  bool inside;  /* between entry and exit, where every system call stops */
+  int program;     /* index in the record; -1: none yet */
+  bool announced;  /* its parent's event has told whose child it is */
+  int held;        /* the stop with which it waits for that; 0: it does not wait */
+  int64_t held_ns; /* since when */
+  bool thread;     /* not the first of its process */
+  bool pending;    /* in a system call whose result is waited for: the next two */
+  bool inside;     /* between entry and exit, where every system call stops */
   fh_trace_deed deed;
   char *path;           /* of the pending call; owned */
   int64_t base_filters; /* system call filters when its program started */

@@ -18,6 +18,7 @@
 #include "tools/devprobe/trace/memory.h"
 #include "tools/devprobe/trace/task.h"
 
+enum { LONGEST_HOLD = 1000 * 1000 * 1000 };       /* ns */
 enum { FIRST_RESTART = 512, LAST_RESTART = 530 }; /* results by which the kernel says that it will repeat a call: no answer yet */
 
 typedef struct watch {
@@ -25,6 +26,7 @@ typedef struct watch {
   fh_trace_end *end;
   fh_trace_launch launch;
   fh_trace_tasks tasks;
+  int held_count;   /* of the tasks */
   bool begun;       /* the command has become a program */
   bool node_opened; /* some process has opened a GPU: what is open at an end is worth a look */
 } watch;
@@ -129,8 +131,10 @@ static pid_t event_number(pid_t tid) {
   return ptrace(PTRACE_GETEVENTMSG, tid, NULL, &number) == 0 ? (pid_t)number : 0;
 }
 
-/* A new task may report before its parent's event does: either may be first to make its entry. A child that has already
- * become another program keeps that. */
+static void at_stop(watch *w, pid_t tid, int status);
+
+/* A new task may stop before its parent's event tells whose it is: it waits until then, so that nothing that it does is told
+ * of nobody. */
 static void at_birth(watch *w, const fh_trace_task *parent, bool may_be_thread) {
   pid_t tid = event_number(parent->tid);
   fh_trace_task *child = tid > 0 ? fh_trace_task_add(&w->tasks, tid) : NULL;
@@ -139,10 +143,29 @@ static void at_birth(watch *w, const fh_trace_task *parent, bool may_be_thread) 
   w->record->threads += thread;
   w->record->processes += !thread;
   if (!child) return;
+  int held = child->held;
+  w->held_count -= held != 0;
+  child->held = 0;
+  child->announced = true;
   child->thread = thread;
-  if (child->program >= 0) return;
-  child->program = parent->program;
+  if (child->program < 0) child->program = parent->program;
   child->base_filters = parent->base_filters;
+  if (held) at_stop(w, tid, held);
+}
+
+/* A parent that is killed at the wrong moment announces nothing: nobody waits for it longer than a second. */
+static void release_held(watch *w) {
+  int64_t now = fh_now_ns();
+  for (int i = 0; i < FH_TRACE_TASK_BUCKETS; i++) {
+    for (fh_trace_task *task = w->tasks.buckets[i]; task; task = task->next) {
+      int held = task->held;
+      if (!held || now - task->held_ns < LONGEST_HOLD) continue;
+      task->held = 0;
+      task->announced = true;
+      w->held_count--;
+      at_stop(w, task->tid, held);
+    }
+  }
 }
 
 /* The other threads are gone, and the one that called it has the process's number now. */
@@ -217,15 +240,24 @@ static int at_event(watch *w, fh_trace_task *task, int event, int number) {
 
 static void at_stop(watch *w, pid_t tid, int status) {
   int event = status >> 16, number = WSTOPSIG(status);
+  fh_trace_task *task = fh_trace_task_add(&w->tasks, tid);
+  if (task && event == PTRACE_EVENT_STOP && !task->announced) {
+    w->held_count += task->held == 0;
+    task->held = status;
+    task->held_ns = fh_now_ns();
+    return;
+  }
+  if (task) task->announced = true;
   if (event == PTRACE_EVENT_STOP && is_stop_signal(number)) { /* stopped as a whole: it stays so until SIGCONT */
     ptrace(PTRACE_LISTEN, tid, NULL, NULL);
     return;
   }
-  fh_trace_task *task = fh_trace_task_add(&w->tasks, tid);
   go_on(w, tid, task ? at_event(w, task, event, number) : 0);
 }
 
 static void at_death(watch *w, pid_t tid, int status) {
+  const fh_trace_task *task = fh_trace_task_find(&w->tasks, tid);
+  w->held_count -= task && task->held;
   fh_trace_task_remove(&w->tasks, tid);
   if (tid != w->launch.pid) return;
   main_pid = 0;
@@ -233,11 +265,23 @@ static void at_death(watch *w, pid_t tid, int status) {
   w->record->end_ns = fh_now_ns();
 }
 
+/* The next task that has something to tell. While one is held, its parent is about to tell: that is looked for in short steps. */
+static pid_t next_task(watch *w, int *out_status) {
+  static const struct timespec step = {.tv_nsec = 200 * 1000};
+  while (w->held_count) {
+    pid_t tid = waitpid(-1, out_status, __WALL | WNOHANG);
+    if (tid) return tid;
+    release_held(w);
+    nanosleep(&step, NULL);
+  }
+  return waitpid(-1, out_status, __WALL);
+}
+
 /* Until nothing of it is left. */
 static void follow(watch *w) {
   int status;
   pid_t tid;
-  while (!enough && ((tid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR)) {
+  while (!enough && ((tid = next_task(w, &status)) > 0 || errno == EINTR)) {
     if (tid <= 0) continue;
     if (WIFSTOPPED(status)) {
       at_stop(w, tid, status);
@@ -260,6 +304,8 @@ fh_status fh_trace_watch(char *const *command, fh_trace_record *record, fh_trace
     main_pid = w.launch.pid;
     enough = 0;
     record->processes = 1;
+    fh_trace_task *first = fh_trace_task_add(&w.tasks, w.launch.pid);
+    if (first) first->announced = true;
     catch_signals(before);
     sigprocmask(SIG_SETMASK, &signals, NULL);
     follow(&w);

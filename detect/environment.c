@@ -29,6 +29,9 @@ static const char *const allowed[] = {
     /* loader */
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
+    /* Python's packages */
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
     /* OpenCL */
     "OCL_ICD_VENDORS",
     "OCL_ICD_FILENAMES",

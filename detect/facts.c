@@ -145,6 +145,7 @@ static void gather_all(fh_gather *g, unsigned what) {
   fh_collect(g);
 
   fh_ask_again(g, what);
+  fh_gather_programs(g); /* while they answer */
   if (what & FH_GATHER_CUDA) fh_ask_sandbox(g);
   fh_collect(g);
 }

@@ -513,6 +513,27 @@ typedef struct fh_facts_cloud {
   fh_package_change kernel_change; /* and of the running kernel */
 } fh_facts_cloud;
 
+/* ---- software on top -------------------------------------------------------------------------------------- */
+
+typedef enum fh_build { FH_BUILD_UNKNOWN = 0, FH_BUILD_CPU, FH_BUILD_CUDA, FH_BUILD_OTHER } fh_build;
+
+/* A framework among the packages of a Python. */
+typedef struct fh_framework {
+  const char *name;     /* "PyTorch" */
+  const char *folder;   /* the packages it lies among */
+  const char *evidence; /* file or folder that tells */
+  const char *version;
+  const char *cuda; /* version of CUDA it is built with; "" none, or not told */
+  fh_build build;
+} fh_framework;
+
+/* Looked at only where a GPU works. */
+typedef struct fh_facts_programs {
+  fh_framework *frameworks;
+  int count;
+  fh_validity cudnn; /* ABSENT: nowhere to be found */
+} fh_facts_programs;
+
 /* ---- OpenCL -------------------------------------------------------------------------------------------- */
 
 typedef struct fh_cl_device {
@@ -619,6 +640,7 @@ typedef struct fh_facts {
   fh_facts_wsl wsl;
   fh_facts_jetson jetson;
   fh_facts_cloud cloud;
+  fh_facts_programs programs;
   fh_facts_opencl opencl;
   fh_facts_sandbox sandbox;
   fh_facts_engines engines;

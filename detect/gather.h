@@ -71,6 +71,7 @@ void fh_gather_wsl(fh_gather *g);
 void fh_gather_jetson(fh_gather *g);
 void fh_gather_cloud(fh_gather *g); /* after the NVIDIA driver's facts */
 void fh_gather_icd_files(fh_gather *g);
+void fh_gather_programs(fh_gather *g); /* needs the answer of CUDA */
 void fh_gather_sandbox(fh_gather *g); /* needs the platform */
 void fh_gather_engines(fh_gather *g); /* needs the platform */
 void fh_gather_drm(fh_gather *g);     /* needs PCI */

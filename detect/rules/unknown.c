@@ -86,6 +86,25 @@ static void look_closely(fh_case *c) {
   next_steps(c);
 }
 
+/* ---- NVIDIA: the management library is content -------------------------------------------------------------------------- */
+
+void fh_rule_nvml_only_green(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  const fh_nvml_answer *nvml = &f->nvidia.nvml;
+  const fh_cuda_answer *cuda = &f->nvidia.cuda;
+  int code = fh_cuda_code(f);
+  bool fails = cuda->valid == FH_VALID && (code > 0 || cuda->crashed || cuda->exited);
+  fh_case c = fh_case_open(judgement, cause);
+  if (explained(judgement) || !fh_gpu_in_question(judgement) || !fails ||
+      !fh_case_saw(&c, nvml->valid == FH_VALID && nvml->init_code == 0 && nvml->count > 0, "NVML (nvidia-smi)", "works, %d GPU%s",
+                   nvml->count, nvml->count == 1 ? "" : "s"))
+    return;
+  look_closely(&c);
+  fh_case_gpu(&c, FH_POSSIBLE, "nvidia-smi shows %d GPU%s, CUDA %s, and no known cause fits what was seen", nvml->count,
+              nvml->count == 1 ? "" : "s",
+              code > 0 ? fh_arena_format(judgement->arena, "fails with error %d", code) : "does not survive its start");
+}
+
 /* ---- AMD and Intel ----------------------------------------------------------------------------------------------- */
 
 typedef struct asked_runtime {

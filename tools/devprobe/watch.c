@@ -45,6 +45,9 @@ static void print_device(const fh_change *c, fh_screen *screen) {
                  d->usable || c->kind == FH_CHANGE_GONE ? ""
                  : d->cause                             ? d->cause
                                                         : "unknown cause");
+  if (c->kind == FH_CHANGE_BACK)
+    fh_screen_line(screen, FH_PLAIN, "  note", "what was started before may still say that there is none: restart it (devprobe cause %s)",
+                   "CU-MEMOISED");
 }
 
 static void print_finding(const fh_change *c, fh_screen *screen) {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "detect/parse.h"
 
@@ -168,13 +169,37 @@ static void choose_act(const fh_trace_record *record, const fh_judgement *judgem
   }
 }
 
-static void choose_cause(const fh_judgement *judgement, fh_trace_story *out) {
+/* A variable of the program that hides every device of its kind. */
+static const fh_trace_variable *hiding_variable(const fh_trace_record *record, const fh_trace_story *s) {
+  static const char *const hiding[] = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"};
+  int index = s->act ? s->act->program : record->command;
+  const fh_trace_program *program = index >= 0 ? &record->programs[index] : NULL;
+  for (int i = 0; program && i < program->variable_count; i++) {
+    const fh_trace_variable *v = &program->variables[i];
+    for (int k = 0; k < 2; k++)
+      if (strcmp(v->name, hiding[k]) == 0 && (!v->value[0] || strcmp(v->value, "-1") == 0)) return v;
+  }
+  return NULL;
+}
+
+/* It looked for a GPU, one can be used, nothing hid it, and it ended with success without having touched it. */
+static bool fell_back_in_silence(const fh_trace_record *record, const fh_trace_end *end, const fh_judgement *judgement,
+                                 const fh_trace_story *s) {
+  return s->verdict == FH_TRACE_LOOKED && fh_judgement_usable_gpus(judgement) > 0 && !hiding_variable(record, s) &&
+         WIFEXITED(end->wait_status) && WEXITSTATUS(end->wait_status) == 0;
+}
+
+static void choose_cause(const fh_trace_record *record, const fh_trace_end *end, const fh_judgement *judgement, fh_trace_story *out) {
   bool well = out->verdict == FH_TRACE_USED || out->verdict == FH_TRACE_OPENED;
   if (well || !judgement) return;
   const fh_finding *finding = out->act ? tied_finding(judgement, out->act) : NULL;
   out->tied = finding != NULL;
   if (!finding && out->act) finding = likely_finding(judgement, out->act);
   out->finding = finding;
+  if (!finding && fell_back_in_silence(record, end, judgement, out)) {
+    out->cause = fh_cause_find("CU-SILENT-FALLBACK");
+    out->confidence = FH_POSSIBLE;
+  }
   if (!finding) return;
   out->cause = finding->cause;
   out->confidence = out->tied ? finding->confidence : FH_POSSIBLE;
@@ -249,19 +274,6 @@ static const char *headline_of(const fh_trace_record *record, const fh_trace_sto
   return fh_arena_format(arena, "%s never looked for a GPU: no driver's library, no device", s->program);
 }
 
-/* A variable of the program that hides every device of its kind. */
-static const fh_trace_variable *hiding_variable(const fh_trace_record *record, const fh_trace_story *s) {
-  static const char *const hiding[] = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"};
-  int index = s->act ? s->act->program : record->command;
-  const fh_trace_program *program = index >= 0 ? &record->programs[index] : NULL;
-  for (int i = 0; program && i < program->variable_count; i++) {
-    const fh_trace_variable *v = &program->variables[i];
-    for (int k = 0; k < 2; k++)
-      if (strcmp(v->name, hiding[k]) == 0 && (!v->value[0] || strcmp(v->value, "-1") == 0)) return v;
-  }
-  return NULL;
-}
-
 /* What the program met and what devprobe meets in the same place differ: then the program's own surroundings are the cause. */
 static const char *advice_of(const fh_trace_record *record, const fh_judgement *judgement, const fh_trace_story *s) {
   const fh_facts *facts = judgement ? judgement->facts : NULL;
@@ -318,7 +330,7 @@ void fh_trace_story_tell(fh_trace_record *record, const fh_trace_end *end, const
   out->program = out->act               ? fh_trace_program_name(record, out->act->program)
                  : record->command >= 0 ? fh_trace_program_name(record, record->command)
                                         : fh_arena_text(record->arena, base_name(command));
-  choose_cause(judgement, out);
+  choose_cause(record, end, judgement, out);
   out->headline = headline_of(record, out);
   out->advice = advice_of(record, judgement, out);
 }

@@ -378,7 +378,7 @@ void fh_rule_amd_seccomp(fh_judgement *judgement, const fh_cause *cause) {
   enum { FILTERED = 2 };
   const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_runtime_usable(&f->amd.hsa, "gpu") > 0 &&
+  if (fh_runtime_listed(&f->amd.hsa, "gpu") > 0 &&
       fh_case_saw(&c, f->where.seccomp.valid == FH_VALID && f->where.seccomp.value == FILTERED, "/proc/self/status", "Seccomp: 2") &&
       fh_case_saw(&c, *f->amd.hsa.refused, f->amd.hsa.refused, "EPERM"))
     fh_case_conclude(&c, FH_SEVERITY_INFO, FH_POSSIBLE, NULL, "the seccomp filter refuses %s, which ROCm uses to place and share memory",

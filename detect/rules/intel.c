@@ -26,6 +26,13 @@ static bool saw_failure(fh_case *c) {
          fh_case_saw(c, ze->init_code == 0 && fh_runtime_listed(ze, "gpu") == 0, "zeDeviceGet", "no GPU");
 }
 
+/* Such a failure as a driver library gives that was loaded and found no GPU it knows. */
+static bool knows_none(const fh_runtime_answer *ze) {
+  enum { UNINITIALIZED = 0x78000001, UNSUPPORTED_VERSION = 0x78000002, UNSUPPORTED_FEATURE = 0x78000003 };
+  return ze->init_code == UNINITIALIZED || ze->init_code == UNSUPPORTED_VERSION || ze->init_code == UNSUPPORTED_FEATURE ||
+         (ze->init_code == 0 && ze->list_code == 0);
+}
+
 /* ---- WSL ------------------------------------------------------------------------------------------------------ */
 
 void fh_rule_intel_wsl(fh_judgement *judgement, const fh_cause *cause) {
@@ -64,6 +71,7 @@ void fh_rule_intel_no_node(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (!in_question(judgement) || fh_kernel_is_wsl(f) || any_render(f)) return;
   if (saw_gpu(&c, gpu) && fh_case_saw(&c, missing != NULL, missing ? missing->path : "", "ENOENT, though the kernel has made it")) {
+    saw_failure(&c);
     fh_case_device(&c, FH_INTEL_GPU, FH_CONSISTENT,
                    f->where.container ? "%s was not passed into this container, the machine has it" : "%s is missing from /dev",
                    missing->path);
@@ -162,7 +170,9 @@ void fh_rule_intel_xe_i915(fh_judgement *judgement, const fh_cause *cause) {
   bool by_path = f->drm.links > 0 && f->drm.dangling == f->drm.links;
   const char *mask = fh_facts_env(f, "ZE_AFFINITY_MASK");
   fh_case c = fh_case_open(judgement, cause);
-  if (!in_question(judgement) || !driver || by_path || *linker_says(judgement, "libze_intel_gpu.so.1") || (mask && *mask)) return;
+  if (!in_question(judgement) || !driver || by_path || !knows_none(&f->intel.level_zero) ||
+      *linker_says(judgement, "libze_intel_gpu.so.1") || (mask && *mask))
+    return;
   if (!fh_case_saw(&c, open != NULL, open ? open->path : "", "opens") || !saw_gpu(&c, gpu) || !saw_failure(&c)) return;
   fh_case_saw(&c, true, driver->real_path, "%s%s", "Intel's driver",
               *driver->version ? fh_arena_format(judgement->arena, " %s", driver->version) : "");

@@ -122,6 +122,13 @@ static bool family_explained(const fh_judgement *judgement, fh_family family) {
   return false;
 }
 
+/* A stand-in is no usable device, and not at fault for that. */
+static bool does_its_part(const fh_runtime_answer *a) {
+  for (int i = 0; a->fake && i < a->device_count; i++)
+    if (a->devices[i].usable) return true;
+  return false;
+}
+
 static const char *how_it_failed(fh_judgement *judgement, const asked_runtime *r) {
   const fh_runtime_answer *a = r->answer;
   if (a->crashed) return fh_arena_format(judgement->arena, "crashed (signal %d)", a->signal);
@@ -163,7 +170,7 @@ static void next_steps_of(fh_case *c, const asked_runtime *r) {
 static void unknown_runtime(fh_judgement *judgement, const fh_cause *cause, const asked_runtime *r) {
   fh_case c = fh_case_open(judgement, cause);
   if (r->answer->valid != FH_VALID || !fh_family_in_question(judgement, r->family) || family_explained(judgement, r->family)) return;
-  if (r->answer->fake && fh_runtime_listed(r->answer, r->type)) return; /* a stand-in that does its part */
+  if (does_its_part(r->answer)) return;
   look_at_runtime(&c, r);
   next_steps_of(&c, r);
   fh_case_device(&c, r->family, FH_POSSIBLE, "%s %s, and no known cause fits what was seen", r->name, how_it_failed(judgement, r));

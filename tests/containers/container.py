@@ -152,6 +152,7 @@ class Container:
         self.folders = ["dev", "proc", "sys", "tmp"]
         self.environment = {}
         self.user = 0
+        self.groups = []  # more groups of the user
         self.mounts = copy.deepcopy(USUAL_MOUNTS)
         self.namespaces = list(NAMESPACES)
         self.resources = {"devices": [{"allow": False, "access": "rwm"}]}
@@ -201,7 +202,7 @@ class Container:
             "ociVersion": "1.0.0",
             "process": {
                 "terminal": False,
-                "user": {"uid": self.user, "gid": self.user},
+                "user": {"uid": self.user, "gid": self.user, "additionalGids": self.groups},
                 "cwd": "/",
                 "args": arguments,
                 "env": [f"{name}={value}" for name, value in (environment | self.environment).items()],

@@ -1,6 +1,5 @@
 /* Rules about instruction sets. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -134,8 +133,9 @@ void fh_rule_sigill(fh_judgement *judgement, const fh_cause *cause) {
 
 /* "5.15.153.1" is before 5.16; false for what cannot be read. */
 static bool kernel_before(const fh_facts *f, int major, int minor) {
-  int have_major = 0, have_minor = 0;
-  return f->where.kernel.valid == FH_VALID && sscanf(f->where.kernel.value, "%d.%d", &have_major, &have_minor) == 2 &&
+  int64_t have_major, have_minor;
+  const char *at = f->where.kernel.value;
+  return f->where.kernel.valid == FH_VALID && fh_take_i64(&at, &have_major) && *at++ == '.' && fh_take_i64(&at, &have_minor) &&
          (have_major < major || (have_major == major && have_minor < minor));
 }
 

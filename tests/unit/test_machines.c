@@ -17,6 +17,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/text.h"
 #include "tests/support/blind_os.h"
+#include "tests/support/crowded_os.h"
 #include "tests/support/machines.h"
 
 static json_t *load_expectation(const char *name) {
@@ -198,12 +199,34 @@ static void test_missing_files_are_survived(void **state) {
     }
 }
 
+/* ---- what has nothing to do with it changes nothing ----------------------------------------------------------------------- */
+
+static void test_irrelevant_facts_change_nothing(void **state) {
+  (void)state;
+  int count = 0, wrong = 0;
+  const char *const *names = fh_machines(&count);
+  for (int i = 0; i < count; i++) {
+    json_t *expected = load_expectation(names[i]);
+    fh_judged judged = fh_judge_os(fh_os_crowded(fh_machine_os(names[i])), json_string_value(json_object_get(expected, "expect")));
+    json_t *result = result_of(judged.judgement);
+    json_object_del(expected, "devices"); /* an OpenCL driver more is one device more that gave no answer */
+    bool same = agrees(names[i], expected, result);
+    if (!same) print_findings(judged.judgement);
+    wrong += !same;
+    json_decref(result);
+    json_decref(expected);
+    fh_judged_free(&judged);
+  }
+  assert_int_equal(wrong, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_machines),
       cmocka_unit_test(test_every_cause_has_a_machine),
       cmocka_unit_test(test_blind_spots_invent_nothing),
       cmocka_unit_test(test_missing_files_are_survived),
+      cmocka_unit_test(test_irrelevant_facts_change_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

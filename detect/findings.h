@@ -165,7 +165,7 @@ const fh_finding *fh_judgement_primary(const fh_judgement *judgement);
 /* One condition of require and --expect. */
 typedef struct fh_unmet {
   char spec[64];
-  char found[160];
+  char found[320];
   const char *cause; /* id or NULL */
 } fh_unmet;
 /* Checks one SPEC ("gpu", "cuda>=2", "opencl", "memory>=40GiB", "gpu-memory>=20GiB", "driver>=550", "cuda-version>=12.4",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detect/parse.h"
 #include "runtime/base/text.h"
 
 typedef enum spec_kind { COUNT, BYTES, VERSION, ISA } spec_kind;
@@ -269,6 +270,17 @@ static void describe(const fh_judgement *j, const spec *s, const measure *found,
     snprintf(out, size, "%.0f %s", found->part[0], s->name->noun);
 }
 
+/* Why a driver that could have told of such devices was not asked; NULL: all were. */
+static const char *why_unasked(const fh_facts *f, const char *devices) {
+  static const struct {
+    const char *device, *question;
+  } drivers[] = {{"cuda", "cuda"}, {"amd", "hsa"}, {"intel", "level-zero"}, {"npu", "level-zero"}, {"opencl", "opencl:"}};
+  for (size_t d = 0; d < sizeof drivers / sizeof drivers[0]; d++)
+    for (int i = 0; i < f->unasked_count && fh_word_in(devices, " ", drivers[d].device); i++)
+      if (strncmp(f->unasked[i].question, drivers[d].question, strlen(drivers[d].question)) == 0) return f->unasked[i].why;
+  return NULL;
+}
+
 static bool id_in(const char *prefixes, const char *id) {
   for (const char *at = prefixes; *at;) {
     size_t size = strcspn(at, " ");
@@ -295,5 +307,8 @@ fh_status fh_judgement_require(const fh_judgement *judgement, const char *text, 
   *out_unmet = (fh_unmet){.cause = cause_of(judgement, parsed.name)};
   snprintf(out_unmet->spec, sizeof(out_unmet->spec), "%s", text);
   describe(judgement, &parsed, &found, out_unmet->found, sizeof(out_unmet->found));
+  const char *why = why_unasked(judgement->facts, parsed.name->devices);
+  size_t used = strlen(out_unmet->found);
+  if (why) snprintf(out_unmet->found + used, sizeof(out_unmet->found) - used, "; a driver was not asked: %s", why);
   return FH_OK;
 }

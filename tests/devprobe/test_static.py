@@ -92,6 +92,9 @@ check("without a helper: trials are its own", alone["cpu"]["isas"] == theirs["cp
 status, out, err = run(STATIC, CUDA_VISIBLE_DEVICES="0", **NOWHERE)
 check("without a helper: on the screen too", "unasked   " in out and "cuda" in out, out)
 
+status, out, err = run(STATIC, "require", "gpu", CUDA_VISIBLE_DEVICES="0", **NOWHERE)
+check("require says that nobody was asked", status == 1 and "a driver was not asked: the static" in " ".join(out.split()), out, err)
+
 with tempfile.TemporaryDirectory(prefix="foghorn-static.") as folder:
     folder = pathlib.Path(folder)
     for name, content, mode, words in (

@@ -189,12 +189,19 @@ static bool fell_back_in_silence(const fh_trace_record *record, const fh_trace_e
          WIFEXITED(end->wait_status) && WEXITSTATUS(end->wait_status) == 0;
 }
 
+/* A program that asks for no GPU is no fault by itself; where detection saw a build without GPU support, that is the reason. */
+static const fh_finding *build_finding(const fh_judgement *judgement) {
+  for (int i = 0; i < judgement->finding_count; i++)
+    if (strcmp(judgement->findings[i].cause->id, "CU-CPU-BUILD") == 0) return &judgement->findings[i];
+  return NULL;
+}
+
 static void choose_cause(const fh_trace_record *record, const fh_trace_end *end, const fh_judgement *judgement, fh_trace_story *out) {
   bool well = out->verdict == FH_TRACE_USED || out->verdict == FH_TRACE_OPENED;
   if (well || !judgement) return;
   const fh_finding *finding = out->act ? tied_finding(judgement, out->act) : NULL;
   out->tied = finding != NULL;
-  if (!finding && out->act) finding = likely_finding(judgement, out->act);
+  if (!finding) finding = out->act ? likely_finding(judgement, out->act) : build_finding(judgement);
   out->finding = finding;
   if (!finding && fell_back_in_silence(record, end, judgement, out)) {
     out->cause = fh_cause_find("CU-SILENT-FALLBACK");
@@ -292,7 +299,9 @@ static const char *advice_of(const fh_trace_record *record, const fh_judgement *
                              library->path);
   }
   if (s->verdict == FH_TRACE_NEVER && fh_judgement_usable_gpus(judgement) > 0)
-    return "a GPU can be used here, and this program did not ask for one: it is built for the CPU only, or was told to use the CPU";
+    return "a GPU can be used here, and this program did not ask for one: it is built for the CPU only (devprobe cause CU-CPU-BUILD), or "
+           "was told "
+           "to use the CPU";
   const fh_trace_variable *v = s->verdict == FH_TRACE_LOOKED ? hiding_variable(record, s) : NULL;
   if (v && !s->cause) return fh_arena_format(record->arena, "%s is '%s', which hides every GPU from this program", v->name, v->value);
   if (!s->cause && s->verdict >= FH_TRACE_REFUSED && fh_judgement_usable_gpus(judgement) == 0 &&

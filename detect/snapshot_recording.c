@@ -174,7 +174,7 @@ static void name_bytes(const fh_recording *r, int at, const fh_members *members,
   bool named = note->call == FH_CALL_ASK ? answer_file(note, out, size) && !taken(members, out)
                                          : note->key[0] == '/' && note->order == 0 && !is_folder_too(r, at) &&
                                                (size_t)snprintf(out, size, "fs%s", note->key) < size;
-  if (!named || !fh_member_name_is_safe(out)) snprintf(out, size, "more/%zu", members->count);
+  if (!named || strchr(out, ' ') || !fh_member_name_is_safe(out)) snprintf(out, size, "more/%zu", members->count);
 }
 
 static void add_bytes(fh_text *line, const fh_note *note) {

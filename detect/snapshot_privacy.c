@@ -374,8 +374,9 @@ static const char *const system_folders[] = {"/dev*", "/proc*", "/sys*", "/etc*"
                                              "/lib*", "/boot*", "/opt*", "/snap*", "/var/*", "/.singularity.d*"};
 static const char *const library_folders[] = {
     "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/lib/*-linux-gnu", "/usr/lib/*-linux-gnu"};
-static const char *const device_names[] = {"*.so*",   "*.icd",   "*.json", "*.y*ml", "*.conf", "cuda*", "rocm*",
-                                           "nvidia*", "oneapi*", "intel*", "amd*",   "hip*",   "stubs", "compat"};
+static const char *const device_names[] = {"*.so*",   "*.icd",   "*.json",      "*.y*ml",       "*.conf", "cuda*", "rocm*",
+                                           "nvidia*", "oneapi*", "intel*",      "amd*",         "hip*",   "stubs", "python*",
+                                           "torch*",  "jax*",    "tensorflow*", "onnxruntime*", "cupy*",  "compat"};
 
 static void filter_names(protector *p, fh_note *note) {
   if (MATCHES(system_folders, note->key) && !MATCHES(library_folders, note->key)) return;

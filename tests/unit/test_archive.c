@@ -1,5 +1,5 @@
-/* Archives that somebody made to do harm: each is refused with a reason, and nothing is written anywhere. SPDX-License-Identifier:
- * Apache-2.0 */
+/* Archives that somebody made to do harm: each is refused with a reason, and nothing is written anywhere.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

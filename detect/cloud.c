@@ -49,41 +49,47 @@ static bool is_kernel(const entry *e, const char *release) {
          memcmp(e->name + sizeof prefix - 1, release, size) == 0;
 }
 
-/* One paragraph of the log. */
-typedef struct paragraph {
-  const char *when;
+/* The log being read. */
+typedef struct reader {
+  fh_facts_arena *arena;
+  const char *release; /* of the running kernel */
+  const char *when;    /* of this paragraph */
   size_t when_size;
   bool automatic;
-} paragraph;
+  fh_package_change *driver, *kernel;
+} reader;
 
-static void note(fh_gather *g, const paragraph *p, const entry *e, bool upgraded, fh_package_change *out) {
-  out->when = fh_arena_text_size(g->arena, p->when, p->when_size);
-  out->package = fh_arena_text_size(g->arena, e->name, e->name_size);
-  out->from = upgraded ? fh_arena_text_size(g->arena, e->from, e->from_size) : "";
-  out->to = upgraded ? fh_arena_text_size(g->arena, e->to, e->to_size) : fh_arena_text_size(g->arena, e->from, e->from_size);
+static void note(const reader *r, const entry *e, bool upgraded, fh_package_change *out) {
+  out->when = fh_arena_text_size(r->arena, r->when, r->when_size);
+  out->package = fh_arena_text_size(r->arena, e->name, e->name_size);
+  out->from = upgraded ? fh_arena_text_size(r->arena, e->from, e->from_size) : "";
+  out->to = upgraded ? fh_arena_text_size(r->arena, e->to, e->to_size) : fh_arena_text_size(r->arena, e->from, e->from_size);
   out->source = history;
 }
 
-static void read_changes(fh_gather *g, const paragraph *p, const char *list, const char *end, bool upgraded) {
-  fh_facts_cloud *cloud = &g->facts->cloud;
+static void read_changes(const reader *r, const char *list, const char *end, bool upgraded) {
   entry e;
-  for (const char *at = list; p->automatic && next_entry(&at, end, &e);) {
-    if (upgraded && is_driver(&e)) note(g, p, &e, true, &cloud->driver_change);
-    if (!upgraded && is_kernel(&e, g->facts->where.kernel.value)) note(g, p, &e, false, &cloud->kernel_change);
+  for (const char *at = list; r->automatic && next_entry(&at, end, &e);) {
+    if (upgraded && is_driver(&e)) note(r, &e, true, r->driver);
+    if (!upgraded && is_kernel(&e, r->release)) note(r, &e, false, r->kernel);
   }
 }
 
-/* Paragraphs of "Start-Date:", "Commandline:", "Install:", "Upgrade:" lines, the newest last. */
-static void read_history(fh_gather *g) {
+void fh_apt_history_parse(fh_facts_arena *arena, const char *text, const char *release, fh_package_change *out_driver,
+                          fh_package_change *out_kernel) {
   static const char date[] = "Start-Date: ", command[] = "Commandline: ", install[] = "Install: ", upgrade[] = "Upgrade: ";
-  const char *text = fh_read_text(g, history, FH_BIG_FILE, NULL), *line;
+  const char *line;
   size_t size;
-  paragraph p = {.when = ""};
-  while (text && fh_line_next(&text, &line, &size)) {
-    if (begins(line, size, date)) p = (paragraph){.when = line + sizeof date - 1, .when_size = size - (sizeof date - 1)};
-    if (begins(line, size, command)) p.automatic = memmem(line, size, "unattended-upgrade", 18) != NULL;
-    if (begins(line, size, install)) read_changes(g, &p, line + sizeof install - 1, line + size, false);
-    if (begins(line, size, upgrade)) read_changes(g, &p, line + sizeof upgrade - 1, line + size, true);
+  reader r = {.arena = arena, .release = release, .when = "", .driver = out_driver, .kernel = out_kernel};
+  while (fh_line_next(&text, &line, &size)) {
+    if (begins(line, size, date)) {
+      r.when = line + sizeof date - 1;
+      r.when_size = size - (sizeof date - 1);
+      r.automatic = false;
+    }
+    if (begins(line, size, command)) r.automatic = memmem(line, size, "unattended-upgrade", 18) != NULL;
+    if (begins(line, size, install)) read_changes(&r, line + sizeof install - 1, line + size, false);
+    if (begins(line, size, upgrade)) read_changes(&r, line + sizeof upgrade - 1, line + size, true);
   }
 }
 
@@ -110,5 +116,7 @@ void fh_gather_cloud(fh_gather *g) {
   cloud->vendor = fh_read_fact(g, "/sys/class/dmi/id/sys_vendor", 256);
   cloud->product = fh_read_fact(g, "/sys/class/dmi/id/product_name", 256);
   cloud->grid_daemon = fh_path_fact(g, "/usr/bin/nvidia-gridd");
-  if (driver_halves_differ(g->facts) || module_missing(g->facts)) read_history(g);
+  if (!driver_halves_differ(g->facts) && !module_missing(g->facts)) return;
+  const char *text = fh_read_text(g, history, FH_BIG_FILE, NULL);
+  if (text) fh_apt_history_parse(g->arena, text, g->facts->where.kernel.value, &cloud->driver_change, &cloud->kernel_change);
 }

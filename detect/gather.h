@@ -180,6 +180,10 @@ int fh_ldcache_find(const char *cache, size_t size, int machine, fh_ldcache_wish
 
 /* Version in the first line of /proc/driver/nvidia/version; "" none. */
 const char *fh_nvrm_parse(fh_facts_arena *arena, const char *text, bool *out_open);
+/* The log of Debian's package manager, paragraphs of "Start-Date:", "Commandline:", "Install:" and "Upgrade:" lines: the newest
+ * change of the NVIDIA driver and of the kernel of this release that unattended-upgrades made. Left as they are when there is none. */
+void fh_apt_history_parse(fh_facts_arena *arena, const char *text, const char *release, fh_package_change *out_driver,
+                          fh_package_change *out_kernel);
 /* The library that an .icd file names: its first line, without the newline and nothing else taken off. */
 const char *fh_icd_parse(fh_facts_arena *arena, const char *text);
 

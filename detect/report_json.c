@@ -41,18 +41,23 @@ static json_t *platform_json(const fh_facts *f, bool *failed) {
   return platform;
 }
 
+static json_t *one_isa_json(const char *name, const fh_facts_isa *set, bool *failed) {
+  json_t *one = json_object();
+  put(one, "name", json_string(name), failed);
+  put(one, "advertised", json_true(), failed);
+  put(one, "enabled", json_boolean(set->enabled), failed);
+  put(one, "proven", fact_boolean(set->proven), failed);
+  return one;
+}
+
 static json_t *isa_json(const fh_facts_cpu *cpu, bool *failed) {
   json_t *sets = json_array();
-  for (int i = FH_ISA_SCALAR + 1; i < FH_ISA_COUNT; i++) {
-    const fh_facts_isa *set = &cpu->isa[i];
-    if (!set->advertised) continue;
-    json_t *one = json_object();
-    put(one, "name", json_string(fh_isa_name((fh_isa)i)), failed);
-    put(one, "advertised", json_true(), failed);
-    put(one, "enabled", json_boolean(set->enabled), failed);
-    put(one, "proven", fact_boolean(set->proven), failed);
-    append(sets, one, failed);
-  }
+  for (int i = FH_ISA_SCALAR + 1; i < FH_ISA_COUNT; i++)
+    if (cpu->isa[i].advertised) append(sets, one_isa_json(fh_isa_name((fh_isa)i), &cpu->isa[i], failed), failed);
+  if (!cpu->amx.advertised) return sets;
+  json_t *amx = one_isa_json("amx", &cpu->amx, failed); /* the only one that a program must ask for */
+  put(amx, "permitted", cpu->amx_request.valid == FH_VALID ? json_boolean(cpu->amx_request.value == 0) : json_null(), failed);
+  append(sets, amx, failed);
   return sets;
 }
 

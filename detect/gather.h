@@ -72,9 +72,9 @@ void fh_gather_jetson(fh_gather *g);
 void fh_gather_cloud(fh_gather *g); /* after the NVIDIA driver's facts */
 void fh_gather_icd_files(fh_gather *g);
 void fh_gather_programs(fh_gather *g); /* needs the answer of CUDA */
-void fh_gather_sandbox(fh_gather *g); /* needs the platform */
-void fh_gather_engines(fh_gather *g); /* needs the platform */
-void fh_gather_drm(fh_gather *g);     /* needs PCI */
+void fh_gather_sandbox(fh_gather *g);  /* needs the platform */
+void fh_gather_engines(fh_gather *g);  /* needs the platform */
+void fh_gather_drm(fh_gather *g);      /* needs PCI */
 void fh_gather_amd(fh_gather *g);
 void fh_gather_intel(fh_gather *g);
 
@@ -173,6 +173,8 @@ void fh_isa_from_flags(const char *flags, fh_isa_bits *out);
 /* One library name that is looked for in /etc/ld.so.cache. */
 typedef struct fh_ldcache_wish {
   const char *name;
+  int most_level;   /* the highest folder glibc-hwcaps/x86-64-vN that this processor may use; below 2: none */
+  int level;        /* out: N of the folder that the path is in; 0: of none */
   const char *path; /* out: NULL none. Points into the cache. */
 } fh_ldcache_wish;
 /* Looks names up in a cache of glibc for libraries of an ELF machine (62, 183). EINVAL: not such a file. */

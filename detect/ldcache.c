@@ -39,6 +39,52 @@ static size_t find_new(const char *cache, size_t size) {
   return at;
 }
 
+/* ---- libraries for better processors ------------------------------------------------------------------------------------ */
+
+/* An entry of a glibc-hwcaps folder carries, in place of bits, the number of the folder's name in a list at the file's end. */
+enum { HWCAP_IS_NAME = 0x40000000, EXTENSION_MAGIC_OFFSET = 32, EXTENSION_NAMES = 1, EXTENSION_SECTION = 16, MAX_SECTIONS = 16 };
+static const uint32_t extension_magic = 0xeaa42174u;
+enum { NOT_FOR_US = -1 };
+
+/* Where the list of names is; 0 names when there is none. */
+static uint32_t hwcap_names(const char *base, size_t size, size_t *out_at) {
+  size_t at = word_at(base, EXTENSION_MAGIC_OFFSET);
+  if (at == 0 || at > size || size - at < 8 || word_at(base, at) != extension_magic) return 0;
+  uint32_t sections = word_at(base, at + 4);
+  for (uint32_t i = 0; i < sections && i < MAX_SECTIONS; i++) {
+    size_t section = at + 8 + (size_t)i * EXTENSION_SECTION;
+    if (section > size || size - section < EXTENSION_SECTION) return 0;
+    size_t offset = word_at(base, section + 8), bytes = word_at(base, section + 12);
+    if (word_at(base, section) != EXTENSION_NAMES || offset > size || bytes > size - offset) continue;
+    *out_at = offset;
+    return (uint32_t)(bytes / 4);
+  }
+  return 0;
+}
+
+/* N of an entry of glibc-hwcaps/x86-64-vN, 0 of a plain entry. */
+static int level_of(const char *base, size_t size, size_t entry) {
+  static const char prefix[] = "x86-64-v";
+  size_t names = 0;
+  uint32_t index = word_at(base, entry + 16), kind = word_at(base, entry + 20);
+  if (!(kind & HWCAP_IS_NAME)) return 0;
+  if (index >= hwcap_names(base, size, &names)) return NOT_FOR_US;
+  const char *name = text_at(base, size, word_at(base, names + 4 * (size_t)index));
+  if (!name || strncmp(name, prefix, sizeof prefix - 1) != 0) return NOT_FOR_US;
+  char digit = name[sizeof prefix - 1];
+  return digit >= '2' && digit <= '9' && !name[sizeof prefix] ? digit - '0' : NOT_FOR_US;
+}
+
+/* Of several entries of one name the loader takes the best that the processor may use; of equals the first. */
+static void consider(const char *base, size_t size, size_t entry, fh_ldcache_wish *wish) {
+  int level = level_of(base, size, entry);
+  if (level == NOT_FOR_US || (level > 0 && level > wish->most_level) || (wish->path && level <= wish->level)) return;
+  const char *path = text_at(base, size, word_at(base, entry + 8));
+  if (!path) return;
+  wish->path = path;
+  wish->level = level;
+}
+
 int fh_ldcache_find(const char *cache, size_t size, int machine, fh_ldcache_wish *wishes, int count) {
   size_t start = find_new(cache, size);
   if (start == size) return EINVAL;
@@ -52,10 +98,8 @@ int fh_ldcache_find(const char *cache, size_t size, int machine, fh_ldcache_wish
     uint32_t flags = word_at(base, at);
     if ((flags & FLAG_TYPE_MASK) != FLAG_ELF_LIBC6 || (flags & FLAG_ARCH_MASK) != arch) continue;
     const char *key = text_at(base, size, word_at(base, at + 4));
-    for (int k = 0; key && k < count; k++) {
-      if (wishes[k].path || strcmp(key, wishes[k].name) != 0) continue;
-      wishes[k].path = text_at(base, size, word_at(base, at + 8));
-    }
+    for (int k = 0; key && k < count; k++)
+      if (strcmp(key, wishes[k].name) == 0) consider(base, size, at, &wishes[k]);
   }
   return 0;
 }

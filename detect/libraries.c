@@ -1,5 +1,6 @@
 /* Libraries, found as the loader would find them, and fingerprinted. SPDX-License-Identifier: Apache-2.0
- * Nothing is loaded here. What is not modelled: RUNPATH of the program, glibc-hwcaps folders of LD_LIBRARY_PATH. */
+ * Nothing is loaded here. The folders glibc-hwcaps/x86-64-vN, for better processors, are searched as the loader does, in every folder
+ * and in its cache. What is not modelled: RUNPATH of the program, which only it has. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -27,7 +28,9 @@ typedef struct loader {
   int machine; /* e_machine; 0 unknown */
   const char *dirs[MAX_DIRS];
   int dir_count;
-  int before_cache; /* the cache is asked after so many directories */
+  bool hwcaps[MAX_DIRS]; /* it has a folder glibc-hwcaps */
+  int most_level;        /* the highest x86-64-vN that the processor may use; 1: none of them, or not known */
+  int before_cache;      /* the cache is asked after so many directories */
   char *cache;
   size_t cache_size;
   const char *cache_name; /* NULL: this loader has none */
@@ -72,6 +75,27 @@ static void default_dirs(fh_gather *g, loader *l) {
   add_dirs(g, l, "/lib:/usr/lib", ":");
 }
 
+/* The level of x86-64 that the kernel's list of flags allows: each has all of those below it. */
+static int level_of(const fh_facts_cpu *cpu) {
+  static const char *const flags[][10] = {
+      {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
+      {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"},
+      {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+  };
+  int level = 1;
+  if (cpu->flags.valid != FH_VALID) return level;
+  for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++, level++)
+    for (int k = 0; k < 10 && flags[i][k]; k++)
+      if (!fh_word_in(cpu->flags.value, " ", flags[i][k])) return level;
+  return level;
+}
+
+static void look_for_hwcaps(fh_gather *g, loader *l) {
+  l->most_level = l->machine == MACHINE_X86_64 ? level_of(&g->facts->cpu) : 1;
+  for (int i = 0; l->most_level > 1 && i < l->dir_count; i++)
+    l->hwcaps[i] = is_directory(g, fh_arena_format(g->arena, "%s/glibc-hwcaps", l->dirs[i]));
+}
+
 static void loader_init(fh_gather *g, loader *l) {
   const fh_facts_where *w = &g->facts->where;
   *l = (loader){0};
@@ -87,6 +111,7 @@ static void loader_init(fh_gather *g, loader *l) {
   if (g->os->api->read(g->os, l->cache_name, MAX_CACHE, &l->cache, &l->cache_size) == EFBIG) l->cache_size = 0;
   if (!l->cache) l->cache_size = 0;
   default_dirs(g, l);
+  look_for_hwcaps(g, l);
 }
 
 static void loader_end(loader *l) { free(l->cache); }
@@ -159,6 +184,8 @@ static bool try_file(search *s, const char *path) {
 static bool try_dirs(search *s, int first, int last) {
   for (int i = first; i < last; i++) {
     note_place(s, s->l->dirs[i]);
+    for (int level = s->l->most_level; level > 1 && s->l->hwcaps[i]; level--)
+      if (try_file(s, fh_arena_format(s->g->arena, "%s/glibc-hwcaps/x86-64-v%d/%s", s->l->dirs[i], level, s->out->name))) return true;
     if (try_file(s, fh_arena_format(s->g->arena, "%s/%s", s->l->dirs[i], s->out->name))) return true;
   }
   return false;
@@ -193,7 +220,7 @@ void fh_library_find(fh_gather *g, const char *name, fh_library *out) {
   }
   loader l;
   loader_init(g, &l);
-  fh_ldcache_wish wish = {.name = name};
+  fh_ldcache_wish wish = {.name = name, .most_level = l.most_level};
   if (l.cache_size) fh_ldcache_find(l.cache, l.cache_size, l.machine, &wish, 1);
   find_with(g, &l, name, wish.path, out);
   loader_end(&l);
@@ -269,7 +296,7 @@ void fh_gather_libraries(fh_gather *g) {
   loader l;
   loader_init(g, &l);
   fh_ldcache_wish wishes[WANTED_COUNT];
-  for (int i = 0; i < WANTED_COUNT; i++) wishes[i] = (fh_ldcache_wish){.name = wanted[i]};
+  for (int i = 0; i < WANTED_COUNT; i++) wishes[i] = (fh_ldcache_wish){.name = wanted[i], .most_level = l.most_level};
   if (l.cache_size) fh_ldcache_find(l.cache, l.cache_size, l.machine, wishes, WANTED_COUNT);
   for (int i = 0; i < WANTED_COUNT; i++) find_with(g, &l, wanted[i], wishes[i].path, &all->libs[i]);
   look_elsewhere(g, &l);

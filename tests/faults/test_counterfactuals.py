@@ -135,6 +135,15 @@ with tempfile.TemporaryDirectory(prefix="foghorn-stubs.") as folder:
     names("not allowed on this card", compat, "CU-COMPAT-804", "consistent", "804", mark="CU-COMPAT-804 stand-in")
     silent("803 without a compat folder", compat | {"FH_FAKE_CUDA_CODE": "803"}, "CU-COMPAT-803")
 
+if os.uname().machine == "x86_64" and " sse4_2 " in pathlib.Path("/proc/cpuinfo").read_text():
+    # The loader takes the copy for better processors first: devprobe must look where it looks.
+    with tempfile.TemporaryDirectory(prefix="foghorn-hwcaps.") as folder:
+        better = pathlib.Path(folder) / "stubs/glibc-hwcaps/x86-64-v2"
+        better.mkdir(parents=True)
+        shutil.copy(FAKES / "libcuda_code.so", better / "libcuda.so.1")
+        stub = {"LD_LIBRARY_PATH": str(better.parent.parent), "NVIDIA_VISIBLE_DEVICES": "all"}
+        names("a stub for better processors", stub, "CU-STUB", "proven", f"{better}/libcuda.so.1: a stub", "34", mark="CU-STUB stand-in")
+
 RESERVES = ASKED | {"FOGHORN_FAKE_CUDA": "devices=1,addresses=64GiB"}
 names("ulimit -v", RESERVES, "CU-OOM-HOST-VA", "proven", "it works", "8192 MiB", before=limit_addresses(8 * GIB, resource.RLIM_INFINITY), mark="CU-OOM-HOST-VA stand-in")
 names("a hard ulimit -v", RESERVES, "CU-OOM-HOST-VA", "consistent", "8192 MiB", before=limit_addresses(8 * GIB, 8 * GIB), mark="CU-OOM-HOST-VA stand-in")

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   bool open;
   const char *version = fh_nvrm_parse(arena, text, &open);
   if (strlen(version) != strspn(version, "0123456789.")) abort();
-  fh_ldcache_wish wishes[] = {{.name = "libcuda.so.1"}, {.name = ""}};
+  fh_ldcache_wish wishes[] = {{.name = "libcuda.so.1", .most_level = 4}, {.name = ""}};
   if (fh_ldcache_find((const char *)data, size, 62, wishes, 2) == 0) {
     for (int i = 0; i < 2; i++)
       if (wishes[i].path) fh_arena_text(arena, wishes[i].path); /* terminated inside the file */

@@ -354,15 +354,58 @@ static void make_cache(cache *c, const char *const *names, const char *const *pa
   c->size = before + text;
 }
 
-static int find_in(const cache *c, size_t size, int machine, const char **out) {
+static int find_level(const cache *c, size_t size, int machine, int most_level, const char **out) {
   char *exact = malloc(size ? size : 1); /* so that a sanitizer sees a read past the end */
   assert_non_null(exact);
   memcpy(exact, c->bytes, size);
-  fh_ldcache_wish wish = {.name = "libcuda.so.1"};
+  fh_ldcache_wish wish = {.name = "libcuda.so.1", .most_level = most_level};
   int error = fh_ldcache_find(exact, size, machine, &wish, 1);
   *out = wish.path ? fh_arena_text(arena, wish.path) : NULL;
   free(exact);
   return error;
+}
+
+static int find_in(const cache *c, size_t size, int machine, const char **out) { return find_level(c, size, machine, 1, out); }
+
+/* Entry `entry` becomes one of a folder glibc-hwcaps, whose name is added behind the file with the list that holds it. */
+static void add_hwcap(cache *c, uint32_t entry, const char *name) {
+  uint32_t at = (uint32_t)(c->size + 3) / 4 * 4, list = at + 8 + 16;
+  put32(c, 32, at);
+  put32(c, at, 0xeaa42174u);
+  put32(c, at + 4, 1);
+  put32(c, at + 8, 1);
+  put32(c, at + 16, list);
+  put32(c, at + 20, 4);
+  put32(c, list, list + 4);
+  memcpy(c->bytes + list + 4, name, strlen(name) + 1);
+  c->size = list + 4 + strlen(name) + 1;
+  put32(c, 48 + entry * 24 + 16, 0);
+  put32(c, 48 + entry * 24 + 20, 0x40000000u);
+}
+
+static void loader_cache_levels(void **state) {
+  (void)state;
+  static const char *const names[] = {"libcuda.so.1", "libcuda.so.1"};
+  static const char *const paths[] = {"/lib64/glibc-hwcaps/x86-64-v3/libcuda.so.1", "/lib64/libcuda.so.1"};
+  static const uint32_t flags[] = {0x0303, 0x0303};
+  const char *found;
+  cache c;
+  make_cache(&c, names, paths, flags, 2, 0);
+  add_hwcap(&c, 0, "x86-64-v3");
+  for (int level = 1; level <= 4; level++) {
+    assert_int_equal(find_level(&c, c.size, 62, level, &found), 0);
+    assert_string_equal(found, paths[level < 3]);
+  }
+  for (size_t size = 48; size < c.size; size++) /* cut off anywhere */
+    if (find_level(&c, size, 62, 4, &found) == 0 && found) assert_true(strcmp(found, paths[0]) == 0 || strcmp(found, paths[1]) == 0);
+  cache other = c;
+  put32(&other, 48 + 16, 7); /* a name past the list */
+  assert_int_equal(find_level(&other, c.size, 62, 4, &found), 0);
+  assert_string_equal(found, paths[1]);
+  make_cache(&c, names, paths, flags, 2, 0);
+  add_hwcap(&c, 0, "z15"); /* of another processor */
+  assert_int_equal(find_level(&c, c.size, 62, 4, &found), 0);
+  assert_string_equal(found, paths[1]);
 }
 
 static void loader_cache(void **state) {
@@ -417,6 +460,7 @@ int main(void) {
       cmocka_unit_test(nvrm_versions),
       cmocka_unit_test(icd_files),
       cmocka_unit_test(loader_cache),
+      cmocka_unit_test(loader_cache_levels),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

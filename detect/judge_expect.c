@@ -54,7 +54,7 @@ static void expect_by_intent(fh_judgement *judgement) {
   if (f->sandbox.device_files.valid == FH_VALID && f->sandbox.device_files.value > 0)
     expect_at(judgement, FH_EXPECT_INTENT, "GPUs named in /var/run/nvidia-container-devices");
   if (fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none")) return; /* asks for the driver and says: no card */
-  if (fh_slurm_without_gpu(f)) return; /* what the node has is not for this job */
+  if (fh_slurm_without_gpu(f)) return;                        /* what the node has is not for this job */
 
   const fh_library *library = fh_facts_library(f, "libcuda.so.1");
   bool sandbox = f->where.container && !fh_container_by_engine(f); /* shows the machine's own /dev and files */

@@ -1,6 +1,5 @@
 /* Rules about what was granted to a container or job, against what is here. SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "detect/arena.h"
@@ -104,12 +103,17 @@ static bool is_uuid(const char *text, size_t size) {
   return size > 0;
 }
 
+static bool is_past_the_last(const char *index, int here) {
+  int64_t number = 0;
+  return here > 0 && fh_take_i64(&index, &number) && number >= here;
+}
+
 /* What is wrong with one name of a list; NULL: nothing that can be told from its looks. */
 static const char *wrong_with(const fh_facts *f, const char *name, size_t size) {
   size_t digits = digits_at(name, size);
   int here = f->pci.valid == FH_VALID && f->pci.unread == 0 && fh_is_false(f->pci.masked) ? fh_nvidia_gpu_count(f) : 0;
   if (size == 0) return "an empty name in the list";
-  if (digits == size) return here > 0 && size < 9 && atoi(name) >= here ? "an index past the last GPU of this machine" : NULL;
+  if (digits == size) return is_past_the_last(name, here) ? "an index past the last GPU of this machine" : NULL;
   if (digits && name[digits] == ':' && digits + 1 < size && digits_at(name + digits + 1, size - digits - 1) == size - digits - 1)
     return NULL;
   if (memchr(name, '=', size)) return NULL; /* a whole name of a CDI device */

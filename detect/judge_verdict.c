@@ -19,17 +19,8 @@ fh_status fh_judge_unmet(fh_judgement *judgement) {
   return FH_OK;
 }
 
-static int count_usable(const fh_judgement *judgement, const char *kind) {
-  int count = 0;
-  for (int i = 0; i < judgement->device_count; i++) {
-    const fh_found_device *device = &judgement->devices[i];
-    count += device->usable && !device->fake && !device->posing && strcmp(device->kind, kind) == 0;
-  }
-  return count;
-}
-
 static const char *all_is_well(fh_judgement *judgement) {
-  int gpus = count_usable(judgement, "gpu");
+  int gpus = fh_judgement_usable_gpus(judgement);
   if (gpus) return fh_arena_format(judgement->arena, "%d GPU device%s and the CPU can be used", gpus, gpus == 1 ? "" : "s");
   return fh_judgement_expected_gpu(judgement)->level == FH_EXPECT_NONE ? "the CPU can be used; no GPU is expected here and none was found"
                                                                        : "the CPU can be used; whether a GPU can was not asked";

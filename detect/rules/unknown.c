@@ -63,7 +63,7 @@ static void next_steps(fh_case *c) {
   fh_case_next(c, !broke && cuda->valid == FH_VALID,
                "devprobe trace -- devprobe --answer cuda: the last device or file that it was refused before the error");
   fh_case_next(c, fh_is_true(f->nvidia.module_loaded), "on the host: dmesg | grep -iE 'nvrm|xid' just after this run, and nvidia-smi -q");
-  fh_case_next(c, true, "devprobe --json > report.json, and attach it to a bug report");
+  fh_case_next(c, true, "devprobe snapshot --mask machine.tar.gz, and attach it to a bug report");
 }
 
 static bool explained(const fh_judgement *judgement) {
@@ -164,7 +164,7 @@ static void next_steps_of(fh_case *c, const asked_runtime *r) {
                "run devprobe on the host too: if the device works there, look at how this container was started; if not, at the host");
   fh_case_next(c, true, "devprobe trace -- devprobe --answer %s: the last file that it was refused before the error", r->question);
   fh_case_next(c, true, "on the host: dmesg | grep -iE '%s' just after this run", module);
-  fh_case_next(c, true, "devprobe --json > report.json, and attach it to a bug report");
+  fh_case_next(c, true, "devprobe snapshot --mask machine.tar.gz, and attach it to a bug report");
 }
 
 static void unknown_runtime(fh_judgement *judgement, const fh_cause *cause, const asked_runtime *r) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detect/cuda_filter.h"
 #include "detect/gather.h"
 #include "detect/parse.h"
 
@@ -326,6 +327,52 @@ static void icd_files(void **state) {
   assert_string_equal(fh_icd_parse(arena, "\n"), "");
 }
 
+/* ---- CUDA_VISIBLE_DEVICES --------------------------------------------------------------------------------- */
+
+static void cuda_filters(void **state) {
+  (void)state;
+  fh_cuda_device devices[] = {{.uuid = "GPU-5f3b2c1a-0d4e"}, {.uuid = "GPU-5f77aa0b-2d3e"}, {.uuid = "GPU-c0ffee00-1111"}};
+  const fh_cuda_answer all = {.valid = FH_VALID, .count = 3, .devices = devices, .device_count = 3};
+  static const struct {
+    const char *list;
+    int count, end; /* the entry that ends the list; -1: none */
+  } cases[] = {
+      {NULL, 0, -1},
+      {"", 0, -1},
+      {"0", 1, -1},
+      {"2,0,1", 3, -1},
+      {"0,99,1", 3, 1},
+      {"-1", 1, 0},
+      {"0,,1", 3, 1},
+      {",", 2, 0},
+      {" 0 , 1 ", 2, -1},
+      {"0,1,0", 3, 2},
+      {"none", 1, 0},
+      {"0x1", 1, 0},
+      {"99999999999999999999", 1, 0},
+      {"GPU-c0ffee00-1111", 1, -1},
+      {"gpu-C0FFEE", 1, -1},
+      {"GPU-5f", 1, 0},
+      {"GPU-5f3b,GPU-5f77", 2, -1},
+      {"2,GPU-c0ffee", 2, 1},
+      {"GPU-c0ffee00-1111-and-more", 1, 0},
+      {"MIG-1234", 1, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    fh_cuda_entry entries[FH_MAX_CUDA_ENTRIES];
+    int count = fh_cuda_filter_parse(cases[i].list, entries);
+    const fh_cuda_entry *end = fh_cuda_filter_end(entries, count, &all);
+    int place = end ? (int)(end - entries) : -1;
+    if (count != cases[i].count || place != cases[i].end)
+      fail_msg("'%s': %d entries, ends at %d", cases[i].list ? cases[i].list : "(unset)", count, place);
+  }
+  char longest[1024];
+  memset(longest, ',', sizeof longest - 1);
+  longest[sizeof longest - 1] = 0;
+  fh_cuda_entry entries[FH_MAX_CUDA_ENTRIES];
+  assert_int_equal(fh_cuda_filter_parse(longest, entries), FH_MAX_CUDA_ENTRIES);
+}
+
 /* ---- /etc/ld.so.cache ------------------------------------------------------------------------------------ */
 
 typedef struct cache {
@@ -459,6 +506,7 @@ int main(void) {
       cmocka_unit_test(best_isa),
       cmocka_unit_test(nvrm_versions),
       cmocka_unit_test(icd_files),
+      cmocka_unit_test(cuda_filters),
       cmocka_unit_test(loader_cache),
       cmocka_unit_test(loader_cache_levels),
   };

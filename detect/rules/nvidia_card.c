@@ -81,7 +81,8 @@ void fh_rule_bar_space(fh_judgement *judgement, const fh_cause *cause) {
     bool held = gpu->driver && !is_bound_to_nvidia(gpu);
     if (!fh_pci_is_nvidia_gpu(gpu) || held || !fh_nvidia_card_fails(judgement, gpu->address)) continue;
     if (fh_case_saw(&c, gpu->window.valid == FH_VALID && !gpu->window.value, gpu->window.source, "a memory region without address"))
-      fh_case_card(&c, gpu->address, FH_PROVEN, "%s got no address range for its memory", gpu->address);
+      fh_case_card(&c, gpu->address, fh_case_saw_left_alone(&c, gpu) && fh_is_true(f->nvidia.module_loaded) ? FH_PROVEN : FH_POSSIBLE,
+                   "%s got no address range for its memory", gpu->address);
   }
 }
 

@@ -44,7 +44,7 @@ void fh_rule_secureboot(fh_judgement *judgement, const fh_cause *cause) {
   bool lockdown = fh_case_saw(&c, fh_is_true(h->locked_down), h->locked_down.source, "the kernel takes signed modules only");
   /* A kernel that is not locked down takes any module, whatever the firmware checked. */
   if ((boot && !fh_is_false(h->locked_down)) || lockdown)
-    fh_case_gpu(&c, boot && lockdown ? FH_CONSISTENT : FH_POSSIBLE,
+    fh_case_gpu(&c, FH_POSSIBLE, /* whether the module is signed, or told not to load, is not seen */
                 "the nvidia module is installed and not loaded, and this machine takes modules only with a signature that it knows");
 }
 
@@ -83,8 +83,7 @@ static const char *wrong_kind(const fh_facts *f, int id) {
   return NULL;
 }
 
-/* Neither bound to the module nor set up by it. */
-static bool is_left_alone(fh_case *c, const fh_pci_device *gpu) {
+bool fh_case_saw_left_alone(fh_case *c, const fh_pci_device *gpu) {
   const fh_node *node;
   if (fh_case_saw(c, gpu->driver_valid == FH_ABSENT, gpu->source, "no driver bound")) return true;
   for (int i = 0; (node = fh_nvidia_node_next(c->facts, &i));) {
@@ -105,6 +104,6 @@ void fh_rule_open_required(fh_judgement *judgement, const fh_cause *cause) {
     fh_case_saw(&c, true, gpu->source, "%04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff);
     fh_case_saw(&c, true, f->nvidia.nvrm_version.source, "%s%s", f->nvidia.nvrm_version.value,
                 fh_is_true(f->nvidia.open_module) ? ", open kernel module" : "");
-    if (is_left_alone(&c, gpu)) fh_case_card(&c, gpu->address, FH_CONSISTENT, "%s: %s", gpu->address, why);
+    if (fh_case_saw_left_alone(&c, gpu)) fh_case_card(&c, gpu->address, FH_CONSISTENT, "%s: %s", gpu->address, why);
   }
 }

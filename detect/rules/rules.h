@@ -96,6 +96,8 @@ int fh_nvidia_numbered_present(const fh_facts *facts);
 /* True when nvidiactl, nvidia-uvm and the numbered ones were looked for and none exists. */
 bool fh_nvidia_nodes_absent(const fh_facts *facts);
 
+/* The card is bound to no driver, or its driver could not set it up. */
+bool fh_case_saw_left_alone(fh_case *c, const fh_pci_device *gpu);
 /* The card that a numbered node belongs to, and the card behind an address; NULL: not told. */
 const fh_nvidia_listed *fh_nvidia_card_of_node(const fh_facts *facts, const char *path);
 const fh_nvml_card *fh_nvml_card_at(const fh_facts *facts, const char *pci);

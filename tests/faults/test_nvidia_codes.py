@@ -137,6 +137,7 @@ def pascal(box):
 
 def no_window(box):
     box.file(f"{PCI}/resource", "0xf6000000 0xf6ffffff 0x40200\n0x0 0x0 0x0\n0x0 0x0 0x0\n")
+    box.without(f"{PCI}/driver")
 
 
 def off_bus(box):

@@ -330,6 +330,7 @@ static void directory_destroy(fh_os *os) {
   directory *d = self(os);
   fh_tree_forget(&d->tree);
   for (int i = 0; i < d->tree.count; i++) {
+    fh_tree_names_free(d->tree.names[i]);
     if (d->tree.roots[i] >= 0) close(d->tree.roots[i]);
     close(d->layers[i]);
     json_decref(d->meta[i]);
@@ -417,7 +418,9 @@ static fh_status load_layer(directory *d, int take_layer, const char *name) {
   d->tree.roots[i] = openat(take_layer, "fs", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   FH_TRY(load_meta(take_layer, name, &d->meta[i]));
   char problem[512];
-  if (fh_tree_check(d->tree.roots[i], problem, sizeof problem) != 0)
+  int error = fh_tree_check(d->tree.roots[i], &d->tree.names[i], problem, sizeof problem);
+  if (error == ENOMEM) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the snapshot %s", name);
+  if (error)
     return FH_STATUS(FH_INVALID_ARGUMENT,
                      "%s/fs: side file %s\nKeys: type rdev mode uid gid size mtime open stat elf machine soname interp glibc link", name,
                      problem);
@@ -427,14 +430,17 @@ static fh_status load_layer(directory *d, int take_layer, const char *name) {
 /* A layer that several are based on lies below all of them: it goes to the end. */
 static void move_to_end(directory *d, int i) {
   int layer = d->layers[i], root = d->tree.roots[i], last = d->tree.count - 1;
+  struct fh_tree_names *names = d->tree.names[i];
   json_t *meta = d->meta[i];
   for (; i < last; i++) {
     d->layers[i] = d->layers[i + 1];
     d->tree.roots[i] = d->tree.roots[i + 1];
+    d->tree.names[i] = d->tree.names[i + 1];
     d->meta[i] = d->meta[i + 1];
   }
   d->layers[last] = layer;
   d->tree.roots[last] = root;
+  d->tree.names[last] = names;
   d->meta[last] = meta;
 }
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,63 @@ enum { MAX_LINKS = 40, MAX_DEPTH = 64, MAX_NAMES = 1 << 20 };
 
 static const char side_suffix[] = ".stat";
 enum { SUFFIX_SIZE = sizeof side_suffix - 1 };
+
+/* ---- the names in a layer -------------------------------------------------------------------------- */
+
+/* Most layers hold a few files: whether a name is there at all is answered without asking the kernel. */
+struct fh_tree_names {
+  char **places; /* paths below the root, "/dev/kfd.stat"; by their hash, NULL: empty */
+  size_t count, capacity;
+  bool incomplete; /* something could not be listed: then every name may be there */
+};
+
+static size_t hash_of(const char *text, size_t size) {
+  uint64_t hash = 14695981039346656037u; /* FNV-1a */
+  for (size_t i = 0; i < size; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+  return (size_t)hash;
+}
+
+/* The place of a path, or the empty one where it would be. There is always an empty one. */
+static size_t place_in(char *const *places, size_t capacity, const char *path, size_t size) {
+  size_t at = hash_of(path, size) & (capacity - 1);
+  while (places[at] && (strncmp(places[at], path, size) != 0 || places[at][size])) at = (at + 1) & (capacity - 1);
+  return at;
+}
+
+static bool names_grow(struct fh_tree_names *n) {
+  size_t capacity = n->capacity ? 2 * n->capacity : 256;
+  char **places = capacity <= MAX_NAMES ? calloc(capacity, sizeof *places) : NULL;
+  if (!places) return false;
+  for (size_t i = 0; i < n->capacity; i++)
+    if (n->places[i]) places[place_in(places, capacity, n->places[i], strlen(n->places[i]))] = n->places[i];
+  free(n->places);
+  n->places = places;
+  n->capacity = capacity;
+  return true;
+}
+
+static void names_put(struct fh_tree_names *n, const char *path) {
+  if (n->incomplete) return;
+  char *copy = 2 * n->count < n->capacity || names_grow(n) ? strdup(path) : NULL;
+  if (!copy) {
+    n->incomplete = true;
+    return;
+  }
+  n->places[place_in(n->places, n->capacity, copy, strlen(copy))] = copy;
+  n->count++;
+}
+
+/* False: there is no such name. */
+static bool names_may_have(const struct fh_tree_names *n, const char *path, size_t size) {
+  if (!n || n->incomplete) return true;
+  return n->capacity && n->places[place_in(n->places, n->capacity, path, size)];
+}
+
+void fh_tree_names_free(struct fh_tree_names *n) {
+  for (size_t i = 0; n && i < n->capacity; i++) free(n->places[i]);
+  if (n) free(n->places);
+  free(n);
+}
 
 /* ---- one layer ------------------------------------------------------------------------------------ */
 
@@ -45,15 +103,28 @@ static char type_of(mode_t mode) {
 typedef enum presence { MISSING, HIDDEN, PRESENT } presence;
 
 typedef struct walk {
+  const struct fh_tree_names *names;
+  char path[PATH_MAX + SUFFIX_SIZE]; /* of what is looked at */
+  size_t size;
   int dir;     /* the directory reached, or -1 below a directory that only a side file names */
   bool opaque; /* a side file said type=d on the way: nothing of older layers shows here */
 } walk;
 
 /* Looks at one name of a directory of a layer. */
 static presence look(walk *w, const char *name, fh_tree_node *out) {
-  out->has_side = w->dir >= 0 && side_of(w->dir, name, &out->side) == 0;
+  size_t length = strlen(name);
+  bool fits = w->size + 1 + length + SUFFIX_SIZE < sizeof w->path;
+  if (fits) {
+    w->path[w->size++] = '/';
+    memcpy(w->path + w->size, name, length);
+    w->size += length;
+    memcpy(w->path + w->size, side_suffix, sizeof side_suffix);
+  }
+  bool side = w->dir >= 0 && (!fits || names_may_have(w->names, w->path, w->size + SUFFIX_SIZE));
+  bool file = w->dir >= 0 && (!fits || names_may_have(w->names, w->path, w->size));
+  out->has_side = side && side_of(w->dir, name, &out->side) == 0;
   if (!out->has_side) out->side = (fh_side){0};
-  out->has_file = w->dir >= 0 && fstatat(w->dir, name, &out->st, AT_SYMLINK_NOFOLLOW) == 0;
+  out->has_file = file && fstatat(w->dir, name, &out->st, AT_SYMLINK_NOFOLLOW) == 0;
   if (out->side.type == 'a') return HIDDEN;
   if (!out->has_side && !out->has_file) return w->opaque ? HIDDEN : MISSING;
   out->type = out->side.type ? out->side.type : out->has_file ? type_of(out->st.st_mode) : 'f';
@@ -79,11 +150,16 @@ static bool next_name(const char **path, char *out, size_t size) {
 }
 
 /* Looks up a canonical path in one layer. On PRESENT *out_dir is the directory that holds it (caller closes). */
-static presence find_in_layer(int root, const char *path, fh_tree_node *out, int *out_dir, bool *out_opaque) {
+static presence find_in_layer(const fh_tree *tree, int layer, const char *path, fh_tree_node *out, int *out_dir, bool *out_opaque) {
+  int root = tree->roots[layer];
   *out_dir = -1;
   *out_opaque = false;
   if (root < 0) return MISSING;
-  walk w = {.dir = fcntl(root, F_DUPFD_CLOEXEC, 3)};
+  walk w;
+  w.names = tree->names[layer];
+  w.size = 0;
+  w.opaque = false;
+  w.dir = fcntl(root, F_DUPFD_CLOEXEC, 3);
   if (w.dir < 0) return MISSING;
   char name[NAME_MAX + 1];
   presence found = PRESENT;
@@ -112,7 +188,7 @@ static int find_in_layers(const fh_tree *tree, const char *path, fh_tree_node *o
   for (int i = 0; i < tree->count; i++) {
     int dir;
     bool opaque;
-    presence found = find_in_layer(tree->roots[i], path, out, &dir, &opaque);
+    presence found = find_in_layer(tree, i, path, out, &dir, &opaque);
     if (dir >= 0) close(dir);
     if (found == HIDDEN) return ENOENT;
     if (found == MISSING) continue;
@@ -181,7 +257,7 @@ static int parent_of(const fh_tree *tree, const fh_tree_node *node) {
   fh_tree_node scratch;
   int dir;
   bool opaque;
-  find_in_layer(tree->roots[node->layer], node->path, &scratch, &dir, &opaque);
+  find_in_layer(tree, node->layer, node->path, &scratch, &dir, &opaque);
   return dir;
 }
 
@@ -350,7 +426,7 @@ int fh_tree_list(const fh_tree *tree, const fh_tree_node *node, char ***out_name
     fh_tree_node here;
     int parent;
     bool opaque;
-    presence found = find_in_layer(tree->roots[i], node->path, &here, &parent, &opaque);
+    presence found = find_in_layer(tree, i, node->path, &here, &parent, &opaque);
     if (found == PRESENT && here.type == 'd' && parent >= 0 && here.has_file) {
       const char *name = node->path[1] ? base_name(node->path) : ".";
       int dir = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -375,36 +451,71 @@ int fh_tree_list(const fh_tree *tree, const fh_tree_node *node, char ***out_name
 
 /* ---- checking ---------------------------------------------------------------------------------------- */
 
-static int check_directory(int fd, int depth, char *problem, size_t problem_size) {
+typedef struct check {
+  struct fh_tree_names *names;
+  char path[PATH_MAX];
+  char *problem;
+  size_t problem_size;
+} check;
+
+static int check_directory(check *c, int fd, size_t length, int depth);
+
+/* One entry of a directory, whose path ends at `length`. */
+static int check_entry(check *c, int fd, const char *name, size_t length, int depth) {
+  size_t size = strlen(name);
+  fh_side side;
+  char why[128];
+  if (size > SUFFIX_SIZE && strcmp(name + size - SUFFIX_SIZE, side_suffix) == 0 && read_side(fd, name, &side, why, sizeof why) == EINVAL) {
+    snprintf(c->problem, c->problem_size, "%s: %s", name, why);
+    return EINVAL;
+  }
+  if (length + 1 + size >= sizeof c->path) {
+    c->names->incomplete = true;
+    return 0;
+  }
+  c->path[length] = '/';
+  memcpy(c->path + length + 1, name, size + 1);
+  names_put(c->names, c->path);
+  struct stat st;
+  if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return 0;
+  int child = depth < MAX_DEPTH ? openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+  if (child < 0) c->names->incomplete = true;
+  return child < 0 ? 0 : check_directory(c, child, length + 1 + size, depth + 1);
+}
+
+/* Takes the open directory. */
+static int check_directory(check *c, int fd, size_t length, int depth) {
   DIR *dir = fdopendir(fd);
   if (!dir) {
     close(fd);
+    c->names->incomplete = true;
     return 0;
   }
   int error = 0;
-  for (struct dirent *entry; !error && (entry = readdir(dir));) {
-    const char *name = entry->d_name;
-    size_t size = strlen(name);
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
-    fh_side side;
-    char why[128];
-    if (size > SUFFIX_SIZE && strcmp(name + size - SUFFIX_SIZE, side_suffix) == 0 &&
-        read_side(fd, name, &side, why, sizeof why) == EINVAL) {
-      snprintf(problem, problem_size, "%s: %s", name, why);
-      error = EINVAL;
-    }
-    struct stat st;
-    if (!error && depth < MAX_DEPTH && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-      int child = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      if (child >= 0) error = check_directory(child, depth + 1, problem, problem_size);
-    }
-  }
+  for (struct dirent *entry; !error && (entry = readdir(dir));)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) error = check_entry(c, fd, entry->d_name, length, depth);
   closedir(dir);
   return error;
 }
 
-int fh_tree_check(int root, char *problem, size_t problem_size) {
+int fh_tree_check(int root, struct fh_tree_names **out_names, char *problem, size_t problem_size) {
+  *out_names = NULL;
   if (root < 0) return 0;
   int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return fd < 0 ? 0 : check_directory(fd, 0, problem, problem_size);
+  check *c = fd >= 0 ? calloc(1, sizeof *c) : NULL;
+  if (c) c->names = calloc(1, sizeof *c->names);
+  if (!c || !c->names) { /* then names are asked for, one by one */
+    if (fd >= 0) close(fd);
+    free(c);
+    return fd >= 0 ? ENOMEM : 0;
+  }
+  c->problem = problem;
+  c->problem_size = problem_size;
+  int error = check_directory(c, fd, 0, 0);
+  if (error)
+    fh_tree_names_free(c->names);
+  else
+    *out_names = c->names;
+  free(c);
+  return error;
 }

@@ -13,9 +13,10 @@
 enum { FH_TREE_MAX_LAYERS = 16 };
 
 typedef struct fh_tree {
-  int roots[FH_TREE_MAX_LAYERS]; /* open directories; -1: this layer has no files */
-  int count;                     /* newest first */
-  struct fh_tree_memory *memory; /* NULL: everything is looked up anew */
+  int roots[FH_TREE_MAX_LAYERS];                   /* open directories; -1: this layer has no files */
+  int count;                                       /* newest first */
+  struct fh_tree_names *names[FH_TREE_MAX_LAYERS]; /* what is in each layer, from fh_tree_check; NULL: unknown */
+  struct fh_tree_memory *memory;                   /* NULL: everything is looked up anew */
 } fh_tree;
 
 /* From now on what was found is remembered: for a complete tree that does not change while it is open. Without memory it is as
@@ -42,7 +43,9 @@ int fh_tree_open(const fh_tree *tree, const fh_tree_node *node);
 int fh_tree_target(const fh_tree *tree, const fh_tree_node *node, char *out, size_t size);
 /* Names in a directory node over all layers, sorted; caller frees each and the array. */
 int fh_tree_list(const fh_tree *tree, const fh_tree_node *node, char ***out_names, size_t *out_count);
-/* Reads every side file below one layer: 0, or EINVAL with the name of the file and its fault in problem. */
-int fh_tree_check(int root, char *problem, size_t problem_size);
+/* Reads every side file below one layer: 0, or EINVAL with the name of the file and its fault in problem; ENOMEM. *out_names are the
+ * names that are there; free them when the tree is closed. */
+int fh_tree_check(int root, struct fh_tree_names **out_names, char *problem, size_t problem_size);
+void fh_tree_names_free(struct fh_tree_names *names);
 
 #endif /* FOGHORN_DETECT_SNAPSHOT_TREE_H_ */

@@ -65,6 +65,7 @@ def amd(kfd=True, render=True, rocm=True, gpu=True, host=False, **node):
     if gpu:
         box.files[f"{KFD_NODES}/1/properties"] = b"simd_count 192\ngfx_target_version 110000\nlocation_id 768\ndomain 0\ndrm_render_minor 128\n"
     box.links["/sys/class/drm/renderD128/device"] = f"../../../bus/pci/devices/{AMD}"
+    box.environment["LD_LIBRARY_PATH"] = "/opt/rocm/lib"  # before the host's own ROCm, if it has one
     if kfd:
         put_node(box, "/dev/kfd", **node)
     if render:

@@ -329,7 +329,8 @@ static void cuda_stand_in(void **state) {
   setenv("CUDA_VISIBLE_DEVICES", "", 1);
   f = gather_cuda(20, &os);
   assert_true(f->nvidia.cuda.valid == FH_VALID && f->nvidia.cuda.count <= 0);
-  assert_true(f->nvidia.cuda_again[FH_CUDA_UNFILTERED].valid == FH_VALID && f->nvidia.cuda_again[FH_CUDA_UNFILTERED].count == 2); /* the variable is to blame */
+  assert_true(f->nvidia.cuda_again[FH_CUDA_UNFILTERED].valid == FH_VALID &&
+              f->nvidia.cuda_again[FH_CUDA_UNFILTERED].count == 2); /* the variable is to blame */
   unsetenv("CUDA_VISIBLE_DEVICES");
   fh_facts_destroy(f);
   fh_os_destroy(os);

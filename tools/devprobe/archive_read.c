@@ -97,13 +97,21 @@ static fh_status gunzip(const char *name, const void *bytes, size_t size, buffer
 #if HAVE_LIBARCHIVE
 
 /* The functions of libarchive that are used. */
-#define FUNCTIONS(X)                                                                                                                   \
-  X(archive_read_new)                                                                                                                  \
-  X(archive_read_free)                                                                                                                 \
-  X(archive_read_support_format_tar)                                                                                                   \
-  X(archive_read_open_memory) X(archive_read_next_header) X(archive_read_data) X(archive_error_string) X(archive_format)               \
-      X(archive_entry_pathname) X(archive_entry_filetype) X(archive_entry_hardlink) X(archive_entry_size) X(archive_entry_size_is_set) \
-          X(archive_entry_sparse_count)
+#define FUNCTIONS(X)                 \
+  X(archive_read_new)                \
+  X(archive_read_free)               \
+  X(archive_read_support_format_tar) \
+  X(archive_read_open_memory)        \
+  X(archive_read_next_header)        \
+  X(archive_read_data)               \
+  X(archive_error_string)            \
+  X(archive_format)                  \
+  X(archive_entry_pathname)          \
+  X(archive_entry_filetype)          \
+  X(archive_entry_hardlink)          \
+  X(archive_entry_size)              \
+  X(archive_entry_size_is_set)       \
+  X(archive_entry_sparse_count)
 
 typedef struct libarchive {
 #define X(name) __typeof__(name) *name;

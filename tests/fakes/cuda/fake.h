@@ -63,7 +63,7 @@ typedef struct fake_fault {
 } fake_fault;
 
 typedef struct fake_settings {
-  bool broken; /* the environment could not be understood: every call fails */
+  bool broken;                                                               /* the environment could not be understood: every call fails */
   int devices, version, capability, multiprocessors, compute_mode, bad, mps; /* bad -1: none */
   uint64_t memory, addresses;
   double delay;

@@ -388,6 +388,34 @@ def test_hostile():
     check(after - before < 128 * 1024, f"memory is bounded: {after - before} KiB more")
 
 
+def test_pipe_for_a_library():
+    """A tracee may have anything open under a library's name: reading it must not hold devprobe, and with it the tracee, for ever."""
+    pipe = WORK / "pipes/libcuda.so.1"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    script = "import os, sys; os.close(os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK))"
+    story, _ = trace(sys.executable, "-c", script, pipe, expect=0)
+    check([a["flaw"] for a in acts(story, str(pipe))] == ["it is no library"], "a pipe in place of a library", story)
+
+
+def test_take_over():
+    """A program of another user, or in a root of its own, must not make devprobe load a library as root."""
+    library = compile_program("take_over", "-shared", "-fPIC")
+    if os.geteuid() != 0 or not library or not shutil.which("setpriv") or not shutil.which("unshare"):
+        not_run.append("variables of a program with fewer rights: takes root, setpriv, unshare and a compiler")
+        return
+    mark = WORK / "mark"
+    script = f"{shutil.which('env')} LD_PRELOAD={library} {ACTS} open=/dev/nvidia70"
+    story, _ = trace("setpriv", "--reuid", NOBODY, "--clear-groups", "sh", "-c", script, environment=PLAIN | {"TAKE_OVER_MARK": str(mark)}, expect=0)
+    check(one_act(story, "/dev/nvidia70", "ENOENT") or HAVE_GPU, "what another user's program did", story)
+    check(any(p["other_user"] and p["environment"].get("LD_PRELOAD") == library for p in story["programs"]), "another user is told", story)
+    check(not mark.exists(), "another user's LD_PRELOAD is not loaded by root")
+    # root in a container's place: the program itself leaves the mark, which is taken away before devprobe looks
+    inside = f"LD_PRELOAD={library} {ACTS} open=/dev/nvidia70; rm {mark}"
+    story, _ = trace("unshare", "--mount", "sh", "-c", inside, environment=PLAIN | {"TAKE_OVER_MARK": str(mark)}, expect=0)
+    check(any(p["other_root"] for p in story["programs"]) and not mark.exists(), "that of a container is not loaded either", story)
+
+
 def test_own_filter():
     story, _ = trace(ACTS, "own-filter", "open=/dev/nvidia70", "exit=0", expect=0)
     check(one_act(story, "/dev/nvidia70", "ENOENT"), "a program with a filter of its own", story)

@@ -73,7 +73,8 @@ static void tell(const fh_cli *cli, const fh_trace_tale *tale, int fd) {
 
 /* ---- the machine -------------------------------------------------------------------------------------------------- */
 
-/* Detection is to see what the program saw: variables that a script set on the way count too. */
+/* Detection is to see what the program saw: variables that a script set on the way count too. Never those of another user or of a
+ * container: LD_PRELOAD and its like would let them run code as the user of devprobe. */
 static void take_over_environment(const fh_trace_program *program) {
   int count;
   const char *const *names = fh_allowed_variables(&count);
@@ -87,7 +88,7 @@ static void tell_story(const fh_cli *cli, fh_trace_record *record, const fh_trac
   fh_trace_tale tale = {.command = cli->after, .record = record, .end = end, .story = &story};
   fh_trace_story_tell(record, end, NULL, cli->after[0], &story);
   const fh_trace_program *program = fh_trace_program_told(&tale);
-  if (program) take_over_environment(program);
+  if (program && program->alike) take_over_environment(program);
   if (fh_machine_open(cli, &machine) == FH_EXIT_OK) tale.judgement = machine.judgement;
   if (tale.judgement) fh_trace_story_tell(record, end, tale.judgement, cli->after[0], &story);
   tell(cli, &tale, fd);

@@ -5,7 +5,7 @@
 #include "tools/devprobe/trace/print.h"
 
 static void note_programs(const fh_trace_tale *t, const char *out[FH_TRACE_MAX_NOTES], int *count) {
-  bool bits32 = false, disowned = false, other_root = false, own_filter = false;
+  bool bits32 = false, disowned = false, other_root = false, other_user = false, own_filter = false;
   fh_facts_arena *arena = t->record->arena;
   for (int i = 0; i < t->record->program_count; i++) {
     const fh_trace_program *p = &t->record->programs[i];
@@ -20,11 +20,17 @@ static void note_programs(const fh_trace_tale *t, const char *out[FH_TRACE_MAX_N
                                         "%s ran in a root folder or mount namespace of its own: what is said about this machine "
                                         "is about the place where devprobe runs",
                                         p->name);
+    if (p->other_user && !other_user)
+      out[(*count)++] = fh_arena_format(arena,
+                                        "%s ran as another user: its variables are told, but not set while devprobe looks at "
+                                        "this machine as its own user",
+                                        p->name);
     if (p->own_filter && !own_filter)
       out[(*count)++] = fh_arena_format(arena, "%s filters its own system calls: what it forbids itself is not seen", p->name);
     bits32 |= p->bits32;
     disowned |= p->disowned;
     other_root |= p->other_root;
+    other_user |= p->other_user;
     own_filter |= p->own_filter;
   }
 }

@@ -52,6 +52,7 @@ static json_t *program_json(const fh_trace_program *p, bool *failed) {
   put(program, "bits", json_integer(p->bits32 ? 32 : 64), failed);
   put(program, "without_rights", json_boolean(p->disowned), failed);
   put(program, "other_root", json_boolean(p->other_root), failed);
+  put(program, "other_user", json_boolean(p->other_user), failed);
   put(program, "own_filter", json_boolean(p->own_filter), failed);
   return program;
 }

@@ -104,16 +104,34 @@ int64_t fh_trace_process_filters(pid_t pid) {
   return count > 0 ? count : 0;
 }
 
-static bool same_file(const char *a, const char *b) {
-  struct stat first, second;
-  return stat(a, &first) != 0 || stat(b, &second) != 0 || (first.st_dev == second.st_dev && first.st_ino == second.st_ino);
+typedef enum likeness { UNKNOWN, ALIKE, OTHER } likeness;
+
+/* The same file for both processes? */
+static likeness compare_files(pid_t pid, const char *name) {
+  char path[PROC_PATH];
+  struct stat theirs, ours;
+  proc_path(path, pid, name);
+  bool known = stat(path, &theirs) == 0;
+  proc_path(path, getpid(), name);
+  if (!known || stat(path, &ours) != 0) return UNKNOWN;
+  return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino ? ALIKE : OTHER;
 }
 
-static bool has_other_root(pid_t pid) {
-  char theirs_root[PROC_PATH], theirs_mounts[PROC_PATH];
-  proc_path(theirs_root, pid, "root");
-  proc_path(theirs_mounts, pid, "ns/mnt");
-  return !same_file(theirs_root, "/proc/self/root") || !same_file(theirs_mounts, "/proc/self/ns/mnt");
+/* Of the real, effective, saved and file system's user: a set-user-ID program has the environment of somebody else. */
+static likeness compare_users(pid_t pid) {
+  for (int i = 0; i < 4; i++) {
+    int64_t user = status_number(pid, "Uid", i);
+    if (user < 0) return UNKNOWN;
+    if (user != (int64_t)geteuid()) return OTHER;
+  }
+  return ALIKE;
+}
+
+static void compare_with_us(pid_t pid, fh_trace_program *out) {
+  likeness root = compare_files(pid, "root"), mounts = compare_files(pid, "ns/mnt"), user = compare_users(pid);
+  out->other_root = root == OTHER || mounts == OTHER;
+  out->other_user = user == OTHER;
+  out->alike = root == ALIKE && mounts == ALIKE && user == ALIKE;
 }
 
 /* The kernel gives no rights to a program that an ordinary user watches. */
@@ -141,7 +159,7 @@ void fh_trace_process_program(pid_t pid, fh_facts_arena *arena, fh_trace_program
   if (read_link(pid, "exe", path, sizeof path)) out->path = fh_arena_text(arena, path);
   take_environment(pid, arena, out);
   look_at_file(pid, out);
-  out->other_root = has_other_root(pid);
+  compare_with_us(pid, out);
 }
 
 /* ---- paths and files ------------------------------------------------------------------------------------------- */
@@ -181,11 +199,25 @@ static const char *flaw_of(int fd) {
 #endif
   Elf64_Ehdr head;
   struct stat st;
-  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return "";
+  if (fstat(fd, &st) != 0) return "";
   if (st.st_size == 0) return "it is empty";
   if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return "it is no library";
   if (head.e_ident[EI_CLASS] != ELFCLASS64) return "it is a 32-bit library";
   return head.e_machine == MACHINE ? "" : "it is made for another processor";
+}
+
+/* A file that a process has open, anew, for reading; -1: none. A pipe or a device of that name could hold us for ever. */
+static int open_again(pid_t tid, const char *name, bool *out_regular) {
+  char path[PROC_PATH];
+  struct stat st;
+  proc_path(path, tid, name);
+  int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
+  *out_regular = place < 0 || fstat(place, &st) != 0 || S_ISREG(st.st_mode);
+  if (place < 0) return -1;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+  if (*out_regular) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  close(place);
+  return fd;
 }
 
 void fh_trace_process_library(pid_t tid, int fd, char out_real[FH_TRACE_PATH], const char **out_flaw) {
@@ -193,7 +225,9 @@ void fh_trace_process_library(pid_t tid, int fd, char out_real[FH_TRACE_PATH], c
   snprintf(name, sizeof name, "fd/%d", fd);
   *out_flaw = "";
   if (!read_link(tid, name, out_real, FH_TRACE_PATH)) out_real[0] = 0;
-  int here = open_proc(tid, name);
+  bool regular;
+  int here = open_again(tid, name, &regular);
+  if (!regular) *out_flaw = "it is no library";
   if (here < 0) return;
   *out_flaw = flaw_of(here);
   close(here);

@@ -85,7 +85,7 @@ static bool same_variables(const fh_trace_program *a, const fh_trace_program *b)
 
 static bool same_program(const fh_trace_program *a, const fh_trace_program *b) {
   return strcmp(a->name, b->name) == 0 && strcmp(a->path, b->path) == 0 && a->bits32 == b->bits32 && a->disowned == b->disowned &&
-         a->other_root == b->other_root && same_variables(a, b);
+         a->other_root == b->other_root && a->other_user == b->other_user && a->alike == b->alike && same_variables(a, b);
 }
 
 static void copy_program(fh_trace_record *record, const fh_trace_program *from, fh_trace_program *to) {

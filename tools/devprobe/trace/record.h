@@ -28,6 +28,8 @@ typedef struct fh_trace_program {
   bool bits32;     /* its system calls cannot be seen */
   bool disowned;   /* a set-user-ID program that did not get its owner's rights */
   bool other_root; /* it sees other files than devprobe: another mount namespace or root */
+  bool other_user; /* it did not run as the user of devprobe alone */
+  bool alike;      /* it is known to have run as that user, among the same files: what it had in its environment devprobe may take over */
   int64_t starts;  /* processes that became this program */
   bool own_filter; /* it filters its own system calls: what it forbids itself is not seen */
 } fh_trace_program;

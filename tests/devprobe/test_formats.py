@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 DEVPROBE = os.environ.get("DEVPROBE")
 MACHINES = pathlib.Path(os.environ["FH_SOURCE_DIR"]) / "tests/machines"
-HOSTILE = 'A "quoted"\\back\\slash\n::error::injected\n<b>&amp;]]> \x1b[31m {x="y"} 100% é'
+HOSTILE = 'A "quoted"\\back\\slash\n::error::injected\n<b>&amp;]]> \x1b[31m \x9b31m \u202e {x="y"} 100% é'
 
 
 def devprobe(*arguments, status=0):
@@ -146,6 +146,8 @@ def test_hostile_names(folder):
     name = ["--from", str(box)]
     data = subprocess.run([DEVPROBE, *name, "--json"], capture_output=True, check=False)
     assert HOSTILE in [device["name"] for device in json.loads(data.stdout)["devices"]], data.stdout
+    screen = devprobe(*name, "--verbose", status=data.returncode)
+    assert "é" in screen and not set("\x1b\x9b\u202e") & set(screen), screen
     prometheus(devprobe(*name, "--format", "prometheus", status=data.returncode))
     assert len(nfd(devprobe(*name, "--format", "nfd", status=data.returncode))["foghorn-cuda.name"]) <= 63
     text = devprobe(*name, "--format", "github", status=data.returncode)

@@ -167,6 +167,8 @@ def refused():
         ("a device", hostile(meta, ("snapshot/x", tarfile.CHRTYPE, "", b"")), "a device"),
         ("two of one name", hostile(meta, meta), "there twice"),
         ("no calls", hostile(meta), "'calls' is missing"),
+        ("a name that writes to the terminal", hostile(meta, ("snapshot/\x1b]0;title\x07", tarfile.SYMTYPE, "/etc", b"")), "'snapshot/?]0;title?' is a link"),
+        ("a schema that writes to the terminal", hostile(("snapshot.json", tarfile.REGTYPE, "", b'{"schema": "\\u001b[2J\\u009b1m\\u202e"}')), "schema is ?[2J??1m???,"),
         ("no snapshot", hostile(("a", tarfile.REGTYPE, "", b"b")), "no snapshot.json"),
         ("a cut archive", hostile(meta)[:-20], "cut off"),
         ("text", b"text", "not a gzipped tar"),

@@ -14,6 +14,8 @@
 
 #include <foghorn/context.h>
 
+#include "tools/devprobe/screen.h"
+
 typedef struct option_text {
   const char *name;
   char letter;          /* 0: none */
@@ -111,15 +113,23 @@ bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out) {
 
 static const char *command_name(const fh_cli *cli) { return cli && cli->command ? cli->command->name : ""; }
 
+/* Names in a message may come from a snapshot that anybody made. Takes the text; NULL: no memory. */
+static void complain(const char *name, char *take_text) {
+  if (take_text) fh_screen_make_safe(take_text);
+  fprintf(stderr, "devprobe%s%s: %s\n", *name ? " " : "", name, take_text ? take_text : "out of memory");
+  free(take_text);
+}
+
 int fh_cli_usage(const fh_cli *cli, const char *format, ...) {
-  const char *name = command_name(cli), *space = *name ? " " : "";
+  const char *name = command_name(cli);
+  char *text = NULL;
   fh_cli_progress_stop();
-  fprintf(stderr, "devprobe%s%s: ", space, name);
   va_list args;
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  if (vasprintf(&text, format, args) < 0) text = NULL;
   va_end(args);
-  fprintf(stderr, "\nhelp: devprobe%s%s --help\n", space, name);
+  complain(name, text);
+  fprintf(stderr, "help: devprobe%s%s --help\n", *name ? " " : "", name);
   return FH_EXIT_USAGE;
 }
 
@@ -127,7 +137,7 @@ int fh_cli_fail(const fh_cli *cli, fh_status take_status) {
   const char *name = command_name(cli), *cause = fh_status_cause(take_status);
   fh_code code = fh_status_code(take_status);
   fh_cli_progress_stop();
-  fprintf(stderr, "devprobe%s%s: %s\n", *name ? " " : "", name, fh_status_message(take_status));
+  complain(name, strdup(fh_status_message(take_status)));
   if (cause) fprintf(stderr, "more: devprobe cause %s\n", cause);
   fh_status_free(take_status);
   return code == FH_INVALID_ARGUMENT ? FH_EXIT_USAGE : FH_EXIT_FAILED;

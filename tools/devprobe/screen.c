@@ -33,19 +33,35 @@ const char *fh_screen_bytes(int64_t bytes, char out[24]) {
   return out;
 }
 
-/* Names and messages of a machine must not be able to move the cursor or colour the rest. Bytes of UTF-8 pass, except
- * the second bytes that would make C1 controls. */
-static void make_safe(char *text) {
-  for (unsigned char *c = (unsigned char *)text; *c; c++) {
-    if ((*c < 0x20 && *c != '\n') || *c == 0x7f) *c = '?';
-    if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) c[0] = c[1] = '?';
+/* Bytes of the UTF-8 character that begins here; 0: none does. What is encoded longer than needed is found by the first two. */
+static int character_bytes(const unsigned char *c) {
+  int bytes = c[0] < 0x80 ? 1 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
+  for (int i = 1; i < bytes; i++)
+    if ((c[i] & 0xc0) != 0x80) return 0;
+  bool too_long = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+  bool no_character = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
+  return too_long || no_character ? 0 : bytes;
+}
+
+/* U+202A to U+202E and U+2066 to U+2069. */
+static bool turns_direction(const unsigned char *c) {
+  return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
+void fh_screen_make_safe(char *text) {
+  int bytes;
+  for (unsigned char *c = (unsigned char *)text; *c; c += bytes ? bytes : 1) {
+    bytes = character_bytes(c);
+    bool control = (*c < 0x20 && *c != '\n') || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0);
+    if (bytes && !control && !turns_direction(c)) continue;
+    memset(c, '?', bytes ? (size_t)bytes : 1);
   }
 }
 
 static char *format_safe(const char *format, va_list args) {
   char *text = NULL;
   if (vasprintf(&text, format, args) < 0) return NULL;
-  make_safe(text);
+  fh_screen_make_safe(text);
   return text;
 }
 
@@ -87,16 +103,21 @@ static void add_lines(fh_screen *screen, int column, int indent, const char *tex
 }
 
 /* Takes the text; NULL: no memory. */
-static void add_item(fh_screen *screen, fh_paint paint, int width, const char *label, char *take_text) {
-  if (!take_text) {
+static void add_item(fh_screen *screen, fh_paint paint, int width, const char *machines_label, char *take_text) {
+  char *label = strdup(machines_label); /* the id of a device may stand there */
+  if (!take_text || !label) {
     screen->text.failed = true;
+    free(label);
+    free(take_text);
     return;
   }
+  fh_screen_make_safe(label);
   const char *code = screen->color ? paint_code(paint) : "";
   int columns = fh_screen_columns(label), pad = columns < width ? width - columns : 1;
   bool empty = !*take_text;
   fh_text_add(&screen->text, "%s%s%s%*s", code, label, *code ? "\033[0m" : "", empty ? 0 : pad, "");
   add_lines(screen, columns + pad, width, take_text);
+  free(label);
   free(take_text);
 }
 

@@ -65,15 +65,19 @@ def main():
     for group in dict.fromkeys(cause["group"] for cause in catalogue):
         print_group(group, [cause for cause in catalogue if cause["group"] == group], by_machine, by_test)
     unseen = sorted(c["id"] for c in catalogue if not c["at_run_time"] and not by_machine[c["id"]])
+    silent = sorted(os.path.basename(folder) for folder in glob.glob(os.path.join(ROOT, "tests/machines/*"))
+                    if not os.path.exists(os.path.join(folder, "expect.json")))
     unknown = sorted((set(by_machine) | set(by_test)) - ids)
     shown = sum(bool(by_test[cause]) for cause in ids)
     print(f"\n{len(ids)} causes, {len(ids) - len(unseen) - sum(c['at_run_time'] for c in catalogue)} found on golden machines, {shown} shown live; "
           f"{count} machines, {several} of them with two faults")
     for cause in unseen:
         print(f"FAILED: {cause}: no machine in tests/machines has it")
+    for machine in silent:
+        print(f"FAILED: tests/machines/{machine} has no expect.json: nothing is expected of it")
     for cause in unknown:
         print(f"FAILED: {cause}: a test speaks of it, and it is not in the catalogue")
-    sys.exit(bool(unseen or unknown))
+    sys.exit(bool(unseen or unknown or silent))
 
 
 main()

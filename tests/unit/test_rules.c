@@ -79,6 +79,7 @@ static void test_catalogue(void **state) {
     assert_true(is_id(cause->id, strlen(cause->id)));
     assert_ptr_equal(fh_cause_find(cause->id), cause); /* so it is also unique */
     assert_true(cause->title[0] && cause->meaning[0] && cause->look_alikes[0] && cause->remedy[0]);
+    if (!cause->evidence[0]) fail_msg("%s does not say where to look", cause->id);
     assert_int_equal(cause->rule == NULL, cause->group == FH_GROUP_RUN_TIME);
     if (strlen(cause->title) > 90) {
       printf("  %s: a title of %zu characters\n", cause->id, strlen(cause->title));

@@ -68,6 +68,7 @@ static void expect_by_intent(fh_judgement *judgement) {
 static void expect_by_circumstance(fh_judgement *judgement) {
   const fh_facts *f = judgement->facts;
   const fh_pci_device *gpu = fh_nvidia_gpu_first(f);
+  if (fh_gpu_declined(f)) return;
   if (gpu) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, fh_arena_format(judgement->arena, "an NVIDIA GPU at %s", gpu->address));
   if (f->nvidia.nvrm_version.valid == FH_VALID) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "the machine's NVIDIA driver");
   if (fh_nvidia_nodes_present(f) > 0) expect_at(judgement, FH_EXPECT_CIRCUMSTANTIAL, "NVIDIA device nodes in /dev");

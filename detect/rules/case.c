@@ -85,6 +85,17 @@ void fh_case_card(fh_case *c, const char *pci, fh_confidence confidence, const c
     conclude(c, FH_SEVERITY_WARNING, confidence, device->id, text);
 }
 
+void fh_case_gpu_by_choice(fh_case *c, fh_confidence confidence, const char *summary, ...) {
+  va_list args;
+  va_start(args, summary);
+  const char *text = fh_arena_vformat(c->judgement->arena, summary, args);
+  va_end(args);
+  if (c->judgement->gpu_expectation >= FH_EXPECT_INTENT)
+    conclude_about(c, FH_NVIDIA_GPU, confidence, text);
+  else
+    conclude(c, FH_SEVERITY_INFO, confidence, rejected_of(c->judgement, FH_NVIDIA_GPU), text);
+}
+
 void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) {
   va_list args;
   va_start(args, summary);

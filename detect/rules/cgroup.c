@@ -60,8 +60,9 @@ void fh_rule_mem_misread(fh_judgement *judgement, const fh_cause *cause) {
       fh_case_saw(&c, memory->limit.value < memory->total.value, memory->limit_level ? memory->limit_level : memory->limit.source,
                   "limit %lld bytes", (long long)memory->limit.value) &&
       fh_case_saw(&c, true, memory->total.source, "MemTotal %lld bytes", (long long)memory->total.value))
-    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_CONSISTENT, NULL, "%.1f GiB of memory may be used, /proc/meminfo shows %.1f GiB",
-                     (double)memory->limit.value / GiB, (double)memory->total.value / GiB);
+    fh_case_conclude(&c, memory->limit.value < memory->total.value - memory->total.value / 10 ? FH_SEVERITY_WARNING : FH_SEVERITY_INFO,
+                     FH_CONSISTENT, NULL, "%.1f GiB of memory may be used, /proc/meminfo shows %.1f GiB", (double)memory->limit.value / GiB,
+                     (double)memory->total.value / GiB);
 }
 
 void fh_rule_v1_v2_hybrid(fh_judgement *judgement, const fh_cause *cause) {

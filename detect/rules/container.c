@@ -34,16 +34,23 @@ bool fh_case_saw_variable(fh_case *c, const char *name) {
 
 static bool in_pod(const fh_facts *f) { return f->where.platform == FH_PLATFORM_KUBERNETES; }
 
+/* A GPU is missing, or somebody said that none is wanted: both are told, the latter as a note. */
+static bool may_be_by_choice(const fh_judgement *judgement) { return fh_gpu_in_question(judgement) || fh_gpu_declined(judgement->facts); }
+
 void fh_rule_k8s_no_resource(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const char *asked = fh_facts_env(f, "NVIDIA_VISIBLE_DEVICES");
   fh_confidence confidence;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && fh_case_saw(&c, in_pod(f), f->where.platform_source, "%s", f->where.platform_name) &&
+  if (may_be_by_choice(judgement) && fh_case_saw(&c, in_pod(f), f->where.platform_source, "%s", f->where.platform_name) &&
       (!asked || !asked[0] || strcmp(asked, "void") == 0) && fh_case_host_has_gpu(&c, &confidence) && fh_case_nothing_injected(&c)) {
     if (!fh_case_saw_variable(&c, "NVIDIA_VISIBLE_DEVICES"))
       fh_case_saw(&c, true, "NVIDIA_VISIBLE_DEVICES", "not set: no device plugin acted");
-    fh_case_gpu(&c, confidence, "this pod has no nvidia.com/gpu resource: neither device nodes nor driver libraries are here");
+    static const char none[] = "this pod has no nvidia.com/gpu resource: neither device nodes nor driver libraries are here";
+    if (fh_gpu_declined(f))
+      fh_case_gpu_by_choice(&c, confidence, "%s", none);
+    else
+      fh_case_gpu(&c, confidence, "%s", none);
   }
 }
 
@@ -53,30 +60,38 @@ void fh_rule_k8s_runtimeclass(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_gpu_in_question(judgement) && fh_case_saw(&c, in_pod(f), f->where.platform_source, "%s", f->where.platform_name) &&
       fh_env_asks_for_gpus(f) && fh_case_saw_variable(&c, "NVIDIA_VISIBLE_DEVICES") && fh_case_host_has_gpu(&c, &confidence) &&
-      fh_case_nothing_injected(&c))
-    fh_case_gpu(&c, confidence, "NVIDIA_VISIBLE_DEVICES=%s asks for GPUs, but the node's container runtime passed nothing in",
-                fh_facts_env(f, "NVIDIA_VISIBLE_DEVICES"));
+      fh_case_nothing_injected(&c)) {
+    bool image = fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "all") && fh_case_saw(&c, f->sandbox.device_files.valid != FH_VALID, "all",
+                                                                              "a value that images set; a device plugin names the GPUs");
+    if (image)
+      fh_case_gpu(&c, FH_POSSIBLE,
+                  "NVIDIA_VISIBLE_DEVICES=all, and nothing was passed in: the pod has no nvidia.com/gpu resource, or the "
+                  "node's container runtime ignored it");
+    else
+      fh_case_gpu(&c, confidence, "NVIDIA_VISIBLE_DEVICES=%s asks for GPUs, but the node's container runtime passed nothing in",
+                  fh_facts_env(f, "NVIDIA_VISIBLE_DEVICES"));
+  }
 }
 
 void fh_rule_nvd_void(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   fh_confidence confidence;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && fh_container_by_engine(f) && !in_pod(f) && fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "void") &&
+  if (may_be_by_choice(judgement) && fh_container_by_engine(f) && !in_pod(f) && fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "void") &&
       fh_case_saw_variable(&c, "NVIDIA_VISIBLE_DEVICES") && fh_case_host_has_gpu(&c, &confidence) && fh_case_nothing_injected(&c))
-    fh_case_gpu(&c, confidence, "NVIDIA_VISIBLE_DEVICES=void and nothing was passed in: this container has no GPU");
+    fh_case_gpu_by_choice(&c, confidence, "NVIDIA_VISIBLE_DEVICES=void and nothing was passed in: this container has no GPU");
 }
 
 void fh_rule_nvd_none(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
-  if (fh_gpu_in_question(judgement) && fh_container_by_engine(f) && fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none") &&
+  if (may_be_by_choice(judgement) && fh_container_by_engine(f) && fh_env_is(f, "NVIDIA_VISIBLE_DEVICES", "none") &&
       fh_case_saw_variable(&c, "NVIDIA_VISIBLE_DEVICES") &&
       fh_case_saw(&c, fh_facts_node(f, "/dev/nvidia0")->valid == FH_ABSENT && fh_nvidia_numbered_present(f) == 0, "/dev/nvidia0",
                   "ENOENT") &&
       (fh_driver_library_injected(f) || fh_facts_node(f, "/dev/nvidiactl")->valid == FH_VALID)) {
     fh_case_saw(&c, fh_driver_library_injected(f), "libcuda.so.1", "mounted in");
-    fh_case_gpu(&c, FH_CONSISTENT, "NVIDIA_VISIBLE_DEVICES=none: the driver's libraries are here, no GPU is");
+    fh_case_gpu_by_choice(&c, FH_CONSISTENT, "NVIDIA_VISIBLE_DEVICES=none: the driver's libraries are here, no GPU is");
   }
 }
 
@@ -106,15 +121,21 @@ void fh_rule_no_gpu_requested(fh_judgement *judgement, const fh_cause *cause) {
 
 /* ---- libraries -------------------------------------------------------------------------------------------- */
 
+static bool saw_empty_file(fh_case *c, const fh_library *library) {
+  return fh_case_saw(c, library->valid == FH_VALID && library->size == 0 && !library->own_mount, library->real_path, "0 bytes");
+}
+
 void fh_rule_zero_byte_lib(fh_judgement *judgement, const fh_cause *cause) {
-  static const char *const names[] = {"libcuda.so.1", "libnvidia-ml.so.1"};
+  const fh_facts *f = judgement->facts;
   fh_case c = fh_case_open(judgement, cause);
   if (!fh_gpu_in_question(judgement)) return;
-  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    const fh_library *library = fh_facts_library(judgement->facts, names[i]);
-    fh_case_saw(&c, library->valid == FH_VALID && library->size == 0 && !library->own_mount, library->real_path, "0 bytes");
-  }
-  if (c.evidence_count) fh_case_gpu(&c, FH_PROVEN, "%s is an empty file left over in the image", c.evidence[0].source);
+  bool cuda = saw_empty_file(&c, fh_facts_library(f, "libcuda.so.1"));
+  bool nvml = saw_empty_file(&c, fh_facts_library(f, "libnvidia-ml.so.1"));
+  if (cuda)
+    fh_case_gpu(&c, FH_PROVEN, "%s is an empty file left over in the image", c.evidence[0].source);
+  else if (nvml) /* programs that compute do not load it */
+    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_PROVEN, NULL, "%s is an empty file left over in the image: nvidia-smi cannot work with it",
+                     c.evidence[0].source);
 }
 
 /* A driver library that was mounted into this container, by its versioned name; NULL: none that the loader did not find. */

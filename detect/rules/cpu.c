@@ -53,8 +53,14 @@ static const struct {
     {"AuthenticAMD", 0x1a, 0, 0xff, FH_ISA_AVX512},    /* Zen 5 */
 };
 
+/* The small brothers of a generation, which lack vector instructions for good. */
+static bool is_cut_down(const fh_fact_text *model) {
+  return model->valid == FH_VALID && (strstr(model->value, "Pentium") || strstr(model->value, "Celeron"));
+}
+
 static bool known_to_have(const fh_facts_cpu *cpu, fh_isa *out_isa) {
-  if (cpu->vendor.valid != FH_VALID || cpu->family.valid != FH_VALID || cpu->model_number.valid != FH_VALID) return false;
+  if (is_cut_down(&cpu->model) || cpu->vendor.valid != FH_VALID || cpu->family.valid != FH_VALID || cpu->model_number.valid != FH_VALID)
+    return false;
   for (size_t i = 0; i < sizeof(known_models) / sizeof(known_models[0]); i++)
     if (strcmp(known_models[i].vendor, cpu->vendor.value) == 0 && cpu->family.value == known_models[i].family &&
         cpu->model_number.value >= known_models[i].model_first && cpu->model_number.value <= known_models[i].model_last) {

@@ -248,5 +248,5 @@ void fh_rule_slurm_no_gpu(fh_judgement *judgement, const fh_cause *cause) {
   fh_case_saw(&c, true, "SLURM_JOB_GPUS, SLURM_STEP_GPUS, SLURM_GPUS_ON_NODE", "not set: the job was given no GPU");
   int refused = fh_case_refused_cards(&c);
   if (refused > 0 && refused == fh_nvidia_numbered_present(f))
-    fh_case_gpu(&c, FH_CONSISTENT, "this Slurm job was given no GPU, so the device filter of the job refuses every card");
+    fh_case_gpu_by_choice(&c, FH_CONSISTENT, "this Slurm job was given no GPU, so the device filter of the job refuses every card");
 }

@@ -11,7 +11,7 @@ void fh_rule_driver_hung(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (fh_case_saw(&c, cuda->hung, "CUDA driver", "no answer in time; the asking process is stuck in the kernel (state D%s%s)",
                   cuda->wchan && cuda->wchan[0] ? ", in " : "", cuda->wchan ? cuda->wchan : ""))
-    fh_case_gpu(&c, FH_PROVEN, "the NVIDIA driver hangs: a process that asked it is stuck in the kernel and cannot be killed");
+    fh_case_gpu(&c, FH_CONSISTENT, "the NVIDIA driver hangs: a process that asked it was stuck in the kernel at the time limit");
   else if (fh_case_saw(&c, cuda->slow, "CUDA driver",
                        "no answer in time; the asking process was still running or asleep, not stuck in the kernel"))
     fh_case_gpu(&c, FH_POSSIBLE, "the NVIDIA driver did not answer within the time limit; it may hang or only be slow");
@@ -59,13 +59,32 @@ static const fh_pci_device *held_by_another(const fh_facts *f) {
   return held;
 }
 
+/* Drivers that do nothing but keep a card for a virtual machine: vfio-pci and its kin, pci-stub, xen-pciback. */
+static bool sets_aside(const char *driver) {
+  return strstr(driver, "vfio") || strcmp(driver, "pci-stub") == 0 || strstr(driver, "pciback");
+}
+
+/* Cards that another driver has beside those that work: for a display or a virtual machine, as somebody wanted it. */
+static void note_held_cards(fh_judgement *judgement, const fh_cause *cause) {
+  const fh_facts *f = judgement->facts;
+  for (int i = 0; i < f->pci.count; i++) {
+    const fh_pci_device *gpu = &f->pci.devices[i];
+    fh_case c = fh_case_open(judgement, cause);
+    if (!fh_nvidia_is_held(gpu)) continue;
+    fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff, gpu->driver);
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, fh_arena_format(judgement->arena, "cuda:%s", gpu->address), "%s is %s (%s)",
+                     gpu->address, sets_aside(gpu->driver) ? "set aside for a virtual machine" : "held by another driver", gpu->driver);
+  }
+}
+
 void fh_rule_other_driver(fh_judgement *judgement, const fh_cause *cause) {
   const fh_pci_device *gpu = held_by_another(judgement->facts);
   fh_case c = fh_case_open(judgement, cause);
+  if (fh_cuda_usable_count(judgement->facts) > 0) note_held_cards(judgement, cause);
   if (!fh_gpu_in_question(judgement) || !gpu) return;
   fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff, gpu->driver);
-  if (strcmp(gpu->driver, "vfio-pci") == 0 && judgement->gpu_expectation < FH_EXPECT_INTENT)
-    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, "cuda", "%s is set aside for a virtual machine (vfio-pci)", gpu->address);
+  if (sets_aside(gpu->driver) && judgement->gpu_expectation < FH_EXPECT_INTENT)
+    fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, "cuda", "%s is set aside for a virtual machine (%s)", gpu->address, gpu->driver);
   else
     fh_case_gpu(&c, FH_PROVEN, "%s is held by the driver %s, not by nvidia", gpu->address, gpu->driver);
 }
@@ -212,7 +231,7 @@ static bool saw_counts(fh_case *c) {
 
 void fh_rule_subset(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
-  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
+  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f) - fh_nvidia_held_count(f);
   const char *limit = fh_choice_limited_by(f);
   fh_case c = fh_case_open(judgement, cause);
   if (fh_case_saw(&c, usable > 0 && seen > usable, "/sys/bus/pci/devices", "%d NVIDIA GPUs", seen) && saw_counts(&c) &&

@@ -99,6 +99,7 @@ static const fh_library *unregistered_driver(const fh_facts *f) {
 }
 
 void fh_rule_no_icd_file(fh_judgement *judgement, const fh_cause *cause) {
+  static const char toolkit[] = "/usr/local/cuda";
   const fh_facts *f = judgement->facts;
   const fh_library *loader = fh_facts_library(f, "libOpenCL.so.1"), *driver = unregistered_driver(f);
   fh_case c = fh_case_open(judgement, cause);
@@ -109,8 +110,10 @@ void fh_rule_no_icd_file(fh_judgement *judgement, const fh_cause *cause) {
     return;
   bool wanted = fh_case_saw(&c, driver != NULL, driver ? driver->real_path : "", "an OpenCL driver that is not registered") ||
                 fh_cuda_usable_count(f) > 0;
+  /* The toolkit brings a loader and the engine a driver for whoever wants CUDA: nobody has asked for OpenCL. */
+  bool all_nvidia = strncmp(loader->real_path, toolkit, sizeof(toolkit) - 1) == 0 && (!driver || strstr(driver->name, "nvidia"));
   fh_case_conclude(
-      &c, opencl_severity(judgement, wanted ? FH_SEVERITY_WARNING : FH_SEVERITY_INFO), FH_CONSISTENT, "opencl",
+      &c, opencl_severity(judgement, wanted && !all_nvidia ? FH_SEVERITY_WARNING : FH_SEVERITY_INFO), FH_CONSISTENT, "opencl",
       driver ? "the OpenCL driver %s is here, but no .icd file registers it" : "the OpenCL loader is here, no OpenCL driver is%s",
       driver ? driver->name : "");
 }
@@ -151,8 +154,8 @@ void fh_rule_icd_crash(fh_judgement *judgement, const fh_cause *cause) {
     fh_case_saw(&c, icd->exited, icd->library, "ended the process that asked it");
     fh_case_saw(&c, icd->hung || icd->slow, icd->library, "no answer within the time limit%s", icd->hung ? ", stuck in the kernel" : "");
     const char *how = icd->crashed ? "crashes" : icd->exited ? "ends the process" : icd->hung ? "hangs" : "does not answer in time";
-    fh_case_conclude(&c, opencl_severity(judgement, FH_SEVERITY_WARNING), icd->slow ? FH_CONSISTENT : FH_PROVEN, icd_device(judgement, icd),
-                     "the OpenCL driver %s %s when it is asked for its devices", icd->library, how);
+    fh_case_conclude(&c, opencl_severity(judgement, FH_SEVERITY_WARNING), icd->slow || icd->hung ? FH_CONSISTENT : FH_PROVEN,
+                     icd_device(judgement, icd), "the OpenCL driver %s %s when it is asked for its devices", icd->library, how);
   }
 }
 

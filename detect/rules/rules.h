@@ -43,6 +43,8 @@ void fh_case_conclude(fh_case *c, fh_severity severity, fh_confidence confidence
 void fh_case_device(fh_case *c, fh_family family, fh_confidence confidence, const char *summary, ...) FH_PRINTF(4, 5);
 /* That of the NVIDIA GPU. */
 void fh_case_gpu(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
+/* Somebody chose that the GPU is not for this process: a note, unless somebody else asks for it. */
+void fh_case_gpu_by_choice(fh_case *c, fh_confidence confidence, const char *summary, ...) FH_PRINTF(3, 4);
 
 /* For a cause of one NVIDIA card, by its address on PCI ("" not known): an error only when no other card can be used either. */
 void fh_case_card(fh_case *c, const char *pci, fh_confidence confidence, const char *summary, ...) FH_PRINTF(4, 5);
@@ -74,6 +76,8 @@ static inline bool fh_is_false(fh_fact_bool fact) { return fact.valid == FH_ABSE
 bool fh_env_is(const fh_facts *facts, const char *name, const char *value);
 /* A NVIDIA_VISIBLE_DEVICES that asks for cards: "all" or a list; not void, none or empty. */
 bool fh_env_asks_for_gpus(const fh_facts *facts);
+/* It says void or none, and that was obeyed: no card came in. What the machine or the image has is then no reason to expect one. */
+bool fh_gpu_declined(const fh_facts *facts);
 
 /* Software imitates the processor. */
 bool fh_cpu_is_emulated(const fh_facts *facts);
@@ -84,6 +88,9 @@ bool fh_has_capability(const fh_facts *facts, int bit);
 /* GPUs of NVIDIA on PCI. */
 bool fh_pci_is_nvidia_gpu(const fh_pci_device *device);
 int fh_nvidia_gpu_count(const fh_facts *facts);
+/* Another driver than NVIDIA's has the card. */
+bool fh_nvidia_is_held(const fh_pci_device *device);
+int fh_nvidia_held_count(const fh_facts *facts);
 const fh_pci_device *fh_nvidia_gpu_first(const fh_facts *facts); /* NULL: none seen */
 
 /* Nodes that CUDA needs: /dev/nvidiactl, /dev/nvidia-uvm and the numbered ones. */

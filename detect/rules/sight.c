@@ -1,4 +1,5 @@
 /* Facts as rules ask for them. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,6 +16,11 @@ bool fh_env_asks_for_gpus(const fh_facts *facts) {
   return value && value[0] && strcmp(value, "void") != 0 && strcmp(value, "none") != 0;
 }
 
+bool fh_gpu_declined(const fh_facts *facts) {
+  if (fh_env_is(facts, "NVIDIA_VISIBLE_DEVICES", "none")) return fh_nvidia_numbered_present(facts) == 0;
+  return fh_env_is(facts, "NVIDIA_VISIBLE_DEVICES", "void") && fh_nvidia_nodes_absent(facts) && !fh_driver_library_injected(facts);
+}
+
 /* ---- hardware ----------------------------------------------------------------------------------------- */
 
 bool fh_pci_is_nvidia_gpu(const fh_pci_device *device) { return device->vendor == 0x10de && device->is_gpu; }
@@ -22,6 +28,16 @@ bool fh_pci_is_nvidia_gpu(const fh_pci_device *device) { return device->vendor =
 int fh_nvidia_gpu_count(const fh_facts *facts) {
   int count = 0;
   for (int i = 0; i < facts->pci.count; i++) count += fh_pci_is_nvidia_gpu(&facts->pci.devices[i]);
+  return count;
+}
+
+bool fh_nvidia_is_held(const fh_pci_device *device) {
+  return fh_pci_is_nvidia_gpu(device) && device->driver_valid == FH_VALID && device->driver && strcmp(device->driver, "nvidia") != 0;
+}
+
+int fh_nvidia_held_count(const fh_facts *facts) {
+  int count = 0;
+  for (int i = 0; i < facts->pci.count; i++) count += fh_nvidia_is_held(&facts->pci.devices[i]);
   return count;
 }
 
@@ -233,11 +249,24 @@ bool fh_platform_shows_module(const fh_facts *facts) {
   }
 }
 
+/* A filter of a service or job lets one card be opened and refuses another. */
+static bool filter_leaves_some(const fh_facts *f) {
+  const fh_node *node;
+  bool opens = false, refused = false;
+  for (int i = 0; (node = fh_nvidia_node_next(f, &i));) {
+    if (!node->is_char || !fh_nvidia_node_is_numbered(node->path)) continue;
+    opens |= node->open_errno == 0;
+    refused |= node->open_errno == EPERM;
+  }
+  return opens && refused && !fh_is_true(f->nvidia.gpu_excluded);
+}
+
 const char *fh_choice_limited_by(const fh_facts *f) {
   static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"};
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
     const char *value = fh_facts_env(f, names[i]);
     if (value && value[0] && strcmp(value, "all") != 0) return names[i];
   }
-  return f->where.container ? f->where.platform_name : NULL;
+  if (f->where.container) return f->where.platform_name;
+  return filter_leaves_some(f) ? "a device filter (EPERM from other cards)" : NULL;
 }

@@ -191,7 +191,7 @@ static void unknown_runtimes(fh_judgement *judgement, const fh_cause *cause) {
 void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_cuda_answer *cuda = &f->nvidia.cuda;
-  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f);
+  int usable = fh_cuda_usable_count(f), seen = fh_nvidia_gpu_count(f) - fh_nvidia_held_count(f);
   bool broke = cuda->crashed || cuda->exited;
   bool missing = usable > 0 && seen > usable && !fh_choice_limited_by(f) && !fh_is_true(f->nvidia.gpu_excluded);
   unknown_runtimes(judgement, cause);

@@ -116,7 +116,7 @@ print(f"         OpenCL devices of this machine: {healthy or 'none, so that they
 
 CUDA = [  # what it does, cause, confidence, what must be said, is the time limit used up
     ("cuInit@1=hang", "NV-DRIVER-HUNG", "possible", ["not stuck in the kernel", "may hang or only be slow"], True),
-    ("cuInit@1=stuck", "NV-DRIVER-HUNG", "proven", ["state D", "stuck in the kernel"], True),
+    ("cuInit@1=stuck", "NV-DRIVER-HUNG", "consistent", ["state D", "stuck in the kernel"], True),
     ("cuDevicePrimaryCtxRetain@1=hang", "NV-DRIVER-HUNG", "possible", ["no answer in time"], True),
     ("cuInit@1=crash", "UNKNOWN", "possible", ["crashed", "signal 11", "libcuda.so.1"], False),
     ("cuDeviceGetCount@1=crash", "UNKNOWN", "possible", ["crashed", "signal 11", "cuInit: 0"], False),
@@ -148,7 +148,7 @@ OPENCL = [
     ("crash", "proven", ["crashes", "signal 6"], False),
     ("exit", "proven", ["ends the process"], False),
     ("hang", "consistent", ["does not answer in time"], True),
-    ("stuck", "proven", ["hangs", "stuck in the kernel"], True),
+    ("stuck", "consistent", ["hangs", "stuck in the kernel"], True),
     ("load-crash", "proven", ["crashes", "signal 6"], False),
     ("load-exit", "proven", ["ends the process"], False),
     ("load-hang", "consistent", ["does not answer in time"], True),

@@ -202,7 +202,7 @@ FAULTS = [
     ("NV-MPS-805", "proven", old_pipe, {"cuda": "mps=1"}),
     ("NV-MIG-NO-INSTANCE", "consistent", None, {"faults": "cuInit@1=100", "nvml": "mig=1,mig_devices=0"}),
     ("NV-MIG-CAPS", "consistent", slices_without_nodes, {"faults": "cuInit@1=100", "nvml": "mig=1,mig_devices=1"}),
-    ("NV-DRIVER-HUNG", "proven", None, {"faults": "cuInit@1=stuck", "limit": LIMIT}),
+    ("NV-DRIVER-HUNG", "consistent", None, {"faults": "cuInit@1=stuck", "limit": LIMIT}),
     ("NV-DRIVER-HUNG", "possible", None, {"faults": "cuInit@1=hang", "limit": LIMIT}),
 ]
 for cause, confidence, change, arguments in FAULTS:

@@ -400,8 +400,12 @@ static void opener_loop(int fd, pid_t parent) {
 static int start_opener(fh_children *all) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno;
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_SETMASK, &every, &before); /* a handler of the program that we are part of must not run in the child */
   pid_t parent = getpid(), pid = fork();
   if (pid == 0) opener_loop(ends[1], parent);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   close(ends[1]);
   if (pid < 0) {
     close(ends[0]);
@@ -422,6 +426,18 @@ static void stop_opener(fh_children *all) {
   all->opener_socket = -1;
 }
 
+/* True when there is something to read in time. A signal handler of the program that we are part of does not end the wait. */
+static bool readable_within(int fd, int64_t limit_ns) {
+  struct pollfd answer = {.fd = fd, .events = POLLIN};
+  const int64_t end = fh_now_ns() + limit_ns;
+  int ready;
+  do {
+    int64_t left = end - fh_now_ns();
+    ready = poll(&answer, 1, left > 0 ? (int)((left + MILLISECONDS(1) - 1) / MILLISECONDS(1)) : 0);
+  } while (ready < 0 && errno == EINTR);
+  return ready == 1;
+}
+
 int fh_children_open_node(fh_children *all, const char *path) {
   int error = all->opener ? 0 : start_opener(all);
   if (error) return error;
@@ -429,9 +445,8 @@ int fh_children_open_node(fh_children *all, const char *path) {
   if (size == 0 || size >= PATH_MAX) return ENAMETOOLONG;
   int64_t limit = remaining_ns(all) / 2; /* a node that hangs leaves time for the questions */
   if (limit < node_least_ns) limit = node_least_ns;
-  struct pollfd answer = {.fd = all->opener_socket, .events = POLLIN};
   int result;
-  if (send(all->opener_socket, path, size, MSG_NOSIGNAL) == (ssize_t)size && poll(&answer, 1, (int)(limit / MILLISECONDS(1))) == 1 &&
+  if (send(all->opener_socket, path, size, MSG_NOSIGNAL) == (ssize_t)size && readable_within(all->opener_socket, limit) &&
       recv(all->opener_socket, &result, sizeof result, 0) == sizeof result)
     return result;
   stop_opener(all); /* it hangs, or the driver has killed it */

@@ -102,6 +102,33 @@ def test_reader_goes_away(box):
     assert watch.process.wait(timeout=30) == 0
 
 
+def ends_at_once(process, number, *statuses):
+    """Well before its time limit."""
+    started = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=30) in statuses, process.returncode
+    assert time.monotonic() - started < 5
+
+
+def test_ended_while_busy(folder):
+    """A signal ends it while a driver hangs, and while nobody takes what it writes."""
+    fakes = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"
+    mark = folder / "asked"
+    hangs = os.environ | {"LD_LIBRARY_PATH": str(fakes), "FOGHORN_FAKE_CUDA": "devices=1", "FOGHORN_FAKE_CUDA_FAULTS": "cuInit@1=hang",
+                          "FOGHORN_FAKE_CUDA_LOG": str(mark)}
+    if (fakes / "libcuda.so.1").exists() and not os.environ.get("FH_EMULATED"):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            busy = subprocess.Popen([DEVPROBE, "--watch", "--timeout", "40"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=hangs)
+            mark.unlink(missing_ok=True)
+            wait_for(lambda: mark.exists() and "cuInit" in mark.read_text())
+            ends_at_once(busy, number, 128 + number)
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    busy = subprocess.Popen([DEVPROBE, "--from", str(folder / "box"), "--watch", "-o", str(pipe)], stdin=subprocess.DEVNULL)
+    time.sleep(2)
+    ends_at_once(busy, signal.SIGTERM, 0, 128 + signal.SIGTERM)  # a slow machine is not there yet
+
+
 def wait_for(test):
     end = time.monotonic() + 30
     while not test():
@@ -142,6 +169,7 @@ def main():
         test_text_and_status(box)
         test_file_is_kept(box, folder)
         test_reader_goes_away(box)
+        test_ended_while_busy(folder)
         test_wait(box)
 
 

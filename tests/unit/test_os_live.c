@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "detect/facts.h"
@@ -245,6 +248,56 @@ static void device_nodes(void **state) {
   fh_os_destroy(os);
 }
 
+static pid_t *handled_by; /* shared with children */
+static void handle(int number) {
+  (void)number;
+  *handled_by = getpid();
+}
+
+/* The only child; 0: this kernel does not tell. */
+static pid_t only_child(void) {
+  char path[64];
+  int pid = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+  FILE *file = fopen(path, "r");
+  if (file && fscanf(file, "%d", &pid) != 1) pid = 0;
+  if (file) fclose(file);
+  return pid;
+}
+
+/* A program that uses the library has signal handlers: they neither make a node hang nor run in the child that opens it. */
+static void signals_of_the_program(void **state) {
+  (void)state;
+  handled_by = mmap(NULL, sizeof *handled_by, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(handled_by != MAP_FAILED);
+  struct sigaction act = {.sa_handler = handle}, before;
+  sigaction(SIGALRM, &act, &before);
+  fh_children *children = fh_children_create("", 20 * second_ns);
+  assert_int_equal(fh_children_open_node(children, "/dev/zero"), 0);
+  pid_t opener = only_child();
+  if (opener > 0) {
+    kill(opener, SIGALRM);
+    assert_int_equal(fh_children_open_node(children, "/dev/zero"), 0);
+    assert_int_equal(*handled_by, 0);
+    kill(opener, SIGSTOP); /* a slow driver */
+    pid_t goes_on = fork();
+    if (goes_on == 0) {
+      nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+      kill(opener, SIGCONT);
+      _exit(0);
+    }
+    const struct itimerval often = {{0, 20 * 1000}, {0, 20 * 1000}}, never = {0};
+    setitimer(ITIMER_REAL, &often, NULL);
+    assert_int_equal(fh_children_open_node(children, "/dev/zero"), 0);
+    setitimer(ITIMER_REAL, &never, NULL);
+    assert_int_equal(*handled_by, getpid());
+    waitpid(goes_on, NULL, 0);
+  }
+  fh_children_destroy(children);
+  sigaction(SIGALRM, &before, NULL);
+  munmap(handled_by, sizeof *handled_by);
+}
+
 /* ---- this machine ---------------------------------------------------------------------------------------------- */
 
 static void files_of_this_machine(void **state) {
@@ -427,6 +480,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_bad_helper_is_told),
       cmocka_unit_test(without_a_helper),
       cmocka_unit_test(device_nodes),
+      cmocka_unit_test(signals_of_the_program),
       cmocka_unit_test(files_of_this_machine),
       cmocka_unit_test(facts_of_this_machine),
       cmocka_unit_test(cuda_stand_in),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,26 @@ static fh_status write_device(const char *path, const char *text) {
   return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
 }
 
+/* Until a half-written file has its name or is gone: whoever ends us would leave it behind. It is a file, so it takes no time. */
+static void hold_signals(sigset_t *out_before) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGHUP);
+  sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ends, out_before);
+}
+
+static int write_new_file(char *template, const char *path, const char *text) {
+  int fd = mkostemp(template, O_CLOEXEC);
+  if (fd < 0) return errno;
+  int error = !write_all(fd, text, strlen(text)) || fchmod(fd, 0644) != 0 ? errno : 0;
+  if (close(fd) != 0 && !error) error = errno;
+  if (!error && rename(template, path) != 0) error = errno;
+  if (error) unlink(template);
+  return error;
+}
+
 /* A new file beside it takes its name once it is complete: who reads it sees the old text or the new one. What is no file
  * (/dev/null, a pipe) is written to, not replaced. */
 static fh_status replace_file(const char *path, const char *text) {
@@ -175,12 +196,10 @@ static fh_status replace_file(const char *path, const char *text) {
   fh_text_add(&name, "%s.XXXXXX", path);
   char *temporary = fh_text_take(&name);
   if (!temporary) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer");
-  int fd = mkostemp(temporary, O_CLOEXEC), error = fd < 0 ? errno : 0;
-  bool made = fd >= 0;
-  if (made && (!write_all(fd, text, strlen(text)) || fchmod(fd, 0644) != 0)) error = errno;
-  if (made && close(fd) != 0 && !error) error = errno;
-  if (made && !error && rename(temporary, path) != 0) error = errno;
-  if (made && error) unlink(temporary);
+  sigset_t before;
+  hold_signals(&before);
+  int error = write_new_file(temporary, path, text);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   free(temporary);
   return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
 }

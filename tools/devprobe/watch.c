@@ -28,6 +28,9 @@ typedef struct watch {
   double asked_s;          /* when drivers were asked last */
 } watch;
 
+enum { KILLED_BASE = 128 };
+static volatile sig_atomic_t status_now; /* what a signal ends us with that nothing can wait for: the last verdict; -1: none yet */
+
 /* ---- telling ------------------------------------------------------------------------------------------------ */
 
 static void time_text(char out[24]) {
@@ -163,6 +166,7 @@ static int look_at_all(watch *w) {
   bool first = before.judgement == NULL;
   bool differs = first || fh_changes(before.judgement, next.judgement, NULL, NULL) > 0 || before.judgement->wrong != next.judgement->wrong;
   int exit_status = next.judgement->wrong ? FH_EXIT_UNMET : FH_EXIT_OK;
+  status_now = exit_status;
   if (differs) exit_status = tell(w, before.judgement);
   fh_machine_close(&before);
   return exit_status;
@@ -176,14 +180,39 @@ static int look_again(watch *w, int exit_status) {
   return differs || fh_now_seconds() - w->asked_s >= drivers_every_s ? look_at_all(w) : exit_status;
 }
 
+/* ---- signals that end it ------------------------------------------------------------------------------------------ */
+
+/* While a driver hangs or nobody reads what is written there is no pause that would come soon. Children end with us. */
+static void end_at_once(int number) { _exit(status_now < 0 ? KILLED_BASE + number : status_now); }
+
+/* One that devprobe was told to ignore stays ignored. */
+static void take_signals(watch *w) {
+  static const int ends[] = {SIGINT, SIGTERM};
+  struct sigaction act = {.sa_handler = end_at_once}, before;
+  status_now = -1;
+  sigemptyset(&w->signals);
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+    if (sigaction(ends[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaddset(&w->signals, ends[i]);
+    sigaction(ends[i], &act, NULL);
+  }
+}
+
+/* True when one came within this time; between two looks they end us in good order. */
+static bool signal_within(const watch *w, struct timespec pause) {
+  int number;
+  sigprocmask(SIG_BLOCK, &w->signals, NULL);
+  while ((number = sigtimedwait(&w->signals, NULL, &pause)) < 0 && errno == EINTR) {}
+  if (number < 0) sigprocmask(SIG_UNBLOCK, &w->signals, NULL);
+  return number > 0;
+}
+
 /* ---- the loop --------------------------------------------------------------------------------------------------- */
 
 /* False: a signal says to end, or nobody reads stdout any more. */
 static bool pause_between(const watch *w) {
   struct timespec pause = {.tv_sec = (time_t)w->every_s, .tv_nsec = (long)((w->every_s - (double)(time_t)w->every_s) * 1e9)};
-  int signal;
-  while ((signal = sigtimedwait(&w->signals, NULL, &pause)) < 0 && errno == EINTR) {}
-  if (signal > 0) return false;
+  if (signal_within(w, pause)) return false;
   struct pollfd out = {.fd = STDOUT_FILENO};
   return w->to_file || poll(&out, 1, 0) <= 0 || !(out.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
@@ -210,10 +239,7 @@ static bool options(watch *w) {
 int fh_watch(const fh_cli *cli, fh_format format) {
   watch w = {.cli = cli, .format = format, .to_file = fh_cli_value(cli, FH_OPT_OUTPUT) != NULL, .every_s = default_every_s};
   if (!options(&w)) return FH_EXIT_USAGE;
-  sigemptyset(&w.signals);
-  sigaddset(&w.signals, SIGINT);
-  sigaddset(&w.signals, SIGTERM);
-  sigprocmask(SIG_BLOCK, &w.signals, NULL); /* taken in the pause; children are ended by other means */
+  take_signals(&w);
   int exit_status = run(&w);
   fh_machine_close(&w.files);
   fh_machine_close(&w.whole);

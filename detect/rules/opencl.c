@@ -18,6 +18,10 @@ static fh_flip loader_flip(const fh_cl_loader *first, const fh_cl_loader *other)
   return other->platforms > shown ? FH_FLIP_FLIPPED : FH_FLIP_SAME;
 }
 
+static bool shows_devices(const fh_cl_loader *loader) {
+  return loader->valid == FH_VALID && !loader->broke && !loader->late && loader->platforms > 0 && loader->devices != 0;
+}
+
 /* The variable that sends the loader elsewhere; NULL: none is set. */
 static const char *steering_variable(const fh_facts *f) {
   static const char *const names[] = {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES"};
@@ -35,9 +39,16 @@ void fh_rule_vendors_override(fh_judgement *judgement, const fh_cause *cause) {
   fh_case c = fh_case_open(judgement, cause);
   if (!name) return;
   const char *value = fh_facts_env(f, name);
-  bool empty = f->opencl.vendors_override.valid == FH_VALID && f->opencl.vendors_valid != FH_UNKNOWN_FACT && f->opencl.count == 0;
+  bool some = shows_devices(&f->opencl.loader); /* ocl-icd takes a file or a library there, too */
+  bool empty = !some && f->opencl.vendors_override.valid == FH_VALID && f->opencl.vendors_valid != FH_UNKNOWN_FACT && f->opencl.count == 0;
   if (!empty && flip != FH_FLIP_FLIPPED) return;
   fh_case_saw(&c, true, name, "%s", value);
+  if (some) {
+    fh_confidence confidence = fh_case_flip(&c, flip, fh_arena_format(judgement->arena, "without %s", name), FH_CONSISTENT);
+    fh_case_conclude(&c, FH_SEVERITY_INFO, confidence, NULL, "%s=%s leaves %d of %d OpenCL platforms", name, value,
+                     f->opencl.loader.platforms, f->opencl.loader_unsteered.platforms);
+    return;
+  }
   fh_case_saw(&c, empty, f->opencl.vendors_dir.value, "no .icd file");
   fh_case_saw(&c, f->opencl.loader.broke, "a program that starts OpenCL", "crashes, or is ended");
   fh_case_conclude(&c, opencl_severity(judgement, FH_SEVERITY_WARNING),

@@ -47,7 +47,7 @@ static void read_file(fh_gather *g, const char *file) {
 static int read_dir(fh_gather *g, const char *dir) {
   int count, error;
   const char **names = fh_path_list(g, dir, &count, &error);
-  for (int i = 0; i < count; i++)
+  for (int i = 0; i < count && g->facts->opencl.count < MAX_ICDS; i++)
     if (ends_with(names[i], ".icd")) read_file(g, fh_arena_format(g->arena, "%s/%s", dir, names[i]));
   return error;
 }

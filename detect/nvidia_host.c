@@ -118,11 +118,13 @@ static fh_fact_bool firmware(fh_gather *g) {
 
 /* "Version: 550.54.14-1" of the installed package whose name begins so. */
 static const char *package_version(fh_gather *g, const char *status, const char *prefix) {
-  for (const char *at = status; (at = strstr(at, prefix)); at++) {
+  for (const char *at = status, *next; (at = strstr(at, prefix)); at = next) {
+    next = at + 1;
     if (at != status && at[-1] != '\n') continue;
     const char *end = strstr(at, "\n\n");
-    const char *entry = fh_arena_text_size(g->arena, at, end ? (size_t)(end - at) : strlen(at));
-    size_t size;
+    size_t size = end ? (size_t)(end - at) : strlen(at);
+    const char *entry = fh_arena_text_size(g->arena, at, size);
+    next = at + size; /* no part of the file is copied twice, whatever it holds */
     const char *state = fh_key_value(entry, "Status", ':', &size);
     if (!state || size < 9 || memcmp(state + size - 9, "installed", 9) != 0 ||
         (size > 13 && memcmp(state + size - 13, "not-installed", 13) == 0))

@@ -62,8 +62,8 @@ typedef struct fh_os_api {
   int (*stat)(fh_os *os, const char *path, bool follow, fh_os_stat *out);
   /* open(O_RDWR | O_CLOEXEC | O_NONBLOCK) and close again: the errno is the answer. */
   int (*try_open)(fh_os *os, const char *path);
-  /* The whole of a small file, zero-terminated. Past max bytes: EFBIG, and *out holds the first max. Caller frees
-   * *out after 0 and after EFBIG. */
+  /* The whole of a small file, zero-terminated; EINVAL: a device, pipe or socket stands in its place. Past max bytes: EFBIG, and *out holds
+   * the first max. Caller frees *out after 0 and after EFBIG. */
   int (*read)(fh_os *os, const char *path, size_t max, char **out, size_t *out_size);
   int (*readlink)(fh_os *os, const char *path, char *out, size_t size);
   /* Follows every link; *out is absolute. */

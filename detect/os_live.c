@@ -61,10 +61,19 @@ static int live_try_open(fh_os *os, const char *path) {
   return 0;
 }
 
+/* Opens a file for reading. An image may have a link to anything in a file's place: a device could hold us, or do something. */
+static int open_file(const char *path, int *out_fd) {
+  struct stat st;
+  if (stat(path, &st) != 0) return errno;
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return EINVAL;
+  *out_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  return *out_fd < 0 ? errno : 0;
+}
+
 static int live_read(fh_os *os, const char *path, size_t max, char **out, size_t *out_size) {
   (void)os;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return errno;
+  int fd, wrong = open_file(path, &fd);
+  if (wrong) return wrong;
   size_t size = 0, capacity = 4096;
   char *data = malloc(capacity + 1);
   int error = data ? 0 : ENOMEM;
@@ -155,8 +164,8 @@ static int live_list(fh_os *os, const char *path, char ***out_names, size_t *out
 
 static int live_elf(fh_os *os, const char *path, fh_os_elf *out) {
   (void)os;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return errno;
+  int fd, wrong = open_file(path, &fd);
+  if (wrong) return wrong;
   struct stat st;
   int error = fstat(fd, &st) != 0 ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
   if (!error) fh_elf_parse_fd(fd, out);

@@ -8,6 +8,7 @@ import io
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -189,6 +190,27 @@ def refused():
     says(run("--from", work / "bomb.tar.gz", status=2)[1], "more than the 96 MiB", "a bomb")
 
 
+def greedy():
+    """Files that are made to cost much: what is read, and what is kept of it, has a limit."""
+    machines = work / "machines"
+    shutil.copytree(MACHINES, machines)
+    box = machines / "box"
+    vendors, status = box / "fs/etc/OpenCL/vendors", box / "fs/var/lib/dpkg/status"
+    vendors.mkdir(parents=True)
+    status.parent.mkdir(parents=True)
+    (box / "snapshot.json").write_text('{"schema": "foghorn.snapshot/1", "base": "../nv-fm-version"}')
+    for i in range(300):
+        (vendors / f"{i}.icd").write_text(f"libvendor{i}.so\n")
+    status.write_text("Package: nvidia-fabricmanager\n" * 7000)
+    run("snapshot", "--from", box, work / "greedy.tar.gz", "-q")
+    read = unpacked(work / "greedy.tar.gz").count(b"\nread /etc/OpenCL/vendors/")
+    if not 0 < read <= 64:
+        fail(f"{read} registrations of OpenCL were read")
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if most > 400 * 1024:
+        fail(f"{most} KiB of memory were used")
+
+
 def places():
     (work / "there").write_text("mine")
     says(run("snapshot", work / "there", status=2)[1], "is there already", "an existing file")
@@ -214,6 +236,7 @@ try:
     forms()
     nothing_private()
     refused()
+    greedy()
     places()
 finally:
     shutil.rmtree(work)

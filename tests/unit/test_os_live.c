@@ -312,6 +312,7 @@ static void files_of_this_machine(void **state) {
   assert_int_equal(strlen(text), 10);
   free(text);
   assert_int_equal(os->api->read(os, "/proc/self", 10, &text, &size), EISDIR);
+  assert_int_equal(os->api->read(os, "/dev/zero", 10, &text, &size), EINVAL);
   assert_int_equal(os->api->readlink(os, "/proc/self/exe", path, sizeof path), 0);
   assert_int_equal(os->api->readlink(os, "/proc/self/exe", path, 2), ENAMETOOLONG);
   fh_os_elf elf;

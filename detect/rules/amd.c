@@ -357,6 +357,15 @@ static bool has_kernels_for(const fh_facts_amd *amd, const char *model) {
   return false;
 }
 
+/* Another GPU that the libraries have code for: an integrated one beside it is often left alone. */
+static bool has_better_gpu(const fh_facts *f) {
+  const fh_runtime_answer *hsa = &f->amd.hsa;
+  for (int i = 0; i < hsa->device_count; i++)
+    if (hsa->devices[i].usable && strncmp(hsa->devices[i].model, "gfx", 3) == 0 && has_kernels_for(&f->amd, hsa->devices[i].model))
+      return true;
+  return false;
+}
+
 void fh_rule_amd_gfx_unsupported(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_runtime_answer *hsa = &f->amd.hsa;
@@ -369,7 +378,7 @@ void fh_rule_amd_gfx_unsupported(fh_judgement *judgement, const fh_cause *cause)
     fh_case_saw(&c, true, "hsa_agent_get_info", "%s is a %s", hsa->devices[i].name, model);
     fh_case_saw(&c, true, f->amd.blas_dir, "%d models, %s and others, not %s", f->amd.blas_gfx_count, f->amd.blas_gfx[0], model);
     fh_case_saw(&c, override != NULL, "HSA_OVERRIDE_GFX_VERSION", "%s", override ? override : "");
-    fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_CONSISTENT, NULL,
+    fh_case_conclude(&c, has_better_gpu(f) ? FH_SEVERITY_INFO : FH_SEVERITY_WARNING, FH_CONSISTENT, NULL,
                      "rocBLAS has no code for %s, so programs that multiply matrices fail on it", model);
   }
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "detect/arena.h"
+#include "detect/gather.h"
 #include "detect/parse.h"
 #include "detect/rules/rules.h"
 
@@ -189,9 +190,11 @@ static bool library_differs(fh_case *c, const fh_library *library) {
          fh_case_saw(c, true, f->nvidia.nvrm_version.source, "the kernel module is version %s", f->nvidia.nvrm_version.value);
 }
 
-/* In a container of an engine the right library is mounted in; LXC guests install their own. */
+/* In a container of an engine the right library is mounted in, by itself or with its folder; LXC guests install their own. */
 static bool belongs_to_image(const fh_facts *f, const fh_library *library) {
-  return fh_container_by_engine(f) && f->where.platform != FH_PLATFORM_LXC && !library->own_mount;
+  const fh_mount *mount = library->valid == FH_VALID ? fh_mount_of(f, library->real_path) : NULL;
+  bool of_root = !mount || strcmp(mount->point, "/") == 0;
+  return fh_container_by_engine(f) && f->where.platform != FH_PLATFORM_LXC && !library->own_mount && of_root;
 }
 
 void fh_rule_image_baked_driver(fh_judgement *judgement, const fh_cause *cause) {

@@ -76,6 +76,15 @@ static bool bounds_of(int version, int *least, int *most) {
   return known;
 }
 
+/* Within one major number older kernels run; past it only text that the driver compiles, which few builds carry. */
+static bool is_too_new(int capability, int most) { return capability / 10 > most / 10; }
+
+static bool some_gpu_fits(const fh_cuda_answer *cuda, int least, int most) {
+  for (int d = 0; d < cuda->device_count; d++)
+    if (cuda->devices[d].usable && cuda->devices[d].capability >= least && !is_too_new(cuda->devices[d].capability, most)) return true;
+  return false;
+}
+
 void fh_rule_no_kernel_image(fh_judgement *judgement, const fh_cause *cause) {
   const fh_facts *f = judgement->facts;
   const fh_cuda_answer *cuda = &f->nvidia.cuda;
@@ -85,16 +94,16 @@ void fh_rule_no_kernel_image(fh_judgement *judgement, const fh_cause *cause) {
     if (framework->build != FH_BUILD_CUDA || !bounds_of(version_number(framework->cuda), &least, &most)) continue;
     for (int d = 0; d < cuda->device_count; d++) {
       int capability = cuda->devices[d].capability;
-      /* Within one major number older kernels run; past it only text that the driver compiles, which few builds carry. */
-      bool too_old = capability > 0 && capability<least, too_new = capability / 10> most / 10;
+      bool too_old = capability > 0 && capability < least;
+      bool too_new = is_too_new(capability, most);
       fh_case c = fh_case_open(judgement, cause);
       if (!too_old && !too_new) continue;
       fh_case_saw(&c, true, framework->evidence, "%s %s, built with CUDA %s: for capabilities %d.%d to %d.%d", framework->name,
                   framework->version, framework->cuda, least / 10, least % 10, most / 10, most % 10);
       fh_case_saw(&c, true, cuda->devices[d].name, "compute capability %d.%d", capability / 10, capability % 10);
-      fh_case_conclude(&c, FH_SEVERITY_WARNING, too_old ? FH_CONSISTENT : FH_POSSIBLE, NULL,
-                       "%s %s is built with CUDA %s, which is too %s for this GPU (capability %d.%d)", framework->name, framework->version,
-                       framework->cuda, too_old ? "new" : "old", capability / 10, capability % 10);
+      fh_case_conclude(&c, some_gpu_fits(cuda, least, most) ? FH_SEVERITY_INFO : FH_SEVERITY_WARNING, too_old ? FH_CONSISTENT : FH_POSSIBLE,
+                       NULL, "%s %s is built with CUDA %s, which is too %s for this GPU (capability %d.%d)", framework->name,
+                       framework->version, framework->cuda, too_old ? "new" : "old", capability / 10, capability % 10);
       return;
     }
   }

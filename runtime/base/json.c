@@ -1,6 +1,7 @@
 /* JSON, by jansson. SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/json.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,22 @@ json_t *fh_json_text(const char *text) {
   return value;
 }
 
+/* U+0080 to U+009F, which JSON allows as they are. */
+static bool has_controls(const char *text) {
+  for (; (text = strchr(text, 0xc2)); text++)
+    if ((unsigned char)text[1] < 0xa0) return true;
+  return false;
+}
+
+/* A device may be called anything: on a terminal its name must be no command. */
 char *fh_json_print(json_t *take_value) {
+  enum { FORM = JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY };
   if (!take_value) return NULL;
-  char *text = json_dumps(take_value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+  char *text = json_dumps(take_value, FORM);
+  if (text && has_controls(text)) {
+    free(text);
+    text = json_dumps(take_value, FORM | JSON_ENSURE_ASCII);
+  }
   json_decref(take_value);
   return text;
 }

@@ -146,6 +146,7 @@ def test_hostile_names(folder):
     name = ["--from", str(box)]
     data = subprocess.run([DEVPROBE, *name, "--json"], capture_output=True, check=False)
     assert HOSTILE in [device["name"] for device in json.loads(data.stdout)["devices"]], data.stdout
+    assert b"\x1b" not in data.stdout and b"\xc2\x9b" not in data.stdout, data.stdout
     screen = devprobe(*name, "--verbose", status=data.returncode)
     assert "é" in screen and not set("\x1b\x9b\u202e") & set(screen), screen
     prometheus(devprobe(*name, "--format", "prometheus", status=data.returncode))

@@ -1,5 +1,4 @@
 /* Intel's GPU and NPU drivers, and how large the windows to their memory are. SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,11 +14,8 @@ static int64_t window_bytes(const char *text, int number) {
   for (int i = 0; fh_line_next(&text, &line, &size); i++) {
     if (i != number) continue;
     uint64_t first, last;
-    char copy[128];
-    if (size >= sizeof copy) return -1;
-    memcpy(copy, line, size);
-    copy[size] = 0;
-    if (sscanf(copy, "%" SCNx64 " %" SCNx64, &first, &last) != 2 || last < first || last - first >= INT64_MAX) return -1;
+    const char *at = line;
+    if (!fh_take_hex(&at, &first) || !fh_take_hex(&at, &last) || at > line + size || last < first || last - first >= INT64_MAX) return -1;
     return first || last ? (int64_t)(last - first + 1) : -1;
   }
   return -1;

@@ -43,8 +43,8 @@ static int hex_digit(char c) {
   return -1;
 }
 
-bool fh_parse_hex(const char *text, uint64_t *out) {
-  text = skip_blanks(text);
+bool fh_take_hex(const char **cursor, uint64_t *out) {
+  const char *text = skip_blanks(*cursor);
   if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) text += 2;
   if (hex_digit(*text) < 0) return false;
   uint64_t value = 0;
@@ -52,7 +52,14 @@ bool fh_parse_hex(const char *text, uint64_t *out) {
     if (value >> 60) return false;
     value = value << 4 | (uint64_t)hex_digit(*text);
   }
-  if (*skip_blanks(text)) return false;
+  *cursor = text;
+  *out = value;
+  return true;
+}
+
+bool fh_parse_hex(const char *text, uint64_t *out) {
+  uint64_t value;
+  if (!fh_take_hex(&text, &value) || *skip_blanks(text)) return false;
   *out = value;
   return true;
 }

@@ -11,7 +11,8 @@
 bool fh_take_i64(const char **cursor, int64_t *out);
 /* A whole decimal number, blanks around it allowed. False, and *out unchanged, for anything else. */
 bool fh_parse_i64(const char *text, int64_t *out);
-/* The same, hexadecimal, with or without 0x. */
+/* The same two, hexadecimal, with or without 0x. */
+bool fh_take_hex(const char **cursor, uint64_t *out);
 bool fh_parse_hex(const char *text, uint64_t *out);
 
 /* CPUs in a list as the kernel writes it, "0-3,8"; 0 for an empty one, -1 for a malformed one or a CPU past 65535. */

@@ -31,8 +31,9 @@ static fh_fact_bool second_region(fh_gather *g, const char *dir) {
   size_t size;
   int number = 0, wanted = 1;
   while (cursor && fh_line_next(&cursor, &line, &size) && number <= wanted) {
-    unsigned long long start, end, flags;
-    if (sscanf(fh_arena_text_size(g->arena, line, size), "%llx %llx %llx", &start, &end, &flags) != 3) return unknown;
+    uint64_t start, end, flags;
+    const char *at = fh_arena_text_size(g->arena, line, size); /* no number may come from the next line */
+    if (!fh_take_hex(&at, &start) || !fh_take_hex(&at, &end) || !fh_take_hex(&at, &flags)) return unknown;
     if (number == 0 && !has_address(start, end, flags)) return fh_fact_bool_of(false, file);
     if (number == 0 && flags & IS_64_BIT) wanted = 2;
     if (number++ == wanted) return fh_fact_bool_of(has_address(start, end, flags), file);

@@ -273,14 +273,11 @@ static void settle(fh_mask *mask) {
 
 /* "user1xxx", cut to the length of what it stands for; the number is never cut while there is room for it. */
 static void write_name(const char *prefix, int number, char *bytes, size_t size) {
-  char digits[16], name[MAX_SPAN];
+  char digits[16];
   size_t digit_count = (size_t)snprintf(digits, sizeof digits, "%d", number), prefix_size = strlen(prefix);
   if (digit_count > size) digit_count = size;
   if (prefix_size > size - digit_count) prefix_size = size - digit_count;
-  memset(name, 'x', sizeof name);
-  memcpy(name, prefix, prefix_size);
-  memcpy(name + prefix_size, digits, digit_count);
-  memcpy(bytes, name, size < MAX_SPAN ? size : MAX_SPAN);
+  for (size_t i = 0; i < size; i++) bytes[i] = i < prefix_size ? prefix[i] : i < prefix_size + digit_count ? digits[i - prefix_size] : 'x';
 }
 
 static void write_mask(const entry *e, char *bytes) {

@@ -148,7 +148,7 @@ static fh_status add_folder(fh_members *members, int take_fd, const char *prefix
   fh_status status = FH_OK;
   for (struct dirent *entry; !status && (entry = readdir(dir));)
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-      status = add_entry(members, dirfd(dir), prefix, entry->d_name, depth);
+      status = add_entry(members, take_fd, prefix, entry->d_name, depth);
   closedir(dir);
   return status;
 }

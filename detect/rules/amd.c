@@ -2,8 +2,6 @@
  * ROCm's runtime forgets why it could not open /dev/kfd (it says 4104, out of resources, for everything), so the errno of
  * our own open is what tells these causes apart. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "detect/arena.h"
@@ -301,11 +299,12 @@ void fh_rule_amd_visible_empty(fh_judgement *judgement, const fh_cause *cause) {
 static int left_by(const char *list, int count) {
   int left = 0;
   for (const char *at = list; *at;) {
-    size_t digits = strspn(at, "0123456789");
-    if (digits == 0 || digits > 4 || (at[digits] && at[digits] != ',')) return at[0] == '-' ? left : -1;
-    if (atoi(at) >= count) return left;
+    int64_t index;
+    if (*at == '-') return left;
+    if (!fh_take_i64(&at, &index) || (*at && *at != ',')) return -1;
+    if (index >= count) return left;
     left++;
-    at += digits + (at[digits] == ',');
+    at += *at == ',';
   }
   return left;
 }
@@ -327,7 +326,11 @@ void fh_rule_amd_visible_double(fh_judgement *judgement, const fh_cause *cause) 
 
 /* ---- what the runtime does ------------------------------------------------------------------------------------------------ */
 
-static int major_of(const char *version) { return atoi(version); }
+/* 0: none. */
+static int major_of(const char *version) {
+  int64_t major = 0;
+  return fh_take_i64(&version, &major) && major >= 0 && major < INT32_MAX ? (int)major : 0;
+}
 
 void fh_rule_amd_old_kernel_hang(fh_judgement *judgement, const fh_cause *cause) {
   enum { NEW_ROCM = 7, ITS_KERNEL = 6 };

@@ -70,7 +70,7 @@ void fh_rule_intel_no_node(fh_judgement *judgement, const fh_cause *cause) {
   const fh_node *missing = render_that_says(f, ENOENT);
   fh_case c = fh_case_open(judgement, cause);
   if (!in_question(judgement) || fh_kernel_is_wsl(f) || any_render(f)) return;
-  if (saw_gpu(&c, gpu) && fh_case_saw(&c, missing != NULL, missing ? missing->path : "", "ENOENT, though the kernel has made it")) {
+  if (saw_gpu(&c, gpu) && missing && fh_case_saw(&c, true, missing->path, "ENOENT, though the kernel has made it")) {
     saw_failure(&c);
     fh_case_device(&c, FH_INTEL_GPU, FH_CONSISTENT,
                    f->where.container ? "%s was not passed into this container, the machine has it" : "%s is missing from /dev",

@@ -44,7 +44,7 @@ bool fh_cli_format(const fh_cli *cli, unsigned can, fh_format *out) {
 
 int fh_format_emit(const fh_cli *cli, fh_text *text, int exit_status) {
   json_t *good = text->data ? json_string(text->data) : NULL; /* NULL too when it is not UTF-8 */
-  for (size_t i = 0; i < text->size && !good; i++)
+  for (size_t i = 0; text->data && i < text->size && !good; i++)
     if ((unsigned char)text->data[i] >= 0x80) text->data[i] = '?';
   json_decref(good);
   return fh_cli_emit_text(cli, text, exit_status);

@@ -32,10 +32,10 @@ fh_hsa_status hsa_agent_get_info(fh_hsa_agent agent, fh_hsa_attribute attribute,
   unsigned gpu = (unsigned)(agent.handle - FIRST_GPU);
   switch (attribute) {
     case FH_HSA_AGENT_INFO_NAME:
-      strcpy(value, "gfx1100");
+      memcpy(value, "gfx1100", sizeof "gfx1100");
       return FH_HSA_STATUS_SUCCESS;
     case FH_HSA_AMD_AGENT_INFO_PRODUCT_NAME:
-      strcpy(value, "stand-in AMD GPU");
+      memcpy(value, "stand-in AMD GPU", sizeof "stand-in AMD GPU");
       return FH_HSA_STATUS_SUCCESS;
     case FH_HSA_AGENT_INFO_DEVICE:
       *(uint32_t *)value = agent.handle == CPU_AGENT ? FH_HSA_DEVICE_TYPE_CPU : FH_HSA_DEVICE_TYPE_GPU;

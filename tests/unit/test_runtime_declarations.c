@@ -1,5 +1,6 @@
 /* Proves that our declarations of HSA and Level Zero agree with the vendors' headers: at compile time, so this test cannot be
- * built when they do not. SPDX-License-Identifier: Apache-2.0 */
+ * built when they do not. SPDX-License-Identifier: Apache-2.0
+ * TEST: cross=no */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>

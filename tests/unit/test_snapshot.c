@@ -1,5 +1,5 @@
 /* Recordings: every golden machine recorded, written as an archive and replayed gives the same report. SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=180 */
+ * TEST: timeout=180 cross=no */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

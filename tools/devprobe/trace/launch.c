@@ -140,7 +140,7 @@ fh_status fh_trace_launch_start(char *const *command, const sigset_t *signals, f
   fh_trace_syscalls(&count);
   if (!count) return FH_STATUS(FH_UNIMPLEMENTED, "trace knows the system calls of x86-64 and AArch64 only");
   if (!open_channels(&c)) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "a pipe for the traced program: %s", strerror(errno));
-  out->pid = fork();
+  out->pid = _Fork(); /* nothing but what is written here runs in the child: a thread that a handler starts there would stop it, observed */
   if (out->pid == 0) become(command, signals, &c);
   int error = errno;
   close(c.go[0]);

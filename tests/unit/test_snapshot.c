@@ -330,6 +330,22 @@ static void test_not_recorded_is_unknown(void **state) {
   fh_os_destroy(os);
 }
 
+/* "Too large" promises its callers the beginning of the file: they free it. */
+static void test_too_large_without_bytes(void **state) {
+  (void)state;
+  static const char meta[] = "{\"schema\":\"foghorn.snapshot/2\"}", calls[] = "read /x -> !EFBIG\n";
+  fh_members members = {0};
+  fh_recording *recording;
+  fh_os *os;
+  must(fh_members_add(&members, "snapshot.json", meta, sizeof meta - 1));
+  must(fh_members_add(&members, "calls", calls, sizeof calls - 1));
+  must(fh_members_sort(&members));
+  must(fh_recording_read(&members, "box", &recording));
+  must(fh_os_replay(recording, &os));
+  expect_read(os, "/x", 9, EIO, NULL);
+  fh_os_destroy(os);
+}
+
 /* ---- directories ---------------------------------------------------------------------------------------------------------------- */
 
 static void test_a_recording_in_a_directory(void **state) {
@@ -445,6 +461,7 @@ int main(void) {
       cmocka_unit_test(test_machines_survive),
       cmocka_unit_test(test_every_call_survives),
       cmocka_unit_test(test_not_recorded_is_unknown),
+      cmocka_unit_test(test_too_large_without_bytes),
       cmocka_unit_test(test_a_recording_in_a_directory),
       cmocka_unit_test(test_wrong_recordings_are_refused),
       cmocka_unit_test(test_member_names),

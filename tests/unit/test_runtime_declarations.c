@@ -8,6 +8,9 @@
 #include "detect/drivers/runtime_api.h"
 
 #if __has_include(<hsa/hsa_ext_amd.h>)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(LITTLEENDIAN_CPU)
+#define LITTLEENDIAN_CPU /* the header knows it of x86 only */
+#endif
 #include <hsa/hsa.h>
 #include <hsa/hsa_ext_amd.h>
 #define HAVE_HSA 1

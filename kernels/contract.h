@@ -171,6 +171,9 @@ typedef struct fh_kernel_contract {
   /* Fills *out for i = 0, 1, ...; false past the last. Cases from 0 on are small and in order of
    * growing size; the first is the self-test's. */
   bool (*case_at)(int i, fh_case *out);
+  /* The same for the shapes that are worth measuring, from one that fits the L1 cache to one that fits none. NULL: the
+   * cases above. */
+  bool (*bench_at)(int i, fh_case *out);
   /* Fills input view `index` of a case with data that makes sense for it (compact); NULL: uniform
    * random in [-1, 1) for floats, the full range for integers. */
   void (*fill)(int index, const fh_case *c, void *data, uint64_t seed);

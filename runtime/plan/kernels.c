@@ -1,12 +1,10 @@
 /* The kernel set, typed. SPDX-License-Identifier: Apache-2.0 */
 #include <foghorn/kernels.h>
 
-#include "runtime/plan/plan.h"
+#include "runtime/plan/kernels.h"
 
-#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
-
-static fh_status launch(fh_queue *queue, const char *name, const fh_view *const *views, int view_count, const fh_param_value *params,
-                        int param_count, fh_event *out_event) {
+fh_status fh_launch_named(fh_queue *queue, const char *name, const fh_view *const *views, int view_count, const fh_param_value *params,
+                          int param_count, fh_event *out_event) {
   const fh_kernel *kernel;
   FH_TRY(fh_kernel_find(name, &kernel));
   return fh_launch(queue, kernel, views, view_count, params, param_count, out_event);
@@ -15,46 +13,46 @@ static fh_status launch(fh_queue *queue, const char *name, const fh_view *const 
 fh_status fh_axpy(fh_queue *queue, float alpha, const fh_view *x, const fh_view *y, fh_event *out_event) {
   const fh_view *views[] = {x, y};
   fh_param_value params[] = {{.f = (double)alpha}};
-  return launch(queue, "axpy", views, COUNT(views), params, COUNT(params), out_event);
+  return fh_launch_named(queue, "axpy", views, FH_COUNT(views), params, FH_COUNT(params), out_event);
 }
 
 fh_status fh_l2_normalize(fh_queue *queue, const fh_view *x, const fh_view *y, float eps, fh_event *out_event) {
   const fh_view *views[] = {x, y};
   fh_param_value params[] = {{.f = (double)eps}};
-  return launch(queue, "l2_normalize", views, COUNT(views), params, COUNT(params), out_event);
+  return fh_launch_named(queue, "l2_normalize", views, FH_COUNT(views), params, FH_COUNT(params), out_event);
 }
 
 fh_status fh_layer_norm(fh_queue *queue, const fh_view *x, const fh_view *gamma, const fh_view *beta, const fh_view *y, float eps,
                         fh_event *out_event) {
   const fh_view *views[] = {x, gamma, beta, y};
   fh_param_value params[] = {{.f = (double)eps}};
-  return launch(queue, "layer_norm", views, COUNT(views), params, COUNT(params), out_event);
+  return fh_launch_named(queue, "layer_norm", views, FH_COUNT(views), params, FH_COUNT(params), out_event);
 }
 
 fh_status fh_softmax(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event) {
   const fh_view *views[] = {x, y};
-  return launch(queue, "softmax", views, COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, "softmax", views, FH_COUNT(views), NULL, 0, out_event);
 }
 
 fh_status fh_u8_to_f32_nchw(fh_queue *queue, const fh_view *x, const fh_view *mean, const fh_view *std, const fh_view *y,
                             fh_event *out_event) {
   const fh_view *views[] = {x, mean, std, y};
-  return launch(queue, "u8_to_f32_nchw", views, COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, "u8_to_f32_nchw", views, FH_COUNT(views), NULL, 0, out_event);
 }
 
 fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event) {
   const fh_view *views[] = {a, b, c};
-  return launch(queue, "matmul", views, COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, "matmul", views, FH_COUNT(views), NULL, 0, out_event);
 }
 
 fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels, const fh_view *distances,
                            fh_event *out_event) {
   const fh_view *views[] = {x, c, labels, distances};
-  return launch(queue, "kmeans_assign", views, COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, "kmeans_assign", views, FH_COUNT(views), NULL, 0, out_event);
 }
 
 fh_status fh_kmeans_update(fh_queue *queue, const fh_view *x, const fh_view *labels, const fh_view *sums, const fh_view *counts,
                            fh_event *out_event) {
   const fh_view *views[] = {x, labels, sums, counts};
-  return launch(queue, "kmeans_update", views, COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, "kmeans_update", views, FH_COUNT(views), NULL, 0, out_event);
 }

@@ -64,11 +64,13 @@ int fh_answer_int(const json_t *object, const char *key, int otherwise) {
   return value >= INT32_MIN && value <= INT32_MAX ? (int)value : otherwise;
 }
 
-const json_t *fh_answer_devices(const json_t *object, int *out_count) {
+void *fh_answer_devices(fh_gather *g, const json_t *object, size_t size, fh_answer_read_device *read, int *out_count) {
   const json_t *devices = json_object_get(object, "devices");
-  size_t count = json_array_size(devices);
-  *out_count = (int)(count < MAX_DEVICES ? count : MAX_DEVICES);
-  return devices;
+  size_t told = json_array_size(devices), count = told < MAX_DEVICES ? told : MAX_DEVICES;
+  char *all = count ? fh_arena_alloc(g->arena, count, size) : NULL;
+  *out_count = all ? (int)count : 0;
+  for (size_t i = 0; all && i < count; i++) read(g, json_array_get(devices, i), all + i * size);
+  return all;
 }
 
 fh_answer_ending fh_answer_ending_of(const fh_os_answer *answer, const json_t *object) {
@@ -94,4 +96,20 @@ const char *fh_answer_text_lines(fh_gather *g, const json_t *array) {
     if (text) all = fh_arena_format(g->arena, "%s%s%s", all, *all ? "\n" : "", text);
   }
   return all;
+}
+
+const fh_driver_answer fh_driver_answer_none = {.wchan = "", .dlerrors = "", .library = ""};
+
+void fh_driver_answer_read(fh_gather *g, const fh_os_answer *answer, const json_t *object, fh_driver_answer *out) {
+  fh_answer_ending e = fh_answer_ending_of(answer, object);
+  out->crashed = e.crashed, out->exited = e.exited, out->hung = e.hung, out->slow = e.slow;
+  out->signal = answer->signal;
+  out->wchan = fh_arena_text(g->arena, answer->wchan);
+  out->dlerrors = fh_answer_text_lines(g, json_object_get(object, "dlerrors"));
+  out->library = fh_answer_text(g, object, "library");
+  out->fake = json_is_true(json_object_get(object, "fake"));
+  if (*out->library || e.crashed || e.exited || e.hung || e.slow)
+    out->valid = FH_VALID;
+  else if (*out->dlerrors)
+    out->valid = FH_ABSENT;
 }

@@ -16,8 +16,10 @@ json_t *fh_answer_object(const char *text);
 const char *fh_answer_text(fh_gather *g, const json_t *object, const char *key); /* otherwise "" */
 int64_t fh_answer_number(const json_t *object, const char *key, int64_t otherwise);
 int fh_answer_int(const json_t *object, const char *key, int otherwise);
-/* The array "devices", of which *out_count are to be read. */
-const json_t *fh_answer_devices(const json_t *object, int *out_count);
+/* The array "devices": each is put by `read` into one of the elements of the arena that are returned, `size` bytes each. NULL and
+ * *out_count 0: there are none, or no memory. */
+typedef void fh_answer_read_device(fh_gather *g, const json_t *device, void *into);
+void *fh_answer_devices(fh_gather *g, const json_t *object, size_t size, fh_answer_read_device *read, int *out_count);
 /* An array of texts as lines. */
 const char *fh_answer_text_lines(fh_gather *g, const json_t *array);
 
@@ -26,5 +28,9 @@ typedef struct fh_answer_ending {
   bool crashed, exited, hung, slow;
 } fh_answer_ending;
 fh_answer_ending fh_answer_ending_of(const fh_os_answer *answer, const json_t *object);
+
+/* What the children that ask a driver's library have in common. */
+extern const fh_driver_answer fh_driver_answer_none;
+void fh_driver_answer_read(fh_gather *g, const fh_os_answer *answer, const json_t *object, fh_driver_answer *out);
 
 #endif /* FOGHORN_DETECT_ANSWER_OBJECT_H_ */

@@ -5,7 +5,8 @@
 #include "detect/answer_object.h"
 #include "detect/parse.h"
 
-static void read_cuda_device(fh_gather *g, const json_t *object, fh_cuda_device *d) {
+static void read_cuda_device(fh_gather *g, const json_t *object, void *into) {
+  fh_cuda_device *d = into;
   d->name = fh_answer_text(g, object, "name");
   d->uuid = fh_answer_text(g, object, "uuid");
   d->pci = fh_answer_text(g, object, "pci");
@@ -19,33 +20,19 @@ static void read_cuda_device(fh_gather *g, const json_t *object, fh_cuda_device 
 
 void fh_answer_read_cuda(fh_gather *g, const fh_os_answer *answer, fh_cuda_answer *out) {
   json_t *object = fh_answer_object(answer->json);
-  fh_answer_ending e = fh_answer_ending_of(answer, object);
-  out->crashed = e.crashed, out->exited = e.exited, out->hung = e.hung, out->slow = e.slow;
-  out->signal = answer->signal;
-  out->wchan = fh_arena_text(g->arena, answer->wchan);
-  out->dlerrors = fh_answer_text_lines(g, json_object_get(object, "dlerrors"));
-  out->library = fh_answer_text(g, object, "library");
-  out->fake = json_is_true(json_object_get(object, "fake"));
+  fh_driver_answer_read(g, answer, object, &out->child);
   out->init_code = fh_answer_int(object, "init_code", -1);
   out->init_name = fh_answer_text(g, object, "init_name");
   out->init_ns = fh_answer_number(object, "init_ns", 0);
   out->count_code = fh_answer_int(object, "count_code", -1);
   out->count = fh_answer_int(object, "count", -1);
   out->version = fh_answer_int(object, "version", -1);
-  const json_t *devices = fh_answer_devices(object, &out->device_count);
-  out->devices = out->device_count ? fh_arena_alloc(g->arena, (size_t)out->device_count, sizeof *out->devices) : NULL;
-  if (!out->devices) out->device_count = 0;
-  for (int i = 0; i < out->device_count; i++) read_cuda_device(g, json_array_get(devices, (size_t)i), &out->devices[i]);
-  bool ended_badly = e.crashed || e.exited || e.hung || e.slow;
-  if (*out->library || ended_badly) {
-    out->valid = FH_VALID;
-  } else if (*out->dlerrors) {
-    out->valid = FH_ABSENT;
-  }
+  out->devices = fh_answer_devices(g, object, sizeof *out->devices, read_cuda_device, &out->device_count);
   json_decref(object);
 }
 
-static void read_cl_device(fh_gather *g, const json_t *object, fh_cl_device *d) {
+static void read_cl_device(fh_gather *g, const json_t *object, void *into) {
+  fh_cl_device *d = into;
   d->name = fh_answer_text(g, object, "name");
   d->vendor = fh_answer_text(g, object, "vendor");
   d->driver = fh_answer_text(g, object, "driver");
@@ -68,10 +55,7 @@ void fh_answer_read_icd(fh_gather *g, const fh_os_answer *answer, fh_icd *out) {
   out->platform = fh_answer_text(g, object, "platform");
   out->platform_version = fh_answer_text(g, object, "platform_version");
   if (json_is_string(json_object_get(object, "path"))) out->lib_valid = FH_VALID; /* the loader found it */
-  const json_t *devices = fh_answer_devices(object, &out->device_count);
-  out->devices = out->device_count ? fh_arena_alloc(g->arena, (size_t)out->device_count, sizeof *out->devices) : NULL;
-  if (!out->devices) out->device_count = 0;
-  for (int i = 0; i < out->device_count; i++) read_cl_device(g, json_array_get(devices, (size_t)i), &out->devices[i]);
+  out->devices = fh_answer_devices(g, object, sizeof *out->devices, read_cl_device, &out->device_count);
   json_decref(object);
 }
 

@@ -1,7 +1,7 @@
 /* Questions to the CUDA driver. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "detect/gather.h"
+#include "detect/answer_object.h"
 
 /* A node or library of CUDA, or somebody who wants one. */
 static bool something_of_cuda(fh_gather *g) {
@@ -19,8 +19,8 @@ static bool something_of_cuda(fh_gather *g) {
 }
 
 void fh_cuda_answer_init(fh_cuda_answer *answer) {
-  *answer = (fh_cuda_answer){
-      .wchan = "", .dlerrors = "", .library = "", .init_name = "", .init_code = -1, .count_code = -1, .count = -1, .version = -1};
+  *answer =
+      (fh_cuda_answer){.child = fh_driver_answer_none, .init_name = "", .init_code = -1, .count_code = -1, .count = -1, .version = -1};
 }
 
 static void read_cuda(fh_gather *g, const fh_os_answer *answer, void *into) { fh_answer_read_cuda(g, answer, into); }

@@ -3,9 +3,7 @@
 #include "detect/drivers/nvml_api.h"
 
 void fh_nvml_answer_init(fh_nvml_answer *answer) {
-  *answer = (fh_nvml_answer){.wchan = "",
-                             .dlerrors = "",
-                             .library = "",
+  *answer = (fh_nvml_answer){.child = fh_driver_answer_none,
                              .init_name = "",
                              .driver = "",
                              .init_code = -1,
@@ -25,7 +23,8 @@ static bool any_call_said(const json_t *object, int code) {
   return fh_answer_int(object, "handle_code", -1) == code;
 }
 
-static void read_card(fh_gather *g, const json_t *object, fh_nvml_card *out) {
+static void read_card(fh_gather *g, const json_t *object, void *into) {
+  fh_nvml_card *out = into;
   *out = (fh_nvml_card){
       .name = fh_answer_text(g, object, "name"),
       .uuid = fh_answer_text(g, object, "uuid"),
@@ -58,13 +57,7 @@ static void read_card(fh_gather *g, const json_t *object, fh_nvml_card *out) {
 static void read_nvml(fh_gather *g, const fh_os_answer *answer, void *into) {
   fh_nvml_answer *out = into;
   json_t *object = fh_answer_object(answer->json);
-  fh_answer_ending e = fh_answer_ending_of(answer, object);
-  out->crashed = e.crashed, out->exited = e.exited, out->hung = e.hung, out->slow = e.slow;
-  out->signal = answer->signal;
-  out->wchan = fh_arena_text(g->arena, answer->wchan);
-  out->dlerrors = fh_answer_text_lines(g, json_object_get(object, "dlerrors"));
-  out->library = fh_answer_text(g, object, "library");
-  out->fake = json_is_true(json_object_get(object, "fake"));
+  fh_driver_answer_read(g, answer, object, &out->child);
   out->init_code = fh_answer_int(object, "init_code", -1);
   out->init_name = fh_answer_text(g, object, "init_name");
   out->driver = fh_answer_text(g, object, "driver");
@@ -72,14 +65,7 @@ static void read_nvml(fh_gather *g, const fh_os_answer *answer, void *into) {
   out->count = fh_answer_int(object, "count", -1);
   out->cc_feature = fh_answer_int(object, "cc_feature", -1);
   out->cc_ready = fh_answer_int(object, "cc_ready", -1);
-  const json_t *cards = fh_answer_devices(object, &out->card_count);
-  out->cards = out->card_count ? fh_arena_alloc(g->arena, (size_t)out->card_count, sizeof *out->cards) : NULL;
-  if (!out->cards) out->card_count = 0;
-  for (int i = 0; i < out->card_count; i++) read_card(g, json_array_get(cards, (size_t)i), &out->cards[i]);
-  if (*out->library || e.crashed || e.exited || e.hung || e.slow)
-    out->valid = FH_VALID;
-  else if (*out->dlerrors)
-    out->valid = FH_ABSENT;
+  out->cards = fh_answer_devices(g, object, sizeof *out->cards, read_card, &out->card_count);
   json_decref(object);
 }
 

@@ -4,10 +4,8 @@
 #include "detect/answer_object.h"
 
 void fh_runtime_answer_init(fh_runtime_answer *answer) {
-  *answer = (fh_runtime_answer){.wchan = "",
+  *answer = (fh_runtime_answer){.child = fh_driver_answer_none,
                                 .calling = "",
-                                .dlerrors = "",
-                                .library = "",
                                 .missing_symbol = "",
                                 .init_name = "",
                                 .list_name = "",
@@ -18,7 +16,8 @@ void fh_runtime_answer_init(fh_runtime_answer *answer) {
                                 .drivers = -1};
 }
 
-static void read_runtime_device(fh_gather *g, const json_t *object, fh_runtime_device *d) {
+static void read_runtime_device(fh_gather *g, const json_t *object, void *into) {
+  fh_runtime_device *d = into;
   d->name = fh_answer_text(g, object, "name");
   d->model = fh_answer_text(g, object, "model");
   d->uuid = fh_answer_text(g, object, "uuid");
@@ -33,15 +32,9 @@ static void read_runtime_device(fh_gather *g, const json_t *object, fh_runtime_d
 void fh_runtime_read(fh_gather *g, const fh_os_answer *answer, void *into) {
   fh_runtime_answer *out = into;
   json_t *object = fh_answer_object(answer->json);
-  fh_answer_ending e = fh_answer_ending_of(answer, object);
-  out->crashed = e.crashed, out->exited = e.exited, out->hung = e.hung, out->slow = e.slow;
-  out->signal = answer->signal;
-  out->wchan = fh_arena_text(g->arena, answer->wchan);
+  fh_driver_answer_read(g, answer, object, &out->child);
   out->calling = fh_answer_text(g, object, "calling");
-  out->dlerrors = fh_answer_text_lines(g, json_object_get(object, "dlerrors"));
-  out->library = fh_answer_text(g, object, "library");
   out->missing_symbol = fh_answer_text(g, object, "missing_symbol");
-  out->fake = json_is_true(json_object_get(object, "fake"));
   out->init_code = fh_answer_number(object, "init_code", -1);
   out->init_name = fh_answer_text(g, object, "init_name");
   out->list_code = fh_answer_number(object, "list_code", -1);
@@ -49,15 +42,7 @@ void fh_runtime_read(fh_gather *g, const fh_os_answer *answer, void *into) {
   out->drivers = fh_answer_int(object, "drivers", -1);
   out->driver_errors = fh_answer_text_lines(g, json_object_get(object, "driver_errors"));
   out->refused = fh_answer_text(g, object, "refused");
-  const json_t *devices = fh_answer_devices(object, &out->device_count);
-  out->devices = out->device_count ? fh_arena_alloc(g->arena, (size_t)out->device_count, sizeof *out->devices) : NULL;
-  if (!out->devices) out->device_count = 0;
-  for (int i = 0; i < out->device_count; i++) read_runtime_device(g, json_array_get(devices, (size_t)i), &out->devices[i]);
-  if (*out->library || e.crashed || e.exited || e.hung || e.slow) {
-    out->valid = FH_VALID;
-  } else if (*out->dlerrors) {
-    out->valid = FH_ABSENT;
-  }
+  out->devices = fh_answer_devices(g, object, sizeof *out->devices, read_runtime_device, &out->device_count);
   json_decref(object);
 }
 

@@ -272,18 +272,34 @@ typedef struct fh_cuda_device {
   bool usable;
 } fh_cuda_device;
 
+/* How a child that asked a driver's library ended, and which library it loaded: the same of every driver. A macro, so that the rules
+ * may say cuda->crashed and one function reads and prepares it for all. */
+#define FH_DRIVER_ANSWER_FIELDS                                                          \
+  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */ \
+  bool crashed;      /* `signal` ended it */                                             \
+  bool exited;       /* the driver called exit */                                        \
+  bool hung;         /* killed at the time limit in state D */                           \
+  bool slow;         /* killed at the limit, still running */                            \
+  int signal;                                                                            \
+  const char *wchan;    /* where in the kernel it hung; "" not told */                   \
+  const char *dlerrors; /* one line per place tried */                                   \
+  const char *library;  /* path really loaded */                                         \
+  bool fake;            /* a stand-in that says so */
+typedef struct fh_driver_answer {
+  FH_DRIVER_ANSWER_FIELDS
+} fh_driver_answer;
+/* The members themselves, and all of them as one: answer.crashed is answer.child.crashed. */
+#define FH_DRIVER_ANSWER      \
+  union {                     \
+    fh_driver_answer child;   \
+    struct {                  \
+      FH_DRIVER_ANSWER_FIELDS \
+    };                        \
+  }
+
 /* One child's answer about the CUDA driver. */
 typedef struct fh_cuda_answer {
-  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */
-  bool crashed;      /* signal is in `signal` */
-  int signal;
-  bool exited; /* the driver called exit */
-  bool hung;   /* killed at the time limit in state D */
-  bool slow;   /* killed at the limit, still running */
-  const char *wchan;
-  const char *dlerrors;                      /* one line per place tried */
-  const char *library;                       /* path really loaded */
-  bool fake;                                 /* a stand-in that says so */
+  FH_DRIVER_ANSWER;
   int init_code, count_code, count, version; /* -1: not reached; version 12040 */
   const char *init_name;                     /* "CUDA_ERROR_UNKNOWN" */
   int64_t init_ns;
@@ -359,11 +375,7 @@ typedef struct fh_nvml_card {
 
 /* The management library's answer. That it works proves nothing of CUDA. */
 typedef struct fh_nvml_answer {
-  fh_validity valid; /* as in fh_cuda_answer */
-  bool crashed, exited, hung, slow;
-  int signal;
-  const char *wchan, *dlerrors, *library;
-  bool fake;
+  FH_DRIVER_ANSWER;
   int init_code, count_code, count; /* -1: not reached */
   const char *init_name;
   const char *driver;       /* version that the kernel module tells it */
@@ -424,12 +436,9 @@ typedef struct fh_runtime_device {
 
 /* One child's answer about a vendor's runtime: HSA or Level Zero. */
 typedef struct fh_runtime_answer {
-  fh_validity valid; /* VALID: the child answered; ABSENT: no library could be loaded */
-  bool crashed, exited, hung, slow;
-  int signal;
-  const char *wchan, *calling; /* calling: begun and not ended; "" none */
-  const char *dlerrors, *library, *missing_symbol;
-  bool fake;
+  FH_DRIVER_ANSWER;
+  const char *calling; /* begun and not ended; "" none */
+  const char *missing_symbol;
   int64_t init_code, list_code; /* list_code: of asking for the devices; -1 not reached */
   const char *init_name, *list_name;
   int drivers;               /* Level Zero: vendors' drivers that it found; -1 unknown */

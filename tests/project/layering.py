@@ -34,9 +34,11 @@ ALLOWED = [
     ("kernels/tile/", KERNEL + ["kernels/dialect/"]),
     ("kernels/{name}/", KERNEL + ["kernels/dialect/", "kernels/tile/"]),
     ("kernels/", []),
-    ("tools/", BASE + ["detect/", "algorithms/", "runtime/", "kernels/contract.h"] + BACKEND),
+    ("tools/", BASE + ["detect/", "algorithms/", "runtime/", "kernels/contract.h", "bench/engine/"] + BACKEND),
     ("examples/", []),
     ("tests/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tools/", "tests/"]),
+    ("bench/engine/", BASE + ["runtime/", "kernels/contract.h", "bench/peers/peer.h"]),
+    ("bench/peers/", BASE + ["kernels/contract.h"]),
     ("bench/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tests/support/"]),
 ]
 

@@ -101,6 +101,61 @@ FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) {
 #endif
 #endif
 
+/* ---- fused multiply-add ----
+ * Without an instruction for it: the product is exact in double, the sum is rounded to odd there, and so the one rounding to float
+ * that follows is right, to subnormals too (Boldo and Melquiond: Emulation of FMA and correctly rounded sums, 2008). The error of the
+ * sum is Knuth's; where it is not 0 and the last bit of the sum is, the sum moves by one towards the exact value. */
+#if defined(__FMA__) || defined(__aarch64__)
+FH_INLINE float fh_fma_u(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
+FH_INLINE float fh_fma_u(float a, float b, float c) {
+  const double product = (double)a * (double)b, addend = (double)c;
+  double sum = product + addend;
+  const double virtual = sum - product;
+  const double error = (product - (sum - virtual)) + (addend - virtual); /* NaN for an infinite sum */
+  int64_t bits;
+  __builtin_memcpy(&bits, &sum, sizeof bits);
+  if ((error > 0 || error < 0) && !(bits & 1)) bits += (error < 0) == (sum < 0) ? 1 : -1;
+  __builtin_memcpy(&sum, &bits, sizeof bits);
+  return (float)sum;
+}
+#endif
+
+#if FH_USE_AVX512
+FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
+  return (fh_part_f)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+#elif FH_USE_AVX2
+FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
+  return (fh_part_f)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+#elif FH_USE_NEON
+FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
+  return (fh_part_f)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+#elif FH_USE_SSE
+FH_INLINE __m128d fh_fma_odd(__m128d a, __m128d b, __m128d c) {
+  const __m128d product = _mm_mul_pd(a, b), sum = _mm_add_pd(product, c), virtual = _mm_sub_pd(sum, product);
+  const __m128d error = _mm_add_pd(_mm_sub_pd(product, _mm_sub_pd(sum, virtual)), _mm_sub_pd(c, virtual));
+  /* All ones where the sum is not exact; false for the NaN of an infinite sum. */
+  const __m128i inexact = _mm_castpd_si128(_mm_and_pd(_mm_cmpneq_pd(error, _mm_setzero_pd()), _mm_cmpord_pd(error, error)));
+  /* Towards zero where the error points there, and the last bit set: one step from an even sum, none from an odd one. */
+  const __m128i inwards = _mm_srli_epi64(_mm_and_si128(inexact, _mm_castpd_si128(_mm_xor_pd(error, sum))), 63);
+  const __m128i bits = _mm_sub_epi64(_mm_castpd_si128(sum), inwards);
+  return _mm_castsi128_pd(_mm_or_si128(bits, _mm_srli_epi64(inexact, 63)));
+}
+FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
+  const __m128 x = (__m128)a, y = (__m128)b, z = (__m128)c;
+  const __m128d low = fh_fma_odd(_mm_cvtps_pd(x), _mm_cvtps_pd(y), _mm_cvtps_pd(z));
+  const __m128d high = fh_fma_odd(_mm_cvtps_pd(_mm_movehl_ps(x, x)), _mm_cvtps_pd(_mm_movehl_ps(y, y)), _mm_cvtps_pd(_mm_movehl_ps(z, z)));
+  return (fh_part_f)_mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
+#else
+FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
+  return (fh_part_f){fh_fma_u(a[0], b[0], c[0]), fh_fma_u(a[1], b[1], c[1]), fh_fma_u(a[2], b[2], c[2]), fh_fma_u(a[3], b[3], c[3])};
+}
+#endif
+
 FH_COMPARE_OPS(fh_part_lt, <, _CMP_LT_OQ)
 FH_COMPARE_OPS(fh_part_le, <=, _CMP_LE_OQ)
 FH_COMPARE_OPS(fh_part_gt, >, _CMP_GT_OQ)
@@ -156,6 +211,7 @@ FH_DEFINE_1(fh_vi, fh_splat_i, int, FH_STEP_SPLAT_I)
 #define FH_STEP_SAR(I) r.p##I = a.p##I >> b;
 #define FH_STEP_ADD_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I + (fh_part_u)b.p##I);
 #define FH_STEP_SUB_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I - (fh_part_u)b.p##I);
+#define FH_STEP_FMA(I) r.p##I = fh_part_fma(a.p##I, b.p##I, c.p##I);
 #define FH_STEP_MAX(I) r.p##I = fh_part_max(a.p##I, b.p##I);
 #define FH_STEP_MIN(I) r.p##I = fh_part_min(a.p##I, b.p##I);
 #define FH_STEP_SQRT(I) r.p##I = fh_part_sqrt(a.p##I);
@@ -182,6 +238,7 @@ FH_DEFINE_2(fh_vf, fh_add, fh_vf, fh_vf, FH_STEP_ADD)
 FH_DEFINE_2(fh_vf, fh_sub, fh_vf, fh_vf, FH_STEP_SUB)
 FH_DEFINE_2(fh_vf, fh_mul, fh_vf, fh_vf, FH_STEP_MUL)
 FH_DEFINE_2(fh_vf, fh_div, fh_vf, fh_vf, FH_STEP_DIV)
+FH_DEFINE_3(fh_vf, fh_fma, fh_vf, fh_vf, fh_vf, FH_STEP_FMA)
 FH_DEFINE_2(fh_vf, fh_min, fh_vf, fh_vf, FH_STEP_MIN)
 FH_DEFINE_2(fh_vf, fh_max, fh_vf, fh_vf, FH_STEP_MAX)
 FH_DEFINE_1(fh_vf, fh_sqrt, fh_vf, FH_STEP_SQRT)

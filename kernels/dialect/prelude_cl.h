@@ -24,6 +24,7 @@ FH_INLINE fh_vf fh_add(fh_vf a, fh_vf b) { return a + b; }
 FH_INLINE fh_vf fh_sub(fh_vf a, fh_vf b) { return a - b; }
 FH_INLINE fh_vf fh_mul(fh_vf a, fh_vf b) { return a * b; }
 FH_INLINE fh_vf fh_div(fh_vf a, fh_vf b) { return a / b; }
+FH_INLINE fh_vf fh_fma(fh_vf a, fh_vf b, fh_vf c) { return fma(a, b, c); }
 FH_INLINE fh_vf fh_sqrt(fh_vf a) { return sqrt(a); }
 FH_INLINE fh_vf fh_min(fh_vf a, fh_vf b) { return select(b, a, a < b); }
 FH_INLINE fh_vf fh_max(fh_vf a, fh_vf b) { return select(b, a, a > b); }
@@ -49,6 +50,7 @@ FH_INLINE fh_vi fh_as_i(fh_vf a) { return as_int16(a); }
 FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float16(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return convert_float16(a); }
 
+FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
 FH_INLINE float fh_sqrt_u(float x) { return sqrt(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
 FH_INLINE float fh_min_u(float a, float b) { return a < b ? a : b; }

@@ -29,6 +29,7 @@ FH_INLINE fh_vf fh_add(fh_vf a, fh_vf b) { return __nvvm_add_rn_f(a, b); }
 FH_INLINE fh_vf fh_sub(fh_vf a, fh_vf b) { return __nvvm_add_rn_f(a, -b); }
 FH_INLINE fh_vf fh_mul(fh_vf a, fh_vf b) { return __nvvm_mul_rn_f(a, b); }
 FH_INLINE fh_vf fh_div(fh_vf a, fh_vf b) { return __nvvm_div_rn_f(a, b); }
+FH_INLINE fh_vf fh_fma(fh_vf a, fh_vf b, fh_vf c) { return __nvvm_fma_rn_f(a, b, c); }
 FH_INLINE fh_vf fh_sqrt(fh_vf a) { return __nvvm_sqrt_rn_f(a); }
 FH_INLINE fh_vf fh_min(fh_vf a, fh_vf b) { return a < b ? a : b; }
 FH_INLINE fh_vf fh_max(fh_vf a, fh_vf b) { return a > b ? a : b; }
@@ -54,6 +55,7 @@ FH_INLINE fh_vi fh_as_i(fh_vf a) { return as_int(a); }
 FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return (float)a; }
 
+FH_INLINE float fh_fma_u(float a, float b, float c) { return __nvvm_fma_rn_f(a, b, c); }
 FH_INLINE float fh_sqrt_u(float x) { return __nvvm_sqrt_rn_f(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
 FH_INLINE float fh_min_u(float a, float b) { return a < b ? a : b; }

@@ -59,9 +59,14 @@ static void check_line(const char *kernel, const char *line, bool fma_is_asked_f
 }
 
 static void check_text(const fh_kernel_image *image) {
-  bool fma = strstr(image->cl_source, "fh_fma(") != NULL; /* only where a text calls it, the definition apart */
-  const char *definition = strstr(image->cl_source, "fh_fma(");
-  fma = fma && definition && strstr(definition + 1, "fh_fma(") != NULL;
+  const char *own = strstr(image->cl_source, "/* ---- the kernel's own text ---- */"); /* behind the prelude */
+  if (!own) {
+    fail(image->contract->name, "the text lacks the line behind the prelude", "");
+    return;
+  }
+  static const char *const fused[] = {"fh_fma", "fh_exp"};
+  bool fma = false;
+  for (size_t i = 0; i < sizeof fused / sizeof *fused; i++) fma = fma || strstr(own, fused[i]);
   for (const char *line = image->ptx; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     char copy[256];
     size_t n = strcspn(line, "\n");

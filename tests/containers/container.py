@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+from judging import check, devprobe, evidence, finding, finish, live, not_run, require_root  # noqa: F401  (for those who import this)
+
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 UNIFIED = (CGROUPS / "cgroup.controllers").exists()
 SECONDS = 50  # for one container
@@ -28,25 +30,6 @@ NAMESPACES = ("pid", "mount", "ipc", "uts", "network")
 # LeakSanitizer stops the process from outside, which a container may forbid; other tests look for leaks.
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "", "TSAN_OPTIONS": ""}
 NVIDIA = {"nvidiactl": (195, 255), "nvidia0": (195, 0), "nvidia-uvm": (508, 0)}
-
-
-def not_run(reason):
-    print(f"NOT RUN: {reason}")
-    sys.exit(77)
-
-
-def live(*causes):
-    """Writes down that these causes were named on a machine that really had them; call it after the assertion."""
-    if os.environ.get("FH_LIVE_CAUSES"):
-        with open(os.environ["FH_LIVE_CAUSES"], "a", encoding="utf-8") as file:
-            file.writelines(cause + "\n" for cause in causes)
-
-
-def devprobe():
-    path = os.environ.get("DEVPROBE")
-    if not path:
-        not_run("devprobe is not part of this build")
-    return pathlib.Path(path)
 
 
 def validator():
@@ -351,13 +334,7 @@ def require():
     """Ends with NOT RUN where real containers with limits cannot be had."""
     program = devprobe()
     validator()
-    if os.environ.get("FH_EMULATED"):
-        not_run("an emulator cannot start containers")
-    if os.geteuid() != 0:
-        not_run("making a container with limits and device nodes takes root")
-    for tool in ("crun", "unshare", "ldd"):
-        if not shutil.which(tool):
-            not_run(f"{tool} is not installed")
+    require_root("making a container with limits and device nodes", "crun", "unshare", "ldd")
     trial = Container()
     trial.resources |= {"cpu": {"quota": 100000, "period": 100000}, "memory": {"limit": 1 << 30}}
     status, _, err = trial.run("/devprobe", "--version")
@@ -367,25 +344,6 @@ def require():
 
 
 # ---- judging -------------------------------------------------------------------------------------------------------------------
-
-failures = 0
-
-
-def check(case, test, report):
-    global failures
-    if test:
-        return
-    failures += 1
-    print(f"FAILED: {case}\n{json.dumps(report, indent=1)}")
-
-
-def finding(report, cause):
-    return next((f for f in report["findings"] if f["id"] == cause), None)
-
-
-def evidence(report, cause):
-    found = finding(report, cause)
-    return "\n".join(f"{e['source']}: {e['value']}" for e in found["evidence"]) if found else ""
 
 
 def found(case, report, cause, confidence, *said):
@@ -403,8 +361,3 @@ def found(case, report, cause, confidence, *said):
 def not_found(case, report, *causes):
     for cause in causes:
         check(f"{case}: not {cause}", finding(report, cause) is None, report)
-
-
-def finish():
-    print(f"{failures} failures")
-    sys.exit(1 if failures else 0)

@@ -6,19 +6,12 @@ Real: the sandbox, its mounts, every errno. The device files have NVIDIA's numbe
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import tempfile
 
-from container import NVIDIA, check, devprobe, finish, found, linked_libraries, not_found, not_run, report_of
+from container import NVIDIA, check, devprobe, finish, found, linked_libraries, not_found, not_run, report_of, require_root
 
-if os.environ.get("FH_EMULATED"):
-    not_run("an emulator cannot make sandboxes")
-if os.geteuid() != 0:
-    not_run("making device nodes takes root")
-for tool in ("bwrap", "unshare", "ldd"):
-    if not shutil.which(tool):
-        not_run(f"{tool} is not installed (Debian: bubblewrap, util-linux, libc-bin)")
+require_root("making device nodes", "bwrap", "unshare", "ldd")  # Debian: bubblewrap, util-linux, libc-bin
 if re.search(r"^ *\d+ nvidia", pathlib.Path("/proc/devices").read_text(), re.M):
     not_run("this machine has NVIDIA's driver: these device files would work")
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+from judging import not_run
+
 ENTERED = "FH_TEST_ROOT"
 PRETENDED = {  # where a folder of the test's own lies over the machine's
     "pci": "sys/bus/pci/devices",
@@ -28,11 +30,6 @@ REGIONS = (
     "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
 )
 NULL = (1, 3)
-
-
-def not_run(reason):
-    print(f"NOT RUN: {reason}")
-    sys.exit(77)
 
 
 def mount(*arguments):

@@ -5,41 +5,22 @@ Real: the variables, limits, .icd files, OpenCL's loader and PoCL, every child p
 its codes) and, where a case says so, an OpenCL driver or loader of the tests. Addresses are limited for real, which a sanitizer
 could not survive."""
 
-import json
 import os
 import pathlib
 import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 
-DEVPROBE = os.environ.get("DEVPROBE")
-if not DEVPROBE:
-    print("NOT RUN: devprobe is not part of this build")
-    sys.exit(77)
+import judging
+from judging import check, finding, finish, live, words
+
+DEVPROBE = judging.devprobe()
 FAKES = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"
 VENDORS = pathlib.Path("/etc/OpenCL/vendors")
 GIB = 1 << 30
 TIMEOUT = 3
 TWO_GPUS = {"FOGHORN_FAKE_CUDA": "devices=2"}
-failures = 0
-
-
-def check(case, test, shown):
-    global failures
-    if test:
-        return
-    failures += 1
-    print(f"FAILED: {case}\n{shown if isinstance(shown, str) else json.dumps(shown, indent=1)}")
-
-
-def live(*causes):
-    """Writes down that these causes were named on a machine that really had them."""
-    if os.environ.get("FH_LIVE_CAUSES"):
-        with open(os.environ["FH_LIVE_CAUSES"], "a", encoding="utf-8") as file:
-            file.writelines(cause + "\n" for cause in causes)
 
 
 def limit_addresses(soft, hard):
@@ -47,28 +28,7 @@ def limit_addresses(soft, hard):
 
 
 def report_of(environment, *arguments, before=None):
-    done = subprocess.run(
-        [DEVPROBE, "--json", "--timeout", str(TIMEOUT), *arguments],
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=before,
-    )
-    if done.returncode not in (0, 1):
-        sys.exit(f"devprobe with {environment}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return json.loads(done.stdout)
-
-
-def finding(report, cause):
-    found = [f for f in report["findings"] if f["id"] == cause]
-    return found[0] if len(found) == 1 else None
-
-
-def words(found):
-    return " ".join([found["summary"], *(f"{e['source']}: {e['value']}" for e in found["evidence"])])
+    return judging.report_of(environment, "--timeout", str(TIMEOUT), *arguments, before=before)
 
 
 def names(case, environment, cause, confidence, *parts, before=None, mark=None):
@@ -188,5 +148,4 @@ with tempfile.TemporaryDirectory(prefix="foghorn-vendors.") as folder:
         names(f"zero devices: {fault}", only | {"FH_FAKE_ICD": fault}, "CL-ZERO-DEVICES", "consistent", code, mark="CL-ZERO-DEVICES stand-in")
         silent(f"zero devices: {fault}: it was loaded", only | {"FH_FAKE_ICD": fault}, "CL-ICD-LIB-MISSING")
 
-print(f"{failures} failures")
-sys.exit(1 if failures else 0)
+finish()

@@ -11,10 +11,9 @@ import sys
 import tempfile
 import time
 
-DEVPROBE = os.environ.get("DEVPROBE")
-if not DEVPROBE:
-    print("NOT RUN: devprobe is not part of this build")
-    sys.exit(77)
+from judging import check, devprobe, finding, finish, words
+
+DEVPROBE = devprobe()
 SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
 LIMIT = 8 if SANITIZED else 2  # long enough for the drivers that are well
 SLACK = 3 if SANITIZED else 1
@@ -22,15 +21,6 @@ FAKES = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"
 BROKEN = FAKES / "libicd_fault.so"
 SYSTEM_VENDORS = pathlib.Path("/etc/OpenCL/vendors")
 MARK = f"FH_HANG_TEST={os.getpid()}.{time.time_ns()}"
-failures = 0
-
-
-def check(case, test, shown):
-    global failures
-    if test:
-        return
-    failures += 1
-    print(f"FAILED: {case}\n{shown if isinstance(shown, str) else json.dumps(shown, indent=1)}")
 
 
 def left_behind():
@@ -74,15 +64,6 @@ def probe(case, environment, *arguments, limit=LIMIT):
         sys.exit(f"{case}: no JSON\n{done.stdout}\n{done.stderr}")
     check(f"{case}: the CPU is usable", report["devices"][0]["id"] == "cpu:0" and report["devices"][0]["usable"], report)
     return report, seconds
-
-
-def finding(report, cause):
-    found = [f for f in report["findings"] if f["id"] == cause]
-    return found[0] if len(found) == 1 else None
-
-
-def words(found):
-    return " ".join([found["summary"], *(f"{e['source']}: {e['value']}" for e in found["evidence"])])
 
 
 def opencl(report):
@@ -177,5 +158,4 @@ with tempfile.TemporaryDirectory(prefix="foghorn-icd.") as vendors:
     check("all hang: both are named", broken == ["opencl:another.icd", "opencl:broken.icd"], report)
     check("all hang: the others are reported", opencl(report) == healthy, report)
 
-print(f"{failures} failures")
-sys.exit(1 if failures else 0)
+finish()

@@ -126,8 +126,6 @@ typedef struct fh_expected {
 typedef struct fh_judgement {
   const fh_facts *facts;
   fh_expected expects[FH_FAMILY_COUNT];
-  fh_expectation gpu_expectation; /* of an NVIDIA GPU: the same as expects[FH_NVIDIA_GPU] */
-  const char *expectation_source;
   const char **expected; /* the SPECs of --expect, one each */
   int expected_count;
   fh_finding *findings; /* after judging: primary first, then by severity and order of evaluation */

@@ -117,8 +117,6 @@ fh_status fh_judge_expectation(fh_judgement *judgement, const char *expect) {
   fh_expect_amd(judgement);
   fh_expect_intel(judgement);
   FH_TRY(expect_by_user(judgement));
-  judgement->gpu_expectation = judgement->expects[FH_NVIDIA_GPU].level;
-  judgement->expectation_source = judgement->expects[FH_NVIDIA_GPU].source;
   return FH_OK;
 }
 

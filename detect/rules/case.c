@@ -90,7 +90,7 @@ void fh_case_gpu_by_choice(fh_case *c, fh_confidence confidence, const char *sum
   va_start(args, summary);
   const char *text = fh_arena_vformat(c->judgement->arena, summary, args);
   va_end(args);
-  if (c->judgement->gpu_expectation >= FH_EXPECT_INTENT)
+  if (c->judgement->expects[FH_NVIDIA_GPU].level >= FH_EXPECT_INTENT)
     conclude_about(c, FH_NVIDIA_GPU, confidence, text);
   else
     conclude(c, FH_SEVERITY_INFO, confidence, rejected_of(c->judgement, FH_NVIDIA_GPU), text);

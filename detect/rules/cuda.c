@@ -27,15 +27,16 @@ void fh_rule_driver_too_old(fh_judgement *judgement, const fh_cause *cause) {
   const char *name = NULL, *value = NULL;
   int wanted = wanted_version(f, &name, &value);
   fh_case c = fh_case_open(judgement, cause);
-  if (judgement->gpu_expectation == FH_EXPECT_NONE || cuda->valid != FH_VALID || cuda->fake || cuda->init_code != 0 || cuda->version <= 0)
+  if (judgement->expects[FH_NVIDIA_GPU].level == FH_EXPECT_NONE || cuda->valid != FH_VALID || cuda->fake || cuda->init_code != 0 ||
+      cuda->version <= 0)
     return;
   if (!fh_case_saw(&c, cuda->version / 1000 < wanted / 1000, "cuDriverGetVersion", "%d.%d", cuda->version / 1000,
                    cuda->version % 1000 / 10) ||
       !fh_case_saw(&c, true, name, "%s", value))
     return;
   fh_case_saw(&c, f->nvidia.nvrm_version.valid == FH_VALID, f->nvidia.nvrm_version.source, "%s", f->nvidia.nvrm_version.value);
-  fh_case_conclude(&c, judgement->gpu_expectation >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING, FH_CONSISTENT, NULL,
-                   "the driver supports CUDA %d.%d, this image is built for %d.%d", cuda->version / 1000, cuda->version % 1000 / 10,
+  fh_case_conclude(&c, judgement->expects[FH_NVIDIA_GPU].level >= FH_EXPECT_INTENT ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING, FH_CONSISTENT,
+                   NULL, "the driver supports CUDA %d.%d, this image is built for %d.%d", cuda->version / 1000, cuda->version % 1000 / 10,
                    wanted / 1000, wanted % 1000 / 10);
 }
 

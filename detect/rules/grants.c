@@ -201,7 +201,7 @@ void fh_rule_build_time(fh_judgement *judgement, const fh_cause *cause) {
       !fh_case_host_has_gpu(&c, &confidence) || !fh_case_nothing_injected(&c))
     return;
   /* What an image says about GPUs is meant for its containers; only the user can ask for one now. */
-  fh_severity severity = judgement->gpu_expectation == FH_EXPECT_USER ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING;
+  fh_severity severity = judgement->expects[FH_NVIDIA_GPU].level == FH_EXPECT_USER ? FH_SEVERITY_ERROR : FH_SEVERITY_WARNING;
   fh_case_conclude(&c, severity, confidence, fh_family_in_words(FH_NVIDIA_GPU)->device,
                    "an image is being built here, and builds are given no GPU");
 }

@@ -41,10 +41,10 @@ void fh_rule_no_hardware(fh_judgement *judgement, const fh_cause *cause) {
                   "/sys/bus/pci/devices", "%d devices, no NVIDIA GPU among them", f->pci.all_count) &&
       fh_case_saw(&c, fh_is_false(f->nvidia.module_loaded), "/proc/driver/nvidia", "the kernel module is not loaded") &&
       (fh_case_saw(&c, fh_nvidia_nodes_absent(f), "/dev/nvidia*", "none") || nodes_lead_nowhere(f)) &&
-      fh_case_saw(&c, true, "asked", "%s", judgement->expectation_source)) {
+      fh_case_saw(&c, true, "asked", "%s", judgement->expects[FH_NVIDIA_GPU].source)) {
     saw_dead_nodes(&c);
     fh_case_gpu(&c, f->pci.all_count > 0 ? FH_CONSISTENT : FH_POSSIBLE, "a GPU is asked for (%s), but this machine has none of NVIDIA's",
-                judgement->expectation_source);
+                judgement->expects[FH_NVIDIA_GPU].source);
   }
 }
 
@@ -84,7 +84,7 @@ void fh_rule_other_driver(fh_judgement *judgement, const fh_cause *cause) {
   if (fh_cuda_usable_count(judgement->facts) > 0) note_held_cards(judgement, cause);
   if (!fh_gpu_in_question(judgement) || !gpu) return;
   fh_case_saw(&c, true, gpu->source, "%04x:%04x, bound to %s", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff, gpu->driver);
-  if (sets_aside(gpu->driver) && judgement->gpu_expectation < FH_EXPECT_INTENT)
+  if (sets_aside(gpu->driver) && judgement->expects[FH_NVIDIA_GPU].level < FH_EXPECT_INTENT)
     fh_case_conclude(&c, FH_SEVERITY_INFO, FH_PROVEN, "cuda", "%s is set aside for a virtual machine (%s)", gpu->address, gpu->driver);
   else
     fh_case_gpu(&c, FH_PROVEN, "%s is held by the driver %s, not by nvidia", gpu->address, gpu->driver);

@@ -100,7 +100,7 @@ void fh_rule_open_required(fh_judgement *judgement, const fh_cause *cause) {
     const fh_pci_device *gpu = &f->pci.devices[i];
     const char *why = fh_pci_is_nvidia_gpu(gpu) && gpu->device > 0 ? wrong_kind(f, gpu->device) : NULL;
     fh_case c = fh_case_open(judgement, cause);
-    if (!why || !fh_nvidia_card_fails(judgement, gpu->address) || judgement->gpu_expectation == FH_EXPECT_NONE) continue;
+    if (!why || !fh_nvidia_card_fails(judgement, gpu->address) || judgement->expects[FH_NVIDIA_GPU].level == FH_EXPECT_NONE) continue;
     fh_case_saw(&c, true, gpu->source, "%04x:%04x", (unsigned)gpu->vendor, (unsigned)gpu->device & 0xffff);
     fh_case_saw(&c, true, f->nvidia.nvrm_version.source, "%s%s", f->nvidia.nvrm_version.value,
                 fh_is_true(f->nvidia.open_module) ? ", open kernel module" : "");

@@ -25,7 +25,7 @@ void fh_rule_cpu_build(fh_judgement *judgement, const fh_cause *cause) {
     if (framework->build != FH_BUILD_CPU || built_for_cuda_elsewhere(f, framework)) continue;
     fh_case_saw(&c, true, framework->evidence, "%s %s, built without CUDA", framework->name, framework->version);
     fh_case_saw(&c, true, "CUDA driver", "%d usable", usable);
-    bool warns = is_for_gpus(framework) && judgement->gpu_expectation >= FH_EXPECT_INTENT;
+    bool warns = is_for_gpus(framework) && judgement->expects[FH_NVIDIA_GPU].level >= FH_EXPECT_INTENT;
     fh_case_conclude(&c, warns ? FH_SEVERITY_WARNING : FH_SEVERITY_INFO, FH_CONSISTENT, NULL,
                      "the GPU works, and the %s that is installed here (%s) is built without CUDA", framework->name, framework->version);
   }

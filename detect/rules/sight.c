@@ -174,7 +174,7 @@ bool fh_cuda_loaded_another(const fh_facts *facts) {
 }
 
 bool fh_gpu_in_question(const fh_judgement *judgement) {
-  return judgement->gpu_expectation > FH_EXPECT_NONE && fh_cuda_usable_count(judgement->facts) == 0;
+  return judgement->expects[FH_NVIDIA_GPU].level > FH_EXPECT_NONE && fh_cuda_usable_count(judgement->facts) == 0;
 }
 
 int fh_cuda_code(const fh_facts *facts) {

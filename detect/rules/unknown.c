@@ -207,7 +207,7 @@ void fh_rule_unknown(fh_judgement *judgement, const fh_cause *cause) {
     if (code)
       fh_case_gpu(&c, FH_POSSIBLE, "CUDA fails with error %d, and no known cause fits what was seen", code);
     else
-      fh_case_gpu(&c, FH_POSSIBLE, "no usable GPU (%s), and no known cause fits what was seen", judgement->expectation_source);
+      fh_case_gpu(&c, FH_POSSIBLE, "no usable GPU (%s), and no known cause fits what was seen", judgement->expects[FH_NVIDIA_GPU].source);
   } else if (missing) {
     look_closely(&c);
     fh_case_conclude(&c, FH_SEVERITY_WARNING, FH_POSSIBLE, "cuda", "%d of %d NVIDIA GPUs cannot be used, and no known cause fits",

@@ -6,6 +6,7 @@
 #include <foghorn/detect.h>
 #include <foghorn/kernels.h>
 #include <foghorn/kmeans.h>
+#include <foghorn/low_precision.h>
 #include <foghorn/memory.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>

@@ -6,8 +6,9 @@
  *   fh_vf, fh_vi, fh_vm     16 floats, 16 ints, 16 truth values. In C a few vector registers, in OpenCL a float16, in PTX
  *                           one value in each of 16 threads that work together on the item.
  *   float, int, long        uniform: the same for all lanes. Operators work on these; `long` has 64 bits everywhere.
- *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_u8_in, fh_i32_in, fh_i32_out. Only as
- *                           arguments of the primitives below. Any byte alignment is legal on the CPU.
+ *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_i32_in, fh_i32_out, fh_u8_in, fh_u8_out (bytes of either
+ *                           sign), fh_u16_in, fh_u16_out (bf16 and f16). Only as arguments of the primitives below. Any byte
+ *                           alignment is legal on the CPU.
  *
  * Rules that make a text exact, bit for bit, on every backend:
  *   - Each operation rounds once, to nearest even. Nothing is fused but what says fh_fma, and that is fused everywhere: SSE4.2 and
@@ -27,22 +28,24 @@
  *   fh_fma(a, b, c)                                       a b + c, rounded once
  *   fh_lt fh_le fh_gt fh_ge fh_eq -> fh_vm, fh_select(m, a, b) fh_select_i   m ? a : b
  *   fh_and_m fh_or_m fh_not_m                             fh_vm
- *   fh_add_i fh_sub_i fh_and_i fh_or_i fh_shl_i(v, n) fh_sar_i(v, n)         fh_vi, n uniform
+ *   fh_add_i fh_sub_i fh_mul_i fh_and_i fh_or_i fh_shl_i(v, n) fh_sar_i(v, n)   fh_vi, wrapping; n uniform
  *   fh_as_i fh_as_f fh_to_f                               bits, bits, conversion of int to float
  *   fh_load(p, i, s)                  lanes from elements i..i+15 of a row with stride s (in elements)
  *   fh_load_part(p, i, n, s, fill)    the same below element n, `fill` above; nothing past n is touched
  *   fh_store(p, i, s, v) fh_store_part(p, i, n, s, v)
- *   fh_load_u8(p, i, s) fh_load_u8_part(p, i, n, s, fill) -> fh_vi
+ *   fh_load_TYPE(p, i, s) fh_load_TYPE_part(p, i, n, s, fill) fh_store_TYPE(p, i, s, v) fh_store_TYPE_part(p, i, n, s, v)
+ *                                     TYPE i32, u16, u8, i8: fh_vi, of which a store keeps the low bits (i8: fh_store_u8)
+ *                                     TYPE bf16, f16: fh_vf; widening is exact, narrowing rounds to nearest even
  *   fh_load_u8x3(p, i, &a, &b, &c)    48 bytes p[3 i ..]: three interleaved channels -> fh_vi
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
- *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32    one uniform element
+ *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
  *   fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
  *
  * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item.
  *   #define softmax_PARAMS(P) P(IN, x) P(OUT, y) P(I64, d)
  *   FH_ENTRY(softmax) { ... }
- * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, IN_I32, OUT_I32, TEMP_I32, I64, F32.
+ * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, OUT_I32, TEMP_I32, I64, F32.
  */
 
 /* ---- parameters ---- */
@@ -51,6 +54,9 @@
 #define FH_TYPE_INOUT fh_f32_out
 #define FH_TYPE_TEMP fh_f32_out
 #define FH_TYPE_IN_U8 fh_u8_in
+#define FH_TYPE_OUT_U8 fh_u8_out
+#define FH_TYPE_IN_U16 fh_u16_in
+#define FH_TYPE_OUT_U16 fh_u16_out
 #define FH_TYPE_IN_I32 fh_i32_in
 #define FH_TYPE_OUT_I32 fh_i32_out
 #define FH_TYPE_TEMP_I32 fh_i32_out
@@ -63,6 +69,53 @@
 /* ---- places ----
  * Offset of row `row` in outer dimensions (any, n1) with strides s0, s1. */
 FH_INLINE long fh_row_offset(long row, long n1, long s0, long s1) { return row / n1 * s0 + row % n1 * s1; }
+
+/* ---- narrow types ----
+ * bf16 is the upper half of an f32. */
+FH_INLINE fh_vi fh_sign_i8(fh_vi v) { return fh_sar_i(fh_shl_i(v, 24), 24); }
+FH_INLINE fh_vf fh_widen_bf16(fh_vi v) { return fh_as_f(fh_shl_i(v, 16)); }
+FH_INLINE fh_vi fh_low16(fh_vi v) { return fh_and_i(v, fh_splat_i(0xffff)); }
+
+/* Half a unit less one, and one more where the last bit kept is set: nearest even. A NaN must not become an infinity. */
+FH_INLINE fh_vi fh_narrow_bf16(fh_vf x) {
+  const fh_vi bits = fh_as_i(x), odd = fh_and_i(fh_sar_i(bits, 16), fh_splat_i(1));
+  const fh_vi rounded = fh_add_i(fh_add_i(bits, fh_splat_i(0x7fff)), odd);
+  return fh_low16(fh_sar_i(fh_select_i(fh_eq(x, x), rounded, fh_or_i(bits, fh_splat_i(0x400000))), 16));
+}
+
+/* The bits in their f32 places, times 2^112 for the other bias, is exact and right for denormals too; infinity and NaN have the
+ * highest exponent in both types. */
+FH_INLINE fh_vf fh_widen_f16(fh_vi v) {
+  const fh_vi magnitude = fh_shl_i(fh_and_i(v, fh_splat_i(0x7fff)), 13), sign = fh_shl_i(fh_and_i(v, fh_splat_i(0x8000)), 16);
+  const fh_vf scaled = fh_mul(fh_as_f(magnitude), fh_splat(0x1p112f));
+  const fh_vi special = fh_or_i(magnitude, fh_splat_i(0x7f800000));
+  return fh_as_f(fh_or_i(fh_select_i(fh_lt(scaled, fh_splat(65536.0f)), fh_as_i(scaled), special), sign));
+}
+
+/* Normal results: as for bf16, with the bias moved. Denormal ones: adding 0.5, whose last bit weighs 2^-24, rounds. */
+FH_INLINE fh_vi fh_narrow_f16(fh_vf x) {
+  const fh_vf a = fh_abs(x);
+  const fh_vi bits = fh_as_i(a), odd = fh_and_i(fh_sar_i(bits, 13), fh_splat_i(1));
+  const fh_vi normal = fh_sar_i(fh_add_i(fh_add_i(bits, fh_splat_i(0xfff - (112 << 23))), odd), 13);
+  const fh_vi denormal = fh_sub_i(fh_as_i(fh_add(a, fh_splat(0.5f))), fh_splat_i(0x3f000000));
+  const fh_vi finite = fh_select_i(fh_lt(a, fh_splat(0x1p-14f)), denormal, normal);
+  const fh_vi special = fh_select_i(fh_eq(x, x), fh_splat_i(0x7c00), fh_splat_i(0x7e00));
+  return fh_or_i(fh_select_i(fh_lt(a, fh_splat(65520.0f)), finite, special), fh_and_i(fh_sar_i(fh_as_i(x), 16), fh_splat_i(0x8000)));
+}
+
+FH_INLINE fh_vi fh_load_i8(fh_u8_in p, long i, long s) { return fh_sign_i8(fh_load_u8(p, i, s)); }
+FH_INLINE fh_vi fh_load_i8_part(fh_u8_in p, long i, long n, long s, int fill) { return fh_sign_i8(fh_load_u8_part(p, i, n, s, fill)); }
+#define FH_DEFINE_16BIT(TYPE)                                                                                           \
+  FH_INLINE fh_vf fh_load_##TYPE(fh_u16_in p, long i, long s) { return fh_widen_##TYPE(fh_load_u16(p, i, s)); }         \
+  FH_INLINE fh_vf fh_load_##TYPE##_part(fh_u16_in p, long i, long n, long s, float fill) {                              \
+    return fh_select(fh_lane_below(n - i), fh_widen_##TYPE(fh_load_u16_part(p, i, n, s, 0)), fh_splat(fill));           \
+  }                                                                                                                     \
+  FH_INLINE void fh_store_##TYPE(fh_u16_out p, long i, long s, fh_vf v) { fh_store_u16(p, i, s, fh_narrow_##TYPE(v)); } \
+  FH_INLINE void fh_store_##TYPE##_part(fh_u16_out p, long i, long n, long s, fh_vf v) {                                \
+    fh_store_u16_part(p, i, n, s, fh_narrow_##TYPE(v));                                                                 \
+  }
+FH_DEFINE_16BIT(bf16)
+FH_DEFINE_16BIT(f16)
 
 /* ---- several accumulators into one ---- */
 FH_INLINE fh_vf fh_add4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_add(fh_add(a, b), fh_add(c, d)); }

@@ -43,7 +43,11 @@ typedef float fh_f32_element __attribute__((aligned(1), may_alias));
 typedef int32_t fh_i32_element __attribute__((aligned(1), may_alias));
 typedef const fh_f32_element *fh_f32_in;
 typedef fh_f32_element *fh_f32_out;
+typedef uint16_t fh_u16_element __attribute__((aligned(1), may_alias));
 typedef const uint8_t *fh_u8_in;
+typedef uint8_t *fh_u8_out;
+typedef const fh_u16_element *fh_u16_in;
+typedef fh_u16_element *fh_u16_out;
 typedef const fh_i32_element *fh_i32_in;
 typedef fh_i32_element *fh_i32_out;
 _Static_assert(sizeof(long) == 8, "the dialect's long has 64 bits");
@@ -212,6 +216,7 @@ FH_DEFINE_1(fh_vi, fh_splat_i, int, FH_STEP_SPLAT_I)
 #define FH_STEP_ADD_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I + (fh_part_u)b.p##I);
 #define FH_STEP_SUB_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I - (fh_part_u)b.p##I);
 #define FH_STEP_FMA(I) r.p##I = fh_part_fma(a.p##I, b.p##I, c.p##I);
+#define FH_STEP_MUL_I(I) r.p##I = (fh_part_i)((fh_part_u)a.p##I * (fh_part_u)b.p##I);
 #define FH_STEP_MAX(I) r.p##I = fh_part_max(a.p##I, b.p##I);
 #define FH_STEP_MIN(I) r.p##I = fh_part_min(a.p##I, b.p##I);
 #define FH_STEP_SQRT(I) r.p##I = fh_part_sqrt(a.p##I);
@@ -256,6 +261,7 @@ FH_DEFINE_3(fh_vf, fh_select, fh_vm, fh_vf, fh_vf, FH_STEP_SELECT)
 FH_DEFINE_3(fh_vi, fh_select_i, fh_vm, fh_vi, fh_vi, FH_STEP_SELECT_I)
 FH_DEFINE_2(fh_vi, fh_add_i, fh_vi, fh_vi, FH_STEP_ADD_I)
 FH_DEFINE_2(fh_vi, fh_sub_i, fh_vi, fh_vi, FH_STEP_SUB_I)
+FH_DEFINE_2(fh_vi, fh_mul_i, fh_vi, fh_vi, FH_STEP_MUL_I)
 FH_DEFINE_2(fh_vi, fh_and_i, fh_vi, fh_vi, FH_STEP_AND)
 FH_DEFINE_2(fh_vi, fh_or_i, fh_vi, fh_vi, FH_STEP_OR)
 FH_DEFINE_2(fh_vi, fh_shl_i, fh_vi, int, FH_STEP_SHL)
@@ -396,6 +402,65 @@ FH_INLINE fh_vi fh_load_u8_part(fh_u8_in p, long i, long n, long s, int fill) {
   return fh_load_packed_i(lanes);
 }
 
+FH_INLINE fh_vi fh_load_i32(fh_i32_in p, long i, long s) { return fh_as_i(fh_load((fh_f32_in)p, i, s)); }
+FH_INLINE fh_vi fh_load_i32_part(fh_i32_in p, long i, long n, long s, int fill) {
+  float same_bits;
+  __builtin_memcpy(&same_bits, &fill, sizeof fill);
+  return fh_as_i(fh_load_part((fh_f32_in)p, i, n, s, same_bits));
+}
+FH_INLINE void fh_store_i32(fh_i32_out p, long i, long s, fh_vi v) { fh_store((fh_f32_out)p, i, s, fh_as_f(v)); }
+FH_INLINE void fh_store_i32_part(fh_i32_out p, long i, long n, long s, fh_vi v) { fh_store_part((fh_f32_out)p, i, n, s, fh_as_f(v)); }
+
+/* 16 bits in memory, one register at a time. */
+typedef uint16_t fh_part_u16 __attribute__((vector_size(2 * FH_PART)));
+#define FH_STEP_LOAD_U16(I)                                              \
+  {                                                                      \
+    fh_part_u16 in;                                                      \
+    __builtin_memcpy(&in, (const char *)p + sizeof in * (I), sizeof in); \
+    r.p##I = __builtin_convertvector(in, fh_part_i);                     \
+  }
+#define FH_STEP_STORE_U16(I)                                              \
+  {                                                                       \
+    const fh_part_u16 out = __builtin_convertvector(v.p##I, fh_part_u16); \
+    __builtin_memcpy((char *)p + sizeof out * (I), &out, sizeof out);     \
+  }
+FH_INLINE fh_vi fh_load_packed_u16(const void *p) {
+  fh_vi r;
+  FH_EACH(FH_STEP_LOAD_U16)
+  return r;
+}
+FH_INLINE void fh_store_packed_u16(void *p, fh_vi v){FH_EACH(FH_STEP_STORE_U16)}
+
+FH_INLINE fh_vi fh_load_u16(fh_u16_in p, long i, long s) {
+  if (s == 1) return fh_load_packed_u16(p + i);
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed_i(lanes);
+}
+FH_INLINE fh_vi fh_load_u16_part(fh_u16_in p, long i, long n, long s, int fill) {
+  const int count = fh_lanes_left(i, n);
+  int32_t lanes[FH_LANES];
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = fill;
+  for (int l = 0; l < count; l++) lanes[l] = p[(i + l) * s];
+  return fh_load_packed_i(lanes);
+}
+#define FH_DEFINE_NARROW_STORE(TYPE, ELEMENT)                                                 \
+  FH_INLINE void fh_store_##TYPE##_part(fh_##TYPE##_out p, long i, long n, long s, fh_vi v) { \
+    const int count = fh_lanes_left(i, n);                                                    \
+    int32_t lanes[FH_LANES];                                                                  \
+    fh_store_packed_i(lanes, v);                                                              \
+    for (int l = 0; l < count; l++) p[(i + l) * s] = (ELEMENT)lanes[l];                       \
+  }
+FH_DEFINE_NARROW_STORE(u16, uint16_t)
+FH_DEFINE_NARROW_STORE(u8, uint8_t)
+FH_INLINE void fh_store_u16(fh_u16_out p, long i, long s, fh_vi v) {
+  if (s == 1)
+    fh_store_packed_u16(p + i, v);
+  else
+    fh_store_u16_part(p, i, i + FH_LANES, s, v);
+}
+FH_INLINE void fh_store_u8(fh_u8_out p, long i, long s, fh_vi v) { fh_store_u8_part(p, i, i + FH_LANES, s, v); }
+
 /* Channel k of 16 interleaved pixels: bytes 3 l + k of three vectors. */
 #if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE
 FH_INLINE fh_bytes16 fh_shuffle(fh_bytes16 v, fh_bytes16 order) { return (fh_bytes16)_mm_shuffle_epi8((__m128i)v, (__m128i)order); }
@@ -432,6 +497,14 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
 
 FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) { p[i] = v; }
+FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
+FH_INLINE int fh_get_i8(fh_u8_in p, long i) { return (int8_t)p[i]; }
+FH_INLINE float fh_get_bf16(fh_u16_in p, long i) {
+  const uint32_t bits = (uint32_t)p[i] << 16;
+  float f;
+  __builtin_memcpy(&f, &bits, sizeof f);
+  return f;
+}
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
 FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }
@@ -484,6 +557,9 @@ FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
 #define FH_FETCH_INOUT p
 #define FH_FETCH_TEMP p
 #define FH_FETCH_IN_U8 cp
+#define FH_FETCH_OUT_U8 p
+#define FH_FETCH_IN_U16 cp
+#define FH_FETCH_OUT_U16 p
 #define FH_FETCH_IN_I32 cp
 #define FH_FETCH_OUT_I32 p
 #define FH_FETCH_TEMP_I32 p
@@ -496,6 +572,9 @@ FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
 #define FH_KIND_INOUT FH_OPERAND_INOUT
 #define FH_KIND_TEMP FH_OPERAND_TEMP
 #define FH_KIND_IN_U8 FH_OPERAND_IN
+#define FH_KIND_OUT_U8 FH_OPERAND_OUT
+#define FH_KIND_IN_U16 FH_OPERAND_IN
+#define FH_KIND_OUT_U16 FH_OPERAND_OUT
 #define FH_KIND_IN_I32 FH_OPERAND_IN
 #define FH_KIND_OUT_I32 FH_OPERAND_OUT
 #define FH_KIND_TEMP_I32 FH_OPERAND_TEMP

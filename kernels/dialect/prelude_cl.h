@@ -10,6 +10,9 @@
 typedef __global const float *fh_f32_in;
 typedef __global float *fh_f32_out;
 typedef __global const uchar *fh_u8_in;
+typedef __global uchar *fh_u8_out;
+typedef __global const ushort *fh_u16_in;
+typedef __global ushort *fh_u16_out;
 typedef __global const int *fh_i32_in;
 typedef __global int *fh_i32_out;
 
@@ -42,6 +45,7 @@ FH_INLINE fh_vf fh_select(fh_vm m, fh_vf a, fh_vf b) { return select(b, a, m); }
 FH_INLINE fh_vi fh_select_i(fh_vm m, fh_vi a, fh_vi b) { return select(b, a, m); }
 FH_INLINE fh_vi fh_add_i(fh_vi a, fh_vi b) { return a + b; }
 FH_INLINE fh_vi fh_sub_i(fh_vi a, fh_vi b) { return a - b; }
+FH_INLINE fh_vi fh_mul_i(fh_vi a, fh_vi b) { return a * b; }
 FH_INLINE fh_vi fh_and_i(fh_vi a, fh_vi b) { return a & b; }
 FH_INLINE fh_vi fh_or_i(fh_vi a, fh_vi b) { return a | b; }
 FH_INLINE fh_vi fh_shl_i(fh_vi a, int b) { return a << (int16)(b); }
@@ -81,16 +85,32 @@ FH_INLINE void fh_store(fh_f32_out p, long i, long s, fh_vf v) {
     fh_store_part(p, i, i + FH_LANES, s, v);
 }
 
-FH_INLINE fh_vi fh_load_u8_part(fh_u8_in p, long i, long n, long s, int fill) {
-  const int count = fh_lanes_left(i, n);
-  int lanes[FH_LANES];
-  vstore16((int16)(fill), 0, lanes);
-  for (int l = 0; l < count; l++) lanes[l] = p[(i + l) * s];
-  return vload16(0, lanes);
-}
-FH_INLINE fh_vi fh_load_u8(fh_u8_in p, long i, long s) {
-  return s == 1 ? convert_int16(vload16(0, p + i)) : fh_load_u8_part(p, i, i + FH_LANES, s, 0);
-}
+#define FH_DEFINE_INTEGER(TYPE, WIDEN, NARROW)                                                  \
+  FH_INLINE fh_vi fh_load_##TYPE##_part(fh_##TYPE##_in p, long i, long n, long s, int fill) {   \
+    const int count = fh_lanes_left(i, n);                                                      \
+    int lanes[FH_LANES];                                                                        \
+    vstore16((int16)(fill), 0, lanes);                                                          \
+    for (int l = 0; l < count; l++) lanes[l] = p[(i + l) * s];                                  \
+    return vload16(0, lanes);                                                                   \
+  }                                                                                             \
+  FH_INLINE fh_vi fh_load_##TYPE(fh_##TYPE##_in p, long i, long s) {                            \
+    return s == 1 ? WIDEN(vload16(0, p + i)) : fh_load_##TYPE##_part(p, i, i + FH_LANES, s, 0); \
+  }                                                                                             \
+  FH_INLINE void fh_store_##TYPE##_part(fh_##TYPE##_out p, long i, long n, long s, fh_vi v) {   \
+    const int count = fh_lanes_left(i, n);                                                      \
+    int lanes[FH_LANES];                                                                        \
+    vstore16(v, 0, lanes);                                                                      \
+    for (int l = 0; l < count; l++) p[(i + l) * s] = lanes[l];                                  \
+  }                                                                                             \
+  FH_INLINE void fh_store_##TYPE(fh_##TYPE##_out p, long i, long s, fh_vi v) {                  \
+    if (s == 1)                                                                                 \
+      vstore16(NARROW(v), 0, p + i);                                                            \
+    else                                                                                        \
+      fh_store_##TYPE##_part(p, i, i + FH_LANES, s, v);                                         \
+  }
+FH_DEFINE_INTEGER(i32, , )
+FH_DEFINE_INTEGER(u16, convert_int16, convert_ushort16)
+FH_DEFINE_INTEGER(u8, convert_int16, convert_uchar16)
 FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   const uchar16 u = vload16(0, p + 3 * i), v = vload16(1, p + 3 * i), w = vload16(2, p + 3 * i);
   *a = convert_int16((uchar16)(u.s0369, u.scf, v.s258b, v.se, w.s147a, w.sd));
@@ -100,6 +120,9 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
 
 FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) { p[i] = v; }
+FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
+FH_INLINE int fh_get_i8(fh_u8_in p, long i) { return (char)p[i]; }
+FH_INLINE float fh_get_bf16(fh_u16_in p, long i) { return as_float((int)p[i] << 16); }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
 FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }

@@ -13,6 +13,9 @@
 typedef __global const float *fh_f32_in;
 typedef __global float *fh_f32_out;
 typedef __global const uchar *fh_u8_in;
+typedef __global uchar *fh_u8_out;
+typedef __global const ushort *fh_u16_in;
+typedef __global ushort *fh_u16_out;
 typedef __global const int *fh_i32_in;
 typedef __global int *fh_i32_out;
 
@@ -47,6 +50,7 @@ FH_INLINE fh_vf fh_select(fh_vm m, fh_vf a, fh_vf b) { return m ? a : b; }
 FH_INLINE fh_vi fh_select_i(fh_vm m, fh_vi a, fh_vi b) { return m ? a : b; }
 FH_INLINE fh_vi fh_add_i(fh_vi a, fh_vi b) { return a + b; }
 FH_INLINE fh_vi fh_sub_i(fh_vi a, fh_vi b) { return a - b; }
+FH_INLINE fh_vi fh_mul_i(fh_vi a, fh_vi b) { return a * b; }
 FH_INLINE fh_vi fh_and_i(fh_vi a, fh_vi b) { return a & b; }
 FH_INLINE fh_vi fh_or_i(fh_vi a, fh_vi b) { return a | b; }
 FH_INLINE fh_vi fh_shl_i(fh_vi a, int b) { return a << b; }
@@ -72,11 +76,20 @@ FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
   const long e = i + fh_lane();
   if (e < n) p[e * s] = v;
 }
-FH_INLINE fh_vi fh_load_u8(fh_u8_in p, long i, long s) { return p[(i + fh_lane()) * s]; }
-FH_INLINE fh_vi fh_load_u8_part(fh_u8_in p, long i, long n, long s, int fill) {
-  const long e = i + fh_lane();
-  return e < n ? p[e * s] : fill;
-}
+#define FH_DEFINE_INTEGER(TYPE, ELEMENT)                                                                              \
+  FH_INLINE fh_vi fh_load_##TYPE(fh_##TYPE##_in p, long i, long s) { return p[(i + fh_lane()) * s]; }                 \
+  FH_INLINE fh_vi fh_load_##TYPE##_part(fh_##TYPE##_in p, long i, long n, long s, int fill) {                         \
+    const long e = i + fh_lane();                                                                                     \
+    return e < n ? p[e * s] : fill;                                                                                   \
+  }                                                                                                                   \
+  FH_INLINE void fh_store_##TYPE(fh_##TYPE##_out p, long i, long s, fh_vi v) { p[(i + fh_lane()) * s] = (ELEMENT)v; } \
+  FH_INLINE void fh_store_##TYPE##_part(fh_##TYPE##_out p, long i, long n, long s, fh_vi v) {                         \
+    const long e = i + fh_lane();                                                                                     \
+    if (e < n) p[e * s] = (ELEMENT)v;                                                                                 \
+  }
+FH_DEFINE_INTEGER(i32, int)
+FH_DEFINE_INTEGER(u16, ushort)
+FH_DEFINE_INTEGER(u8, uchar)
 FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   const fh_u8_in q = p + 3 * (i + fh_lane());
   *a = q[0];
@@ -88,6 +101,9 @@ FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) {
   if (fh_lane() == 0) p[i] = v;
 }
+FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
+FH_INLINE int fh_get_i8(fh_u8_in p, long i) { return (char)p[i]; }
+FH_INLINE float fh_get_bf16(fh_u16_in p, long i) { return as_float((int)p[i] << 16); }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) {
   if (fh_lane() == 0) p[i] = v;

@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernels/narrow.h"
+
 /* ---- memory that may lie against forbidden pages --------------------------------------------------- */
 
 typedef struct region {
@@ -171,13 +173,25 @@ static uint64_t next_random(uint64_t *state) {
 
 static size_t bytes_of(const fh_view_desc *v) { return (size_t)count_of(v) * fh_dtype_size(v->dtype); }
 
+/* Stores a value as an element of a floating type, rounded; false for other types. */
+static bool put_float(void *data, fh_dtype dtype, int64_t i, float value) {
+  if (dtype == FH_F32)
+    ((float *)data)[i] = value;
+  else if (dtype == FH_BF16)
+    ((uint16_t *)data)[i] = fh_bf16_from_f32(value);
+  else if (dtype == FH_F16)
+    ((uint16_t *)data)[i] = fh_f16_from_f32(value);
+  else
+    return false;
+  return true;
+}
+
 static void fill_default(const fh_view_desc *v, char *data, uint64_t seed) {
   const int64_t count = count_of(v), size = (int64_t)fh_dtype_size(v->dtype);
   for (int64_t i = 0; i < count; i++) {
     const uint64_t r = next_random(&seed);
-    if (v->dtype == FH_F32)
-      ((float *)data)[i] = (float)(r >> 40) * 0x1p-23f - 1.0f;
-    else if (v->dtype == FH_F64)
+    if (put_float(data, v->dtype, i, (float)(r >> 40) * 0x1p-23f - 1.0f)) continue;
+    if (v->dtype == FH_F64)
       ((double *)data)[i] = (double)(r >> 11) * 0x1p-52 - 1.0;
     else
       memcpy(data + i * size, &r, (size_t)size);
@@ -188,16 +202,19 @@ static void fill_default(const fh_view_desc *v, char *data, uint64_t seed) {
 static void inject(trial *t, uint64_t seed) {
   static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 0x1p-140f};
   static const float denormal[] = {0x1p-149f, -0x1p-140f, 0x1.8p-127f, -0.0f, 0.0f};
-  const float *values = t->kind == SPECIAL ? special : denormal;
+  static const float denormal_bf16[] = {0x1p-133f, -0x1.8p-130f, 0x1.8p-127f, -0.0f, 0.0f};
+  static const float denormal_f16[] = {0x1p-24f, -0x1.8p-20f, 0x1.8p-15f, -0.0f, 0.0f};
   const uint64_t every = t->kind == SPECIAL ? 29 : 4;
   int32_t rank = 0;
   for (int i = 0; i < t->image->contract->view_count; i++) rank = t->c.views[i].rank > rank ? t->c.views[i].rank : rank;
   for (int v = 0; v < t->image->contract->view_count; v++) {
-    if (t->image->contract->views[v].role == FH_ROLE_OUT || t->c.views[v].dtype != FH_F32 || t->c.views[v].rank != rank) continue;
+    if (t->image->contract->views[v].role == FH_ROLE_OUT || t->c.views[v].rank != rank) continue;
+    const fh_dtype dtype = t->c.views[v].dtype;
+    const float *values = t->kind == SPECIAL ? special : dtype == FH_BF16 ? denormal_bf16 : dtype == FH_F16 ? denormal_f16 : denormal;
     const int64_t count = count_of(&t->c.views[v]);
     for (int64_t i = 0; i < count; i++) {
       const uint64_t r = next_random(&seed);
-      if (r % every == 0) ((float *)t->input[v])[i] = values[(r >> 32) % 5];
+      if (r % every == 0 && !put_float(t->input[v], dtype, i, values[(r >> 32) % 5])) break;
     }
   }
 }
@@ -261,6 +278,10 @@ static double element(const void *data, fh_dtype dtype, int64_t i) {
       return (double)((const float *)data)[i];
     case FH_F64:
       return ((const double *)data)[i];
+    case FH_BF16:
+      return (double)fh_f32_from_bf16(((const uint16_t *)data)[i]);
+    case FH_F16:
+      return (double)fh_f32_from_f16(((const uint16_t *)data)[i]);
     case FH_I8:
       return ((const int8_t *)data)[i];
     case FH_U8:

@@ -18,7 +18,6 @@
 enum {
   MR = FH_TILE_ROWS,
   NR = 2 * FH_LANES,
-  STEPS_MAX = 512, /* k of one pass: a panel pair of 14 + 32 lines is 92 KiB, in L2 */
   ROWS_MAX = 2048, /* of A packed at once: 4 MiB */
   COLS_MAX = 4096, /* of B packed at once: 8 MiB */
   TASK_ROWS = 128, /* of A in one task: 256 KiB, a quarter of L2 */
@@ -207,7 +206,7 @@ static plan plan_of(const fh_slot *s) {
   if (p->n == 1) p->b_col = p->c_col = 1;
 
   double work = (double)p->m * (double)p->n * (double)p->k;
-  q.steps = even_part(p->k, STEPS_MAX);
+  q.steps = p->k < FH_MATMUL_STEPS ? p->k : FH_MATMUL_STEPS; /* the order of accumulation, matmul.h */
   q.rows = even_part(p->m, ROWS_MAX);
   q.cols = even_part(p->n, COLS_MAX);
   q.pack_b = p->b_col != 1 || (p->m > 4 * MR && work > 96.0 * 96 * 96);

@@ -9,7 +9,10 @@
 
 const fh_tuned *prepared_variant(const fh_kernel_contract *contract, fh_isa isa) {
   for (int i = 0; i < contract->tuned_count; i++) {
-    if (contract->tuned[i].isa == isa) return fh_isa_runs(isa) ? &contract->tuned[i] : NULL;
+    bool runs = contract->tuned[i].isa == isa && fh_isa_runs(isa);
+    for (int f = 0; f < FH_FEATURE_COUNT; f++)
+      runs = runs && (!(contract->tuned[i].needs & FH_NEEDS(f)) || fh_feature_runs((fh_cpu_feature)f));
+    if (runs) return &contract->tuned[i];
   }
   return NULL;
 }

@@ -61,6 +61,9 @@ static void try_avx512(void) {
           : "xmm0", "xmm1");
 }
 
+static void try_avx512_vnni(void) { __asm__ volatile("vpdpbusd %%zmm0, %%zmm0, %%zmm0\n\tvzeroupper" ::: "xmm0"); }
+static void try_avx512_bf16(void) { __asm__ volatile("vdpbf16ps %%zmm0, %%zmm0, %%zmm0\n\tvzeroupper" ::: "xmm0"); }
+
 /* TILERELEASE, by its bytes: older assemblers do not know it. Needs the permission of this process first. */
 static void try_amx(void) { __asm__ volatile(".byte 0xc4, 0xe2, 0x78, 0x49, 0xc0"); }
 
@@ -86,6 +89,10 @@ void fh_answer_isa(const char *none) {
   if (bits.advertised[FH_ISA_SSE42]) say_trial(fh_isa_name(FH_ISA_SSE42), try_sse42);
   if (bits.advertised[FH_ISA_AVX2]) say_trial(fh_isa_name(FH_ISA_AVX2), try_avx2);
   if (bits.advertised[FH_ISA_AVX512]) say_trial(fh_isa_name(FH_ISA_AVX512), try_avx512);
+  static void (*const features[FH_FEATURE_COUNT])(void) = {
+      [FH_FEATURE_AVX512_VNNI] = try_avx512_vnni, [FH_FEATURE_AVX512_BF16] = try_avx512_bf16};
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    if (bits.feature[i]) say_trial(fh_cpu_feature_name((fh_cpu_feature)i), features[i]);
   if (bits.amx_advertised && amx_permitted()) say_trial("amx", try_amx);
   fh_os_destroy(os);
 }

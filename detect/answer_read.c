@@ -68,6 +68,7 @@ void fh_answer_read_isa(fh_gather *g, const fh_os_answer *answer) {
   fh_facts_cpu *cpu = &g->facts->cpu;
   json_t *object = fh_answer_object(answer->json);
   for (int i = FH_ISA_SCALAR; i < FH_ISA_COUNT; i++) read_proof(object, fh_isa_name((fh_isa)i), &cpu->isa[i]);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) read_proof(object, fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i]);
   read_proof(object, "amx", &cpu->amx);
   const char *request = json_string_value(json_object_get(object, "amx_request"));
   int error = !request ? -1 : strcmp(request, "ok") == 0 ? 0 : fh_errno_parse(request);

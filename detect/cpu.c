@@ -52,6 +52,10 @@ static void store_isa(fh_facts_cpu *cpu, const fh_isa_bits *bits) {
     cpu->isa[i].advertised = bits->advertised[i];
     cpu->isa[i].enabled = bits->enabled[i];
   }
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) {
+    cpu->feature[i].advertised = bits->feature[i];
+    cpu->feature[i].enabled = bits->feature[i] && bits->enabled[FH_ISA_AVX512];
+  }
   cpu->amx.advertised = bits->amx_advertised;
   cpu->amx.enabled = bits->amx_enabled;
 }
@@ -60,7 +64,7 @@ bool fh_cpuid_view_read(fh_os *os, fh_cpuid_view *out) {
   *out = (fh_cpuid_view){0};
   fh_os_cpuid first, extended;
   if (os->api->cpuid(os, 0, 0, &first) != 0 || os->api->cpuid(os, 1, 0, &out->leaf1) != 0) return false;
-  if (first.eax >= 7) os->api->cpuid(os, 7, 0, &out->leaf7);
+  if (first.eax >= 7 && os->api->cpuid(os, 7, 0, &out->leaf7) == 0 && out->leaf7.eax >= 1) os->api->cpuid(os, 7, 1, &out->leaf7_1);
   if (os->api->cpuid(os, 0x80000000u, 0, &extended) == 0 && extended.eax >> 16 == 0x8000u) out->extended_max = extended.eax;
   if (out->extended_max >= 0x80000001u) os->api->cpuid(os, 0x80000001u, 0, &out->extended1);
   out->has_xcr0 = os->api->xgetbv(os, &out->xcr0) == 0;

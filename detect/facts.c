@@ -79,6 +79,8 @@ static void fill_texts(fh_facts *f) {
     if (!truths[i]->source) truths[i]->source = "";
   for (int i = 0; i < FH_ISA_COUNT; i++)
     if (!f->cpu.isa[i].proven.source) f->cpu.isa[i].proven.source = "";
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    if (!f->cpu.feature[i].proven.source) f->cpu.feature[i].proven.source = "";
   fh_cl_loader *loaders[] = {&f->opencl.loader, &f->opencl.loader_unsteered, &f->opencl.loader_system};
   for (size_t i = 0; i < sizeof loaders / sizeof loaders[0]; i++) {
     if (!loaders[i]->library) loaders[i]->library = "";

@@ -108,6 +108,7 @@ typedef struct fh_facts_cpu {
   fh_fact_int family, model_number;
   fh_fact_text flags; /* of /proc/cpuinfo, space separated */
   fh_facts_isa isa[FH_ISA_COUNT];
+  fh_facts_isa feature[FH_FEATURE_COUNT];
   fh_facts_isa amx;
   uint64_t xcr0;
   fh_validity xcr0_valid;

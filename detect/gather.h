@@ -155,11 +155,12 @@ bool fh_limit_parse(const char *text, int64_t *out_limit);
 /* What a processor and its operating system allow. */
 typedef struct fh_isa_bits {
   bool advertised[FH_ISA_COUNT], enabled[FH_ISA_COUNT];
+  bool feature[FH_FEATURE_COUNT]; /* advertised; enabled with AVX-512, whose registers they use */
   bool amx_advertised, amx_enabled;
   bool hypervisor;
 } fh_isa_bits;
 typedef struct fh_cpuid_view {
-  fh_os_cpuid leaf1, leaf7, extended1; /* 0x1, 0x7.0, 0x80000001 */
+  fh_os_cpuid leaf1, leaf7, leaf7_1, extended1; /* 0x1, 0x7.0, 0x7.1, 0x80000001 */
   uint32_t extended_max;               /* the last leaf of 0x8000xxxx */
   uint64_t xcr0;                       /* 0 with OSXSAVE off */
   bool has_xcr0;

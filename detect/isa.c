@@ -39,6 +39,8 @@ void fh_isa_from_cpuid(const fh_cpuid_view *v, fh_isa_bits *out) {
     HYPERVISOR = 31
   };
   enum { BMI1 = 3, AVX2 = 5, BMI2 = 8, AVX512F = 16, AVX512DQ = 17, AVX512CD = 28, AVX512BW = 30, AVX512VL = 31 }; /* 7.ebx */
+  enum { AVX512_VNNI = 11 };                                                                                       /* 7.ecx */
+  enum { AVX512_BF16 = 5 };                                                                                        /* 7.1.eax */
   enum { AMX_TILE = 24 };                                                                                          /* 7.edx */
   enum { LZCNT = 5 };                                                                                              /* 80000001.ecx */
   *out = (fh_isa_bits){0};
@@ -51,6 +53,8 @@ void fh_isa_from_cpuid(const fh_cpuid_view *v, fh_isa_bits *out) {
                                  all_of(v->leaf7.ebx, BIT(BMI1) | BIT(AVX2) | BIT(BMI2)) && all_of(v->extended1.ecx, BIT(LZCNT));
   out->advertised[FH_ISA_AVX512] =
       out->advertised[FH_ISA_AVX2] && all_of(v->leaf7.ebx, BIT(AVX512F) | BIT(AVX512DQ) | BIT(AVX512CD) | BIT(AVX512BW) | BIT(AVX512VL));
+  out->feature[FH_FEATURE_AVX512_VNNI] = out->advertised[FH_ISA_AVX512] && v->leaf7.ecx & BIT(AVX512_VNNI);
+  out->feature[FH_FEATURE_AVX512_BF16] = out->advertised[FH_ISA_AVX512] && v->leaf7_1.eax & BIT(AVX512_BF16);
   out->amx_advertised = v->leaf7.edx & BIT(AMX_TILE);
   out->enabled[FH_ISA_SCALAR] = true;
   out->enabled[FH_ISA_SSE42] = out->advertised[FH_ISA_SSE42]; /* every 64-bit system saves SSE registers */
@@ -79,6 +83,8 @@ void fh_isa_from_flags(const char *flags, fh_isa_bits *out) {
   out->advertised[FH_ISA_SCALAR] = out->enabled[FH_ISA_SCALAR] = true;
   for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
     out->advertised[sets[i].isa] = out->enabled[sets[i].isa] = has_flags(flags, sets[i].flags);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    out->feature[i] = out->advertised[FH_ISA_AVX512] && fh_word_in(flags, " \t", fh_cpu_feature_name((fh_cpu_feature)i));
   out->amx_advertised = out->amx_enabled = fh_word_in(flags, " \t", "amx_tile");
   out->hypervisor = fh_word_in(flags, " \t", "hypervisor");
 }

@@ -54,6 +54,8 @@ static json_t *isa_json(const fh_facts_cpu *cpu, bool *failed) {
   json_t *sets = json_array();
   for (int i = FH_ISA_SCALAR + 1; i < FH_ISA_COUNT; i++)
     if (cpu->isa[i].advertised) append(sets, one_isa_json(fh_isa_name((fh_isa)i), &cpu->isa[i], failed), failed);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    if (cpu->feature[i].advertised) append(sets, one_isa_json(fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i], failed), failed);
   if (!cpu->amx.advertised) return sets;
   json_t *amx = one_isa_json("amx", &cpu->amx, failed); /* the only one that a program must ask for */
   put(amx, "permitted", cpu->amx_request.valid == FH_VALID ? json_boolean(cpu->amx_request.value == 0) : json_null(), failed);

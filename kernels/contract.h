@@ -108,6 +108,8 @@ typedef enum fh_form {
   FH_FORM_TEAM = 1,    /* a tuned CPU function */
 } fh_form;
 
+#define FH_NEEDS(feature) (UINT32_C(1) << (feature))
+
 /* A tuned variant, next to the dialect ones that every kernel gets on every backend. */
 typedef struct fh_tuned {
   const char *name; /* "tuned": shown as cpu/avx512/tuned */
@@ -119,6 +121,7 @@ typedef struct fh_tuned {
   /* NULL: fits every shape. Otherwise NULL when it fits and else the reason in words (static text). */
   const char *(*unfit)(const fh_bound *bound);
   double efficiency; /* prior for the cost model: fraction of the FMA or bandwidth limit, (0, 1] */
+  uint32_t needs;    /* bits FH_NEEDS(feature) that the CPU must have beside `isa` */
 } fh_tuned;
 
 /* ---- the contract ---------------------------------------------------------------------------- */

@@ -56,6 +56,16 @@ typedef enum fh_isa {
   FH_ISA_COUNT = 5,
 } fh_isa;
 
+/* Extensions that single variants of kernels need beside their instruction set. */
+typedef enum fh_cpu_feature {
+  FH_FEATURE_AVX512_VNNI = 0, /* dot products of bytes, 512 bits wide */
+  FH_FEATURE_AVX512_BF16 = 1, /* dot products of bf16, 512 bits wide */
+  FH_FEATURE_COUNT = 2,
+} fh_cpu_feature;
+
+/* "avx512_vnni", "avx512_bf16", as the Linux kernel writes them; "?" out of range. Static text. */
+FH_API const char *fh_cpu_feature_name(fh_cpu_feature feature);
+
 /* "scalar", "sse42", "avx2", "avx512", "neon"; "?" out of range. Static text. */
 FH_API const char *fh_isa_name(fh_isa isa);
 /* Finds an ISA by name. False, and *out_isa unchanged, when the name is not one of the above. */

@@ -167,8 +167,8 @@ static const char *unfit(const fh_bound *bound) {
 }
 
 static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75},
+    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
+    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
 };
 enum { TUNED_COUNT = 2 };
 #else

@@ -173,8 +173,8 @@ static bool matmul_case_at(int i, fh_case *out) {
 
 #if defined(__x86_64__)
 static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9},
-    {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85},
+    {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
+    {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0},
 };
 enum { TUNED_COUNT = 2 };
 #else

@@ -16,6 +16,10 @@ const char *fh_dtype_name(fh_dtype dtype) { return (unsigned)dtype < sizeof dtyp
 
 static const char *const isas[FH_ISA_COUNT] = {"scalar", "sse42", "avx2", "avx512", "neon"};
 
+static const char *const features[FH_FEATURE_COUNT] = {"avx512_vnni", "avx512_bf16"};
+
+const char *fh_cpu_feature_name(fh_cpu_feature feature) { return (unsigned)feature < FH_FEATURE_COUNT ? features[feature] : "?"; }
+
 const char *fh_isa_name(fh_isa isa) { return (unsigned)isa < FH_ISA_COUNT ? isas[isa] : "?"; }
 
 bool fh_isa_parse(const char *name, fh_isa *out_isa) {

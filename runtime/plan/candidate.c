@@ -188,6 +188,13 @@ static double needed_bytes(const fh_call *call) {
   return bytes;
 }
 
+/* The first feature that a tuned variant needs and the CPU lacks; FH_FEATURE_COUNT: none. */
+static fh_cpu_feature missing_feature(const fh_context *context, const fh_candidate *c) {
+  int i = 0;
+  while (i < FH_FEATURE_COUNT && (!c->tuned || !(c->tuned->needs & ~context->features & FH_NEEDS(i)))) i++;
+  return (fh_cpu_feature)i;
+}
+
 /* The condition and its reason stand together. Health comes last, so that a health reason means: everything else fits,
  * and this is what the caller would have got. */
 static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, const fh_call *call) {
@@ -205,6 +212,8 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(!d->allowed && d->info.kind == FH_DEVICE_CPU_POSING, .code = FH_REASON_POSING);
   NO(!d->allowed, .code = FH_REASON_NOT_ALLOWED);
   NO(cpu && !context->isa_usable[c->isa], .code = FH_REASON_ISA_MISSING, .text = fh_isa_name(c->isa));
+  NO(cpu && missing_feature(context, c) != FH_FEATURE_COUNT, .code = FH_REASON_ISA_MISSING,
+     .text = fh_cpu_feature_name(missing_feature(context, c)));
   NO(cpu && context->config.isa_cap >= 0 && (int)c->isa > context->config.isa_cap, .code = FH_REASON_ISA_CAPPED,
      .text = fh_isa_name((fh_isa)context->config.isa_cap));
   NO(context->config.numerics == FH_EXACT && c->numerics != FH_EXACT, .code = FH_REASON_NUMERICS);

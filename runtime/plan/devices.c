@@ -158,12 +158,15 @@ static void rejected_from(fh_context *context, const fh_judgement *judgement, co
 /* The CUDA driver is asked in a child before it is loaded here, so "not present" is then a proven no. Others are tried. */
 static bool detection_judges(const char *backend) { return strcmp(backend, "cuda") == 0; }
 
+static bool isa_is_usable(const fh_facts_isa *isa) {
+  bool disproven = isa->proven.valid == FH_VALID && !isa->proven.value;
+  return isa->advertised && isa->enabled && !disproven;
+}
+
 static void isa_from(fh_context *context, const fh_facts *facts) {
-  for (int i = 0; i < FH_ISA_COUNT; i++) {
-    const fh_facts_isa *isa = &facts->cpu.isa[i];
-    bool disproven = isa->proven.valid == FH_VALID && !isa->proven.value;
-    context->isa_usable[i] = i == FH_ISA_SCALAR || (isa->advertised && isa->enabled && !disproven);
-  }
+  for (int i = 0; i < FH_ISA_COUNT; i++) context->isa_usable[i] = i == FH_ISA_SCALAR || isa_is_usable(&facts->cpu.isa[i]);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    if (isa_is_usable(&facts->cpu.feature[i])) context->features |= FH_NEEDS(i);
 }
 
 /* Opens a backend when it is named, or when it is worth it and the list leaves it free; what cannot be had is listed with its cause. */

@@ -152,6 +152,7 @@ struct fh_context {
   fh_platform platform; /* what a fix depends on */
   bool contained;
   bool isa_usable[FH_ISA_COUNT];
+  uint32_t features; /* bits FH_NEEDS(feature) of what the CPU has beside its instruction sets */
   fh_backend *backends[8]; /* opened ones, parallel to apis */
   const fh_backend_api *apis[8];
   int backend_count;

@@ -17,4 +17,15 @@ static inline bool fh_isa_runs(fh_isa isa) {
   return isa == FH_ISA_SCALAR;
 }
 
+/* The same for an extension. */
+static inline bool fh_feature_runs(fh_cpu_feature feature) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (feature == FH_FEATURE_AVX512_VNNI) return fh_isa_runs(FH_ISA_AVX512) && __builtin_cpu_supports("avx512vnni");
+  if (feature == FH_FEATURE_AVX512_BF16) return fh_isa_runs(FH_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
+#endif
+  (void)feature;
+  return false;
+}
+
 #endif /* FOGHORN_TESTS_SUPPORT_ISA_H_ */

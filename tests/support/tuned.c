@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends/cpu/cpu_device.h"
+#include "kernels/narrow.h"
 
 const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part) {
   fh_bound bound;
@@ -31,10 +32,16 @@ int tuned_teardown(void **unused) {
   return 0;
 }
 
+bool tuned_runs(const fh_tuned *variant) {
+  bool runs = fh_isa_runs(variant->isa);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) runs = runs && (!(variant->needs & FH_NEEDS(i)) || fh_feature_runs((fh_cpu_feature)i));
+  return runs;
+}
+
 int tuned_exit(const fh_kernel_contract *contract, int failed) {
   bool any = false;
   for (int v = 0; v < contract->tuned_count; v++) {
-    bool runs = fh_isa_runs(contract->tuned[v].isa);
+    bool runs = tuned_runs(&contract->tuned[v]);
     if (!runs) printf("not run here: %s\n", fh_isa_name(contract->tuned[v].isa));
     any = any || runs;
   }
@@ -95,6 +102,17 @@ float tuned_uniform(void) {
   return (float)((int64_t)(state >> 40) - (1 << 23)) * 0x1p-23f;
 }
 
+/* Floats in [-1, 1); whole numbers over their range. */
+static void fill_uniform(fh_dtype dtype, char *to, size_t bytes) {
+  const size_t size = dtype == FH_F32 ? sizeof(float) : dtype == FH_BF16 ? sizeof(uint16_t) : 1;
+  for (size_t at = 0; at + size <= bytes; at += size) {
+    const float value = tuned_uniform();
+    const uint16_t half = fh_bf16_from_f32(value);
+    const int8_t byte = (int8_t)(value * 128);
+    memcpy(to + at, size == 4 ? (const void *)&value : size == 2 ? (const void *)&half : &byte, size);
+  }
+}
+
 tuned_call tuned_call_make(const fh_kernel_contract *contract, const fh_view_desc *views, bool at_end, size_t shift) {
   tuned_call out = {.contract = contract};
   for (int i = 0; i < contract->view_count; i++) {
@@ -107,10 +125,7 @@ tuned_call tuned_call_make(const fh_kernel_contract *contract, const fh_view_des
       if (bytes) memset(lowest, 0xff, bytes);
       continue;
     }
-    for (size_t e = 0; e < bytes / sizeof(float); e++) {
-      float value = tuned_uniform();
-      memcpy(lowest + e * sizeof value, &value, sizeof value);
-    }
+    fill_uniform(views[i].dtype, lowest, bytes);
   }
   return out;
 }

@@ -15,6 +15,9 @@ int tuned_teardown(void **unused);
 /* The exit status of the tests of a contract's tuned entries; says which of them this machine cannot run. */
 int tuned_exit(const fh_kernel_contract *contract, int failed);
 
+/* Has this processor what the variant needs? */
+bool tuned_runs(const fh_tuned *variant);
+
 /* NULL when bind() refuses the views as INVALID_ARGUMENT with both texts in its message; else what is wrong. */
 const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part);
 

@@ -99,24 +99,24 @@ static bool built(fh_isa isa) {
   return count > 0 && images[0].entries[0].cpu[isa];
 }
 
-static void add_isas(matrix *m, const fh_facts_cpu *cpu) {
-  for (int i = 0; i < FH_ISA_COUNT; i++) {
-    const fh_facts_isa *isa = &cpu->isa[i];
-    const char *name = fh_isa_name((fh_isa)i);
-    if (i == FH_ISA_SCALAR) {
-      add(m, "isa", name, true, "plain C");
-    } else if (!built((fh_isa)i)) {
-      add(m, "isa", name, false, "of another architecture, not in this build");
-    } else if (!isa->advertised) {
-      add(m, "isa", name, false, "the processor does not advertise it");
-    } else if (!isa->enabled) {
-      add(m, "isa", name, false, "advertised, but the operating system does not save its registers");
-    } else if (isa->proven.valid == FH_VALID && !isa->proven.value) {
-      add(m, "isa", name, false, "advertised and enabled, but a trial instruction failed");
-    } else {
-      add(m, "isa", name, true, isa->proven.valid == FH_VALID ? "proven by a trial instruction" : "advertised and enabled, not tried");
-    }
+static void add_isa(matrix *m, const char *name, const fh_facts_isa *isa, bool is_built) {
+  if (!is_built) {
+    add(m, "isa", name, false, "of another architecture, not in this build");
+  } else if (!isa->advertised) {
+    add(m, "isa", name, false, "the processor does not advertise it");
+  } else if (!isa->enabled) {
+    add(m, "isa", name, false, "advertised, but the operating system does not save its registers");
+  } else if (isa->proven.valid == FH_VALID && !isa->proven.value) {
+    add(m, "isa", name, false, "advertised and enabled, but a trial instruction failed");
+  } else {
+    add(m, "isa", name, true, isa->proven.valid == FH_VALID ? "proven by a trial instruction" : "advertised and enabled, not tried");
   }
+}
+
+static void add_isas(matrix *m, const fh_facts_cpu *cpu) {
+  add(m, "isa", fh_isa_name(FH_ISA_SCALAR), true, "plain C");
+  for (int i = FH_ISA_SCALAR + 1; i < FH_ISA_COUNT; i++) add_isa(m, fh_isa_name((fh_isa)i), &cpu->isa[i], built((fh_isa)i));
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) add_isa(m, fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i], built(FH_ISA_AVX512));
 }
 
 /* ---- tests -------------------------------------------------------------------------------------------------- */

@@ -271,16 +271,18 @@ static void print_unasked(const fh_judgement *j, fh_screen *screen) {
   }
 }
 
+static void print_one_isa(const char *title, const char *name, const fh_facts_isa *isa, fh_screen *screen) {
+  if (!isa->advertised) return;
+  fh_screen_line(screen, FH_PLAIN, title, "%-8s %s%s", name, isa->enabled ? "enabled" : "not enabled by the OS",
+                 isa->proven.valid != FH_VALID ? ""
+                 : isa->proven.value           ? ", proven by a trial"
+                                               : ", but a trial failed");
+}
+
 static void print_isa(const fh_judgement *j, fh_screen *screen) {
-  for (int i = 0; i < FH_ISA_COUNT; i++) {
-    const fh_facts_isa *isa = &j->facts->cpu.isa[i];
-    if (!isa->advertised) continue;
-    fh_screen_line(screen, FH_PLAIN, i ? "" : "isa", "%-8s %s%s", fh_isa_name((fh_isa)i),
-                   isa->enabled ? "enabled" : "not enabled by the OS",
-                   isa->proven.valid != FH_VALID ? ""
-                   : isa->proven.value           ? ", proven by a trial"
-                                                 : ", but a trial failed");
-  }
+  const fh_facts_cpu *cpu = &j->facts->cpu;
+  for (int i = 0; i < FH_ISA_COUNT; i++) print_one_isa(i ? "" : "isa", fh_isa_name((fh_isa)i), &cpu->isa[i], screen);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) print_one_isa("", fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i], screen);
 }
 
 void fh_machine_print(const fh_judgement *j, bool verbose, fh_screen *screen) {

@@ -2,7 +2,8 @@
 #
 # kernels/<name>/<name>.k is built as C once per instruction set, embedded as OpenCL C and, where clang has an NVPTX target,
 # compiled to PTX. All of it is listed in the generated images.c. Tuned sources *_<isa>.c get the flags of their ISA; those of
-# another architecture are left out.
+# another architecture are left out. A text may include headers of kernels/dialect/; a device's compiler reads them before the text,
+# so the #include stands between #ifndef and #endif with the header's own guard.
 
 set(FOGHORN_KERNEL_DIR ${PROJECT_SOURCE_DIR}/kernels)
 set(FOGHORN_KERNEL_OUT ${PROJECT_BINARY_DIR}/kernels)
@@ -69,13 +70,25 @@ set(FOGHORN_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prel
 set(FOGHORN_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prelude_ptx.h ${FOGHORN_DIALECT}/dialect.h)
 set(FOGHORN_EMBED ${PROJECT_SOURCE_DIR}/cmake/embed.cmake)
 
+# The headers that a text includes.
+function(foghorn_text_headers text out)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${text})
+  file(STRINGS ${text} lines REGEX "^#include \"kernels/")
+  set(headers "")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^#include \"(.*)\".*$" "${PROJECT_SOURCE_DIR}/\\1" header "${line}")
+    list(APPEND headers ${header})
+  endforeach()
+  set(${out} "${headers}" PARENT_SCOPE)
+endfunction()
+
 function(foghorn_add_source source isa)
   set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${FOGHORN_KERNEL_FLAGS} ${FOGHORN_ISA_FLAGS_${isa}})
   target_sources(foghorn_objects PRIVATE ${source})
 endfunction()
 
 # The .k text as C for one ISA. The scalar file also holds the table of entries.
-function(foghorn_add_dialect_c name text isa entries)
+function(foghorn_add_dialect_c name text headers isa entries)
   set(code "/* Generated from kernels.def. */\n#define FH_DIALECT_ISA ${isa}\n")
   if(isa STREQUAL scalar)
     string(APPEND code "#define FH_DIALECT_SCALAR 1\n")
@@ -99,7 +112,8 @@ function(foghorn_add_dialect_c name text isa entries)
   endif()
   set(source ${FOGHORN_KERNEL_OUT}/${name}_${isa}.c)
   file(GENERATE OUTPUT ${source} CONTENT "${code}")
-  set_property(SOURCE ${source} PROPERTY OBJECT_DEPENDS "${text};${FOGHORN_DIALECT}/prelude_c.h;${FOGHORN_DIALECT}/dialect.h")
+  set(read ${text} ${headers} ${FOGHORN_DIALECT}/prelude_c.h ${FOGHORN_DIALECT}/dialect.h)
+  set_property(SOURCE ${source} PROPERTY OBJECT_DEPENDS "${read}")
   foghorn_add_source(${source} ${isa})
 endfunction()
 
@@ -111,16 +125,16 @@ function(foghorn_embed out name files hash_name hash_files)
     DEPENDS ${files} ${hash_files} ${FOGHORN_EMBED} VERBATIM)
 endfunction()
 
-function(foghorn_add_ptx name text)
+function(foghorn_add_ptx name text headers)
   set(source ${FOGHORN_KERNEL_OUT}/${name}.cl)
   set(code "")
-  foreach(file IN LISTS FOGHORN_PTX_PRELUDE)
+  foreach(file IN LISTS FOGHORN_PTX_PRELUDE headers)
     string(APPEND code "#include \"${file}\"\n")
   endforeach()
   file(GENERATE OUTPUT ${source} CONTENT "${code}#include \"${text}\"\n")
   set(ptx ${FOGHORN_KERNEL_OUT}/${name}.ptx)
   add_custom_command(OUTPUT ${ptx} COMMAND ${FOGHORN_CLANG} ${FOGHORN_PTX_FLAGS} -o ${ptx} ${source}
-    DEPENDS ${source} ${text} ${FOGHORN_PTX_PRELUDE} COMMENT "PTX ${name}" VERBATIM)
+    DEPENDS ${source} ${text} ${headers} ${FOGHORN_PTX_PRELUDE} COMMENT "PTX ${name}" VERBATIM)
   foghorn_embed(${FOGHORN_KERNEL_OUT}/${name}.ptx.inc fh_ptx_${name} ${ptx} "" "")
 endfunction()
 
@@ -145,17 +159,19 @@ foreach(line IN LISTS lines)
     message(FATAL_ERROR "kernels.def names ${name}, but ${folder} lacks ${name}.k or ${name}.c")
   endif()
 
+  foghorn_text_headers(${text} headers)
   foreach(isa IN LISTS FOGHORN_ISAS)
-    foghorn_add_dialect_c(${name} ${text} ${isa} "${entries}")
+    foghorn_add_dialect_c(${name} ${text} "${headers}" ${isa} "${entries}")
   endforeach()
-  foghorn_embed(${FOGHORN_KERNEL_OUT}/${name}.cl.inc fh_cl_${name} "${FOGHORN_CL_PRELUDE};${text}" FH_HASH_${name}
+  set(cl_files ${FOGHORN_CL_PRELUDE} ${headers} ${text})
+  foghorn_embed(${FOGHORN_KERNEL_OUT}/${name}.cl.inc fh_cl_${name} "${cl_files}" FH_HASH_${name}
                 "${FOGHORN_DIALECT}/prelude_c.h;${FOGHORN_DIALECT}/prelude_ptx.h")
   list(APPEND images_depends ${FOGHORN_KERNEL_OUT}/${name}.cl.inc)
   string(APPEND images_head "#include \"${FOGHORN_KERNEL_OUT}/${name}.cl.inc\"\nextern const fh_entry_image fh_entries_${name}[];\n")
   if(FOGHORN_PTX_MISSING)
     set(ptx "NULL, \"${FOGHORN_PTX_MISSING}\"")
   else()
-    foghorn_add_ptx(${name} ${text})
+    foghorn_add_ptx(${name} ${text} "${headers}")
     list(APPEND images_depends ${FOGHORN_KERNEL_OUT}/${name}.ptx.inc)
     string(APPEND images_head "#include \"${FOGHORN_KERNEL_OUT}/${name}.ptx.inc\"\n")
     set(ptx "fh_ptx_${name}, NULL")

@@ -67,6 +67,16 @@ static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_
   return v;
 }
 
+/* A compact f32 operand evenly in [-1, 1): for the fill() of a contract that has other operands too. */
+static inline void fh_fill_uniform(const fh_view_desc *v, float *data, uint64_t seed) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < v->rank; i++) count *= v->shape[i];
+  for (int64_t i = 0; i < count; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    data[i] = (float)(seed >> 40) * 0x1p-23f - 1.0f;
+  }
+}
+
 /* The shapes that every row kernel is tried on: the self-test's, empty, around the 16 and 64 lanes of a step, each rank,
  * and sizes of real work. False past the last. */
 static inline bool fh_rows_case(int i, fh_view_desc *out, char label[static 48]) {

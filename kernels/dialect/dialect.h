@@ -37,12 +37,17 @@
  *                                     TYPE i32, u16, u8, i8: fh_vi, of which a store keeps the low bits (i8: fh_store_u8)
  *                                     TYPE bf16, f16: fh_vf; widening is exact, narrowing rounds to nearest even
  *   fh_load_u8x3(p, i, &a, &b, &c)    48 bytes p[3 i ..]: three interleaved channels -> fh_vi
+ *   fh_turn_in(p, s, rows, w, ws, out, step)      16 elements of each of `rows` rows (at most 16) that begin s apart:
+ *                                     out[e step + row] = p[row s + e] w[e ws], and 0 for the rows that are not there
+ *   fh_turn_out(in, step, rows, p, s) the way back: p[row s + e] = in[e step + row]
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
  *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
  *   fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
  *
- * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item.
+ * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item. Scratch (TEMP) for the use of one
+ * item alone is indexed by fh_desk: items with the same fh_desk never run at the same time, and it is below the number of items.
+ * On the CPU that is the first item of the share that a thread works off, so that its scratch stays in its cache.
  *   #define softmax_PARAMS(P) P(IN, x) P(OUT, y) P(I64, d)
  *   FH_ENTRY(softmax) { ... }
  * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, OUT_I32, TEMP_I32, I64, F32.

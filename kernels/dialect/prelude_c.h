@@ -12,12 +12,12 @@
 #endif
 
 #if !defined(FH_DIALECT_SCALAR) && defined(__AVX512F__)
-#include <immintrin.h>
+#include "kernels/transpose.h"
 #define FH_USE_AVX512 1
 #define FH_PART 16
 #define FH_EACH(S) S(0)
 #elif !defined(FH_DIALECT_SCALAR) && defined(__AVX2__)
-#include <immintrin.h>
+#include "kernels/transpose.h"
 #define FH_USE_AVX2 1
 #define FH_PART 8
 #define FH_EACH(S) S(0) S(1)
@@ -495,6 +495,55 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
 }
 #endif
 
+/* ---- sixteen rows at once ---- */
+FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, fh_f32_out out, long step) {
+#if FH_USE_AVX512
+  __m512 v[16];
+  for (int l = 0; l < 16; l++) v[l] = l < rows ? _mm512_loadu_ps((const void *)(p + l * s)) : _mm512_setzero_ps();
+  fh_transpose_16x16(v);
+  for (int e = 0; e < 16; e++) _mm512_storeu_ps((void *)(out + e * step), _mm512_mul_ps(v[e], _mm512_set1_ps(w[e * ws])));
+#elif FH_USE_AVX2
+  for (int half = 0; half < 16; half += 8) {
+    for (int e = 0; e < 16; e += 8) {
+      __m256 v[8];
+      for (int l = 0; l < 8; l++) v[l] = half + l < rows ? _mm256_loadu_ps((const void *)(p + (half + l) * s + e)) : _mm256_setzero_ps();
+      fh_transpose_8x8(v);
+      for (int k = 0; k < 8; k++)
+        _mm256_storeu_ps((void *)(out + (e + k) * step + half), _mm256_mul_ps(v[k], _mm256_set1_ps(w[(e + k) * ws])));
+    }
+  }
+#else
+  for (int e = 0; e < FH_LANES; e++) {
+    float lanes[FH_LANES] = {0};
+    const float by = w[e * ws];
+    for (int l = 0; l < FH_LANES && l < rows; l++) lanes[l] = p[l * s + e] * by;
+    fh_store_packed(out + e * step, fh_load_packed(lanes));
+  }
+#endif
+}
+FH_INLINE void fh_turn_out(fh_f32_in in, long step, long rows, fh_f32_out p, long s) {
+#if FH_USE_AVX512
+  __m512 v[16];
+  for (int e = 0; e < 16; e++) v[e] = _mm512_loadu_ps((const void *)(in + e * step));
+  fh_transpose_16x16(v);
+  for (int l = 0; l < 16; l++)
+    if (l < rows) _mm512_storeu_ps((void *)(p + l * s), v[l]);
+#elif FH_USE_AVX2
+  for (int half = 0; half < 16; half += 8) {
+    for (int e = 0; e < 16; e += 8) {
+      __m256 v[8];
+      for (int k = 0; k < 8; k++) v[k] = _mm256_loadu_ps((const void *)(in + (e + k) * step + half));
+      fh_transpose_8x8(v);
+      for (int l = 0; l < 8; l++)
+        if (half + l < rows) _mm256_storeu_ps((void *)(p + (half + l) * s + e), v[l]);
+    }
+  }
+#else
+  for (int l = 0; l < FH_LANES && l < rows; l++)
+    for (int e = 0; e < FH_LANES; e++) p[l * s + e] = in[e * step + l];
+#endif
+}
+
 FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) { p[i] = v; }
 FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
@@ -585,14 +634,14 @@ FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
 /* The table of formal parameters: for the generated file that asks for it (the scalar one). */
 #define FH_FORMALS(entry) static const fh_param fh_formals_##entry[] = {entry##_PARAMS(FH_FORMAL)}
 
-#define FH_ENTRY(entry)                                                                                                            \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM));                                                         \
-  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last);                                                    \
-  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last) {                                                   \
-    const fh_slot *slot = slots;                                                                                                   \
-    entry##_PARAMS(FH_FETCH) for (long item = first; item < last; item++) { entry##_item(item entry##_PARAMS(FH_ITEM_ARGUMENT)); } \
-  }                                                                                                                                \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM))
+#define FH_ENTRY(entry)                                                                                                                   \
+  FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM));                                                  \
+  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last);                                                           \
+  void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last) {                                                          \
+    const fh_slot *slot = slots;                                                                                                          \
+    entry##_PARAMS(FH_FETCH) for (long item = first; item < last; item++) { entry##_item(item, first entry##_PARAMS(FH_ITEM_ARGUMENT)); } \
+  }                                                                                                                                       \
+  FH_INLINE void entry##_item(long fh_item FH_UNUSED, long fh_desk FH_UNUSED entry##_PARAMS(FH_ITEM_PARAM))
 
 #include "kernels/dialect/dialect.h"
 

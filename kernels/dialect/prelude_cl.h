@@ -118,6 +118,18 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   *c = convert_int16((uchar16)(u.s258b, u.se, v.s147a, v.sd, w.s0369, w.scf));
 }
 
+/* ---- sixteen rows at once ---- */
+FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, fh_f32_out out, long step) {
+  for (int e = 0; e < FH_LANES; e++) {
+    const float by = w[e * ws];
+    for (int l = 0; l < FH_LANES; l++) out[e * step + l] = l < rows ? p[l * s + e] * by : 0.0f;
+  }
+}
+FH_INLINE void fh_turn_out(fh_f32_in in, long step, long rows, fh_f32_out p, long s) {
+  for (int l = 0; l < FH_LANES && l < rows; l++)
+    for (int e = 0; e < FH_LANES; e++) p[l * s + e] = in[e * step + l];
+}
+
 FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) { p[i] = v; }
 FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
@@ -147,10 +159,10 @@ FH_INLINE float fh_min_of(fh_vf v) {
 }
 
 /* ---- entries ---- */
-#define FH_ENTRY(entry)                                                         \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM));      \
-  __kernel void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) {          \
-    const long item = get_global_id(0);                                         \
-    if (item < fh_items) entry##_item(item entry##_PARAMS(FH_KERNEL_ARGUMENT)); \
-  }                                                                             \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM))
+#define FH_ENTRY(entry)                                                                  \
+  FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM)); \
+  __kernel void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) {                   \
+    const long item = get_global_id(0);                                                  \
+    if (item < fh_items) entry##_item(item, item entry##_PARAMS(FH_KERNEL_ARGUMENT));    \
+  }                                                                                      \
+  FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM))

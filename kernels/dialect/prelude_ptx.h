@@ -97,6 +97,17 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   *c = q[2];
 }
 
+/* Each lane moves its own row. */
+FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, fh_f32_out out, long step) {
+  const int l = fh_lane();
+  for (int e = 0; e < FH_LANES; e++) out[e * step + l] = l < rows ? fh_mul(p[l * s + e], w[e * ws]) : 0.0f;
+}
+FH_INLINE void fh_turn_out(fh_f32_in in, long step, long rows, fh_f32_out p, long s) {
+  const int l = fh_lane();
+  if (l >= rows) return;
+  for (int e = 0; e < FH_LANES; e++) p[l * s + e] = in[e * step + l];
+}
+
 FH_INLINE float fh_get(fh_f32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put(fh_f32_out p, long i, float v) {
   if (fh_lane() == 0) p[i] = v;
@@ -137,12 +148,12 @@ FH_INLINE float fh_min_of(fh_vf v) {
   return fh_from_first(fh_min(v, fh_from_xor(v, 1)));
 }
 
-#define FH_ENTRY(entry)                                                                               \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM));                            \
-  __kernel void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) {                                \
-    const long threads = __nvvm_read_ptx_sreg_ntid_x();                                               \
-    const long step = threads * __nvvm_read_ptx_sreg_nctaid_x() / FH_LANES;                           \
-    long item = (threads * __nvvm_read_ptx_sreg_ctaid_x() + __nvvm_read_ptx_sreg_tid_x()) / FH_LANES; \
-    for (; item < fh_items; item += step) entry##_item(item entry##_PARAMS(FH_KERNEL_ARGUMENT));      \
-  }                                                                                                   \
-  FH_INLINE void entry##_item(long fh_item entry##_PARAMS(FH_ITEM_PARAM))
+#define FH_ENTRY(entry)                                                                                \
+  FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM));               \
+  __kernel void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) {                                 \
+    const long threads = __nvvm_read_ptx_sreg_ntid_x();                                                \
+    const long step = threads * __nvvm_read_ptx_sreg_nctaid_x() / FH_LANES;                            \
+    long item = (threads * __nvvm_read_ptx_sreg_ctaid_x() + __nvvm_read_ptx_sreg_tid_x()) / FH_LANES;  \
+    for (; item < fh_items; item += step) entry##_item(item, item entry##_PARAMS(FH_KERNEL_ARGUMENT)); \
+  }                                                                                                    \
+  FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM))

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/transpose.h"
 #include "kernels/unaligned.h"
 
 enum { FH_LANES = 8, FH_TILE_ROWS = 6 };
@@ -58,22 +59,6 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) {
 }
 
 /* v[i] lane j <-> v[j] lane i */
-static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 8]) {
-  __m256 t[8], u[8];
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    for (int j = 0; j < 2; j++) {
-      u[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
-      u[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0xee);
-    }
-  }
-  for (int j = 0; j < 4; j++) {
-    v[j] = _mm256_permute2f128_ps(u[j], u[4 + j], 0x20);
-    v[4 + j] = _mm256_permute2f128_ps(u[j], u[4 + j], 0x31);
-  }
-}
+static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 8]) { fh_transpose_8x8(v); }
 
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX2_H_ */

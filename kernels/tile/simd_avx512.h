@@ -8,6 +8,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/transpose.h"
 #include "kernels/unaligned.h"
 
 enum { FH_LANES = 16, FH_TILE_ROWS = 14 };
@@ -41,27 +42,6 @@ static inline fh_vf fh_v_load_masked(const void *p, fh_vm m) { return _mm512_mas
 static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_storeu_ps(p, fh_vm_first(count), v); }
 
 /* v[i] lane j <-> v[j] lane i */
-static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 16]) {
-  __m512 t[16], u[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int j = 0; j < 2; j++) {
-      __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
-      u[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-      u[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-    }
-  }
-  for (int j = 0; j < 4; j++) {
-    __m512 a = _mm512_shuffle_f32x4(u[j], u[4 + j], 0x88), b = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0x88);
-    __m512 c = _mm512_shuffle_f32x4(u[j], u[4 + j], 0xdd), d = _mm512_shuffle_f32x4(u[8 + j], u[12 + j], 0xdd);
-    v[j] = _mm512_shuffle_f32x4(a, b, 0x88);
-    v[8 + j] = _mm512_shuffle_f32x4(a, b, 0xdd);
-    v[4 + j] = _mm512_shuffle_f32x4(c, d, 0x88);
-    v[12 + j] = _mm512_shuffle_f32x4(c, d, 0xdd);
-  }
-}
+static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 16]) { fh_transpose_16x16(v); }
 
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX512_H_ */

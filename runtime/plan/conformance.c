@@ -198,7 +198,7 @@ static void fill_default(const fh_view_desc *v, char *data, uint64_t seed) {
   }
 }
 
-/* Replaces some elements of the operands of highest rank; parameters (a scale, a bias) stay sane. */
+/* Replaces some elements of the inputs of highest rank; parameters (a scale, a bias) stay sane. */
 static void inject(trial *t, uint64_t seed) {
   static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 0x1p-140f};
   static const float denormal[] = {0x1p-149f, -0x1p-140f, 0x1.8p-127f, -0.0f, 0.0f};
@@ -206,7 +206,8 @@ static void inject(trial *t, uint64_t seed) {
   static const float denormal_f16[] = {0x1p-24f, -0x1.8p-20f, 0x1.8p-15f, -0.0f, 0.0f};
   const uint64_t every = t->kind == SPECIAL ? 29 : 4;
   int32_t rank = 0;
-  for (int i = 0; i < t->image->contract->view_count; i++) rank = t->c.views[i].rank > rank ? t->c.views[i].rank : rank;
+  for (int i = 0; i < t->image->contract->view_count; i++)
+    if (t->image->contract->views[i].role != FH_ROLE_OUT && t->c.views[i].rank > rank) rank = t->c.views[i].rank;
   for (int v = 0; v < t->image->contract->view_count; v++) {
     if (t->image->contract->views[v].role == FH_ROLE_OUT || t->c.views[v].rank != rank) continue;
     const fh_dtype dtype = t->c.views[v].dtype;

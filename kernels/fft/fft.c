@@ -1,0 +1,182 @@
+/* The contract of fft: the spectrum of real rows. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/frames.h"
+
+enum { X, TABLE, Y };
+enum { SCRATCH };
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(..., n), rank 2 or 3", false},
+    {"table", FH_ROLE_IN, FH_F32, "(2 n)", false},
+    {"y", FH_ROLE_OUT, FH_F32, "(..., n / 2 + 1, 2), one dimension more than x", false},
+};
+
+static fh_status fft_check(const fh_view_desc *v, int64_t *out_count) {
+  char text[FH_CHECK_TEXT];
+  FH_TRY(fh_check_view("fft", &params[X], &v[X], 2, 3));
+  FH_TRY(fh_check_view("fft", &params[Y], &v[Y], 3, 4));
+  const int32_t last = v[X].rank - 1;
+  if (v[Y].rank != v[X].rank + 1)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_fft: y has shape %s, expected %s", fh_check_shape_text(&v[Y], text), params[Y].shape);
+  FH_TRY(fh_check_transform("fft", v[X].shape[last], &params[TABLE], &v[TABLE]));
+  for (int32_t i = 0; i < last; i++) FH_TRY(fh_check_extent("fft", &params[Y], &v[Y], i, "rows", v[X].shape[i], "x"));
+  FH_TRY(fh_check_extent("fft", &params[Y], &v[Y], last, "n / 2 + 1", fh_bins(v[X].shape[last]), "x"));
+  FH_TRY(fh_check_extent("fft", &params[Y], &v[Y], last + 1, "2", 2, "a complex number"));
+  FH_TRY(fh_check_count("fft", &params[Y], &v[Y], out_count));
+  return fh_check_count("fft", &params[X], &v[X], out_count);
+}
+
+/* The outer dimensions of a view whose rows begin at dimension `inner`. */
+static fh_rows outer_of(const fh_view_desc *v, int32_t inner) {
+  fh_view_desc rows = *v;
+  rows.rank = inner + 1;
+  return fh_rows_of(&rows);
+}
+
+static fh_status fft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  int64_t count = 0;
+  FH_TRY(fft_check(v, &count));
+  if (count == 0) return FH_OK;
+
+  const int32_t last = v[X].rank - 1;
+  fh_rows x = outer_of(&v[X], last), y = outer_of(&v[Y], last);
+  const int64_t n = x.d;
+  int64_t outer = x.rows / x.n1;
+  /* Rows that follow one another in both views at one distance fill the lanes together. */
+  if (x.n1 == 1 || (x.s0 == x.n1 * x.s1 && y.s0 == y.n1 * y.s1)) {
+    if (x.n1 == 1) x.s1 = x.s0, y.s1 = y.s0;
+    x.n1 = x.rows;
+    outer = 1;
+  }
+  const int64_t of_outer = fh_ceil_div(x.n1, 16);
+  const fh_groups groups = fh_groups_of(outer * of_outer, n);
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = groups.items;
+  stage->flops_per_item = 16 * fh_transform_flops(n) * (double)groups.per_item;
+  stage->operands[X] = fh_op_view(FH_OPERAND_IN, X, 0);
+  stage->operands[TABLE] = fh_op_view(FH_OPERAND_IN, TABLE, 0);
+  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
+  stage->operands[3] = fh_op_temp(SCRATCH);
+  stage->operand_count = 4;
+  const int64_t values[] = {
+      n,      fh_frames_area(n),     groups.count, groups.per_item, x.n1, of_outer, v[TABLE].strides[0], x.s0, x.s1, x.step, y.s0, y.s1,
+      y.step, v[Y].strides[last + 1]};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  out->temp_count = 1;
+  out->temp_bytes[SCRATCH] = groups.scratch_bytes;
+  out->flops = fh_transform_flops(n) * (double)x.rows;
+  out->bytes = 4.0 * ((double)count + 2.0 * (double)x.rows * (double)fh_bins(n));
+  return FH_OK;
+}
+
+static double row_norm(const fh_view_desc *v, void *const *data, const fh_rows *x, int64_t row, double *frame) {
+  double sum = 0;
+  for (int64_t j = 0; j < x->d; j++) {
+    const double value = (double)((const float *)data[X])[fh_rows_at(x, row, j)];
+    if (frame) frame[j] = value;
+    sum += value * value;
+  }
+  (void)v;
+  return sqrt(sum);
+}
+
+static void fft_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  const fh_rows x = outer_of(&v[X], v[X].rank - 1), y = outer_of(&v[Y], v[X].rank - 1);
+  const int64_t n = x.d, cs = v[Y].strides[v[Y].rank - 1];
+  if (x.rows == 0 || n == 0) return;
+  double *turn = fh_oracle_turn(n), *frame = malloc((size_t)(3 * n + 4) * sizeof *frame);
+  if (!frame) abort();
+  for (int64_t row = 0; row < x.rows; row++) {
+    row_norm(v, data, &x, row, frame);
+    fh_transform_oracle(frame, n, turn, frame + n);
+    for (int64_t k = 0; k <= n / 2; k++)
+      for (int64_t part = 0; part < 2; part++) ((float *)data[Y])[fh_rows_at(&y, row, k) + part * cs] = (float)frame[n + 2 * k + part];
+  }
+  free(frame);
+  free(turn);
+}
+
+static const char *fft_compare(const fh_case *c, void *const *got, void *const *want) {
+  const fh_view_desc *v = c->views;
+  const fh_rows x = outer_of(&v[X], v[X].rank - 1);
+  const int64_t n = x.d, bins = fh_bins(n);
+  for (int64_t row = 0; row < x.rows; row++) {
+    const double bound = fh_transform_bound(n, row_norm(v, want, &x, row, NULL));
+    if (!isfinite(bound)) continue; /* a NaN or an infinity in a row: its spectrum is not defined */
+    for (int64_t i = 2 * bins * row; i < 2 * bins * (row + 1); i++)
+      if (!(fabs((double)((const float *)got[Y])[i] - (double)((const float *)want[Y])[i]) <= bound))
+        return "a bin is off by more than 10 u (log2 n + 3) sqrt(n) ||x||";
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+typedef struct fft_shape {
+  int32_t rank;
+  int64_t shape[3];
+} fft_shape;
+
+static bool fft_case(const fft_shape *all, size_t count, int i, fh_case *out) {
+  if (i < 0 || i >= (int)count) return false;
+  const fft_shape *s = &all[i];
+  int64_t y[4];
+  for (int32_t k = 0; k < s->rank; k++) y[k] = s->shape[k];
+  const int64_t n = s->shape[s->rank - 1], table = 2 * n;
+  y[s->rank - 1] = fh_bins(n);
+  y[s->rank] = 2;
+  *out = (fh_case){.views = {fh_compact(FH_F32, s->rank, s->shape), fh_compact(FH_F32, 1, &table), fh_compact(FH_F32, s->rank + 1, y)}};
+  size_t at = 0;
+  for (int32_t k = 0; k < s->rank; k++) at += (size_t)snprintf(out->label + at, 48 - at, "%s%" PRId64, k ? "x" : "", s->shape[k]);
+  return true;
+}
+
+static bool fft_case_at(int i, fh_case *out) {
+  static const fft_shape all[] = {
+      {2, {3, 60}},   {2, {0, 8}},   {2, {1, 1}},    {2, {1, 2}},   {2, {1, 3}},    {2, {1, 4}},     {2, {1, 5}},      {2, {2, 6}},
+      {2, {16, 8}},   {2, {17, 9}},  {2, {15, 10}},  {2, {5, 15}},  {2, {33, 16}},  {3, {2, 3, 20}}, {3, {3, 17, 25}}, {3, {4, 1, 18}},
+      {2, {18, 27}},  {2, {20, 32}}, {2, {1, 64}},   {2, {7, 81}},  {2, {3, 125}},  {2, {19, 128}},  {2, {2, 240}},    {2, {5, 256}},
+      {2, {35, 400}}, {2, {1, 405}}, {2, {18, 512}}, {2, {2, 600}}, {2, {1, 1024}},
+  };
+  return fft_case(all, sizeof all / sizeof *all, i, out);
+}
+
+static bool fft_bench_at(int i, fh_case *out) {
+  static const fft_shape all[] = {{2, {16, 64}},    {2, {16, 400}},   {2, {3000, 400}}, {2, {3000, 512}},  {2, {512, 1024}},
+                                  {2, {256, 4096}}, {2, {1000, 243}}, {2, {997, 360}},  {2, {30000, 512}}, {2, {1, 1024}}};
+  return fft_case(all, sizeof all / sizeof *all, i, out);
+}
+
+static void fft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
+  if (index == TABLE) {
+    fh_fill_fft_table(c->views[TABLE].shape[0] / 2, data);
+    return;
+  }
+  fh_fill_uniform(&c->views[index], data, seed);
+}
+
+static const char *const entries[] = {"fft"};
+
+const fh_kernel_contract fh_contract_fft = {
+    .name = "fft",
+    .version = 1,
+    .summary = "discrete Fourier transform of real rows, lengths 2^a 3^b 5^c",
+    .formula = "y[r,k] = sum over j of x[r,j] exp(-2 pi i j k / n), k = 0 ... n / 2 (Stockham's self-sorting form, radix 4, 5, 3, 2)",
+    .views = params,
+    .view_count = 3,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0,
+    .bound_abs = 0,
+    .bound_source = FH_TRANSFORM_BOUND,
+    .bind = fft_bind,
+    .reference = fft_reference,
+    .case_at = fft_case_at,
+    .bench_at = fft_bench_at,
+    .fill = fft_fill,
+    .compare = fft_compare,
+};

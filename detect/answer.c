@@ -31,8 +31,7 @@ static void write_all(const char *bytes, size_t size) {
 }
 
 void fh_answer_say(json_t *take_object) {
-  char *line = take_object ? json_dumps(take_object, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-  json_decref(take_object);
+  char *line = fh_json_line(take_object);
   if (!line) return;
   size_t size = strlen(line);
   line[size] = '\n'; /* in place of the zero: one write is one line */

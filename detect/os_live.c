@@ -124,6 +124,9 @@ static int live_realpath(fh_os *os, const char *path, char *out, size_t size) {
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+/* More than any folder of a healthy machine holds; /proc with all its processes is the largest. */
+enum { MAX_NAMES = 1 << 20 };
+
 static int live_list(fh_os *os, const char *path, char ***out_names, size_t *out_count) {
   (void)os;
   DIR *dir = opendir(path);
@@ -133,6 +136,10 @@ static int live_list(fh_os *os, const char *path, char ***out_names, size_t *out
   int error = 0;
   for (struct dirent *entry; !error && (errno = 0, entry = readdir(dir));) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (count == MAX_NAMES) {
+      error = E2BIG;
+      break;
+    }
     if (count == capacity) {
       capacity = capacity ? capacity * 2 : 64;
       char **more = realloc(names, capacity * sizeof *more);

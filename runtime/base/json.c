@@ -26,14 +26,17 @@ static bool has_controls(const char *text) {
 }
 
 /* A device may be called anything: on a terminal its name must be no command. */
-char *fh_json_print(json_t *take_value) {
-  enum { FORM = JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY };
+static char *print(json_t *take_value, size_t form) {
   if (!take_value) return NULL;
-  char *text = json_dumps(take_value, FORM);
+  char *text = json_dumps(take_value, form);
   if (text && has_controls(text)) {
     free(text);
-    text = json_dumps(take_value, FORM | JSON_ENSURE_ASCII);
+    text = json_dumps(take_value, form | JSON_ENSURE_ASCII);
   }
   json_decref(take_value);
   return text;
 }
+
+char *fh_json_print(json_t *take_value) { return print(take_value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY); }
+
+char *fh_json_line(json_t *take_value) { return print(take_value, JSON_COMPACT | JSON_PRESERVE_ORDER); }

@@ -10,5 +10,7 @@
 json_t *fh_json_text(const char *text);
 /* Two-space indented text of a value; takes the reference. NULL without memory. Caller frees. */
 char *fh_json_print(json_t *take_value);
+/* The same on one line, without its end. */
+char *fh_json_line(json_t *take_value);
 
 #endif /* FOGHORN_BASE_JSON_H_ */

@@ -44,6 +44,7 @@ void fh_log(int level, const char *format, ...) {
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
+  fh_text_make_safe(message); /* the names of devices are in it */
 
   fh_text text = {0};
   for (char *line = message; line && *line;) {

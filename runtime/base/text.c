@@ -60,3 +60,30 @@ void fh_text_free(fh_text *text) {
   free(text->data);
   *text = (fh_text){0};
 }
+
+/* ---- what a terminal may be shown ---- */
+
+/* Bytes of the UTF-8 character that begins here; 0: none does. What is encoded longer than needed is found by the first two. */
+static int character_bytes(const unsigned char *c) {
+  int bytes = c[0] < 0x80 ? 1 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
+  for (int i = 1; i < bytes; i++)
+    if ((c[i] & 0xc0) != 0x80) return 0;
+  bool too_long = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+  bool no_character = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
+  return too_long || no_character ? 0 : bytes;
+}
+
+/* U+202A to U+202E and U+2066 to U+2069. */
+static bool turns_direction(const unsigned char *c) {
+  return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
+void fh_text_make_safe(char *text) {
+  int bytes;
+  for (unsigned char *c = (unsigned char *)text; *c; c += bytes ? bytes : 1) {
+    bytes = character_bytes(c);
+    bool control = (*c < 0x20 && *c != '\n') || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0);
+    if (bytes && !control && !turns_direction(c)) continue;
+    memset(c, '?', bytes ? (size_t)bytes : 1);
+  }
+}

@@ -20,4 +20,8 @@ void fh_text_append(fh_text *text, const char *bytes, size_t size);
 char *fh_text_take(fh_text *text);
 void fh_text_free(fh_text *text);
 
+/* Makes such a text harmless, in place: control characters, what turns the direction of writing, and what is no UTF-8 (some
+ * terminals take its bytes for controls) become '?'. Newlines stay. */
+void fh_text_make_safe(char *text);
+
 #endif /* FOGHORN_BASE_TEXT_H_ */

@@ -33,35 +33,10 @@ const char *fh_screen_bytes(int64_t bytes, char out[24]) {
   return out;
 }
 
-/* Bytes of the UTF-8 character that begins here; 0: none does. What is encoded longer than needed is found by the first two. */
-static int character_bytes(const unsigned char *c) {
-  int bytes = c[0] < 0x80 ? 1 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
-  for (int i = 1; i < bytes; i++)
-    if ((c[i] & 0xc0) != 0x80) return 0;
-  bool too_long = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-  bool no_character = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
-  return too_long || no_character ? 0 : bytes;
-}
-
-/* U+202A to U+202E and U+2066 to U+2069. */
-static bool turns_direction(const unsigned char *c) {
-  return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
-}
-
-void fh_screen_make_safe(char *text) {
-  int bytes;
-  for (unsigned char *c = (unsigned char *)text; *c; c += bytes ? bytes : 1) {
-    bytes = character_bytes(c);
-    bool control = (*c < 0x20 && *c != '\n') || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0);
-    if (bytes && !control && !turns_direction(c)) continue;
-    memset(c, '?', bytes ? (size_t)bytes : 1);
-  }
-}
-
 static char *format_safe(const char *format, va_list args) {
   char *text = NULL;
   if (vasprintf(&text, format, args) < 0) return NULL;
-  fh_screen_make_safe(text);
+  fh_text_make_safe(text);
   return text;
 }
 
@@ -111,7 +86,7 @@ static void add_item(fh_screen *screen, fh_paint paint, int width, const char *m
     free(take_text);
     return;
   }
-  fh_screen_make_safe(label);
+  fh_text_make_safe(label);
   const char *code = screen->color ? paint_code(paint) : "";
   int columns = fh_screen_columns(label), pad = columns < width ? width - columns : 1;
   bool empty = !*take_text;

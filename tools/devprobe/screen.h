@@ -25,10 +25,6 @@ void fh_screen_item(fh_screen *screen, fh_paint paint, int width, const char *la
 void fh_screen_headline(fh_screen *screen, fh_paint paint, size_t painted, const char *format, ...) FH_PRINTF(4, 5);
 void fh_screen_blank(fh_screen *screen);
 
-/* Makes such a text harmless, in place: control characters, what turns the direction of writing, and what is no UTF-8 (some
- * terminals take its bytes for controls) become '?'. Newlines stay. */
-void fh_screen_make_safe(char *text);
-
 /* Columns that a UTF-8 text takes, one per character. */
 int fh_screen_columns(const char *text);
 /* "8.0 GiB"; needs 24 bytes. Negative: "unknown". */

@@ -114,8 +114,7 @@ static int tell_json(const watch *w, const char *now, const fh_judgement *before
   json_object_set_new(root, "verdict", fh_json_text(j->verdict));
   json_object_set_new(root, "headline", fh_json_text(j->headline));
   json_object_set_new(root, "changes", changes);
-  char *line = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER);
-  json_decref(root);
+  char *line = fh_json_line(root);
   fh_text text = {.failed = line == NULL};
   fh_text_add(&text, "%s\n", line ? line : "");
   free(line);

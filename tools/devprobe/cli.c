@@ -116,7 +116,7 @@ static const char *command_name(const fh_cli *cli) { return cli && cli->command 
 
 /* Names in a message may come from a snapshot that anybody made. Takes the text; NULL: no memory. */
 static void complain(const char *name, char *take_text) {
-  if (take_text) fh_screen_make_safe(take_text);
+  if (take_text) fh_text_make_safe(take_text);
   fprintf(stderr, "devprobe%s%s: %s\n", *name ? " " : "", name, take_text ? take_text : "out of memory");
   free(take_text);
 }
@@ -144,25 +144,26 @@ int fh_cli_fail(const fh_cli *cli, fh_status take_status) {
   return code == FH_INVALID_ARGUMENT ? FH_EXIT_USAGE : FH_EXIT_FAILED;
 }
 
-static bool write_all(int fd, const char *text, size_t size) {
+int fh_cli_write(int fd, const char *bytes, size_t size) {
   while (size) {
-    ssize_t done = write(fd, text, size);
+    ssize_t done = write(fd, bytes, size);
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return false;
-    text += done;
+    if (done < 0) return errno;
+    bytes += done;
     size -= (size_t)done;
   }
-  return true;
+  return 0;
 }
 
 static int emit_stdout(const fh_cli *cli, const char *text, int exit_status) {
-  if (write_all(STDOUT_FILENO, text, strlen(text)) || errno == EPIPE) return exit_status;
-  return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(errno)));
+  int error = fh_cli_write(STDOUT_FILENO, text, strlen(text));
+  if (error == 0 || error == EPIPE) return exit_status;
+  return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(error)));
 }
 
 static fh_status write_device(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
-  if (fd >= 0 && !write_all(fd, text, strlen(text))) error = errno;
+  if (fd >= 0) error = fh_cli_write(fd, text, strlen(text));
   if (fd >= 0 && close(fd) != 0 && !error) error = errno;
   return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
 }
@@ -180,7 +181,8 @@ static void hold_signals(sigset_t *out_before) {
 static int write_new_file(char *template, const char *path, const char *text) {
   int fd = mkostemp(template, O_CLOEXEC);
   if (fd < 0) return errno;
-  int error = !write_all(fd, text, strlen(text)) || fchmod(fd, 0644) != 0 ? errno : 0;
+  int error = fh_cli_write(fd, text, strlen(text));
+  if (error == 0 && fchmod(fd, 0644) != 0) error = errno;
   if (close(fd) != 0 && !error) error = errno;
   if (!error && rename(template, path) != 0) error = errno;
   if (error) unlink(template);

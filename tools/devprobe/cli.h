@@ -98,6 +98,8 @@ bool fh_cli_colors(const fh_cli *cli, int fd);
 int fh_cli_usage(const fh_cli *cli, const char *format, ...) FH_PRINTF(2, 3);
 /* Prints a status on stderr and frees it. FH_EXIT_USAGE for a bad argument, else FH_EXIT_FAILED. */
 int fh_cli_fail(const fh_cli *cli, fh_status take_status);
+/* Writes all of it, however often that takes: 0, or the errno of what failed. */
+int fh_cli_write(int fd, const char *bytes, size_t size);
 /* Writes to stdout, or in the place of the file that --output names (which at no time is half written), and frees.
  * exit_status, or FH_EXIT_FAILED when that cannot be written (a reader that went away is no failure). take_text NULL: out of
  * memory. */

@@ -47,21 +47,10 @@ static fh_status cannot_write(const char *path, int error) {
   return FH_STATUS(FH_UNAVAILABLE, "%s: cannot be written: %s", path, strerror(error));
 }
 
-static int write_all(int fd, const char *bytes, size_t size) {
-  while (size) {
-    ssize_t done = write(fd, bytes, size);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return errno;
-    bytes += done;
-    size -= (size_t)done;
-  }
-  return 0;
-}
-
 static fh_status write_file(const char *path, const fh_text *bytes) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return cannot_write(path, errno);
-  int error = write_all(fd, bytes->data, bytes->size);
+  int error = fh_cli_write(fd, bytes->data, bytes->size);
   if (close(fd) != 0 && !error) error = errno;
   if (error) unlink(path);
   return error ? cannot_write(path, error) : FH_OK;
@@ -72,7 +61,7 @@ static fh_status write_archive(snapshot *s, const fh_members *members) {
   fh_status status = fh_archive_pack(members, &bytes);
   s->bytes = bytes.size;
   if (!status && to_stdout(s)) {
-    int error = write_all(STDOUT_FILENO, bytes.data, bytes.size);
+    int error = fh_cli_write(STDOUT_FILENO, bytes.data, bytes.size);
     if (error) status = cannot_write("standard output", error);
   } else if (!status) {
     status = write_file(s->path, &bytes);

@@ -37,17 +37,6 @@ static int end_like(const fh_trace_end *end) {
 
 /* ---- telling ------------------------------------------------------------------------------------------------------ */
 
-static bool write_all(int fd, const char *text) {
-  for (size_t size = strlen(text); size;) {
-    ssize_t done = write(fd, text, size);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return false;
-    text += done;
-    size -= (size_t)done;
-  }
-  return true;
-}
-
 static char *text_of(const fh_cli *cli, const fh_trace_tale *tale, int fd) {
   if (cli->given[FH_OPT_JSON]) {
     fh_text text = {0};
@@ -63,11 +52,10 @@ static char *text_of(const fh_cli *cli, const fh_trace_tale *tale, int fd) {
 
 static void tell(const fh_cli *cli, const fh_trace_tale *tale, int fd) {
   char *text = text_of(cli, tale, fd);
-  if (!text) {
-    fprintf(stderr, "devprobe trace: out of memory while writing what was seen\n");
-  } else if (!write_all(fd, text) && fd != STDERR_FILENO) {
-    fprintf(stderr, "devprobe trace: %s cannot be written: %s\n", fh_cli_value(cli, FH_OPT_OUTPUT), strerror(errno));
-  }
+  int error = text ? fh_cli_write(fd, text, strlen(text)) : 0;
+  if (!text) fprintf(stderr, "devprobe trace: out of memory while writing what was seen\n");
+  if (error && fd != STDERR_FILENO)
+    fprintf(stderr, "devprobe trace: %s cannot be written: %s\n", fh_cli_value(cli, FH_OPT_OUTPUT), strerror(error));
   free(text);
 }
 

@@ -55,6 +55,10 @@ static inline void fh_rows_operands(fh_stage *stage, const fh_rows *x, const fh_
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
 }
 
+/* Should an output of `count` floats go past the caches? From 16 MiB on it fits none with its input, and what is written past them is not
+ * read first: a third less traffic. */
+static inline int64_t fh_rows_stream(int64_t count) { return count >= INT64_C(16) << 18; }
+
 /* A compact view. */
 static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_t *shape) {
   fh_view_desc v = {.dtype = dtype, .rank = rank};
@@ -77,21 +81,39 @@ static inline void fh_fill_uniform(const fh_view_desc *v, float *data, uint64_t 
   }
 }
 
+typedef struct fh_rows_shape {
+  int32_t rank;
+  int64_t shape[3];
+} fh_rows_shape;
+
+static inline void fh_rows_named(const fh_rows_shape *s, fh_view_desc *out, char label[static 48]) {
+  *out = fh_compact(FH_F32, s->rank, s->shape);
+  size_t at = 0;
+  for (int32_t k = 0; k < s->rank; k++) at += (size_t)snprintf(label + at, 48 - at, "%s%" PRId64, k ? "x" : "", s->shape[k]);
+}
+
 /* The shapes that every row kernel is tried on: the self-test's, empty, around the 16 and 64 lanes of a step, each rank,
- * and sizes of real work. False past the last. */
+ * sizes of real work, and last one that is written past the caches, off a line's boundary. False past the last. */
 static inline bool fh_rows_case(int i, fh_view_desc *out, char label[static 48]) {
-  static const struct {
-    int32_t rank;
-    int64_t shape[3];
-  } all[] = {
+  static const fh_rows_shape all[] = {
       {2, {3, 83}},     {2, {0, 5}},   {2, {5, 0}},   {1, {1}},     {1, {15}},      {1, {16}},       {1, {17}},      {2, {7, 1}},
       {2, {5, 31}},     {2, {4, 32}},  {2, {3, 63}},  {2, {5, 64}}, {2, {3, 65}},   {3, {2, 3, 20}}, {3, {3, 1, 4}}, {2, {2, 127}},
       {3, {2, 2, 129}}, {2, {64, 16}}, {2, {9, 257}}, {1, {1031}},  {2, {3, 1000}}, {2, {4, 1025}},  {2, {3, 2100}}, {2, {64, 768}},
   };
   if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  *out = fh_compact(FH_F32, all[i].rank, all[i].shape);
-  size_t at = 0;
-  for (int32_t k = 0; k < all[i].rank; k++) at += (size_t)snprintf(label + at, 48 - at, "%s%" PRId64, k ? "x" : "", all[i].shape[k]);
+  fh_rows_named(&all[i], out, label);
+  return true;
+}
+
+/* The shapes that are worth measuring: short rows, rows of real models in the first and second level of cache, odd and prime ones, and
+ * sizes that fit no cache. */
+static inline bool fh_rows_bench(int i, fh_view_desc *out, char label[static 48]) {
+  static const fh_rows_shape all[] = {
+      {2, {4096, 4}},   {2, {1031, 7}},  {2, {1024, 16}}, {2, {512, 64}}, {2, {127, 257}},   {2, {64, 768}},    {2, {31, 1000}},
+      {2, {128, 1024}}, {2, {32, 2048}}, {2, {13, 4099}}, {2, {8, 8192}}, {2, {20000, 768}}, {2, {65536, 257}}, {2, {4096, 4096}},
+  };
+  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
+  fh_rows_named(&all[i], out, label);
   return true;
 }
 

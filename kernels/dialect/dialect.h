@@ -22,6 +22,9 @@
  *     belongs to lane e mod 16 when every loop starts at 0 and steps by multiples of 16.
  *   - Control flow depends on uniform values only.
  *
+ * A function is FH_INLINE, or FH_OUTLINE where it is rare and large (the strided form of a row): in C it then leaves the registers of the
+ * usual form alone.
+ *
  * Primitives (each prelude):
  *   fh_splat(f) fh_splat_i(i) fh_lane_below(n)            16 equal lanes; the lanes below n
  *   fh_add fh_sub fh_mul fh_div fh_sqrt fh_min fh_max fh_abs fh_neg          fh_vf
@@ -36,6 +39,9 @@
  *   fh_load_TYPE(p, i, s) fh_load_TYPE_part(p, i, n, s, fill) fh_store_TYPE(p, i, s, v) fh_store_TYPE_part(p, i, n, s, v)
  *                                     TYPE i32, u16, u8, i8: fh_vi, of which a store keeps the low bits (i8: fh_store_u8)
  *                                     TYPE bf16, f16: fh_vf; widening is exact, narrowing rounds to nearest even
+ *   fh_store_stream(p, i, v)          past the caches, for results that fit none: stride 1, p + i on a 64-byte boundary, in an
+ *                                     entry of FH_ENTRY_STREAMING
+ *   fh_stream_head(p)                 elements of p before such a boundary; -1: there is none, or nothing is gained here
  *   fh_load_u8x3(p, i, &a, &b, &c)    48 bytes p[3 i ..]: three interleaved channels -> fh_vi
  *   fh_turn_in(p, s, rows, w, ws, out, step)      16 elements of each of `rows` rows (at most 16) that begin s apart:
  *                                     out[e step + row] = p[row s + e] w[e ws], and 0 for the rows that are not there
@@ -73,7 +79,7 @@
 
 /* ---- places ----
  * Offset of row `row` in outer dimensions (any, n1) with strides s0, s1. */
-FH_INLINE long fh_row_offset(long row, long n1, long s0, long s1) { return row / n1 * s0 + row % n1 * s1; }
+FH_INLINE long fh_row_offset(long row, long n1, long s0, long s1) { return row < n1 ? row * s1 : row / n1 * s0 + row % n1 * s1; }
 
 /* ---- narrow types ----
  * bf16 is the upper half of an f32. */
@@ -126,6 +132,62 @@ FH_DEFINE_16BIT(f16)
 FH_INLINE fh_vf fh_add4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_add(fh_add(a, b), fh_add(c, d)); }
 FH_INLINE fh_vf fh_max4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_max(fh_max(a, b), fh_max(c, d)); }
 
+/* ---- rows ----
+ * Running values over a row of n elements from p on: 64 of them, element e in value e mod 64, joined by the trees of fh_add4 (fh_max4)
+ * and of the lanes. That order depends on n alone. */
+enum { FH_TERM_VALUE, FH_TERM_MAGNITUDE, FH_TERM_SQUARE, FH_TERM_DEVIATION };
+
+FH_INLINE fh_vf fh_term(int term, fh_vf v, fh_vf about) {
+  if (term == FH_TERM_MAGNITUDE) return fh_abs(v);
+  const fh_vf c = term == FH_TERM_DEVIATION ? fh_sub(v, about) : v;
+  return term == FH_TERM_VALUE ? c : fh_mul(c, c);
+}
+FH_INLINE fh_vf fh_term_part(int term, fh_f32_in p, long i, long n, long s, fh_vf about) {
+  return fh_select(fh_lane_below(n - i), fh_term(term, fh_load_part(p, i, n, s, 0.0f), about), fh_splat(0.0f));
+}
+
+/* The sum of a row's terms; `about` is for FH_TERM_DEVIATION. */
+FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) {
+  const fh_vf a = fh_splat(about);
+  fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
+  long i = 0;
+  for (; i + 64 <= n; i += 64) {
+    s0 = fh_add(s0, fh_term(term, fh_load(p, i, s), a));
+    s1 = fh_add(s1, fh_term(term, fh_load(p, i + 16, s), a));
+    s2 = fh_add(s2, fh_term(term, fh_load(p, i + 32, s), a));
+    s3 = fh_add(s3, fh_term(term, fh_load(p, i + 48, s), a));
+  }
+  const long left = n - i;
+  if (left >= 16) s0 = fh_add(s0, fh_term(term, fh_load(p, i, s), a));
+  if (left >= 32) s1 = fh_add(s1, fh_term(term, fh_load(p, i + 16, s), a));
+  if (left >= 48) s2 = fh_add(s2, fh_term(term, fh_load(p, i + 32, s), a));
+  if (left % 16) {
+    const fh_vf rest = fh_term_part(term, p, n - left % 16, n, s, a);
+    if (left < 16)
+      s0 = fh_add(s0, rest);
+    else if (left < 32)
+      s1 = fh_add(s1, rest);
+    else if (left < 48)
+      s2 = fh_add(s2, rest);
+    else
+      s3 = fh_add(s3, rest);
+  }
+  return fh_sum_of(fh_add4(s0, s1, s2, s3));
+}
+
+/* y[0..n) from FULL(i), the 16 values from element i on, and PART(i, end), those below element `end`. With `stream` past the caches. */
+#define FH_MAP_ROW(y, n, s, stream, FULL, PART)                                                \
+  do {                                                                                         \
+    const long fh_head = (s) == 1 && (stream) && (n) >= 64 ? fh_stream_head(y) : -1;           \
+    long fh_i = 0;                                                                             \
+    if (fh_head > 0) fh_store_part(y, 0, fh_head, 1, PART(0, fh_head));                        \
+    if (fh_head >= 0) {                                                                        \
+      for (fh_i = fh_head; fh_i + 16 <= (n); fh_i += 16) fh_store_stream(y, fh_i, FULL(fh_i)); \
+    }                                                                                          \
+    for (; fh_i + 16 <= (n); fh_i += 16) fh_store(y, fh_i, s, FULL(fh_i));                     \
+    if (fh_i < (n)) fh_store_part(y, fh_i, n, s, PART(fh_i, n));                               \
+  } while (0)
+
 /* ---- exp ----
  * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two steps (the high part of ln 2 has 15 bits, so that n times it
  * is exact), exp(r) = 1 + r + r^2 q(r) with q a minimax polynomial of degree 4 for |r| <= ln 2 / 2, relative error 2^-28.
@@ -155,11 +217,18 @@ FH_INLINE fh_vf fh_exp(fh_vf x) {
   return fh_mul(p, fh_as_f(fh_shl_i(fh_add_i(rest, fh_splat_i(127)), 23)));
 }
 
-/* exp(x) for x <= 0, cheaper: results below 2^-126 become 0. The same bits as fh_exp elsewhere. */
+/* exp(x) for x <= 0, cheaper: 2^n 2^f, n = round(x / ln 2), 2^f = 1 + f q(f) with q a minimax polynomial of degree 4 for |f| <= 1/2,
+ * relative error 2^-23.4. f is off by 0.22 u |x| / ln 2, what the float for 1 / ln 2 is off: together within (4 + |x| / 4) u, u = 2^-24.
+ * exp(0) is 1; results below 2^-125.9 are 0; a NaN stays. */
 FH_INLINE fh_vf fh_exp_negative(fh_vf x) {
-  fh_vf t = fh_add(fh_mul(x, fh_splat(0x1.715476p+0f)), fh_splat(FH_EXP_MAGIC));
-  fh_vf p = fh_exp_reduced(x, fh_sub(t, fh_splat(FH_EXP_MAGIC)));
-  p = fh_mul(p, fh_as_f(fh_shl_i(fh_as_i(t), 23)));
+  const fh_vf log2e = fh_splat(0x1.715476p+0f), magic = fh_splat(FH_EXP_MAGIC);
+  const fh_vf t = fh_fma(x, log2e, magic);
+  const fh_vf f = fh_fma(x, log2e, fh_sub(magic, t));
+  fh_vf p = fh_fma(fh_splat(0x1.5bba14p-10f), f, fh_splat(0x1.3cea88p-7f));
+  p = fh_fma(p, f, fh_splat(0x1.c6b752p-5f));
+  p = fh_fma(p, f, fh_splat(0x1.ebf9bcp-3f));
+  p = fh_fma(p, f, fh_splat(0x1.62e42ap-1f));
+  p = fh_mul(fh_fma(p, f, fh_splat(1.0f)), fh_as_f(fh_shl_i(fh_as_i(t), 23)));
   return fh_select(fh_lt(x, fh_splat(-87.3f)), fh_splat(0.0f), p);
 }
 

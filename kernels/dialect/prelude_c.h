@@ -34,6 +34,7 @@
 #endif
 
 #define FH_INLINE static inline __attribute__((always_inline))
+#define FH_OUTLINE static __attribute__((noinline))
 #define FH_UNUSED __attribute__((unused))
 #define FH_LANES 16
 #define FH_INFINITY __builtin_inff()
@@ -558,6 +559,30 @@ FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
 FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }
 
+/* ---- stores past the caches ---- */
+#if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE
+FH_INLINE long fh_stream_head(fh_f32_out p) {
+  const uintptr_t at = (uintptr_t)p;
+  return at % sizeof(float) ? -1 : (long)((0 - at) % 64 / sizeof(float));
+}
+#if FH_USE_AVX512
+#define FH_STEP_STREAM(I) _mm512_stream_ps((float *)(void *)(p + i) + FH_PART * (I), (__m512)v.p##I);
+#elif FH_USE_AVX2
+#define FH_STEP_STREAM(I) _mm256_stream_ps((float *)(void *)(p + i) + FH_PART * (I), (__m256)v.p##I);
+#else
+#define FH_STEP_STREAM(I) _mm_stream_ps((float *)(void *)(p + i) + FH_PART * (I), (__m128)v.p##I);
+#endif
+FH_INLINE void fh_stream_end(void) { _mm_sfence(); }
+FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v){FH_EACH(FH_STEP_STREAM)}
+#else
+FH_INLINE long fh_stream_head(fh_f32_out p) {
+  (void)p;
+  return -1;
+}
+FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1, v); }
+FH_INLINE void fh_stream_end(void) {}
+#endif
+
 /* ---- reductions: the tree 8, 4, 2, 1 ---- */
 #if FH_USE_AVX512
 #define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                             \
@@ -592,9 +617,7 @@ FH_INLINE float fh_add_u(float a, float b) { return a + b; }
     return SCALAR(SCALAR(q[0], q[2]), SCALAR(q[1], q[3]));                                \
   }
 #endif
-FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u)
-FH_DEFINE_FOLD(fh_max_of, max, fh_max_u)
-FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
+FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u) FH_DEFINE_FOLD(fh_max_of, max, fh_max_u) FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
 
 /* ---- entries ---- */
 #define FH_PASTE_(a, b, c) a##b##_##c
@@ -634,14 +657,17 @@ FH_DEFINE_FOLD(fh_min_of, min, fh_min_u)
 /* The table of formal parameters: for the generated file that asks for it (the scalar one). */
 #define FH_FORMALS(entry) static const fh_param fh_formals_##entry[] = {entry##_PARAMS(FH_FORMAL)}
 
-#define FH_ENTRY(entry)                                                                                                                   \
+#define FH_ENTRY_THEN(entry, END)                                                                                                         \
   FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM));                                                  \
   void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last);                                                           \
   void FH_ENTRY_NAME(entry)(const fh_slot *slots, int64_t first, int64_t last) {                                                          \
     const fh_slot *slot = slots;                                                                                                          \
     entry##_PARAMS(FH_FETCH) for (long item = first; item < last; item++) { entry##_item(item, first entry##_PARAMS(FH_ITEM_ARGUMENT)); } \
+    END;                                                                                                                                  \
   }                                                                                                                                       \
   FH_INLINE void entry##_item(long fh_item FH_UNUSED, long fh_desk FH_UNUSED entry##_PARAMS(FH_ITEM_PARAM))
+#define FH_ENTRY(entry) FH_ENTRY_THEN(entry, (void)0)
+#define FH_ENTRY_STREAMING(entry) FH_ENTRY_THEN(entry, fh_stream_end())
 
 #include "kernels/dialect/dialect.h"
 

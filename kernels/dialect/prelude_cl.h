@@ -3,6 +3,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define FH_INLINE static inline
+#define FH_OUTLINE static
 #define FH_UNUSED
 #define FH_LANES 16
 #define FH_INFINITY as_float(0x7f800000)
@@ -158,6 +159,11 @@ FH_INLINE float fh_min_of(fh_vf v) {
   return fh_min_u(d.x, d.y);
 }
 
+/* ---- stores past the caches: the hint is for CPUs ---- */
+FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }
+FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1, v); }
+
+#define FH_ENTRY_STREAMING FH_ENTRY
 /* ---- entries ---- */
 #define FH_ENTRY(entry)                                                                  \
   FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM)); \

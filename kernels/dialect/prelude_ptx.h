@@ -6,6 +6,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define FH_INLINE static inline __attribute__((always_inline))
+#define FH_OUTLINE FH_INLINE
 #define FH_UNUSED
 #define FH_LANES 16
 #define FH_INFINITY as_float(0x7f800000)
@@ -147,6 +148,12 @@ FH_INLINE float fh_min_of(fh_vf v) {
   v = fh_min(v, fh_from_xor(v, 2));
   return fh_from_first(fh_min(v, fh_from_xor(v, 1)));
 }
+
+/* ---- stores past the caches: the hint is for CPUs ---- */
+FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }
+FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1, v); }
+
+#define FH_ENTRY_STREAMING FH_ENTRY
 
 #define FH_ENTRY(entry)                                                                                \
   FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM));               \

@@ -34,7 +34,8 @@ static fh_status l2_normalize_bind(const fh_view_desc *views, const fh_value *sc
   stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
   stage->operands[1] = fh_op_view(FH_OPERAND_OUT, Y, 0);
   stage->operands[2] = fh_op_f32(eps);
-  stage->operand_count = 3;
+  stage->operands[3] = fh_op_i64(fh_rows_stream(count));
+  stage->operand_count = 4;
   fh_rows_operands(stage, &x, &y);
   out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count;
@@ -56,11 +57,23 @@ static void l2_normalize_reference(const fh_view_desc *views, void *const *data,
   }
 }
 
+/* The rest of a case from the shape of x. */
+static void l2_normalize_complete(int i, fh_case *out) {
+  out->views[Y] = out->views[X];
+  out->scalars[0].f = i % 3 == 2 ? 1.5 : 1e-12;
+}
+
 static bool l2_normalize_case_at(int i, fh_case *out) {
   *out = (fh_case){0};
   if (!fh_rows_case(i, &out->views[X], out->label)) return false;
-  out->views[Y] = out->views[X];
-  out->scalars[0].f = i % 3 == 2 ? 1.5 : 1e-12;
+  l2_normalize_complete(i, out);
+  return true;
+}
+
+static bool l2_normalize_bench_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
+  l2_normalize_complete(i, out);
   return true;
 }
 
@@ -86,4 +99,5 @@ const fh_kernel_contract fh_contract_l2_normalize = {
     .bind = l2_normalize_bind,
     .reference = l2_normalize_reference,
     .case_at = l2_normalize_case_at,
+    .bench_at = l2_normalize_bench_at,
 };

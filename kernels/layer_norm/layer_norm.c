@@ -42,7 +42,8 @@ static fh_status layer_norm_bind(const fh_view_desc *views, const fh_value *scal
   stage->operands[4] = fh_op_f32((float)scalars[0].f);
   stage->operands[5] = fh_op_i64(views[GAMMA].strides[0]);
   stage->operands[6] = fh_op_i64(views[BETA].strides[0]);
-  stage->operand_count = 7;
+  stage->operands[7] = fh_op_i64(fh_rows_stream(count));
+  stage->operand_count = 8;
   fh_rows_operands(stage, &x, &y);
   out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count + 8.0 * (double)x.d;
@@ -85,13 +86,25 @@ static void layer_norm_reference(const fh_view_desc *v, void *const *data, const
   }
 }
 
-static bool layer_norm_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
+/* The rest of a case from the shape of x. */
+static void layer_norm_complete(int i, fh_case *out) {
   const int64_t d = out->views[X].shape[out->views[X].rank - 1];
   out->views[Y] = out->views[X];
   out->views[GAMMA] = out->views[BETA] = fh_compact(FH_F32, 1, &d);
   out->scalars[0].f = i % 2 ? 1e-3 : 1e-5;
+}
+
+static bool layer_norm_case_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
+  layer_norm_complete(i, out);
+  return true;
+}
+
+static bool layer_norm_bench_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
+  layer_norm_complete(i, out);
   return true;
 }
 
@@ -120,4 +133,5 @@ const fh_kernel_contract fh_contract_layer_norm = {
     .bind = layer_norm_bind,
     .reference = layer_norm_reference,
     .case_at = layer_norm_case_at,
+    .bench_at = layer_norm_bench_at,
 };

@@ -42,8 +42,15 @@ typedef struct error {
   float at;
 } error;
 
-/* Every `step`-th float from 0 towards `limit` (a bit pattern of the same sign). */
-static error error_of(fh_vf (*f)(fh_vf), uint32_t first, uint32_t last, uint32_t step) {
+static double one(float x) {
+  (void)x;
+  return 1;
+}
+/* What fh_exp_negative states, in ulp: it is at least 1 u of the result. */
+static double negative_bound(float x) { return 4 + fabs((double)x) / 4; }
+
+/* Every `step`-th float between two bit patterns of one sign: its error in ulp over scale(x). */
+static error error_of(fh_vf (*f)(fh_vf), double (*scale)(float), uint32_t first, uint32_t last, uint32_t step) {
   error e = {0};
   for (uint64_t bits = first; bits <= last; bits += (uint64_t)step * FH_LANES) {
     float in[FH_LANES], out[FH_LANES];
@@ -54,7 +61,7 @@ static error error_of(fh_vf (*f)(fh_vf), uint32_t first, uint32_t last, uint32_t
     fh_store_packed(out, f(fh_load_packed(in)));
     for (int l = 0; l < FH_LANES; l++) {
       const double exact = exp((double)in[l]);
-      const double u = exact >= 0x1.ffffffp+127 && isinf(out[l]) ? 0 : ulps(out[l], exact);
+      const double u = exact >= 0x1.ffffffp+127 && isinf(out[l]) ? 0 : ulps(out[l], exact) / scale(in[l]);
       if (u > e.worst) e = (error){u, in[l]};
     }
   }
@@ -74,14 +81,14 @@ static void exp_is_accurate(void **state) {
   (void)state;
   const char *form = getenv("FOGHORN_DIALECT");
   const uint32_t step = form && strcmp(form, "long") == 0 ? 1 : 1009;
-  const error up = error_of(whole, 0, bits_of(88.72283f), step);
-  const error down = error_of(whole, bits_of(-0.0f), bits_of(-104.0f), step);
-  const error fast = error_of(negative, bits_of(-0.0f), bits_of(-87.29f), step);
-  print_message("exp: %.4f ulp at %.9g for x > 0, %.4f at %.9g for x < 0; exp_negative: %.4f at %.9g\n", up.worst, (double)up.at,
-                down.worst, (double)down.at, fast.worst, (double)fast.at);
+  const error up = error_of(whole, one, 0, bits_of(88.72283f), step);
+  const error down = error_of(whole, one, bits_of(-0.0f), bits_of(-104.0f), step);
+  const error fast = error_of(negative, negative_bound, bits_of(-0.0f), bits_of(-87.29f), step);
+  print_message("exp: %.4f ulp at %.9g for x > 0, %.4f at %.9g for x < 0; exp_negative: %.4f of its bound at %.9g\n", up.worst,
+                (double)up.at, down.worst, (double)down.at, fast.worst, (double)fast.at);
   assert_true(up.worst < (double)FH_EXP_ULP);
   assert_true(down.worst < (double)FH_EXP_ULP);
-  assert_true(fast.worst < (double)FH_EXP_ULP);
+  assert_true(fast.worst < 1);
 }
 
 static float one_exp(fh_vf (*f)(fh_vf), float x) {
@@ -104,7 +111,6 @@ static void exp_at_the_ends(void **state) {
   assert_true(one_exp(negative, -INFINITY) == 0.0f);
   assert_true(one_exp(negative, -1e30f) == 0.0f);
   assert_true(isnan(one_exp(negative, NAN)));
-  for (float x = 0; x > -87.2f; x -= 0.37f) assert_true(one_exp(whole, x) == one_exp(negative, x));
 }
 
 /* ---- lanes -------------------------------------------------------------------------------------------- */
@@ -235,9 +241,10 @@ static void texts_are_whole(void **state) {
     assert_non_null(strstr(images[i].cl_source, "#pragma OPENCL FP_CONTRACT OFF"));
     assert_null(strstr(images[i].cl_source, "#include"));
     for (int e = 0; e < images[i].entry_count; e++) {
-      char entry[80];
+      char entry[80], streaming[80];
       snprintf(entry, sizeof entry, "FH_ENTRY(%s)", images[i].entries[e].entry);
-      assert_non_null(strstr(images[i].cl_source, entry));
+      snprintf(streaming, sizeof streaming, "FH_ENTRY_STREAMING(%s)", images[i].entries[e].entry);
+      assert_true(strstr(images[i].cl_source, entry) || strstr(images[i].cl_source, streaming));
     }
     for (int j = 0; j < i; j++) assert_true(images[i].hash != images[j].hash);
   }
@@ -272,8 +279,8 @@ static const struct {
   const char *kernel;
   uint64_t digest;
 } golden[] = {
-    {"axpy", UINT64_C(0x5fc802360962204b)},           {"l2_normalize", UINT64_C(0x1a3e82b296e70df4)},
-    {"layer_norm", UINT64_C(0x36f5693b6504a7cd)},     {"softmax", UINT64_C(0x16b8b3e1cbe71771)},
+    {"axpy", UINT64_C(0x5fc802360962204b)},           {"l2_normalize", UINT64_C(0xbcb1801b893b6cb4)},
+    {"layer_norm", UINT64_C(0xdefd0cb35ad1c17a)},     {"softmax", UINT64_C(0x0175ead3eb581b6a)},
     {"u8_to_f32_nchw", UINT64_C(0x5b06bc44c5193283)}, {"kmeans_update", UINT64_C(0xddfd7280130de68f)},
 };
 

@@ -1,4 +1,7 @@
-/* Writing an archive: POSIX ustar, compressed by zlib. SPDX-License-Identifier: Apache-2.0 */
+/* Writing an archive: POSIX ustar, compressed by zlib. SPDX-License-Identifier: Apache-2.0
+ *
+ * libarchive reads what others made; writing does without it, because a snapshot is taken where least is installed: the static devprobe and
+ * images with nothing but libc have no libarchive, and what is written is one header of fixed fields per file. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

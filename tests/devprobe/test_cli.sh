@@ -2,7 +2,7 @@
 # devprobe: help, versions, exit statuses, unknown words, closed outputs. SPDX-License-Identifier: Apache-2.0
 # shellcheck source=tests/devprobe/cli.sh
 . "$(dirname "$0")/cli.sh"
-commands='report require cause explain verify run matrix snapshot trace'
+commands='report require cause kernels explain verify run matrix snapshot trace'
 
 run 0 --help
 fits help
@@ -76,6 +76,16 @@ done
 run 0 cause cr-no-gpu-requested
 run 2 cause CR-NO-GPU-REQUESTD
 says err 'did you mean CR-NO-GPU-REQUESTED'
+run 0 kernels
+fits kernels
+says out 'matmul'
+for kernel in $("$DEVPROBE" kernels --json | "$PYTHON" -c 'import json, sys; print(*[k["name"] for k in json.load(sys.stdin)["kernels"]])'); do
+  run 0 kernels "$kernel"
+  fits "kernels $kernel"
+  says out 'numerics'
+done
+run 2 kernels matmol
+says err 'did you mean matmul'
 run 2 cause nonsense-that-is-nothing
 silent out
 

@@ -56,6 +56,9 @@ assert len(causes) >= 32 and all(c["meaning"] and c["remedy"] for c in causes)
 assert check_command("foghorn.require/1", "require", "--json", "cpus>=1")["met"] is True
 unmet = check_command("foghorn.require/1", "require", "--json", "cpus>=1", "cpus>=100000")
 assert unmet["met"] is False and [c["met"] for c in unmet["conditions"]] == [True, False]
+kernels = check_command("foghorn.kernels/1", "kernels", "--json")["kernels"]
+assert "matmul" in {k["name"] for k in kernels} and all(k["formula"] and k["views"] and k["bound"]["source"] for k in kernels)
+assert check_command("foghorn.kernels/1", "kernels", "--json", "matmul")["kernels"] == [k for k in kernels if k["name"] == "matmul"]
 rows = check_command("foghorn.matrix/1", "matrix", "--json")["rows"]
 assert {r["group"] for r in rows} == {"backend", "isa", "test"} and all(r["why"] for r in rows)
 assert any(r["name"] == "cpu" and r["runs"] for r in rows)

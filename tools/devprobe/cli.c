@@ -222,6 +222,14 @@ int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status) {
 
 int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status) { return fh_cli_emit(cli, fh_text_take(text), exit_status); }
 
+int fh_cli_emit_json(const fh_cli *cli, json_t *take_value, int exit_status) {
+  char *json = fh_json_print(take_value);
+  fh_text text = {.failed = json == NULL};
+  fh_text_add(&text, "%s\n", json ? json : "");
+  free(json);
+  return fh_cli_emit_text(cli, &text, exit_status);
+}
+
 /* ---- near names --------------------------------------------------------------------------------------- */
 
 enum { NAME_MAX_LENGTH = 48 };

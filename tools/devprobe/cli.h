@@ -5,6 +5,7 @@
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
+#include "runtime/base/json.h"
 #include "runtime/base/text.h"
 
 /* Exit statuses of every command. */
@@ -106,6 +107,8 @@ int fh_cli_write(int fd, const char *bytes, size_t size);
 int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status);
 /* The same for a text that is still being built; takes its contents. */
 int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status);
+/* The same for a value; takes the reference. */
+int fh_cli_emit_json(const fh_cli *cli, json_t *take_value, int exit_status);
 
 /* The nearest of `count` names by edits, when it is near enough to be a slip; else NULL. */
 const char *fh_cli_nearest(const char *name, const char *(*name_at)(int i), int count);

@@ -57,11 +57,7 @@ static int emit_json(const fh_cli *cli, const fh_cause *causes, int count) {
   json_t *root = json_object();
   json_object_set_new(root, "schema", json_string("foghorn.causes/1"));
   json_object_set_new(root, "causes", list);
-  char *json = fh_json_print(root);
-  fh_text text = {.failed = json == NULL};
-  fh_text_add(&text, "%s\n", json ? json : "");
-  free(json);
-  return fh_cli_emit_text(cli, &text, FH_EXIT_OK);
+  return fh_cli_emit_json(cli, root, FH_EXIT_OK);
 }
 
 /* By group; within a group in order of evaluation. */

@@ -10,37 +10,10 @@
 #include "kernels/contract.h"
 #include "runtime/base/json.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/kernel_name.h"
 #include "tools/devprobe/screen.h"
 
 enum { MAX_EXTENTS = FH_MAX_VIEWS * FH_MAX_RANK, NAME_SIZE = 16 };
-
-/* ---- kernels by name ------------------------------------------------------------------------------------ */
-
-static const char *kernel_name_at(int i) {
-  int count;
-  return fh_kernel_images(&count)[i].contract->name;
-}
-
-static const fh_kernel_contract *find_contract(const char *name) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  for (int i = 0; i < count; i++)
-    if (strcmp(images[i].contract->name, name) == 0) return images[i].contract;
-  return NULL;
-}
-
-static int unknown_kernel(const fh_cli *cli, const char *name) {
-  int count;
-  fh_kernel_images(&count);
-  const char *near = fh_cli_nearest(name, kernel_name_at, count);
-  if (near) return fh_cli_usage(cli, "%s: no such kernel; did you mean %s?", name, near);
-  fh_text names = {0};
-  for (int i = 0; i < count; i++) fh_text_add(&names, " %s", kernel_name_at(i));
-  char *list = fh_text_take(&names);
-  int status = fh_cli_usage(cli, "%s: no such kernel; expected one of:%s", name, list ? list : "");
-  free(list);
-  return status;
-}
 
 /* ---- shapes --------------------------------------------------------------------------------------------- */
 
@@ -231,8 +204,9 @@ static fh_status decide(const fh_cli *cli, const fh_kernel_contract *contract, c
 }
 
 static int explain_command(const fh_cli *cli) {
-  const fh_kernel_contract *contract = find_contract(cli->operands[0]);
-  if (!contract) return unknown_kernel(cli, cli->operands[0]);
+  const fh_kernel_image *image = fh_kernel_named(cli->operands[0]);
+  if (!image) return fh_kernel_unknown(cli, cli->operands[0]);
+  const fh_kernel_contract *contract = image->contract;
   fh_view_spec specs[FH_MAX_VIEWS] = {0};
   int wrong = choose_shapes(cli, contract, specs);
   if (wrong) return wrong;

@@ -10,6 +10,7 @@ extern const fh_cli_program fh_program;
 extern const fh_cli_command fh_command_report;
 extern const fh_cli_command fh_command_require;
 extern const fh_cli_command fh_command_cause;
+extern const fh_cli_command fh_command_kernels;
 extern const fh_cli_command fh_command_explain;
 extern const fh_cli_command fh_command_verify;
 extern const fh_cli_command fh_command_run;

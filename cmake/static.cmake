@@ -21,7 +21,8 @@ file(CREATE_LINK ${FOGHORN_KERNEL_HEADERS}/asm-generic ${PROJECT_BINARY_DIR}/hea
 file(CREATE_LINK ${FOGHORN_KERNEL_ARCH_HEADERS}/asm ${PROJECT_BINARY_DIR}/headers/asm SYMBOLIC)
 
 file(GLOB candidates CONFIGURE_DEPENDS runtime/base/*.c detect/*.c detect/rules/*.c tools/devprobe/*.c tools/devprobe/trace/*.c)
-list(FILTER candidates EXCLUDE REGEX "tools/devprobe/(command_(explain|verify|run|matrix)|run_[a-z]+)\\.c$") # they run kernels
+list(FILTER candidates EXCLUDE REGEX
+     "tools/devprobe/(command_(kernels|explain|verify|bench|run|matrix)|shapes|run_[a-z]+)\\.c$") # they run kernels
 set(sources "")
 foreach(source IN LISTS candidates)
   file(STRINGS ${source} foreign REGEX "#include [<\"](hwloc|CL/|detect/drivers/opencl)")

@@ -4,9 +4,9 @@ Each line on stdin is a JSON object with "ask", each answer one JSON line on std
 
     {"ask": "peers"}                                    {"peers": [{"id": 0, "name", "kernel", "version", "tolerance"}], "missing": [...]}
     {"ask": "open", "peer": 0, "case": {...}}           {"ready": true} or {"why": "..."}
-    {"ask": "save", "files": ["out0.raw", ...]}         runs once, writes the outputs compact: {"ready": true}
-    {"ask": "time", "calls": 10}                        {"seconds": 0.0123}    all of these calls together
-    {"ask": "close"}                                    {"ready": true}
+    {"ask": "save", "peer": 0, "files": ["out0.raw"]}   runs once, writes the outputs compact: {"ready": true}
+    {"ask": "time", "peer": 0, "calls": 10}             {"seconds": 0.0123}    all of these calls together
+    {"ask": "close"}                                    forgets every open case: {"ready": true}
 
 A case is {"threads", "views": [{"name", "role", "dtype", "shape", "strides", "file"}], "scalars": {name: value}}; a file holds the compact
 elements in row-major order, strides (in elements) say how Foghorn has them in memory and how they are laid out here.
@@ -81,39 +81,41 @@ def outputs_of(result):
 
 class Server:
     def __init__(self):
-        self.run = self.case = None
+        self.opened = {}
 
     def peers(self, _):
-        return {"peers": [{key: p[key] for key in ("name", "kernel", "version", "tolerance")} | {"id": i} for i, p in enumerate(PEERS)], "missing": MISSING}
+        listed = [{key: p[key] for key in ("name", "kernel", "version", "tolerance")} | {"id": i} for i, p in enumerate(PEERS)]
+        return {"peers": listed, "missing": MISSING}
 
     def open(self, question):
-        self.run = None
         try:
-            self.case = Case(question["case"])
-            self.run = PEERS[question["peer"]]["make"](self.case)
-            self.run()
+            case = Case(question["case"])
+            run = PEERS[question["peer"]]["make"](case)
+            run()
         except (Cannot, ImportError, MemoryError) as error:
             return {"why": str(error) or type(error).__name__}
+        self.opened[question["peer"]] = (case, run)
         return {"ready": True}
 
     def save(self, question):
-        for name, file, output in zip(self.case.order, question["files"], outputs_of(self.run()), strict=True):
-            view = self.case.views[name]
-            array = self.case.numpy.asarray(output)
+        case, run = self.opened[question["peer"]]
+        for name, file, output in zip(case.order, question["files"], outputs_of(run()), strict=True):
+            view = case.views[name]
+            array = case.numpy.asarray(output)
             if list(array.shape) != view["shape"]:
                 return {"why": f"its {name} has shape {list(array.shape)} instead of {view['shape']}"}
-            self.case.numpy.ascontiguousarray(array, self.case.dtype(view)).tofile(file)
+            case.numpy.ascontiguousarray(array, case.dtype(view)).tofile(file)
         return {"ready": True}
 
     def time(self, question):
-        run, calls = self.run, range(question["calls"])
+        run, calls = self.opened[question["peer"]][1], range(question["calls"])
         begin = time.perf_counter()
         for _ in calls:
             run()
         return {"seconds": time.perf_counter() - begin}
 
     def close(self, _):
-        self.run = self.case = None
+        self.opened = {}
         return {"ready": True}
 
 

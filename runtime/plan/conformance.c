@@ -261,11 +261,7 @@ static void trial_fill(trial *t) {
   const fh_kernel_contract *contract = t->image->contract;
   for (int v = 0; v < contract->view_count; v++) {
     if (contract->views[v].role == FH_ROLE_OUT || bytes_of(&t->c.views[v]) == 0) continue;
-    const uint64_t seed = UINT64_C(0x666f67) + (uint64_t)v;
-    if (contract->fill)
-      contract->fill(v, &t->c, t->input[v], seed);
-    else
-      fill_default(&t->c.views[v], t->input[v], seed);
+    fh_conform_fill(contract, &t->c, v, t->input[v], UINT64_C(0x666f67) + (uint64_t)v);
   }
   if (t->kind == SPECIAL || t->kind == DENORMAL) inject(t, 42);
   if (t->kind == IN_PLACE) memcpy(t->input[t->out], t->input[t->in], bytes_of(&t->c.views[t->in]));
@@ -547,4 +543,27 @@ fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *var
     }
   }
   return FH_OK;
+}
+
+/* ---- operands, for who brings cases to life elsewhere -------------------------------------------------- */
+
+int64_t fh_conform_span(const fh_view_desc *view, int64_t *out_first) { return span_of(view, out_first); }
+
+void fh_conform_scatter(const fh_view_desc *view, const void *compact, void *first) { scatter(view, compact, first); }
+
+void fh_conform_gather(const fh_view_desc *view, const void *first, void *compact) { gather(view, first, compact); }
+
+void fh_conform_fill(const fh_kernel_contract *contract, const fh_case *c, int view, void *data, uint64_t seed) {
+  if (contract->fill)
+    contract->fill(view, c, data, seed);
+  else
+    fill_default(&c->views[view], data, seed);
+}
+
+double fh_conform_element(const void *data, fh_dtype dtype, int64_t index) { return element(data, dtype, index); }
+
+bool fh_conform_outputs(const fh_kernel_image *image, const fh_case *c, void *const *got, void *const *want, char *text, size_t size) {
+  trial t = {.image = image, .c = *c};
+  for (int v = 0; v < image->contract->view_count; v++) t.want[v] = want[v];
+  return within_bound(&t, (char *const *)got, text, size);
 }

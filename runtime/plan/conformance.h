@@ -60,4 +60,18 @@ fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *var
 /* A fh_conform_variant.run: the dialect text as built for *(const fh_isa *)arg, on the calling thread. */
 fh_status fh_conform_run_dialect(void *arg, const fh_conform_call *call);
 
+/* ---- operands, for who brings cases to life elsewhere (the benchmark) ---- */
+
+/* Elements from the lowest to the highest address of a view, inclusive; *out_first: element 0,0,... counted from the lowest. */
+int64_t fh_conform_span(const fh_view_desc *view, int64_t *out_first);
+/* Compact elements into a view, and back; `first` is element 0,0,... */
+void fh_conform_scatter(const fh_view_desc *view, const void *compact, void *first);
+void fh_conform_gather(const fh_view_desc *view, const void *first, void *compact);
+/* Ordinary data of an input, compact: the contract's own, else random. */
+void fh_conform_fill(const fh_kernel_contract *contract, const fh_case *c, int view, void *data, uint64_t seed);
+/* One compact element as a number. */
+double fh_conform_element(const void *data, fh_dtype dtype, int64_t index);
+/* Are compact outputs what the oracle says, by the contract's bound? Else why not, in `text`. */
+bool fh_conform_outputs(const fh_kernel_image *image, const fh_case *c, void *const *got, void *const *want, char *text, size_t size);
+
 #endif /* FOGHORN_PLAN_CONFORMANCE_H_ */

@@ -2,7 +2,7 @@
 # devprobe: help, versions, exit statuses, unknown words, closed outputs. SPDX-License-Identifier: Apache-2.0
 # shellcheck source=tests/devprobe/cli.sh
 . "$(dirname "$0")/cli.sh"
-commands='report require cause kernels explain verify run matrix snapshot trace'
+commands='report require cause kernels explain verify bench run matrix snapshot trace'
 
 run 0 --help
 fits help

@@ -13,6 +13,7 @@ extern const fh_cli_command fh_command_cause;
 extern const fh_cli_command fh_command_kernels;
 extern const fh_cli_command fh_command_explain;
 extern const fh_cli_command fh_command_verify;
+extern const fh_cli_command fh_command_bench;
 extern const fh_cli_command fh_command_run;
 extern const fh_cli_command fh_command_matrix;
 extern const fh_cli_command fh_command_snapshot;

@@ -37,7 +37,7 @@ typedef struct fh_team {
   void *impl;
 } fh_team;
 
-/* A tuned CPU entry: does the whole of a one-stage kernel with that stage's slots. */
+/* A tuned CPU entry: does the whole of the kernel, all its stages, with the slots of the first. */
 typedef void (*fh_team_fn)(const fh_slot *slots, const fh_team *team);
 
 /* ---- operands and stages --------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <foghorn/kmeans.h>
 #include <foghorn/low_precision.h>
 #include <foghorn/memory.h>
+#include <foghorn/neighbours.h>
 #include <foghorn/signal.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>

@@ -46,6 +46,13 @@ typedef enum fh_numerics {
   FH_EXACT = 1,
 } fh_numerics;
 
+/* How far apart two rows are. */
+typedef enum fh_metric {
+  FH_METRIC_L2 = 0,     /* the square of the Euclidean distance */
+  FH_METRIC_DOT = 1,    /* the inner product: large is near */
+  FH_METRIC_COSINE = 2, /* 1 - x.y / (|x||y|), in [0, 2] up to rounding; 1 where a row is zero (or its squares vanish in f32) */
+} fh_metric;
+
 /* Instruction sets of the CPU backend, weakest first within one architecture. */
 typedef enum fh_isa {
   FH_ISA_SCALAR = 0, /* plain C, the base of the ABI: runs anywhere */

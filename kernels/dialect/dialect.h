@@ -48,6 +48,7 @@
  *   fh_turn_out(in, step, rows, p, s) the way back: p[row s + e] = in[e step + row]
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
  *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element
+ *   fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
  *   fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
  *
@@ -187,6 +188,27 @@ FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) {
     for (; fh_i + 16 <= (n); fh_i += 16) fh_store(y, fh_i, s, FULL(fh_i));                     \
     if (fh_i < (n)) fh_store_part(y, fh_i, n, s, PART(fh_i, n));                               \
   } while (0)
+
+/* ---- two rows of d elements ---- */
+FH_INLINE fh_vf fh_add_square(fh_vf sum, fh_vf a, fh_vf b) {
+  const fh_vf difference = fh_sub(a, b);
+  return fh_add(sum, fh_mul(difference, difference));
+}
+/* The sum of (x - y)^2, and that of x y. */
+FH_INLINE float fh_row_squares(fh_f32_in x, long xs, fh_f32_in y, long ys, long d) {
+  fh_vf sum = fh_splat(0.0f);
+  long i = 0;
+  for (; i + 16 <= d; i += 16) sum = fh_add_square(sum, fh_load(x, i, xs), fh_load(y, i, ys));
+  if (i < d) sum = fh_add_square(sum, fh_load_part(x, i, d, xs, 0.0f), fh_load_part(y, i, d, ys, 0.0f));
+  return fh_sum_of(sum);
+}
+FH_INLINE float fh_row_dot(fh_f32_in x, long xs, fh_f32_in y, long ys, long d) {
+  fh_vf sum = fh_splat(0.0f);
+  long i = 0;
+  for (; i + 16 <= d; i += 16) sum = fh_add(sum, fh_mul(fh_load(x, i, xs), fh_load(y, i, ys)));
+  if (i < d) sum = fh_add(sum, fh_mul(fh_load_part(x, i, d, xs, 0.0f), fh_load_part(y, i, d, ys, 0.0f)));
+  return fh_sum_of(sum);
+}
 
 /* ---- exp ----
  * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two steps (the high part of ln 2 has 15 bits, so that n times it

@@ -557,6 +557,8 @@ FH_INLINE float fh_get_bf16(fh_u16_in p, long i) {
 }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
+FH_INLINE float fh_get_put(fh_f32_out p, long i) { return p[i]; }
+FH_INLINE int fh_get_put_i32(fh_i32_out p, long i) { return p[i]; }
 FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }
 
 /* ---- stores past the caches ---- */

@@ -129,6 +129,10 @@ FH_INLINE int fh_members(void) { return 0xffff << (__nvvm_read_ptx_sreg_tid_x() 
 FH_INLINE float fh_from_xor(float v, int lane_mask) { return __nvvm_shfl_sync_bfly_f32(fh_members(), v, lane_mask, 0x101f); }
 FH_INLINE float fh_from_first(float v) { return __nvvm_shfl_sync_idx_f32(fh_members(), v, 0, 0x101f); }
 
+/* Without a barrier only the first lane may read what it wrote; the others get it from there. */
+FH_INLINE float fh_get_put(fh_f32_out p, long i) { return fh_from_first(fh_lane() == 0 ? p[i] : 0.0f); }
+FH_INLINE int fh_get_put_i32(fh_i32_out p, long i) { return as_int(fh_from_first(as_float(fh_lane() == 0 ? p[i] : 0))); }
+
 FH_INLINE float fh_sum_of(fh_vf v) {
   v = fh_add(v, fh_from_xor(v, 8));
   v = fh_add(v, fh_from_xor(v, 4));

@@ -61,4 +61,18 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) {
 /* v[i] lane j <-> v[j] lane i */
 static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 8]) { fh_transpose_8x8(v); }
 
+static inline uint32_t fh_vm_bits(fh_vm m) { return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(m)); }
+
+/* Lane i is the sum of the lanes of v[i], in the order of the tree 4, 1, 2. */
+static inline __attribute__((always_inline)) fh_vf fh_v_sum_each(const fh_vf v[static 8]) {
+  __m256 two[4], four[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    two[i] = _mm256_add_ps(_mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++)
+    four[i] = _mm256_add_ps(_mm256_shuffle_ps(two[2 * i], two[2 * i + 1], 0x44), _mm256_shuffle_ps(two[2 * i], two[2 * i + 1], 0xee));
+  return _mm256_add_ps(_mm256_permute2f128_ps(four[0], four[1], 0x20), _mm256_permute2f128_ps(four[0], four[1], 0x31));
+}
+
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX2_H_ */

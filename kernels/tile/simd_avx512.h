@@ -44,4 +44,22 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_s
 /* v[i] lane j <-> v[j] lane i */
 static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 16]) { fh_transpose_16x16(v); }
 
+static inline uint32_t fh_vm_bits(fh_vm m) { return m; }
+
+/* Lane i is the sum of the lanes of v[i]. */
+static inline __attribute__((always_inline)) fh_vf fh_v_sum_each(const fh_vf v[static 16]) {
+  __m512 two[8], four[4], eight[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++)
+    two[i] = _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    four[i] = _mm512_add_ps(_mm512_shuffle_ps(two[2 * i], two[2 * i + 1], 0x44), _mm512_shuffle_ps(two[2 * i], two[2 * i + 1], 0xee));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++) /* quarters 0 2 of both, then 1 3 */
+    eight[i] =
+        _mm512_add_ps(_mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0x88), _mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0xdd));
+  return _mm512_add_ps(_mm512_shuffle_f32x4(eight[0], eight[1], 0x88), _mm512_shuffle_f32x4(eight[0], eight[1], 0xdd));
+}
+
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX512_H_ */

@@ -356,7 +356,8 @@ static fh_launch_operand place_operand(const fh_queue *queue, int device, const 
 static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   fh_command commands[FH_MAX_STAGES];
   fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
-  for (int s = 0; s < call->bound.stage_count; s++) {
+  const int stages = candidate->tuned ? 1 : call->bound.stage_count; /* a tuned entry does the whole with the first one's operands */
+  for (int s = 0; s < stages; s++) {
     const fh_stage *stage = &call->bound.stages[s];
     for (int o = 0; o < stage->operand_count; o++) operands[s][o] = place_operand(queue, candidate->device, call, &stage->operands[o]);
     commands[s] = (fh_command){.kind = FH_COMMAND_LAUNCH,
@@ -369,7 +370,7 @@ static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh
   }
   fh_stream *stream;
   FH_TRY(stream_of(queue, candidate->device, &stream));
-  return stream_submit(queue, candidate->device, commands, call->bound.stage_count);
+  return stream_submit(queue, candidate->device, commands, stages);
 }
 
 /* Outputs now have a new version, and it lives where the launch ran. */

@@ -1,0 +1,188 @@
+/* pairwise_distance on the CPU, tile by tile. SPDX-License-Identifier: Apache-2.0
+ *
+ * Tasks are blocks of out. A worker packs the rows of y of its block into L2 and takes the rows of x past them, a panel at a time, so
+ * that out is written in long rows. Every metric is symmetric, so where out's rows lie apart and its columns do not, x and y
+ * change places. With few rows on one side the rows of the other are read in place.
+ */
+#include "kernels/pairwise_distance/pairwise_distance.h"
+
+#include <math.h>
+
+enum {
+  PACKED_FLOATS = 1 << 16, /* of y in one task: 256 KiB, a quarter of L2 */
+  TASKS_PER_WORKER = 4,
+  FEW = 8, /* rows of x in one pass over rows of y in place */
+};
+
+typedef struct pairwise {
+  const fh_pairs *tiles;
+  int64_t m, n, d;
+  fh_matrix x, y;
+  fh_f32_any *out;
+  int64_t out_row, out_col;
+  bool in_place, cosine;
+  int64_t task_rows, task_cols, row_tasks, col_tasks;
+  float *x_scale, *y_scale; /* cosine: 1 / length, or 0 */
+  char *scratch;
+  size_t x_bytes, y_bytes;
+} pairwise;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t whole(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+static size_t line_bytes(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) & ~(size_t)63; }
+/* Where part i of nearly equal parts begins. */
+static int64_t part_start(int64_t all, int64_t parts, int64_t i) { return all / parts * i + all % parts * i / parts; }
+
+static void turn(pairwise *p) {
+  const fh_matrix x = p->x;
+  const int64_t m = p->m, row = p->out_row;
+  p->x = p->y, p->y = x;
+  p->m = p->n, p->n = m;
+  p->out_row = p->out_col, p->out_col = row;
+}
+
+/* The side whose columns of out lie together is y; but where one side is so small that the other is read in place, that is x. */
+static bool better_turned(const pairwise *p) {
+  const int64_t few = fh_pairs_few(p->d);
+  if ((p->m <= few) != (p->n <= few)) return p->n <= few;
+  return p->out_col != 1 && p->out_row == 1;
+}
+
+static pairwise pairwise_of(const fh_pairs *tiles, const fh_slot *s, int workers) {
+  pairwise p = {.tiles = tiles,
+                .m = s[FH_PAIRWISE_M].i,
+                .n = s[FH_PAIRWISE_N].i,
+                .d = s[FH_PAIRWISE_D].i,
+                .x = {s[FH_PAIRWISE_X].cp, s[FH_PAIRWISE_X_STRIDES].i, s[FH_PAIRWISE_X_STRIDES + 1].i},
+                .y = {s[FH_PAIRWISE_Y].cp, s[FH_PAIRWISE_Y_STRIDES].i, s[FH_PAIRWISE_Y_STRIDES + 1].i},
+                .out = s[FH_PAIRWISE_OUT].p,
+                .out_row = s[FH_PAIRWISE_OUT_STRIDES].i,
+                .out_col = s[FH_PAIRWISE_OUT_STRIDES + 1].i,
+                .cosine = s[FH_PAIRWISE_METRIC].i == FH_METRIC_COSINE};
+  if (better_turned(&p)) turn(&p);
+  if (p.n == 1) p.out_col = 1;
+  if (p.d == 1) p.x.col = p.y.col = 1;
+  p.in_place = p.m <= fh_pairs_few(p.d);
+  const int64_t panel = p.in_place ? FEW : tiles->rows;
+  p.task_cols = least(whole(p.n, tiles->cols), most(tiles->cols, PACKED_FLOATS / most(1, p.d) / tiles->cols * tiles->cols));
+  p.task_rows = p.m;
+  if (workers > 1) { /* first rows, then columns, until there are tasks enough */
+    const int64_t wanted = divide_up(TASKS_PER_WORKER * workers, divide_up(p.n, p.task_cols));
+    p.task_rows = most(least(p.m, 4 * panel), whole(divide_up(p.m, wanted), panel));
+    const int64_t columns = divide_up(TASKS_PER_WORKER * workers, divide_up(p.m, p.task_rows));
+    p.task_cols = least(p.task_cols, whole(divide_up(p.n, columns), tiles->cols));
+  }
+  p.row_tasks = divide_up(p.m, p.task_rows);
+  p.col_tasks = divide_up(p.n, p.task_cols);
+  p.x_bytes = line_bytes((p.in_place ? FEW : tiles->rows) * p.d);
+  p.y_bytes = line_bytes((p.in_place ? tiles->cols : p.task_cols) * p.d);
+  return p;
+}
+
+static size_t scale_bytes(const pairwise *p) { return p->cosine ? line_bytes(p->m) + line_bytes(p->n) : 0; }
+
+/* ---- lengths ----------------------------------------------------------------------------------------------- */
+
+static float scale_of(const fh_matrix *rows, int64_t i, int64_t d) {
+  const fh_f32_any *row = rows->first + i * rows->row;
+  float sums[8] = {0};
+  for (int64_t l = 0; l < d; l++) sums[l % 8] += row[l * rows->col] * row[l * rows->col];
+  const float square = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  return square == 0 ? 0 : 1 / sqrtf(square);
+}
+
+enum { SCALE_ROWS = 256 };
+
+static void scale_task(void *arg, int64_t i, int worker) {
+  (void)worker;
+  const pairwise *p = arg;
+  const int64_t x_tasks = divide_up(p->m, SCALE_ROWS);
+  const bool of_x = i < x_tasks;
+  const int64_t first = (of_x ? i : i - x_tasks) * SCALE_ROWS, last = least(first + SCALE_ROWS, of_x ? p->m : p->n);
+  for (int64_t row = first; row < last; row++) (of_x ? p->x_scale : p->y_scale)[row] = scale_of(of_x ? &p->x : &p->y, row, p->d);
+}
+
+/* ---- tiles ------------------------------------------------------------------------------------------------- */
+
+/* From a tile to out, for what the tile could not write itself. */
+static void put(const pairwise *p, int64_t row, int rows, int64_t col, int cols, const float *tile) {
+  for (int r = 0; r < rows; r++, tile += p->tiles->cols) {
+    fh_f32_any *out = p->out + (row + r) * p->out_row + col * p->out_col;
+    if (p->cosine) {
+      const float scale = p->x_scale[row + r];
+      for (int c = 0; c < cols; c++) out[c * p->out_col] = 1 - tile[c] * (scale * p->y_scale[col + c]);
+    } else if (p->out_col == 1) {
+      for (int c = 0; c < cols; c++) out[c] = tile[c];
+    } else {
+      for (int c = 0; c < cols; c++) out[c * p->out_col] = tile[c];
+    }
+  }
+}
+
+static void packed_task(const pairwise *p, int64_t row, int64_t last_row, int64_t col, int64_t last_col, float *x, float *y) {
+  const fh_pairs *t = p->tiles;
+  _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
+  for (int64_t j = col; j < last_col; j += t->cols)
+    t->pack(y + (j - col) * p->d, t->cols, p->y.first + j * p->y.row, p->y.row, p->y.col, (int)least(last_col - j, t->cols), p->d);
+  const int64_t panels = divide_up(last_row - row, t->rows);
+  for (int64_t panel = 0; panel < panels; panel++) {
+    const int64_t i = row + part_start(last_row - row, panels, panel);
+    const int rows = (int)(row + part_start(last_row - row, panels, panel + 1) - i);
+    t->pack(x, rows, p->x.first + i * p->x.row, p->x.row, p->x.col, rows, p->d);
+    for (int64_t j = col; j < last_col; j += t->cols) {
+      const int cols = (int)least(last_col - j, t->cols);
+      const bool direct = cols == t->cols && p->out_col == 1 && !p->cosine;
+      float *out = direct ? (float *)(void *)(p->out + i * p->out_row + j) : buffer;
+      t->tile(x, rows, y + (j - col) * p->d, p->d, out, direct ? p->out_row : t->cols);
+      if (!direct) put(p, i, rows, j, cols, buffer);
+    }
+  }
+}
+
+static void in_place_task(const pairwise *p, int64_t col, int64_t last_col, float *x, float *y) {
+  const fh_pairs *t = p->tiles;
+  _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
+  for (int64_t i = 0; i < p->m; i += FEW) {
+    const int rows = (int)least(p->m - i, FEW);
+    t->pack(x, (int)p->d, p->x.first + i * p->x.row, p->x.col, p->x.row, (int)p->d, rows);
+    for (int64_t j = col; j < last_col; j += t->cols) {
+      const int cols = (int)least(last_col - j, t->cols);
+      const fh_f32_any *first = p->y.first + j * p->y.row;
+      if (p->y.col != 1) t->pack(y, (int)p->d, first, p->y.col, p->y.row, (int)p->d, cols);
+      t->in_place(x, p->d, rows, p->y.col == 1 ? first : y, p->y.col == 1 ? p->y.row : p->d, cols, p->d, buffer);
+      put(p, i, rows, j, cols, buffer);
+    }
+  }
+}
+
+static void task(void *arg, int64_t i, int worker) {
+  const pairwise *p = arg;
+  char *mine = p->scratch + (size_t)worker * (p->x_bytes + p->y_bytes);
+  float *x = (float *)(void *)mine, *y = (float *)(void *)(mine + p->x_bytes);
+  const int64_t row = i / p->col_tasks * p->task_rows, col = i % p->col_tasks * p->task_cols;
+  const int64_t last_row = least(row + p->task_rows, p->m), last_col = least(col + p->task_cols, p->n);
+  if (p->in_place)
+    in_place_task(p, col, last_col, x, y);
+  else
+    packed_task(p, row, last_row, col, last_col, x, y);
+}
+
+void fh_pairwise_run(const fh_pairs *tiles, const fh_slot *slots, const fh_team *team) {
+  pairwise p = pairwise_of(tiles, slots, team->size);
+  p.scratch = (char *)team->scratch + scale_bytes(&p);
+  if (p.cosine) {
+    p.x_scale = team->scratch;
+    p.y_scale = (float *)(void *)((char *)team->scratch + line_bytes(p.m));
+    team->parallel(team, divide_up(p.m, SCALE_ROWS) + divide_up(p.n, SCALE_ROWS), scale_task, &p);
+  }
+  team->parallel(team, p.row_tasks * p.col_tasks, task, &p);
+}
+
+size_t fh_pairwise_scratch(const fh_pairs *tiles, const fh_bound *bound, int team_size) {
+  fh_slot slots[FH_PAIRWISE_SLOTS] = {{0}};
+  for (int i = FH_PAIRWISE_M; i < FH_PAIRWISE_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
+  const pairwise p = pairwise_of(tiles, slots, team_size);
+  return scale_bytes(&p) + (size_t)team_size * (p.x_bytes + p.y_bytes);
+}

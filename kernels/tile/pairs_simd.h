@@ -1,0 +1,179 @@
+/* The tiles of pairs.h for one instruction set and one metric. SPDX-License-Identifier: Apache-2.0
+ *
+ * Include after one simd_<isa>.h and pack.h, with FH_PAIRS (the name of the table), FH_PAIRS_SQUARED (1: squared distances, 0: inner
+ * products), FH_PAIRS_ROWS (of a tile) and FH_PAIRS_SUMS (accumulators in place: 8 or 16) defined.
+ */
+#ifndef FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_
+#define FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_
+
+#include "kernels/tile/pairs.h"
+
+enum { COLS = 2 * FH_LANES, SUMS = FH_PAIRS_SUMS };
+_Static_assert(FH_PAIRS_ROWS <= (int)FH_PAIRS_ROWS_MAX && (int)COLS <= (int)FH_PAIRS_COLS_MAX && SUMS % (int)FH_LANES == 0,
+               "the limits of pairs.h");
+
+static inline fh_vf add_pair(fh_vf x, fh_vf y, fh_vf sum) {
+#if FH_PAIRS_SQUARED
+  fh_vf difference = fh_v_sub(x, y);
+  return fh_v_fma(difference, difference, sum);
+#else
+  return fh_v_fma(x, y, sum);
+#endif
+}
+
+/* ---- packed ---------------------------------------------------------------------------------------------- */
+
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13)
+
+/* rows is a constant at every call, so the sums stay in registers. */
+static inline __attribute__((always_inline)) void pairs_of(const int rows, const float *x, const float *y, int64_t d, float *out,
+                                                           int64_t out_row) {
+#define START(r) fh_vf sum##r##_0 = fh_v_zero(), sum##r##_1 = fh_v_zero();
+  EACH_ROW(START)
+#undef START
+  for (int64_t i = d; i > 0; i--, x += rows, y += COLS) {
+    fh_vf y0 = fh_v_load(y), y1 = fh_v_load(y + FH_LANES);
+#define STEP(r)                                  \
+  if (r < rows) {                                \
+    fh_vf each = fh_v_set1(x[r]);                \
+    sum##r##_0 = add_pair(each, y0, sum##r##_0); \
+    sum##r##_1 = add_pair(each, y1, sum##r##_1); \
+  }
+    EACH_ROW(STEP)
+#undef STEP
+  }
+#define STORE(r)                                          \
+  if (r < rows) {                                         \
+    fh_v_store(out + r * out_row, sum##r##_0);            \
+    fh_v_store(out + r * out_row + FH_LANES, sum##r##_1); \
+  }
+  EACH_ROW(STORE)
+#undef STORE
+}
+
+#define TILE(rows) \
+  static void tile_##rows(const float *x, const float *y, int64_t d, float *out, int64_t out_row) { pairs_of(rows, x, y, d, out, out_row); }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+#if FH_PAIRS_ROWS > 5
+TILE(6)
+#endif
+#if FH_PAIRS_ROWS > 6
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+#endif
+#if FH_PAIRS_ROWS > 12
+TILE(13)
+TILE(14)
+#endif
+
+static void (*const tiles[FH_PAIRS_ROWS])(const float *, const float *, int64_t, float *, int64_t) = {
+    tile_1,  tile_2,  tile_3, tile_4,  tile_5,
+#if FH_PAIRS_ROWS > 5
+    tile_6,
+#endif
+#if FH_PAIRS_ROWS > 6
+    tile_7,  tile_8,  tile_9, tile_10, tile_11, tile_12,
+#endif
+#if FH_PAIRS_ROWS > 12
+    tile_13, tile_14,
+#endif
+};
+
+static void tile(const float *x, int rows, const float *y, int64_t d, float *out, int64_t out_row) {
+  tiles[rows - 1](x, y, d, out, out_row);
+}
+
+/* ---- in place -------------------------------------------------------------------------------------------- */
+
+/* `rows` of x against SUMS / rows of y; rows is a constant at every call. sums[r * (SUMS / rows) + c]. */
+static inline __attribute__((always_inline)) void pairs_in_place(const int rows, const float *x, int64_t x_row,
+                                                                 const fh_f32_any *const y[SUMS], int64_t d, int64_t ahead,
+                                                                 float sums[SUMS]) {
+  const int cols = SUMS / rows;
+  fh_vf sum[SUMS];
+#pragma GCC unroll 16
+  for (int s = 0; s < SUMS; s++) sum[s] = fh_v_zero();
+  int64_t i = 0;
+  for (; i + FH_LANES <= d; i += FH_LANES) {
+#pragma GCC unroll 16
+    for (int c = 0; c < cols; c++) {
+      fh_vf each = fh_v_load(y[c] + i);
+      if (ahead && i % 16 == 0) __builtin_prefetch(y[c] + i + ahead, 0, 2);
+#pragma GCC unroll 16
+      for (int r = 0; r < rows; r++) sum[r * cols + c] = add_pair(fh_v_load(x + r * x_row + i), each, sum[r * cols + c]);
+    }
+  }
+  if (i < d) {
+    const fh_vm mask = fh_vm_first((int)(d - i));
+#pragma GCC unroll 16
+    for (int c = 0; c < cols; c++) {
+      fh_vf each = fh_v_load_masked(y[c] + i, mask);
+#pragma GCC unroll 16
+      for (int r = 0; r < rows; r++) sum[r * cols + c] = add_pair(fh_v_load_masked(x + r * x_row + i, mask), each, sum[r * cols + c]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int s = 0; s < SUMS; s += FH_LANES) fh_v_store(sums + s, fh_v_sum_each(sum + s));
+}
+
+static inline __attribute__((always_inline)) void rows_in_place(const int rows, const float *x, int64_t x_row, const fh_f32_any *y,
+                                                                int64_t y_row, int y_rows, int64_t d, int64_t ahead, float *out) {
+  const int cols = SUMS / rows;
+  for (int first = 0; first < COLS; first += cols) { /* past the end the last row again */
+    const fh_f32_any *each[SUMS];
+    float sums[SUMS];
+    for (int c = 0; c < cols; c++) each[c] = y + fh_tile_min(first + c, y_rows - 1) * y_row;
+    pairs_in_place(rows, x, x_row, each, d, ahead, sums);
+    for (int r = 0; r < rows; r++)
+      for (int c = 0; c < cols; c++) out[r * COLS + first + c] = sums[r * cols + c];
+  }
+}
+
+static void in_place(const float *x, int64_t x_row, int rows, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out) {
+  int64_t ahead = COLS * y_row; /* asked for once, with the first rows of x */
+  while (rows > 0) {
+    int part = rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+    if (part == 8)
+      rows_in_place(8, x, x_row, y, y_row, y_rows, d, ahead, out);
+    else if (part == 4)
+      rows_in_place(4, x, x_row, y, y_row, y_rows, d, ahead, out);
+    else if (part == 2)
+      rows_in_place(2, x, x_row, y, y_row, y_rows, d, ahead, out);
+    else
+      rows_in_place(1, x, x_row, y, y_row, y_rows, d, ahead, out);
+    ahead = 0;
+    x += part * x_row;
+    out += part * COLS;
+    rows -= part;
+  }
+}
+
+/* ---- selection ------------------------------------------------------------------------------------------- */
+
+static uint32_t below(const float *out, int rows, int count, const float *limits, uint32_t *bits) {
+  const uint32_t there = count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
+  uint32_t any = 0;
+  for (int r = 0; r < rows; r++, out += COLS) {
+    fh_vf limit = fh_v_set1(limits[r]);
+    uint32_t low = fh_vm_bits(fh_v_less(fh_v_load(out), limit)), high = fh_vm_bits(fh_v_less(fh_v_load(out + FH_LANES), limit));
+    bits[r] = (low | high << FH_LANES) & there;
+    any |= bits[r];
+  }
+  return any;
+}
+
+static void pack(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int64_t step_stride, int lanes, int64_t steps) {
+  fh_pack(dst, width, src, lane_stride, step_stride, lanes, steps);
+}
+
+const fh_pairs FH_PAIRS = {.rows = FH_PAIRS_ROWS, .cols = COLS, .pack = pack, .tile = tile, .in_place = in_place, .below = below};
+
+#endif /* FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_ */

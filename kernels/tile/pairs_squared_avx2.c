@@ -1,0 +1,10 @@
+/* Squared distances of pairs of rows for AVX2 and FMA. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/tile/simd_avx2.h"
+
+#include "kernels/tile/pack.h"
+
+#define FH_PAIRS fh_pairs_squared_avx2
+#define FH_PAIRS_SQUARED 1
+#define FH_PAIRS_ROWS 5
+#define FH_PAIRS_SUMS 8
+#include "kernels/tile/pairs_simd.h"

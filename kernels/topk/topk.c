@@ -1,0 +1,309 @@
+/* The contract of topk: the k nearest rows of x for each query. SPDX-License-Identifier: Apache-2.0
+ *
+ * A row whose distance is NaN or infinite (whose inner product is NaN or -infinity) is no neighbour. Where there are fewer than k
+ * neighbours, the places left hold the index -1 and the value +infinity (-infinity). */
+#include "kernels/topk/topk.h"
+#include "kernels/metric.h"
+#include "kernels/rows.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { Q, X, VALUES, INDEXES };
+enum { LIST, PLACES };              /* scratch */
+enum { SCAN_STAGE, COMBINE_STAGE }; /* entries */
+
+static const fh_view_param params[] = {
+    {"q", FH_ROLE_IN, FH_F32, "(m, d)", false},
+    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},
+    {"values", FH_ROLE_OUT, FH_F32, "(m, k)", false},
+    {"indexes", FH_ROLE_OUT, FH_I32, "(m, k)", false},
+};
+static const fh_scalar_param scalars_of[] = {
+    {"metric", 'i', FH_METRIC_L2, "0: squared L2, smallest first; 1: inner product, largest first"}};
+
+static fh_status topk_check(const fh_view_desc *v, const fh_value *scalars) {
+  FH_TRY(fh_check_metric("topk", scalars ? scalars[0].i : FH_METRIC_L2, FH_METRIC_DOT));
+  for (int i = Q; i <= INDEXES; i++) FH_TRY(fh_check_view("topk", &params[i], &v[i], 2, 2));
+  FH_TRY(fh_check_extent("topk", &params[X], &v[X], 1, "d", v[Q].shape[1], "q"));
+  FH_TRY(fh_check_extent("topk", &params[VALUES], &v[VALUES], 0, "m", v[Q].shape[0], "q"));
+  FH_TRY(fh_check_extent("topk", &params[INDEXES], &v[INDEXES], 0, "m", v[Q].shape[0], "q"));
+  FH_TRY(fh_check_extent("topk", &params[INDEXES], &v[INDEXES], 1, "k", v[VALUES].shape[1], "values"));
+  if (v[X].shape[0] > INT32_MAX || v[VALUES].shape[1] > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_topk: x has %" PRId64 " rows and values %" PRId64 " columns, expected at most %d (indexes are i32)", v[X].shape[0],
+                     v[VALUES].shape[1], INT32_MAX);
+  return FH_OK;
+}
+
+/* Chunks of rows for the text: about 4096 items, none so small that its list is the larger part of the work, lists of at most 64 MiB. A
+ * function of the shape alone; the result does not depend on it. */
+static int64_t chunks_of(int64_t m, int64_t n, int64_t k) {
+  enum { ITEMS = 4096, ROWS = 256, SCRATCH = 64 << 20 };
+  const int64_t by_work = n / (k > ROWS / 4 ? 4 * k : ROWS), by_memory = SCRATCH / 8 / k / m;
+  int64_t chunks = ITEMS / m;
+  if (chunks > by_work) chunks = by_work;
+  if (chunks > by_memory) chunks = by_memory;
+  return chunks > 1 ? chunks : 1;
+}
+
+static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
+static void push_all(fh_stage *stage, const int64_t *values, size_t count) {
+  for (size_t i = 0; i < count; i++) push(stage, fh_op_i64(values[i]));
+}
+
+static void bind_scan(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_stage *stage) {
+  const int64_t m = v[Q].shape[0], n = v[X].shape[0], d = v[Q].shape[1], k = v[VALUES].shape[1], rows = (n + chunks - 1) / chunks;
+  const int64_t *vs = v[VALUES].strides, *is = v[INDEXES].strides;
+  stage->entry = SCAN_STAGE;
+  stage->items = m * chunks;
+  stage->flops_per_item = 2.0 * (double)rows * (double)d;
+  push(stage, fh_op_view(FH_OPERAND_IN, Q, 0));
+  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  push(stage, chunks > 1 ? fh_op_temp(LIST) : fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  push(stage, chunks > 1 ? fh_op_temp(PLACES) : fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  const int64_t values[] = {m, n, d, k, sign, chunks, rows, v[Q].strides[0], v[Q].strides[1], v[X].strides[0], v[X].strides[1]};
+  push_all(stage, values, sizeof values / sizeof *values);
+  const int64_t strides[] = {
+      vs[0], vs[1], is[0], is[1], chunks > 1 ? k : vs[0], chunks > 1 ? 1 : vs[1], chunks > 1 ? k : is[0], chunks > 1 ? 1 : is[1]};
+  push_all(stage, strides, sizeof strides / sizeof *strides);
+}
+
+static void bind_combine(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_stage *stage) {
+  const int64_t k = v[VALUES].shape[1];
+  stage->entry = COMBINE_STAGE;
+  stage->items = v[Q].shape[0];
+  stage->flops_per_item = (double)chunks * (double)k;
+  push(stage, fh_op_temp(LIST));
+  push(stage, fh_op_temp(PLACES));
+  push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  const int64_t values[] = {k, sign, chunks, v[VALUES].strides[0], v[VALUES].strides[1], v[INDEXES].strides[0], v[INDEXES].strides[1]};
+  push_all(stage, values, sizeof values / sizeof *values);
+}
+
+static fh_status topk_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  FH_TRY(topk_check(v, scalars));
+  int64_t counts[4];
+  for (int i = Q; i <= INDEXES; i++) FH_TRY(fh_check_count("topk", &params[i], &v[i], &counts[i]));
+  const int64_t m = v[Q].shape[0], n = v[X].shape[0], k = v[VALUES].shape[1], sign = scalars && scalars[0].i == FH_METRIC_DOT ? -1 : 1;
+  if (counts[VALUES] == 0) return FH_OK;
+  const int64_t chunks = chunks_of(m, n, k);
+  bind_scan(v, sign, chunks, &out->stages[out->stage_count++]);
+  if (chunks > 1) {
+    bind_combine(v, sign, chunks, &out->stages[out->stage_count++]);
+    out->temp_count = 2;
+    out->temp_bytes[LIST] = (size_t)(m * chunks * k) * sizeof(float);
+    out->temp_bytes[PLACES] = (size_t)(m * chunks * k) * sizeof(int32_t);
+  }
+  out->flops = 2.0 * (double)m * (double)n * (double)v[Q].shape[1];
+  out->bytes = 4.0 * ((double)counts[Q] + (double)counts[X]) + 8.0 * (double)counts[VALUES];
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static float *value_at(const fh_view_desc *v, void *const *data, int64_t i, int64_t j) {
+  return (float *)data[VALUES] + i * v[VALUES].strides[0] + j * v[VALUES].strides[1];
+}
+static int32_t *index_at(const fh_view_desc *v, void *const *data, int64_t i, int64_t j) {
+  return (int32_t *)data[INDEXES] + i * v[INDEXES].strides[0] + j * v[INDEXES].strides[1];
+}
+
+typedef struct neighbour {
+  double key; /* smallest is nearest */
+  int64_t row;
+} neighbour;
+
+static int by_key(const void *a, const void *b) {
+  const neighbour *x = a, *y = b;
+  if (x->key != y->key) return x->key < y->key ? -1 : 1;
+  return (x->row > y->row) - (x->row < y->row);
+}
+
+static void topk_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  const bool dot = scalars && scalars[0].i == FH_METRIC_DOT;
+  const int64_t n = v[X].shape[0], k = v[VALUES].shape[1];
+  neighbour *all = malloc((size_t)(n + 1) * sizeof *all);
+  if (!all) return; /* the outputs stay as they were, and that is seen */
+  for (int64_t i = 0; i < v[Q].shape[0]; i++) {
+    int64_t count = 0;
+    for (int64_t row = 0; row < n; row++) {
+      const double value = fh_metric_value(dot ? FH_METRIC_DOT : FH_METRIC_L2, &v[Q], data[Q], i, &v[X], data[X], row, NULL);
+      const double key = dot ? -value : value;
+      if (key <= (double)FLT_MAX) all[count++] = (neighbour){key, row};
+    }
+    qsort(all, (size_t)count, sizeof *all, by_key);
+    for (int64_t j = 0; j < k; j++) {
+      *value_at(v, data, i, j) = (float)(j < count ? (dot ? -all[j].key : all[j].key) : dot ? -INFINITY : INFINITY);
+      *index_at(v, data, i, j) = j < count ? (int32_t)all[j].row : -1;
+    }
+  }
+  free(all);
+}
+
+static bool near(double a, double b, double bound) { return a == b || fabs(a - b) <= bound; }
+
+/* What may be right for one query: the i-th value within the bound of the i-th best (each distance is within its bound, and so
+ * is then each order statistic); each index a row of that value, no row twice, equal values by index; and of rows that
+ * are equal the lower index first. */
+static const char *compare_query(const fh_case *c, void *const *got, void *const *want, int64_t i) {
+  const fh_view_desc *v = c->views;
+  const fh_metric metric = (fh_metric)c->scalars[0].i;
+  const int64_t n = v[X].shape[0], k = v[VALUES].shape[1];
+  double bound = 0, own_bound;
+  for (int64_t row = 0; row < n; row++) {
+    fh_metric_value(metric, &v[Q], want[Q], i, &v[X], want[X], row, &own_bound);
+    if (metric == FH_METRIC_DOT && own_bound <= (double)FLT_MAX && own_bound > bound) bound = own_bound;
+  }
+  for (int64_t j = 0; j < k; j++) {
+    const int32_t index = *index_at(v, got, i, j);
+    const float value = *value_at(v, got, i, j), best = *value_at(v, want, i, j);
+    if ((index < 0) != (*index_at(v, want, i, j) < 0)) return "the number of neighbours is wrong";
+    if (index < 0) {
+      if (index != -1 || value != best) return "a place without a neighbour does not hold -1 and infinity";
+      continue;
+    }
+    if (index >= n) return "an index is out of range";
+    const double own = fh_metric_value(metric, &v[Q], want[Q], i, &v[X], want[X], index, &own_bound);
+    if (!near((double)value, own, own_bound)) return "a value is not that of its index";
+    if (!near((double)value, (double)best, metric == FH_METRIC_DOT ? bound : own_bound))
+      return "a neighbour is farther than the best by more than the bound";
+    for (int64_t before = 0; before < j; before++)
+      if (*index_at(v, got, i, before) == index) return "an index appears twice";
+    if (j > 0) {
+      const float last = *value_at(v, got, i, j - 1);
+      if (metric == FH_METRIC_DOT ? last < value : last > value) return "the values are not in order";
+      if (last == value && *index_at(v, got, i, j - 1) > index) return "equal values are not in the order of their indexes";
+    }
+  }
+  return NULL;
+}
+
+/* A row before row `index` that equals it must be among the neighbours too. */
+static const char *compare_equals(const fh_case *c, void *const *got, void *const *want, int64_t i) {
+  const fh_view_desc *v = c->views;
+  const int64_t k = v[VALUES].shape[1];
+  for (int64_t j = 0; j < k; j++) {
+    for (int64_t row = 0; row < *index_at(v, got, i, j); row++) {
+      if (!fh_metric_same_row(&v[X], want[X], row, *index_at(v, got, i, j))) continue;
+      bool found = false;
+      for (int64_t other = 0; other < j && !found; other++) found = *index_at(v, got, i, other) == row;
+      if (!found) return "of equal rows the lower one is left out";
+    }
+  }
+  return NULL;
+}
+
+static const char *topk_compare(const fh_case *c, void *const *got, void *const *want) {
+  const char *wrong = NULL;
+  for (int64_t i = 0; i < c->views[Q].shape[0] && !wrong; i++) {
+    wrong = compare_query(c, got, want, i);
+    if (!wrong) wrong = compare_equals(c, got, want, i);
+  }
+  return wrong;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static const struct {
+  int64_t m, n, d, k;
+  fh_metric metric;
+} shapes[] = {
+    {3, 40, 5, 4, FH_METRIC_L2},     {5, 37, 7, 3, FH_METRIC_DOT},   {2, 9, 3, 12, FH_METRIC_L2},       {0, 4, 2, 3, FH_METRIC_L2},
+    {3, 0, 4, 2, FH_METRIC_L2},      {3, 0, 4, 2, FH_METRIC_DOT},    {3, 4, 2, 0, FH_METRIC_DOT},       {2, 7, 0, 3, FH_METRIC_L2},
+    {1, 1, 1, 1, FH_METRIC_DOT},     {1, 31, 16, 5, FH_METRIC_L2},   {1, 67, 33, 8, FH_METRIC_DOT},     {2, 100, 64, 10, FH_METRIC_L2},
+    {7, 65, 63, 9, FH_METRIC_L2},    {8, 64, 65, 16, FH_METRIC_DOT}, {13, 129, 2, 17, FH_METRIC_L2},    {15, 33, 17, 33, FH_METRIC_DOT},
+    {16, 128, 31, 1, FH_METRIC_L2},  {29, 95, 24, 7, FH_METRIC_L2},  {31, 127, 100, 11, FH_METRIC_DOT}, {2, 1100, 3, 20, FH_METRIC_L2},
+    {40, 1031, 4, 10, FH_METRIC_L2},
+};
+
+static bool set_case(int64_t m, int64_t n, int64_t d, int64_t k, fh_metric metric, fh_case *out) {
+  const int64_t q[] = {m, d}, x[] = {n, d}, y[] = {m, k};
+  *out = (fh_case){.views = {fh_compact(FH_F32, 2, q), fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, y), fh_compact(FH_I32, 2, y)}};
+  out->scalars[0].i = metric;
+  snprintf(out->label, sizeof out->label, "%s m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " k=%" PRId64, fh_metric_name(metric), m, n, d, k);
+  return true;
+}
+
+static bool topk_case_at(int i, fh_case *out) {
+  return i >= 0 && i < (int)(sizeof shapes / sizeof *shapes) &&
+         set_case(shapes[i].m, shapes[i].n, shapes[i].d, shapes[i].k, shapes[i].metric, out);
+}
+
+/* From a table in L1 over word vectors and image features to a million rows; one query, a few, a batch. */
+static bool topk_bench_at(int i, fh_case *out) {
+  static const int64_t bases[][2] = {{100, 64}, {5003, 96}, {100000, 64}, {100000, 128}, {100003, 127}, {100000, 784}, {1000000, 32}};
+  static const int64_t asked[][2] = {{1, 10}, {8, 10}, {32, 10}, {256, 10}, {8, 100}, {67, 1}};
+  enum { BASES = sizeof bases / sizeof *bases, ASKED = sizeof asked / sizeof *asked };
+  if (i < 0 || i >= 2 * BASES * ASKED) return false;
+  const int64_t *base = bases[i / ASKED % BASES], *ask = asked[i % ASKED];
+  return set_case(ask[0], base[0], base[1], ask[1], i < BASES * ASKED ? FH_METRIC_L2 : FH_METRIC_DOT, out);
+}
+
+/* Few different numbers in short rows, so that there are equal distances and equal rows. */
+static void topk_fill(int index, const fh_case *c, void *data, uint64_t seed) {
+  const int64_t count = c->views[index].shape[0] * c->views[index].shape[1];
+  const float steps = c->views[index].shape[1] <= 8 ? 2.0f : 0x1p23f;
+  for (int64_t i = 0; i < count; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    ((float *)data)[i] = floorf((float)(seed >> 40) * 0x1p-23f * steps) / steps - 1.0f;
+  }
+}
+
+static const char *const entries[] = {"topk_scan", "topk_combine"};
+
+#if defined(__x86_64__)
+static const char *unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_TOPK_D].i > 1 << 20 ? "rows of more than 2^20 elements would need too much scratch" : NULL;
+}
+
+#define TUNED(isa)                                                                                                                   \
+  static const fh_pairs *tiles_##isa(int64_t sign) { return sign > 0 ? &fh_pairs_squared_##isa : &fh_pairs_dot_##isa; }              \
+  static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_topk_run(tiles_##isa(slots[FH_TOPK_SIGN].i), slots, team); } \
+  static size_t scratch_##isa(const fh_bound *bound, int team_size) {                                                                \
+    return fh_topk_scratch(tiles_##isa(bound->stages[0].operands[FH_TOPK_SIGN].i), bound, team_size);                                \
+  }
+TUNED(avx512)
+TUNED(avx2)
+
+static const fh_tuned tuned[] = {
+    {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
+    {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
+const fh_kernel_contract fh_contract_topk = {
+    .name = "topk",
+    .version = 1,
+    .summary = "the k nearest rows of each query, by squared distance or inner product",
+    .formula =
+        "indexes[i,:] = the k rows r of x with the least ||q[i] - x[r]||^2, or the largest q[i].x[r], in that order, lowest r on a tie",
+    .views = params,
+    .view_count = 4,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 2,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-13,
+    .bound_abs = 0,
+    .bound_source =
+        "(d + 2) 2^-24 of a sum of d squares, gamma_d sum |q||x| of an inner product (Higham 2002, eq. 3.5), row by row in compare",
+    .bind = topk_bind,
+    .reference = topk_reference,
+    .case_at = topk_case_at,
+    .bench_at = topk_bench_at,
+    .fill = topk_fill,
+    .compare = topk_compare,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
+};

@@ -95,6 +95,8 @@ typedef struct fh_view_desc {
   int64_t strides[FH_MAX_RANK];
 } fh_view_desc;
 
+enum { FH_NOTE = 160 }; /* bytes of what inspect() says of the data, the zero included */
+
 /* A scalar parameter of a call; which member counts is stated by the contract. */
 typedef union fh_value {
   int64_t i;
@@ -169,6 +171,12 @@ typedef struct fh_kernel_contract {
   /* Checks shapes, types and values and fills *out. A bad argument gives a status that says which
    * operand, what was expected and what was found. Pure: no memory is touched. */
   fh_status (*bind)(const fh_view_desc *views, const fh_value *scalars, fh_bound *out);
+  /* Looks at the data of a bound call on the host, before each launch: refuses what no result is defined for (an index out of
+   * range, named with its place), and may choose how the work is cut by what it measures: it changes *bound, never the bits
+   * of the result, and says in `note` what it saw and chose. A text must be safe without it: memory may change meanwhile.
+   * Pointers are to the first element of the views of `inspects` and NULL for the others. NULL: the data does not matter. */
+  fh_status (*inspect)(const fh_view_desc *views, const void *const *data, const fh_value *scalars, fh_bound *bound, char note[FH_NOTE]);
+  uint32_t inspects; /* bit v: inspect() reads view v */
   /* The oracle, in double precision, plain loops. Pointers are to the first element of each view. */
   void (*reference)(const fh_view_desc *views, void *const *data, const fh_value *scalars);
   /* Fills *out for i = 0, 1, ...; false past the last. Cases from 0 on are small and in order of

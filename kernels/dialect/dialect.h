@@ -6,7 +6,7 @@
  *   fh_vf, fh_vi, fh_vm     16 floats, 16 ints, 16 truth values. In C a few vector registers, in OpenCL a float16, in PTX
  *                           one value in each of 16 threads that work together on the item.
  *   float, int, long        uniform: the same for all lanes. Operators work on these; `long` has 64 bits everywhere.
- *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_i32_in, fh_i32_out, fh_u8_in, fh_u8_out (bytes of either
+ *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_i32_in, fh_i32_out, fh_i64_in, fh_u8_in, fh_u8_out (bytes of either
  *                           sign), fh_u16_in, fh_u16_out (bf16 and f16). Only as arguments of the primitives below. Any byte
  *                           alignment is legal on the CPU.
  *
@@ -46,18 +46,23 @@
  *   fh_turn_in(p, s, rows, w, ws, out, step)      16 elements of each of `rows` rows (at most 16) that begin s apart:
  *                                     out[e step + row] = p[row s + e] w[e ws], and 0 for the rows that are not there
  *   fh_turn_out(in, step, rows, p, s) the way back: p[row s + e] = in[e step + row]
+ *   fh_gather(p, v, n, s, fill)       lane by lane element v of a row of n with stride s; `fill` where v is not in [0, n)
+ *   fh_count_at(p, v, n, tables)      p[(l mod tables) n + v] += 1 for each lane l with v in [0, n); tables: 1, 2, 4, 8 or 16. Lanes
+ *                                     may name the same place. Read the counts back only in a later stage
+ *   fh_lanes_meet()                   what any lane wrote before it, every lane of the item may read, write and count at after it
+ *   fh_trunc_i(v)                     towards zero, for |v| < 2^31
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
- *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element
+ *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_i64 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element; only the first lane puts
  *   fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
- *   fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
+ *   fh_add_u fh_mul_u fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
  *
  * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item. Scratch (TEMP) for the use of one
  * item alone is indexed by fh_desk: items with the same fh_desk never run at the same time, and it is below the number of items.
  * On the CPU that is the first item of the share that a thread works off, so that its scratch stays in its cache.
  *   #define softmax_PARAMS(P) P(IN, x) P(OUT, y) P(I64, d)
  *   FH_ENTRY(softmax) { ... }
- * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, OUT_I32, TEMP_I32, I64, F32.
+ * Kinds: IN, OUT, INOUT, TEMP (float), IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, IN_I64, OUT_I32, TEMP_I32, I64, F32.
  */
 
 /* ---- parameters ---- */
@@ -70,6 +75,7 @@
 #define FH_TYPE_IN_U16 fh_u16_in
 #define FH_TYPE_OUT_U16 fh_u16_out
 #define FH_TYPE_IN_I32 fh_i32_in
+#define FH_TYPE_IN_I64 fh_i64_in
 #define FH_TYPE_OUT_I32 fh_i32_out
 #define FH_TYPE_TEMP_I32 fh_i32_out
 #define FH_TYPE_I64 long

@@ -42,6 +42,7 @@
 /* Elements in memory at any byte address. */
 typedef float fh_f32_element __attribute__((aligned(1), may_alias));
 typedef int32_t fh_i32_element __attribute__((aligned(1), may_alias));
+typedef int64_t fh_i64_element __attribute__((aligned(1), may_alias));
 typedef const fh_f32_element *fh_f32_in;
 typedef fh_f32_element *fh_f32_out;
 typedef uint16_t fh_u16_element __attribute__((aligned(1), may_alias));
@@ -50,6 +51,7 @@ typedef uint8_t *fh_u8_out;
 typedef const fh_u16_element *fh_u16_in;
 typedef fh_u16_element *fh_u16_out;
 typedef const fh_i32_element *fh_i32_in;
+typedef const fh_i64_element *fh_i64_in;
 typedef fh_i32_element *fh_i32_out;
 _Static_assert(sizeof(long) == 8, "the dialect's long has 64 bits");
 
@@ -236,6 +238,7 @@ FH_DEFINE_1(fh_vi, fh_splat_i, int, FH_STEP_SPLAT_I)
 #define FH_STEP_AS_I(I) r.p##I = (fh_part_i)a.p##I;
 #define FH_STEP_AS_F(I) r.p##I = (fh_part_f)a.p##I;
 #define FH_STEP_TO_F(I) r.p##I = __builtin_convertvector(a.p##I, fh_part_f);
+#define FH_STEP_TRUNC_I(I) r.p##I = __builtin_convertvector(a.p##I, fh_part_i);
 
 /* Integer lanes wrap. */
 typedef uint32_t fh_part_u __attribute__((vector_size(4 * FH_PART)));
@@ -270,7 +273,10 @@ FH_DEFINE_2(fh_vi, fh_sar_i, fh_vi, int, FH_STEP_SAR)
 FH_DEFINE_1(fh_vi, fh_as_i, fh_vf, FH_STEP_AS_I)
 FH_DEFINE_1(fh_vf, fh_as_f, fh_vi, FH_STEP_AS_F)
 FH_DEFINE_1(fh_vf, fh_to_f, fh_vi, FH_STEP_TO_F)
+FH_DEFINE_1(fh_vi, fh_trunc_i, fh_vf, FH_STEP_TRUNC_I)
 
+FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE float fh_sqrt_u(float x) { return __builtin_sqrtf(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
 FH_INLINE float fh_min_u(float a, float b) { return a < b ? a : b; }
@@ -361,6 +367,23 @@ FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
   float lanes[FH_LANES];
   fh_store_packed(lanes, v);
   for (int l = 0; l < count; l++) p[(i + l) * s] = lanes[l];
+}
+
+/* Lane by lane: the gather instructions of x86 are slower than their loads one by one on many CPUs, and never much faster. */
+FH_INLINE float fh_gather_lane(fh_f32_in p, int32_t v, long n, long s, float fill) { return (uint64_t)v < (uint64_t)n ? p[v * s] : fill; }
+FH_INLINE fh_vf fh_gather(fh_f32_in p, fh_vi v, long n, long s, float fill) {
+  int32_t index[FH_LANES];
+  float lanes[FH_LANES];
+  fh_store_packed_i(index, v);
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = fh_gather_lane(p, index[l], n, s, fill);
+  return fh_load_packed(lanes);
+}
+FH_INLINE void fh_lanes_meet(void) {}
+FH_INLINE void fh_count_at(fh_i32_out p, fh_vi v, long n, int tables) {
+  int32_t index[FH_LANES];
+  fh_store_packed_i(index, v);
+  for (int l = 0; l < FH_LANES; l++)
+    if ((uint64_t)index[l] < (uint64_t)n) p[(l & (tables - 1)) * n + index[l]]++;
 }
 
 /* 16 bytes to 16 ints. */
@@ -556,6 +579,7 @@ FH_INLINE float fh_get_bf16(fh_u16_in p, long i) {
   return f;
 }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
+FH_INLINE long fh_get_i64(fh_i64_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
 FH_INLINE float fh_get_put(fh_f32_out p, long i) { return p[i]; }
 FH_INLINE int fh_get_put_i32(fh_i32_out p, long i) { return p[i]; }
@@ -612,7 +636,6 @@ FH_INLINE void fh_stream_end(void) {}
   }
 #else
 FH_INLINE fh_part_f fh_part_add(fh_part_f a, fh_part_f b) { return a + b; }
-FH_INLINE float fh_add_u(float a, float b) { return a + b; }
 #define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                  \
   FH_INLINE float NAME(fh_vf v) {                                                         \
     const fh_part_f q = fh_part_##MM(fh_part_##MM(v.p0, v.p2), fh_part_##MM(v.p1, v.p3)); \
@@ -635,6 +658,7 @@ FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u) FH_DEFINE_FOLD(fh_max_of, max, fh_max_u
 #define FH_FETCH_IN_U16 cp
 #define FH_FETCH_OUT_U16 p
 #define FH_FETCH_IN_I32 cp
+#define FH_FETCH_IN_I64 cp
 #define FH_FETCH_OUT_I32 p
 #define FH_FETCH_TEMP_I32 p
 #define FH_FETCH_I64 i
@@ -650,6 +674,7 @@ FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u) FH_DEFINE_FOLD(fh_max_of, max, fh_max_u
 #define FH_KIND_IN_U16 FH_OPERAND_IN
 #define FH_KIND_OUT_U16 FH_OPERAND_OUT
 #define FH_KIND_IN_I32 FH_OPERAND_IN
+#define FH_KIND_IN_I64 FH_OPERAND_IN
 #define FH_KIND_OUT_I32 FH_OPERAND_OUT
 #define FH_KIND_TEMP_I32 FH_OPERAND_TEMP
 #define FH_KIND_I64 FH_OPERAND_I64

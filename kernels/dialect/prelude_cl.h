@@ -15,6 +15,7 @@ typedef __global uchar *fh_u8_out;
 typedef __global const ushort *fh_u16_in;
 typedef __global ushort *fh_u16_out;
 typedef __global const int *fh_i32_in;
+typedef __global const long *fh_i64_in;
 typedef __global int *fh_i32_out;
 
 typedef float16 fh_vf;
@@ -54,7 +55,10 @@ FH_INLINE fh_vi fh_sar_i(fh_vi a, int b) { return a >> (int16)(b); }
 FH_INLINE fh_vi fh_as_i(fh_vf a) { return as_int16(a); }
 FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float16(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return convert_float16(a); }
+FH_INLINE fh_vi fh_trunc_i(fh_vf a) { return convert_int16(a); }
 
+FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
 FH_INLINE float fh_sqrt_u(float x) { return sqrt(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
@@ -112,6 +116,20 @@ FH_INLINE void fh_store(fh_f32_out p, long i, long s, fh_vf v) {
 FH_DEFINE_INTEGER(i32, , )
 FH_DEFINE_INTEGER(u16, convert_int16, convert_ushort16)
 FH_DEFINE_INTEGER(u8, convert_int16, convert_uchar16)
+FH_INLINE fh_vf fh_gather(fh_f32_in p, fh_vi v, long n, long s, float fill) {
+  int index[FH_LANES];
+  float lanes[FH_LANES];
+  vstore16(v, 0, index);
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = index[l] >= 0 && index[l] < n ? p[index[l] * s] : fill;
+  return vload16(0, lanes);
+}
+FH_INLINE void fh_lanes_meet(void) {}
+FH_INLINE void fh_count_at(fh_i32_out p, fh_vi v, long n, int tables) {
+  int index[FH_LANES];
+  vstore16(v, 0, index);
+  for (int l = 0; l < FH_LANES; l++)
+    if (index[l] >= 0 && index[l] < n) p[(l & (tables - 1)) * n + index[l]]++;
+}
 FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   const uchar16 u = vload16(0, p + 3 * i), v = vload16(1, p + 3 * i), w = vload16(2, p + 3 * i);
   *a = convert_int16((uchar16)(u.s0369, u.scf, v.s258b, v.se, w.s147a, w.sd));
@@ -137,6 +155,7 @@ FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
 FH_INLINE int fh_get_i8(fh_u8_in p, long i) { return (char)p[i]; }
 FH_INLINE float fh_get_bf16(fh_u16_in p, long i) { return as_float((int)p[i] << 16); }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
+FH_INLINE long fh_get_i64(fh_i64_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) { p[i] = v; }
 FH_INLINE float fh_get_put(fh_f32_out p, long i) { return p[i]; }
 FH_INLINE int fh_get_put_i32(fh_i32_out p, long i) { return p[i]; }

@@ -18,6 +18,7 @@ typedef __global uchar *fh_u8_out;
 typedef __global const ushort *fh_u16_in;
 typedef __global ushort *fh_u16_out;
 typedef __global const int *fh_i32_in;
+typedef __global const long *fh_i64_in;
 typedef __global int *fh_i32_out;
 
 typedef float fh_vf;
@@ -59,7 +60,10 @@ FH_INLINE fh_vi fh_sar_i(fh_vi a, int b) { return a >> b; }
 FH_INLINE fh_vi fh_as_i(fh_vf a) { return as_int(a); }
 FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return (float)a; }
+FH_INLINE fh_vi fh_trunc_i(fh_vf a) { return (int)a; }
 
+FH_INLINE float fh_add_u(float a, float b) { return __nvvm_add_rn_f(a, b); }
+FH_INLINE float fh_mul_u(float a, float b) { return __nvvm_mul_rn_f(a, b); }
 FH_INLINE float fh_fma_u(float a, float b, float c) { return __nvvm_fma_rn_f(a, b, c); }
 FH_INLINE float fh_sqrt_u(float x) { return __nvvm_sqrt_rn_f(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
@@ -91,6 +95,10 @@ FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
 FH_DEFINE_INTEGER(i32, int)
 FH_DEFINE_INTEGER(u16, ushort)
 FH_DEFINE_INTEGER(u8, uchar)
+FH_INLINE fh_vf fh_gather(fh_f32_in p, fh_vi v, long n, long s, float fill) { return v >= 0 && v < n ? p[v * s] : fill; }
+FH_INLINE void fh_count_at(fh_i32_out p, fh_vi v, long n, int tables) {
+  if (v >= 0 && v < n) __atomic_fetch_add(&p[(fh_lane() & (tables - 1)) * n + v], 1, __ATOMIC_RELAXED);
+}
 FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
   const fh_u8_in q = p + 3 * (i + fh_lane());
   *a = q[0];
@@ -117,6 +125,7 @@ FH_INLINE int fh_get_u8(fh_u8_in p, long i) { return p[i]; }
 FH_INLINE int fh_get_i8(fh_u8_in p, long i) { return (char)p[i]; }
 FH_INLINE float fh_get_bf16(fh_u16_in p, long i) { return as_float((int)p[i] << 16); }
 FH_INLINE int fh_get_i32(fh_i32_in p, long i) { return p[i]; }
+FH_INLINE long fh_get_i64(fh_i64_in p, long i) { return p[i]; }
 FH_INLINE void fh_put_i32(fh_i32_out p, long i, int v) {
   if (fh_lane() == 0) p[i] = v;
 }
@@ -126,6 +135,7 @@ FH_INLINE void fh_increment(fh_i32_out p, long i) {
 
 /* Shuffles among the 16 threads; 0x101f: segments of 16. */
 FH_INLINE int fh_members(void) { return 0xffff << (__nvvm_read_ptx_sreg_tid_x() & 16); }
+FH_INLINE void fh_lanes_meet(void) { __nvvm_bar_warp_sync(fh_members()); }
 FH_INLINE float fh_from_xor(float v, int lane_mask) { return __nvvm_shfl_sync_bfly_f32(fh_members(), v, lane_mask, 0x101f); }
 FH_INLINE float fh_from_first(float v) { return __nvvm_shfl_sync_idx_f32(fh_members(), v, 0, 0x101f); }
 

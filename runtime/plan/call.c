@@ -194,6 +194,19 @@ fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int
   return check_overlaps(contract, out_call->views);
 }
 
+fh_status fh_call_inspect(fh_context *context, fh_call *call) {
+  const fh_kernel_contract *contract = call->image->contract;
+  if (!contract->inspect || call->bound.stage_count == 0) return FH_OK;
+  const void *data[FH_MAX_VIEWS] = {0};
+  for (int i = 0; i < call->view_count; i++) {
+    if (!(contract->inspects >> i & 1)) continue;
+    fh_buffer *buffer = call->views[i].buffer;
+    FH_TRY(fh_buffer_to_host(context, buffer));
+    data[i] = buffer->host + call->views[i].offset;
+  }
+  return contract->inspect(call->descs, data, call->params, &call->bound, call->note);
+}
+
 void fh_call_label(const fh_call *call, char *out, size_t size) {
   int n = snprintf(out, size, "%s", call->image->contract->name);
   for (int i = 0; i < call->view_count && n > 0 && (size_t)n < size; i++) {

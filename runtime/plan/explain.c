@@ -47,6 +47,7 @@ static void print_text(const fh_call *call, const decision *d, fh_text *text) {
   char label[160], line[400], time[24];
   fh_call_label(call, label, sizeof label);
   fh_text_add(text, "%s: %.3g GFLOP, %.3g MB\n", label, call->bound.flops / 1e9, call->bound.bytes / 1e6);
+  if (call->note[0]) fh_text_add(text, "  data: %s\n", call->note);
   for (int i = 0; i < d->count; i++) {
     const fh_verdict *v = &d->verdicts[i];
     bool chosen = v->candidate == d->plan.chosen;
@@ -89,6 +90,7 @@ static char *print_json(const fh_call *call, const decision *d) {
       json_pack("{ss ss ss sf sf so so so}", "schema", "foghorn.explain/1", "kernel", call->image->contract->name, "call", label, "flops",
                 call->bound.flops, "bytes", call->bound.bytes, "chosen", fh_json_text(d->plan.chosen ? d->plan.chosen->name : NULL),
                 "intended", fh_json_text(d->plan.intended ? d->plan.intended->name : NULL), "candidates", candidates);
+  if (call->note[0]) json_object_set_new(out, "data", fh_json_text(call->note));
   return fh_json_print(out);
 }
 
@@ -118,7 +120,11 @@ fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *co
   *out_text = NULL;
   fh_call call;
   FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
-  return locked_decision(queue, &call, json, out_text);
+  fh_context_lock(queue->context);
+  fh_status status = fh_call_inspect(queue->context, &call);
+  if (!status) status = fh_decision_text(queue, &call, json, out_text);
+  fh_context_unlock(queue->context);
+  return status;
 }
 
 fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_view_spec *specs, int spec_count,

@@ -95,8 +95,9 @@ static void trace(fh_context *context, const fh_call *call, const fh_candidate *
   char label[160];
   fh_call_label(call, label, sizeof label);
   FILE *file = fopen(context->config.trace, "ae");
-  bool written = file && fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\"}\n", label,
-                                 call->image->contract->name, used->name, wanted->candidate->name, wanted->cause) > 0;
+  bool written =
+      file && fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\",\"note\":\"%s\"}\n",
+                      label, call->image->contract->name, used->name, wanted->candidate->name, wanted->cause, call->note) > 0;
   written = file && fclose(file) == 0 && written; /* a full disk shows when the file is closed */
   if (!written && fh_account_say(&context->account, "*", "trace", "lost"))
     fh_log(FH_LOG_WARN, "FOGHORN_TRACE=%s: launches are missing in it: %s", context->config.trace, strerror(errno));
@@ -185,7 +186,8 @@ fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *con
   fh_call call;
   FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
-  fh_status status = fh_launch_call(queue, &call);
+  fh_status status = fh_call_inspect(queue->context, &call);
+  if (!status) status = fh_launch_call(queue, &call);
   uint64_t point = ++queue->point;
   fh_context_unlock(queue->context);
   if (out_event) *out_event = (fh_event){.queue = queue, .point = point};

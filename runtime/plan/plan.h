@@ -116,7 +116,8 @@ typedef struct fh_call {
   fh_view_desc descs[FH_MAX_VIEWS];
   fh_value params[FH_MAX_PARAMS];
   fh_bound bound;
-  bool elsewhere; /* runs where the plan did not want it first */
+  char note[FH_NOTE]; /* what the contract found in the data; "" */
+  bool elsewhere;     /* runs where the plan did not want it first */
 } fh_call;
 
 /* A launch whose results exist only on a device: kept until the host has them, so that it can be
@@ -189,6 +190,8 @@ double fh_call_missing_bytes(const fh_call *call, int device);
 /* call.c */
 fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params, int param_count,
                        fh_call *out_call);
+/* Lets the contract look at the data, where it wants to: may refuse, and fills call->note. The context is locked. */
+fh_status fh_call_inspect(fh_context *context, fh_call *call);
 /* "matmul f32 512x512x512" style label. */
 void fh_call_label(const fh_call *call, char *out, size_t size);
 

@@ -1,0 +1,148 @@
+/* The contract of gather: rows by their numbers. SPDX-License-Identifier: Apache-2.0
+ *
+ * An id outside x breaks the contract: a launch refuses it; a text that meets one writes a row of zeros. */
+#include "kernels/rows.h"
+#include "kernels/skew.h"
+
+enum { X, IDS, Y };
+enum { ITEM_FLOATS = 4096 };
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(m, d) or (m)", false},
+    {"ids", FH_ROLE_IN, FH_I32, "(n), each in [0, m)", false},
+    {"y", FH_ROLE_OUT, FH_F32, "(n, d) or (n)", false},
+};
+
+static fh_status check(const fh_view_desc *v) {
+  FH_TRY(fh_check_view("gather", &params[X], &v[X], 1, 2));
+  FH_TRY(fh_check_view("gather", &params[IDS], &v[IDS], 1, 1));
+  FH_TRY(fh_check_view("gather", &params[Y], &v[Y], v[X].rank, v[X].rank));
+  FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 0, "n", v[IDS].shape[0], "ids"));
+  if (v[X].rank == 2) FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
+  if (v[X].shape[0] > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: x has %" PRId64 " rows, expected at most %d (ids are i32)", v[X].shape[0], INT32_MAX);
+  return FH_OK;
+}
+
+static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  FH_TRY(check(v));
+  int64_t from = 0, count = 0;
+  FH_TRY(fh_check_count("gather", &params[X], &v[X], &from));
+  FH_TRY(fh_check_count("gather", &params[Y], &v[Y], &count));
+  if (count == 0) return FH_OK;
+  const bool rows = v[X].rank == 2;
+  const int64_t n = v[IDS].shape[0], d = rows ? v[X].shape[1] : 1, per = d >= ITEM_FLOATS ? 1 : ITEM_FLOATS / d;
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = (n - 1) / per + 1;
+  stage->flops_per_item = 4.0 * (double)count / (double)stage->items;
+  stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
+  stage->operands[1] = fh_op_view(FH_OPERAND_IN, IDS, 0);
+  stage->operands[2] = fh_op_view(FH_OPERAND_OUT, Y, 0);
+  stage->operand_count = 3;
+  const int64_t values[] = {n,
+                            v[X].shape[0],
+                            d,
+                            per,
+                            v[X].strides[0],
+                            rows ? v[X].strides[1] : 1,
+                            v[IDS].strides[0],
+                            v[Y].strides[0],
+                            rows ? v[Y].strides[1] : 1};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  out->flops = 0;
+  out->bytes = 4.0 * ((double)n + 2.0 * (double)count);
+  return FH_OK;
+}
+
+static fh_status inspect(const fh_view_desc *v, const void *const *data, const fh_value *scalars, fh_bound *bound, char note[FH_NOTE]) {
+  (void)scalars;
+  (void)bound;
+  int64_t repeats;
+  FH_TRY(fh_check_ids("gather", &params[IDS], &v[IDS], data[IDS], v[X].shape[0], "x", &repeats));
+  snprintf(note, FH_NOTE, "%" PRId64 " ids, all in range; their skew does not matter to reads", v[IDS].shape[0]);
+  return FH_OK;
+}
+
+static int64_t x_at(const fh_view_desc *v, int view, int64_t row, int64_t column) {
+  return row * v[view].strides[0] + (v[view].rank == 2 ? column * v[view].strides[1] : 0);
+}
+
+static void reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  const int64_t d = v[X].rank == 2 ? v[X].shape[1] : 1;
+  for (int64_t r = 0; r < v[IDS].shape[0]; r++) {
+    const int64_t id = fh_id_at(&v[IDS], data[IDS], r);
+    for (int64_t j = 0; j < d; j++) {
+      const bool inside = id >= 0 && id < v[X].shape[0];
+      ((fh_f32_any *)data[Y])[x_at(v, Y, r, j)] = inside ? ((const fh_f32_any *)data[X])[x_at(v, X, id, j)] : 0.0f;
+    }
+  }
+}
+
+typedef struct shape {
+  int64_t m, n, d; /* d 0: rank 1 */
+  fh_skew skew;
+} shape;
+
+static const shape cases[] = {
+    {13, 21, 11, FH_SKEW_UNIFORM}, {5, 0, 3, FH_SKEW_UNIFORM},  {0, 4, 2, FH_SKEW_WILD},     {4, 3, 0, FH_SKEW_UNIFORM},
+    {1, 1, 1, FH_SKEW_EQUAL},      {50, 15, 0, FH_SKEW_WILD},   {50, 16, 0, FH_SKEW_SORTED}, {50, 17, 0, FH_SKEW_REVERSED},
+    {7, 33, 3, FH_SKEW_WILD},      {9, 130, 8, FH_SKEW_ZIPF},   {20, 70, 16, FH_SKEW_HEAVY}, {20, 31, 17, FH_SKEW_WILD},
+    {6, 12, 64, FH_SKEW_UNIFORM},  {6, 65, 127, FH_SKEW_EQUAL}, {3, 5, 1031, FH_SKEW_WILD},  {1000, 9001, 0, FH_SKEW_ZIPF_16},
+    {300, 700, 20, FH_SKEW_ZIPF},
+};
+static const shape benches[] = {
+    {100, 10, 0, FH_SKEW_UNIFORM},           {1000, 4093, 0, FH_SKEW_UNIFORM},      {1000000, 1000000, 0, FH_SKEW_UNIFORM},
+    {1000000, 1000000, 0, FH_SKEW_ZIPF},     {1000000, 1000000, 0, FH_SKEW_SORTED}, {1000000, 1000000, 0, FH_SKEW_EQUAL},
+    {1000000, 10000000, 0, FH_SKEW_ZIPF_16}, {10007, 100003, 3, FH_SKEW_UNIFORM},   {10007, 100003, 16, FH_SKEW_UNIFORM},
+    {50257, 4096, 768, FH_SKEW_ZIPF},        {50257, 8191, 768, FH_SKEW_UNIFORM},
+};
+
+static bool fill_case(const shape *s, fh_case *out) {
+  const int64_t x[] = {s->m, s->d}, y[] = {s->n, s->d};
+  const int32_t rank = s->d ? 2 : 1;
+  *out = (fh_case){.views = {fh_compact(FH_F32, rank, x), fh_compact(FH_I32, 1, &s->n), fh_compact(FH_F32, rank, y)}};
+  *fh_case_skew(out) = s->skew;
+  snprintf(out->label, sizeof out->label, "m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " %s", s->m, s->n, s->d, fh_skew_names[s->skew]);
+  return true;
+}
+
+static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
+static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+
+static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
+  const fh_view_desc *v = c->views;
+  if (index == IDS) {
+    fh_skew_ids(fh_skew_of(c), data, v[IDS].shape[0], v[X].shape[0], seed);
+    return;
+  }
+  const int64_t count = v[index].shape[0] * (v[index].rank == 2 ? v[index].shape[1] : 1);
+  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = (float)(2 * fh_skew_unit(&seed) - 1);
+}
+
+static const char *const entries[] = {"gather"};
+
+const fh_kernel_contract fh_contract_gather = {
+    .name = "gather",
+    .version = 1,
+    .summary = "rows of x by their numbers",
+    .formula = "y[r,:] = x[ids[r],:]",
+    .views = params,
+    .view_count = 3,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0,
+    .bound_abs = 0,
+    .bound_source = "a copy",
+    .bind = bind,
+    .inspect = inspect,
+    .inspects = 1u << IDS,
+    .reference = reference,
+    .case_at = case_at,
+    .bench_at = bench_at,
+    .fill = fill,
+};

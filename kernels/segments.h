@@ -1,0 +1,65 @@
+/* How sums over segments are cut: what the contracts of segment_sum and csr_matvec share; dialect/segments.h has the texts.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_KERNELS_SEGMENTS_H_
+#define FOGHORN_KERNELS_SEGMENTS_H_
+
+#include "kernels/skew.h"
+
+enum { FH_SEGMENT_TERMS = 4096 }; /* floats of a piece, and about those of an item */
+
+/* By shape alone. */
+typedef struct fh_segments {
+  int64_t n, segments, d;
+  int64_t piece;   /* terms of a piece */
+  int64_t per;     /* segments of an item of the even cut */
+  int64_t windows; /* items of the split cut */
+} fh_segments;
+
+static inline fh_segments fh_segments_of(int64_t n, int64_t segments, int64_t d) {
+  fh_segments s = {.n = n, .segments = segments, .d = d};
+  s.piece = d >= FH_SEGMENT_TERMS / 16 ? 16 : FH_SEGMENT_TERMS / (d > 0 ? d : 1);
+  /* An empty segment costs about as much as four terms. */
+  const double work = (double)n * (double)(d > 0 ? d : 1) / (double)(segments > 0 ? segments : 1) + 4;
+  s.per = work >= FH_SEGMENT_TERMS ? 1 : (int64_t)(FH_SEGMENT_TERMS / work);
+  s.windows = n / s.piece + 1;
+  return s;
+}
+
+/* A segment longer than this would be too large a part of all work for one item. */
+static inline bool fh_segments_want_split(const fh_segments *s, int64_t longest) { return longest > 4 * s->piece && longest > s->n / 64; }
+
+static inline void fh_segments_note(const fh_segments *s, const fh_segment_sizes *sizes, bool split, const char *what, char note[FH_NOTE]) {
+  const double mean = (double)s->n / (double)(s->segments > 0 ? s->segments : 1);
+  int used = snprintf(note, FH_NOTE, "%" PRId64 " %ss, longest %" PRId64 ", mean %.3g, %" PRId64 " empty: ", s->segments, what,
+                      sizes->longest, mean, sizes->empty);
+  if (split)
+    snprintf(note + used, FH_NOTE - (size_t)used, "split into windows of %" PRId64, s->piece);
+  else
+    snprintf(note + used, FH_NOTE - (size_t)used, "even, %" PRId64 " %s%s an item", s->per, what, s->per == 1 ? "" : "s");
+}
+
+/* The shape that offsets must have. */
+static inline fh_status fh_check_edges(const char *kernel, const fh_view_param *p, const fh_view_desc *v, int64_t segments,
+                                       const char *like) {
+  if (v->shape[0] - 1 == segments) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT,
+                   "fh_%s: %s has %" PRId64 " elements, expected %" PRId64 ": one more than the %" PRId64
+                   " of %s\n"
+                   "  segment i lies between offsets i and i + 1",
+                   kernel, p->name, v->shape[0], segments + 1, segments, like);
+}
+
+/* What a case does with its skew. */
+static inline void fh_segments_fill(const fh_case *c, int offsets, int64_t n, void *data, uint64_t seed) {
+  fh_skew_offsets(fh_skew_of(c), data, c->views[offsets].shape[0] - 1, n, seed);
+}
+
+/* |got - want| <= (m + 1) u sum |term| for m terms added in any order, a product adding one rounding (Higham 2002, eq. 4.4). */
+static inline bool fh_segments_close(double got, double want, double magnitude, int64_t terms) {
+  if (isnan(want)) return isnan(got);
+  if (got == want) return true;
+  if (isinf(want) || !isfinite(magnitude) || magnitude > 0x1p126) return !isfinite(got) || magnitude > 0x1p126;
+  return fabs(got - want) <= (double)(terms + 2) * (0x1p-24 * magnitude + 0x1p-149);
+}
+
+#endif /* FOGHORN_KERNELS_SEGMENTS_H_ */

@@ -1,0 +1,162 @@
+/* Data of every skew for the cases of the irregular kernels, and the look at ids and offsets before a launch.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A case says which data it wants in fh_case_skew(c): a scalar past those of the contract, for fill() alone. */
+#ifndef FOGHORN_KERNELS_SKEW_H_
+#define FOGHORN_KERNELS_SKEW_H_
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/check.h"
+#include "kernels/unaligned.h"
+
+/* ---- data ---------------------------------------------------------------------------------------------------- */
+
+typedef enum fh_skew {
+  FH_SKEW_UNIFORM = 0,
+  FH_SKEW_ZIPF,     /* exponent 1.1 */
+  FH_SKEW_ZIPF_16,  /* exponent 1.6 */
+  FH_SKEW_HEAVY,    /* nine of ten are one */
+  FH_SKEW_SORTED,   /* uniform, ascending */
+  FH_SKEW_REVERSED, /* uniform, descending */
+  FH_SKEW_EQUAL,    /* all are one */
+  FH_SKEW_WILD,     /* uniform, and some out of range: refused by a launch, harmless to a text */
+  FH_SKEWS,
+} fh_skew;
+
+static const char *const fh_skew_names[FH_SKEWS] = {"uniform", "Zipf 1.1", "Zipf 1.6", "heavy", "sorted", "reversed", "equal", "wild"};
+
+static inline int64_t *fh_case_skew(fh_case *c) { return &c->scalars[FH_MAX_PARAMS - 1].i; }
+static inline fh_skew fh_skew_of(const fh_case *c) { return (fh_skew)c->scalars[FH_MAX_PARAMS - 1].i; }
+
+/* [0, 1) */
+static inline double fh_skew_unit(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (double)(*state >> 11) * 0x1p-53;
+}
+
+/* A number of [0, limit) with P(i) about (i + 1)^-s: the inverse of the continuous distribution. */
+static inline int64_t fh_skew_zipf(double unit, double s, int64_t limit) {
+  const double top = pow((double)limit + 1, 1 - s), x = pow(1 + unit * (top - 1), 1 / (1 - s));
+  const int64_t i = (int64_t)x - 1;
+  return i < 0 ? 0 : i >= limit ? limit - 1 : i;
+}
+
+static inline void fh_skew_ids(fh_skew skew, int32_t *ids, int64_t count, int64_t limit, uint64_t seed) {
+  for (int64_t i = 0; i < count; i++) {
+    const double unit = fh_skew_unit(&seed), place = (unit + (double)i) / (double)count;
+    int64_t id = (int64_t)(unit * (double)limit);
+    if (skew == FH_SKEW_ZIPF || skew == FH_SKEW_ZIPF_16) id = fh_skew_zipf(unit, skew == FH_SKEW_ZIPF ? 1.1 : 1.6, limit);
+    if (skew == FH_SKEW_HEAVY && fh_skew_unit(&seed) < 0.9) id = limit / 3;
+    if (skew == FH_SKEW_SORTED) id = (int64_t)(place * (double)limit);
+    if (skew == FH_SKEW_REVERSED) id = limit - 1 - (int64_t)(place * (double)limit);
+    if (skew == FH_SKEW_EQUAL) id = limit / 2;
+    if (skew == FH_SKEW_WILD && i % 61 == 7) id = i % 2 ? INT32_MIN : limit;
+    if (skew == FH_SKEW_WILD && i % 61 == 8) id = i % 2 ? -1 : INT32_MAX;
+    ids[i] = (int32_t)(limit == 0 && skew != FH_SKEW_WILD ? -1 : id);
+  }
+}
+
+/* Offsets of `segments` segments over n terms: lengths of that skew. Equal: one segment has all, the others are empty. */
+static inline void fh_skew_offsets(fh_skew skew, int64_t *offsets, int64_t segments, int64_t n, uint64_t seed) {
+  double total = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    uint64_t state = seed;
+    double sum = 0;
+    for (int64_t i = 0; i < segments; i++) {
+      const double unit = fh_skew_unit(&state), place = (double)i / (double)segments;
+      double weight = floor(4 * unit);
+      if (skew == FH_SKEW_ZIPF || skew == FH_SKEW_ZIPF_16) weight = pow(unit + 1e-9, skew == FH_SKEW_ZIPF ? -0.9 : -1.6);
+      if (skew == FH_SKEW_HEAVY) weight = i == segments / 3 ? 9.0 * (double)segments : unit < 0.5 ? 0 : 2;
+      if (skew == FH_SKEW_SORTED) weight = place;
+      if (skew == FH_SKEW_REVERSED) weight = 1 - place;
+      if (skew == FH_SKEW_EQUAL) weight = i == segments / 2;
+      if (pass) offsets[i] = (int64_t)(sum / (total > 0 ? total : 1) * (double)n);
+      sum += weight;
+    }
+    total = sum;
+  }
+  offsets[segments] = segments > 0 ? n : 0;
+  if (skew != FH_SKEW_WILD) return;
+  for (int64_t i = 0; i <= segments; i += 5) offsets[i] = i % 2 ? -3 : i % 3 ? INT64_MAX : n + 1;
+}
+
+/* ---- the look -------------------------------------------------------------------------------------------------- */
+
+static inline int64_t fh_id_at(const fh_view_desc *v, const void *data, int64_t i) { return ((const fh_i32_any *)data)[i * v->strides[0]]; }
+
+/* How many ids of a compact or strided row are out of [0, limit), and how many equal the one before. */
+static inline void fh_ids_count(const fh_view_desc *v, const fh_i32_any *ids, int64_t limit, int64_t *out_bad, int64_t *out_repeats) {
+  enum { BLOCK = 4096 }; /* counts of a block fit 32 bits, which makes vectors of them */
+  const int64_t n = v->shape[0], s = v->strides[0];
+  const uint32_t below = (uint32_t)limit;
+  int64_t bad_all = 0, repeats_all = 0;
+  for (int64_t b = 0; b < n; b += BLOCK) {
+    const int64_t end = n - b < BLOCK ? n : b + BLOCK;
+    uint32_t bad = 0, repeats = 0;
+    if (s == 1) {
+      for (int64_t i = b; i < end; i++) bad += (uint32_t)ids[i] >= below;
+      for (int64_t i = b + (b == 0); i < end; i++) repeats += ids[i] == ids[i - 1];
+    } else {
+      for (int64_t i = b; i < end; i++) bad += (uint32_t)ids[i * s] >= below;
+      for (int64_t i = b + (b == 0); i < end; i++) repeats += ids[i * s] == ids[(i - 1) * s];
+    }
+    bad_all += bad;
+    repeats_all += repeats;
+  }
+  *out_bad = bad_all;
+  *out_repeats = repeats_all;
+}
+
+/* Every id of view `p` is in [0, limit), limit being what `of` has; else a refusal that names the first that is not. */
+static inline fh_status fh_check_ids(const char *kernel, const fh_view_param *p, const fh_view_desc *v, const void *data, int64_t limit,
+                                     const char *of, int64_t *out_repeats) {
+  int64_t bad, i = 0;
+  fh_ids_count(v, data, limit, &bad, out_repeats);
+  if (bad == 0) return FH_OK;
+  while ((uint64_t)fh_id_at(v, data, i) < (uint64_t)limit) i++;
+  return FH_STATUS(FH_INVALID_ARGUMENT,
+                   "fh_%s: %s[%" PRId64 "] is %" PRId64 ", expected 0 to %" PRId64 ", which is what %s has; %" PRId64 " of %" PRId64
+                   " are out of range\n  next step: drop or clamp them before the call",
+                   kernel, p->name, i, fh_id_at(v, data, i), limit - 1, of, bad, v->shape[0]);
+}
+
+/* What offsets say of their segments. */
+typedef struct fh_segment_sizes {
+  int64_t longest, empty;
+} fh_segment_sizes;
+
+static inline int64_t fh_offset_at(const fh_view_desc *v, const void *data, int64_t i) {
+  return ((const fh_i64_any *)data)[i * v->strides[0]];
+}
+
+/* Offsets ascend within [0, n]; else a refusal that names the first that does not. */
+static inline fh_status fh_check_offsets(const char *kernel, const fh_view_param *p, const fh_view_desc *v, const void *data, int64_t n,
+                                         fh_segment_sizes *out) {
+  *out = (fh_segment_sizes){0};
+  const int64_t edges = v->shape[0];
+  int64_t before = fh_offset_at(v, data, 0), shortest = 0;
+  const int64_t first = before;
+  for (int64_t i = 1; i < edges; i++) {
+    const int64_t at = fh_offset_at(v, data, i), length = (int64_t)((uint64_t)at - (uint64_t)before);
+    out->longest = length > out->longest ? length : out->longest;
+    shortest = length < shortest ? length : shortest;
+    out->empty += length == 0;
+    before = at;
+  }
+  if (first >= 0 && before <= n && shortest >= 0 && out->longest <= n) return FH_OK;
+  int64_t i = 0, low = 0;
+  for (; i < edges; i++) {
+    const int64_t at = fh_offset_at(v, data, i);
+    if (at < low || at > n) break;
+    low = at;
+  }
+  return FH_STATUS(FH_INVALID_ARGUMENT,
+                   "fh_%s: %s[%" PRId64 "] is %" PRId64 ", expected %" PRId64 " to %" PRId64
+                   ": offsets ascend from 0 to the number of terms\n"
+                   "  next step: build them as a running sum of the lengths",
+                   kernel, p->name, i, fh_offset_at(v, data, i), low, n);
+}
+
+#endif /* FOGHORN_KERNELS_SKEW_H_ */

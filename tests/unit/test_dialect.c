@@ -233,13 +233,27 @@ static void ptx_rounds_each_operation(void **state) {
   }
 }
 
+/* A device has no files: what a text includes stands before it, and its guard is defined there. */
+static bool includes_are_guarded(const char *text) {
+  for (const char *at = strstr(text, "\n#include"); at; at = strstr(at + 1, "\n#include")) {
+    const char *line = at;
+    while (line > text && line[-1] != '\n') line--;
+    char guard[80], define[100];
+    if (sscanf(line, "#ifndef %79[A-Z0-9_]", guard) != 1) return false;
+    snprintf(define, sizeof define, "\n#define %s\n", guard);
+    const char *defined = strstr(text, define);
+    if (!defined || defined > at) return false;
+  }
+  return true;
+}
+
 static void texts_are_whole(void **state) {
   (void)state;
   int count;
   const fh_kernel_image *images = fh_kernel_images(&count);
   for (int i = 0; i < count; i++) {
     assert_non_null(strstr(images[i].cl_source, "#pragma OPENCL FP_CONTRACT OFF"));
-    assert_null(strstr(images[i].cl_source, "#include"));
+    assert_true(includes_are_guarded(images[i].cl_source));
     for (int e = 0; e < images[i].entry_count; e++) {
       char entry[80], streaming[80];
       snprintf(entry, sizeof entry, "FH_ENTRY(%s)", images[i].entries[e].entry);

@@ -1,9 +1,13 @@
 /* matmul by register tiles: the body shared by matmul_<isa>.c. SPDX-License-Identifier: Apache-2.0
  *
- * Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008, with two changes. Rows are cut
- * into panels of nearly equal height instead of full ones and a rest, so no thin tile is left at the edge. All panels
- * of a block are packed before the multiplication starts, so that its tasks have no order among themselves and any
- * team can share them. Small operands are read in place.
+ * After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008, with the roles chosen for short calls:
+ * - A is packed once for all, or read in place where it is small or hardly read again. B is packed by each worker for itself, a chunk
+ *   that stays in its L2, right before it is multiplied: nobody waits for anybody, and B is read in long rows. Small B stays in place.
+ * - A task is a part of the rows times a chunk of columns. For each row panel of A (in L1) it runs over the chunk's column panels.
+ * - Rows are cut into panels of nearly equal height, so no thin tile is left at the edge; a rest of columns takes half a vector.
+ * - The tile itself begins a new chain every FH_MATMUL_STEPS of k and adds it to C: the order of accumulation (matmul.h) does not
+ *   depend on how anything here is cut.
+ * - Few rows (or columns) times a large matrix are bound by memory and have their own paths: matmul_few.h.
  *
  * Include after one simd_<isa>.h and pack.h, with FH_MATMUL_ENTRY, FH_MATMUL_SCRATCH defined.
  */
@@ -18,9 +22,11 @@
 enum {
   MR = FH_TILE_ROWS,
   NR = 2 * FH_LANES,
-  ROWS_MAX = 2048, /* of A packed at once: 4 MiB */
-  COLS_MAX = 4096, /* of B packed at once: 8 MiB */
-  TASK_ROWS = 128, /* of A in one task: 256 KiB, a quarter of L2 */
+  STEPS_MAX = 2 * FH_MATMUL_STEPS, /* k of one pass over more than a few rows or columns */
+  ROWS_MAX = 2048,                 /* of A packed at once: 4 MiB */
+  CHUNK_FLOATS = 64 << 10,         /* of B in a worker's L2: 256 KiB */
+  SMALL_FLOATS = 64 << 10,         /* of an operand that is read in place */
+  FEW_COLS = 2 * NR,               /* of B: A is hardly read again */
 };
 
 /* One product with C as the side whose columns are taken in vectors; a transposed call has A and B exchanged. */
@@ -31,6 +37,9 @@ typedef struct product {
   int64_t a_row, a_col, b_row, b_col, c_row, c_col; /* strides in elements */
 } product;
 
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* ---- the register tile --------------------------------------------------------------------------- */
 
 typedef struct tile {
@@ -38,119 +47,145 @@ typedef struct tile {
   int64_t a_row, a_step, b_step, steps;
   fh_f32_any *c;
   int64_t c_row, c_col;
+  const fh_f32_any *next; /* rows of A that come next, to be fetched; NULL: they come by themselves */
   int cols;
   bool add; /* to what an earlier pass left in C */
 } tile;
 
-/* The sums of a tile that is narrow, added to C, or whose columns lie apart in C. */
-static __attribute__((noinline)) void finish(const tile *t, int rows, const float buffer[MR * NR]) {
+/* The sums of a tile whose columns lie apart in C, or that is narrow where stores have no masks. */
+static __attribute__((noinline)) void finish(const tile *t, int rows, bool add, const float buffer[MR * NR]) {
   for (int r = 0; r < rows; r++, buffer += NR) {
     fh_f32_any *c = t->c + r * t->c_row;
     if (t->c_col != 1) {
-      for (int j = 0; j < t->cols; j++) c[j * t->c_col] = t->add ? c[j * t->c_col] + buffer[j] : buffer[j];
+      for (int j = 0; j < t->cols; j++) c[j * t->c_col] = add ? c[j * t->c_col] + buffer[j] : buffer[j];
       continue;
     }
     for (int j = 0; j < t->cols; j += FH_LANES) {
       int count = fh_tile_min(t->cols - j, FH_LANES);
       fh_vf sum = fh_v_load(buffer + j);
-      if (t->add) sum = fh_v_add(fh_v_load_masked(c + j, fh_vm_first(count)), sum);
+      if (add) sum = fh_v_add(fh_v_load_masked(c + j, fh_vm_first(count)), sum);
       fh_v_store_first(c + j, sum, count);
     }
   }
 }
 
-/* rows, vectors and packed are constants at every call: what is not needed falls away and the sums stay in registers.
- * Rows of A in place are reached from every third one: five pointers instead of fourteen. */
-static inline __attribute__((always_inline)) void multiply(const tile *t, const int rows, const int vectors, const bool packed,
+/* rows, full vectors, half and whole are constants at every call: what is not needed falls away and the sums stay in registers.
+ * whole: no lane is idle. Rows of A are reached from every third one: five pointers instead of fourteen. */
+static inline __attribute__((always_inline)) void multiply(const tile *t, const int rows, const int full, const bool half,
                                                            const bool whole) {
-  const int64_t a_row = packed ? 1 : t->a_row, a_step = packed ? rows : t->a_step, b_step = t->b_step;
+  enum { LINE = 16 }; /* floats */
+  const int64_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
   const fh_f32_any *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row, *a12 = a9 + 3 * a_row;
   const fh_f32_any *b = t->b;
-  const fh_vm mask = fh_vm_first(fh_tile_min(t->cols - (vectors - 1) * FH_LANES, FH_LANES));
+  const int before = (half ? full : full - 1) * FH_LANES; /* columns before the last vector */
+  const int last = t->cols - before;                      /* in it */
+  const fh_vm mask = fh_vm_first(last);
+  bool add = t->add;
   /* Columns of C lie lines apart, where no hardware prefetcher sees them coming. */
-#define FETCH(r)                                              \
+#define FETCH_C(r)                                            \
   if (r < rows) {                                             \
     __builtin_prefetch(t->c + r * t->c_row, 1);               \
     __builtin_prefetch(t->c + r * t->c_row + t->cols - 1, 1); \
   }
-  if (packed) {
-    FH_TILE_EACH_ROW(FETCH)
+  if (t->steps >= 64) {
+    FH_TILE_EACH_ROW(FETCH_C)
   }
-#undef FETCH
-#define ZERO(r) fh_vf sum##r##_0 = fh_v_zero(), sum##r##_1 = fh_v_zero();
-  FH_TILE_EACH_ROW(ZERO)
+#undef FETCH_C
+  uintptr_t next = (uintptr_t)t->next;
+  int64_t left = t->steps;
+  do { /* once even for k = 0, which gives zeros */
+    int64_t block = smaller(left, FH_MATMUL_STEPS);
+    left -= block;
+#define ZERO(r)                                             \
+  fh_vf sum##r##_0 = fh_v_zero(), sum##r##_1 = fh_v_zero(); \
+  fh_vh sum##r##_h = fh_h_zero();
+    FH_TILE_EACH_ROW(ZERO)
 #undef ZERO
-  for (int64_t s = t->steps; s > 0; s--) {
-    fh_vf b0 = vectors == 2 || whole ? fh_v_load(b) : fh_v_load_masked(b, mask);
-    fh_vf b1 = vectors == 1 ? b0 : whole ? fh_v_load(b + FH_LANES) : fh_v_load_masked(b + FH_LANES, mask);
+    while (block > 0) {
+      int64_t s = smaller(block, LINE);
+      block -= s;
+      if (next) {
+        for (int r = 0; r < rows; r++) __builtin_prefetch((const void *)(next + (uintptr_t)(r * a_row * 4)));
+        next += LINE * sizeof(float);
+      }
+      for (; s > 0; s--) {
+        const fh_vf b0 = full == 0 ? fh_v_zero() : full == 1 && !half && !whole ? fh_v_load_masked(b, mask) : fh_v_load(b);
+        const fh_vf b1 = full < 2 ? b0 : whole ? fh_v_load(b + FH_LANES) : fh_v_load_masked(b + FH_LANES, mask);
+        const fh_vh bh = half ? fh_h_load_masked(b + full * FH_LANES, mask) : fh_h_zero();
 #define STEP(r)                                                                        \
   if (r < rows) {                                                                      \
     const fh_f32_any *base = r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : r < 12 ? a9 : a12; \
-    fh_vf x = fh_v_set1(packed ? a0[r] : base[r % 3 * a_row]);                         \
-    sum##r##_0 = fh_v_fma(x, b0, sum##r##_0);                                          \
-    if (vectors == 2) sum##r##_1 = fh_v_fma(x, b1, sum##r##_1);                        \
+    const fh_vf x = fh_v_set1(base[r % 3 * a_row]);                                    \
+    if (full > 0) sum##r##_0 = fh_v_fma(x, b0, sum##r##_0);                            \
+    if (full > 1) sum##r##_1 = fh_v_fma(x, b1, sum##r##_1);                            \
+    if (half) sum##r##_h = fh_h_fma(fh_h_low(x), bh, sum##r##_h);                      \
   }
-    FH_TILE_EACH_ROW(STEP)
+        FH_TILE_EACH_ROW(STEP)
 #undef STEP
-    b += b_step;
-    a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step, a12 += a_step;
-  }
-#define STORE(r)                                                        \
-  if (r < rows) {                                                       \
-    fh_v_store(c + r * c_row, sum##r##_0);                              \
-    if (vectors == 2) fh_v_store(c + r * c_row + FH_LANES, sum##r##_1); \
-  }
-  if (t->cols == vectors * FH_LANES && t->c_col == 1 && !t->add) {
+        b += b_step;
+        a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step, a12 += a_step;
+      }
+    }
     fh_f32_any *c = t->c;
     const int64_t c_row = t->c_row;
-    FH_TILE_EACH_ROW(STORE)
-    return;
+    if (t->c_col == 1 && (whole || FH_MASKED_STORE)) {
+#define PLACE(r)                                                                                                 \
+  if (r < rows) {                                                                                                \
+    if (full > 0 && (half || full > 1 || whole)) {                                                               \
+      fh_v_store(c, add ? fh_v_add(fh_v_load(c), sum##r##_0) : sum##r##_0);                                      \
+    } else if (full > 0) {                                                                                       \
+      fh_v_store_first(c, add ? fh_v_add(fh_v_load_masked(c, mask), sum##r##_0) : sum##r##_0, last);             \
+    }                                                                                                            \
+    fh_f32_any *end = c + before;                                                                                \
+    if (full > 1 && whole) {                                                                                     \
+      fh_v_store(end, add ? fh_v_add(fh_v_load(end), sum##r##_1) : sum##r##_1);                                  \
+    } else if (full > 1) {                                                                                       \
+      fh_v_store_first(end, add ? fh_v_add(fh_v_load_masked(end, mask), sum##r##_1) : sum##r##_1, last);         \
+    }                                                                                                            \
+    if (half) fh_h_store_first(end, add ? fh_h_add(fh_h_load_masked(end, mask), sum##r##_h) : sum##r##_h, last); \
+    c += c_row;                                                                                                  \
   }
-  float c[MR * NR];
-  enum { c_row = NR };
-  FH_TILE_EACH_ROW(STORE)
+      FH_TILE_EACH_ROW(PLACE)
+#undef PLACE
+    } else {
+      float buffer[MR * NR];
+#define STORE(r)                                                         \
+  if (r < rows) {                                                        \
+    if (full > 0) fh_v_store(buffer + r * NR, sum##r##_0);               \
+    if (full > 1) fh_v_store(buffer + r * NR + FH_LANES, sum##r##_1);    \
+    if (half) fh_h_store(buffer + r * NR + full * FH_LANES, sum##r##_h); \
+  }
+      FH_TILE_EACH_ROW(STORE)
 #undef STORE
-  finish(t, rows, c);
+      finish(t, rows, add, buffer);
+    }
+    add = true;
+  } while (left > 0);
 }
 
-/* A packed, or in place; B in whole vectors, or in place with a part of one. */
-typedef enum mode { PACKED, WHOLE, PART, MODES } mode;
+/* By the width of a panel: half a vector, one, one and a half, two, two without an idle lane. */
+enum { WIDTHS = 5, WHOLE = 4 };
+static int width_of(int cols) { return cols == NR ? WHOLE : (cols - 1) / FH_HALF; }
 
-#define TILE(rows)                                                                \
-  static void packed1_##rows(const tile *t) { multiply(t, rows, 1, true, true); } \
-  static void packed2_##rows(const tile *t) { multiply(t, rows, 2, true, true); } \
-  static void whole1_##rows(const tile *t) { multiply(t, rows, 1, false, true); } \
-  static void whole2_##rows(const tile *t) { multiply(t, rows, 2, false, true); } \
-  static void part1_##rows(const tile *t) { multiply(t, rows, 1, false, false); } \
-  static void part2_##rows(const tile *t) { multiply(t, rows, 2, false, false); }
-#define TILE_SET(rows)                                                                               \
-  {                                                                                                  \
-    {packed1_##rows, packed2_##rows}, {whole1_##rows, whole2_##rows}, { part1_##rows, part2_##rows } \
+#define TILE(rows)                                                              \
+  static void half_##rows(const tile *t) { multiply(t, rows, 0, true, false); } \
+  static void one_##rows(const tile *t) { multiply(t, rows, 1, false, false); } \
+  static void more_##rows(const tile *t) { multiply(t, rows, 1, true, false); } \
+  static void two_##rows(const tile *t) { multiply(t, rows, 2, false, false); } \
+  static void whole_##rows(const tile *t) { multiply(t, rows, 2, false, true); }
+#define TILE_SET(rows) {half_##rows, one_##rows, more_##rows, two_##rows, whole_##rows},
+FH_TILE_EACH_HEIGHT(TILE)
+static void (*const tiles[MR][WIDTHS])(const tile *) = {FH_TILE_EACH_HEIGHT(TILE_SET)};
+
+static void share(const fh_team *team, int64_t count, void (*body)(void *, int64_t, int), void *arg) {
+  if (count > 1 && team) {
+    team->parallel(team, count, body, arg);
+    return;
   }
+  for (int64_t i = 0; i < count; i++) body(arg, i, 0);
+}
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-#if defined(__AVX512F__)
-TILE(7)
-TILE(8)
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
-TILE(13)
-TILE(14)
-#endif
-
-static void (*const tiles[MR][MODES][2])(const tile *) = {
-    TILE_SET(1), TILE_SET(2), TILE_SET(3), TILE_SET(4),  TILE_SET(5),  TILE_SET(6),
-#if defined(__AVX512F__)
-    TILE_SET(7), TILE_SET(8), TILE_SET(9), TILE_SET(10), TILE_SET(11), TILE_SET(12), TILE_SET(13), TILE_SET(14),
-#endif
-};
+#include "kernels/matmul/matmul_few.h"
 
 /* ---- the plan ------------------------------------------------------------------------------------ */
 
@@ -158,15 +193,13 @@ static void (*const tiles[MR][MODES][2])(const tile *) = {
 typedef struct plan {
   product p; /* turned where that is better; pointers unset */
   int64_t batch, batch_a, batch_b, batch_c;
-  bool turned, pack_a, pack_b; /* pack_a only with pack_b */
-  bool by_batch;               /* one worker per product instead of one team per product */
-  int64_t steps, rows, cols;   /* of one block */
-  size_t bytes;                /* of scratch for one product at a time */
+  bool turned, pack_a, pack_b;
+  bool by_batch;             /* one worker per product instead of one team per product */
+  bool fetch;                /* rows of A in place come from far */
+  int height;                /* of a row panel at most */
+  int64_t steps, rows, cols; /* of one pass: k, rows of A packed at once, columns of a chunk */
+  size_t a_floats, b_floats; /* of scratch: A, and of each worker B */
 } plan;
-
-static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-/* The largest part of `whole` cut into as few nearly equal parts as `limit` allows. */
-static int64_t even_part(int64_t whole, int64_t limit) { return whole <= limit ? whole : divide_up(whole, divide_up(whole, limit)); }
 
 static product turned_product(product p) {
   return (product){.m = p.n,
@@ -182,9 +215,39 @@ static product turned_product(product p) {
 
 /* Costs beside the multiplication, in elements moved: vector lanes left idle and C written one by one. */
 static double overhead(const product *p) {
-  int64_t idle = divide_up(p->n, FH_LANES) * FH_LANES - p->n;
+  int64_t idle = divide_up(p->n, FH_HALF) * FH_HALF - p->n;
   double scattered = p->c_col == 1 || p->n == 1 ? 0 : (double)p->m * (double)p->n;
   return (double)idle * (double)p->m * (double)p->k / FH_LANES + 2 * scattered;
+}
+
+/* Lines a stride apart fall into so few sets of a cache that a panel of them does not fit. */
+static bool crowded(int64_t stride) { return stride % 512 == 0; }
+
+static void plan_operands(plan *q) {
+  product *p = &q->p;
+  const int64_t m = p->m, n = p->n, k = p->k;
+  const bool small_a = m <= SMALL_FLOATS && k <= SMALL_FLOATS && m * k <= SMALL_FLOATS;
+  const bool small_b = n <= SMALL_FLOATS && k <= SMALL_FLOATS && n * k <= SMALL_FLOATS;
+  const bool few_cols = n <= FEW_COLS, crowd = p->a_col == 1 && crowded(p->a_row);
+  q->pack_a = p->a_col == 1 ? !few_cols && (!small_a || crowd) && m > 1 : !small_a || (p->a_row != 1 && n > NR);
+  q->pack_b = p->b_col != 1 || !small_b || (crowded(p->b_row) && k > 64 && m > MR);
+  q->height = !q->pack_a && crowd && MR > 7 && k > 64 ? 7 : MR; /* eight ways */
+  q->fetch = !q->pack_a && p->a_col == 1 && !small_a;
+  /* A narrow B is packed whole, so that rows of A in place are read from end to end. */
+  const int64_t wide = divide_up(n, NR) * NR;
+  q->steps = STEPS_MAX;
+  q->cols = CHUNK_FLOATS / STEPS_MAX;
+  if (q->fetch && wide <= FEW_COLS) {
+    q->cols = wide;
+    q->steps = CHUNK_FLOATS / wide / FH_MATMUL_STEPS * FH_MATMUL_STEPS;
+  } else if (m <= FEW_ROWS) {
+    q->steps = FH_MATMUL_STEPS;
+    q->cols = CHUNK_FLOATS / FH_MATMUL_STEPS;
+  }
+  if (!q->pack_a && !q->pack_b) q->steps = k; /* nothing to cut for */
+  q->steps = smaller(q->steps, k);
+  q->cols = smaller(q->cols, wide);
+  q->rows = q->pack_a ? smaller(m, ROWS_MAX) : m;
 }
 
 static plan plan_of(const fh_slot *s) {
@@ -200,128 +263,135 @@ static plan plan_of(const fh_slot *s) {
                  .b_col = sb[2].i,
                  .c_row = sc[1].i,
                  .c_col = sc[2].i};
+  /* The same B for rows that go on from one product to the next: one tall product. */
+  if (q.batch > 1 && q.batch_b == 0 && q.batch_a == p->m * p->a_row && q.batch_c == p->m * p->c_row) {
+    p->m *= q.batch;
+    q.batch = 1;
+  }
   product other = turned_product(*p);
   q.turned = overhead(&other) < overhead(p);
   if (q.turned) *p = other;
   if (p->n == 1) p->b_col = p->c_col = 1;
-
-  double work = (double)p->m * (double)p->n * (double)p->k;
-  q.steps = p->k < FH_MATMUL_STEPS ? p->k : FH_MATMUL_STEPS; /* the order of accumulation, matmul.h */
-  q.rows = even_part(p->m, ROWS_MAX);
-  q.cols = even_part(p->n, COLS_MAX);
-  q.pack_b = p->b_col != 1 || (p->m > 4 * MR && work > 96.0 * 96 * 96);
-  q.pack_a = q.pack_b && p->n > NR && p->m > 4 * MR && work > 96.0 * 96 * 96;
-  q.by_batch = q.batch > 1 && work <= 256.0 * 256 * 256;
-  size_t floats = 0;
-  if (q.pack_a) floats += (size_t)(q.rows * q.steps);
-  if (q.pack_b) floats += (size_t)(divide_up(q.cols, FH_LANES) * FH_LANES * q.steps);
-  q.bytes = (floats * sizeof(float) + 63) & ~(size_t)63;
+  if (p->m == 1) p->a_row = p->c_row = 0;
+  plan_operands(&q);
+  q.by_batch = q.batch > 1 && (double)p->m * (double)p->n * (double)p->k <= 256.0 * 256 * 256;
+  if (q.pack_a) q.a_floats = (size_t)((q.rows * q.steps + 15) / 16 * 16);
+  if (q.pack_b) q.b_floats = (size_t)(q.cols * q.steps);
   return q;
 }
 
-/* ---- one product, block by block ------------------------------------------------------------------ */
+/* ---- one product, pass by pass --------------------------------------------------------------------- */
 
-typedef struct block {
+typedef struct pass {
   const product *p;
   const plan *q;
   float *packed_a, *packed_b;
-  int64_t row, rows, col, cols, step, steps; /* of C and k */
-  int64_t row_panels, col_panels, row_tasks, col_tasks;
-} block;
+  int64_t row, rows, step, steps; /* of C and k */
+  int64_t panels, height, taller; /* row panels; their height; how many have one row more */
+  int64_t chunks, cols;           /* of columns */
+  int64_t row_parts;
+} pass;
 
-/* Where part i of nearly equal parts begins. */
-static int64_t part_start(int64_t whole, int64_t parts, int64_t i) {
-  return i == 0 ? 0 : i == parts ? whole : whole / parts * i + (whole % parts) * i / parts;
+static int64_t panel_start(const pass *x, int64_t i) { return i * x->height + smaller(i, x->taller); }
+
+static void pack_row_panel(void *arg, int64_t i, int worker) {
+  (void)worker;
+  const pass *x = arg;
+  const product *p = x->p;
+  const int64_t first = panel_start(x, i);
+  const int rows = (int)(panel_start(x, i + 1) - first);
+  fh_pack(x->packed_a + first * x->steps, rows, p->a + (x->row + first) * p->a_row + x->step * p->a_col, p->a_row, p->a_col, rows,
+          x->steps);
 }
 
-static void pack_panel(void *arg, int64_t i, int worker) {
-  (void)worker;
-  const block *b = arg;
-  const product *p = b->p;
-  int64_t b_panels = b->q->pack_b ? b->col_panels : 0;
-  if (i < b_panels) {
-    int cols = fh_tile_min(b->cols - i * NR, NR), width = cols > FH_LANES ? NR : FH_LANES;
-    fh_pack(b->packed_b + i * NR * b->steps, width, p->b + b->step * p->b_row + (b->col + i * NR) * p->b_col, p->b_col, p->b_row, cols,
-            b->steps);
+static void pack_chunk(const pass *x, float *dst, const fh_f32_any *src, int64_t cols) {
+  const product *p = x->p;
+  if (p->b_col == 1) {
+    fh_pack_copy_wide(dst, NR, src, p->b_row, cols, x->steps);
     return;
   }
-  i -= b_panels;
-  int64_t first = part_start(b->rows, b->row_panels, i), last = part_start(b->rows, b->row_panels, i + 1);
-  fh_pack(b->packed_a + first * b->steps, (int)(last - first), p->a + (b->row + first) * p->a_row + b->step * p->a_col, p->a_row, p->a_col,
-          (int)(last - first), b->steps);
+  for (int64_t j = 0; j < cols; j += NR)
+    fh_pack(dst + j * x->steps, NR, src + j * p->b_col, p->b_col, p->b_row, fh_tile_min(cols - j, NR), x->steps);
 }
 
-static void multiply_column(const block *b, int64_t column_panel, int64_t first_panel, int64_t last_panel) {
-  const product *p = b->p;
-  int64_t col = column_panel * NR;
-  tile t = {.a_row = p->a_row, .a_step = p->a_col, .steps = b->steps, .c_row = p->c_row, .c_col = p->c_col, .add = b->step > 0};
-  t.cols = fh_tile_min(b->cols - col, NR);
-  int vectors = t.cols > FH_LANES ? 2 : 1;
-  t.b = b->q->pack_b ? b->packed_b + col * b->steps : p->b + b->step * p->b_row + (b->col + col) * p->b_col;
-  mode how = b->q->pack_a ? PACKED : b->q->pack_b || t.cols == vectors * FH_LANES ? WHOLE : PART;
-  t.b_step = b->q->pack_b ? vectors * FH_LANES : p->b_row;
-  for (int64_t i = first_panel; i < last_panel; i++) {
-    int64_t first = part_start(b->rows, b->row_panels, i), last = part_start(b->rows, b->row_panels, i + 1);
-    t.a = b->q->pack_a ? b->packed_a + first * b->steps : p->a + (b->row + first) * p->a_row + b->step * p->a_col;
-    t.c = p->c + (b->row + first) * p->c_row + (b->col + col) * p->c_col;
-    tiles[last - first - 1][how][vectors - 1](&t);
-  }
-}
-
+/* A part of the rows times a chunk of the columns. */
 static void multiply_task(void *arg, int64_t i, int worker) {
-  (void)worker;
-  const block *b = arg;
-  int64_t row_task = i % b->row_tasks, col_task = i / b->row_tasks;
-  int64_t first = part_start(b->row_panels, b->row_tasks, row_task), last = part_start(b->row_panels, b->row_tasks, row_task + 1);
-  int64_t end = part_start(b->col_panels, b->col_tasks, col_task + 1);
-  for (int64_t j = part_start(b->col_panels, b->col_tasks, col_task); j < end; j++) multiply_column(b, j, first, last);
+  const pass *x = arg;
+  const product *p = x->p;
+  const int64_t part = i % x->row_parts, col = i / x->row_parts * x->cols, cols = smaller(p->n - col, x->cols);
+  const int64_t begin = x->panels * part / x->row_parts, end = x->panels * (part + 1) / x->row_parts;
+  const fh_f32_any *b = p->b + x->step * p->b_row + col * p->b_col;
+  int64_t b_panel = NR * p->b_col;
+  tile t = {.a_row = p->a_row, .a_step = p->a_col, .steps = x->steps, .b_step = p->b_row, .c_row = p->c_row, .c_col = p->c_col};
+  t.add = x->step > 0;
+  if (x->q->pack_b) {
+    float *own = x->packed_b + (size_t)worker * x->q->b_floats;
+    pack_chunk(x, own, b, cols);
+    b = own;
+    b_panel = NR * x->steps;
+    t.b_step = NR;
+  }
+  int64_t first = panel_start(x, begin);
+  for (int64_t j = begin; j < end; j++) {
+    const int64_t after = panel_start(x, j + 1), rows = after - first;
+    t.a = p->a + (x->row + first) * p->a_row + x->step * p->a_col;
+    if (x->q->pack_a) {
+      t.a = x->packed_a + first * x->steps;
+      t.a_row = 1;
+      t.a_step = rows;
+    }
+    t.next = x->q->fetch && j + 1 < end ? t.a + rows * p->a_row : NULL;
+    t.b = b;
+    t.c = p->c + (x->row + first) * p->c_row + col * p->c_col;
+    for (int64_t done = 0; done < cols; done += NR) {
+      t.cols = fh_tile_min(cols - done, NR);
+      tiles[rows - 1][width_of(t.cols)](&t);
+      t.b += b_panel;
+      t.c += NR * p->c_col;
+      t.next = NULL;
+    }
+    first = after;
+  }
 }
 
 /* Below this many multiplications waking a worker costs more than it brings. */
 static const double worth_sharing = 48.0 * 48 * 48;
 
-static void share(const fh_team *team, bool small, int64_t count, void (*body)(void *, int64_t, int), void *arg) {
-  if (count > 1 && team && !small) {
-    team->parallel(team, count, body, arg);
-    return;
+/* Tasks for every worker, as equal as can be: chunks of columns where there are enough of them, else parts of the rows too. */
+static void cut_tasks(pass *x, int workers) {
+  const int64_t n = x->p->n, vectors = divide_up(n, NR);
+  x->cols = x->q->cols;
+  x->row_parts = 1;
+  x->panels = divide_up(x->rows, x->q->height);
+  if (workers > 1) {
+    const int64_t chunks = divide_up(n, x->cols);
+    if (chunks < 4 * workers && vectors >= 2 * workers) { /* narrower chunks, a whole number for each */
+      const int64_t each = divide_up(chunks, workers);
+      x->cols = divide_up(vectors, each * workers) * NR;
+    }
+    if (divide_up(n, x->cols) % workers != 0) {
+      if (x->panels < 4 * workers) x->panels = smaller(x->rows, divide_up(x->panels, workers) * workers);
+      x->row_parts = smaller(x->panels, workers);
+    }
   }
-  for (int64_t i = 0; i < count; i++) body(arg, i, 0);
+  x->chunks = divide_up(n, x->cols);
+  x->height = x->rows / x->panels;
+  x->taller = x->rows % x->panels;
 }
 
-/* Rows of A in tasks that leave A in L2; columns cut until every worker has a few tasks to choose from. */
-static void cut_tasks(block *b, int workers) {
-  b->row_panels = divide_up(b->rows, MR);
-  b->col_panels = divide_up(b->cols, NR);
-  b->row_tasks = divide_up(b->rows, TASK_ROWS);
-  b->col_tasks = 1;
-  if (workers == 1) return;
-  int64_t wanted = divide_up(4 * (int64_t)workers, b->row_tasks);
-  b->col_tasks = wanted < b->col_panels ? wanted : b->col_panels;
-  if (b->row_tasks * b->col_tasks < workers) b->row_tasks = b->row_panels < 2 * workers ? b->row_panels : 2 * workers;
-}
-
-static void run_block(block *b, const fh_team *team) {
-  bool small = (double)b->rows * (double)b->cols * (double)b->steps < worth_sharing;
-  cut_tasks(b, team && !small ? team->size : 1);
-  int64_t panels = (b->q->pack_b ? b->col_panels : 0) + (b->q->pack_a ? b->row_panels : 0);
-  share(team, small, panels, pack_panel, b);
-  share(team, small, b->row_tasks * b->col_tasks, multiply_task, b);
-}
-
-static void run_product(const product *p, const plan *q, void *scratch, const fh_team *team) {
-  block b = {.p = p, .q = q, .packed_a = scratch};
-  b.packed_b = b.packed_a + (q->pack_a ? q->rows * q->steps : 0);
-  for (b.col = 0; b.col < p->n; b.col += q->cols) {
-    b.cols = p->n - b.col < q->cols ? p->n - b.col : q->cols;
-    b.step = 0;
-    do { /* once even for k = 0, which gives zeros */
-      b.steps = p->k - b.step < q->steps ? p->k - b.step : q->steps;
-      for (b.row = 0; b.row < p->m; b.row += q->rows) {
-        b.rows = p->m - b.row < q->rows ? p->m - b.row : q->rows;
-        run_block(&b, team);
-      }
-      b.step += b.steps;
-    } while (b.step < p->k);
+static void run_product(const product *p, const plan *q, float *scratch, const fh_team *team) {
+  if (team && (team->size == 1 || (double)p->m * (double)p->n * (double)p->k < worth_sharing)) team = NULL;
+  pass x = {.p = p, .q = q, .packed_a = scratch, .packed_b = scratch + q->a_floats};
+  for (x.row = 0; x.row < p->m; x.row += q->rows) {
+    x.rows = smaller(p->m - x.row, q->rows);
+    cut_tasks(&x, team ? team->size : 1);
+    x.step = 0;
+    do { /* once even for k = 0 */
+      x.steps = smaller(p->k - x.step, q->steps);
+      if (q->pack_a) share(team, x.panels, pack_row_panel, &x);
+      share(team, x.chunks * x.row_parts, multiply_task, &x);
+      x.step += x.steps;
+    } while (x.step < p->k);
   }
 }
 
@@ -339,34 +409,41 @@ static product product_at(const plan *q, const fh_slot *s, int64_t i) {
 typedef struct batch_job {
   const plan *q;
   const fh_slot *slots;
-  char *scratch;
+  float *scratch;
+  int64_t batch, parts; /* products, in so many tasks */
 } batch_job;
 
-static void run_one_of_batch(void *arg, int64_t i, int worker) {
+static void run_part_of_batch(void *arg, int64_t i, int worker) {
   const batch_job *job = arg;
-  product p = product_at(job->q, job->slots, i);
-  run_product(&p, job->q, job->scratch + (size_t)worker * job->q->bytes, NULL);
+  float *scratch = job->scratch + (size_t)worker * (job->q->a_floats + job->q->b_floats);
+  const int64_t end = job->batch * (i + 1) / job->parts;
+  for (int64_t j = job->batch * i / job->parts; j < end; j++) {
+    const product p = product_at(job->q, job->slots, j);
+    run_product(&p, job->q, scratch, NULL);
+  }
 }
 
 void FH_MATMUL_ENTRY(const fh_slot *slots, const fh_team *team) {
-  plan q = plan_of(slots);
+  const plan q = plan_of(slots);
   if (q.by_batch) {
-    batch_job job = {&q, slots, team->scratch};
-    double work = (double)q.batch * (double)q.p.m * (double)q.p.n * (double)q.p.k;
-    share(team, work < worth_sharing, q.batch, run_one_of_batch, &job);
+    const double work = (double)q.batch * (double)q.p.m * (double)q.p.n * (double)q.p.k;
+    const bool alone = team->size == 1 || work < worth_sharing;
+    batch_job job = {&q, slots, team->scratch, q.batch, alone ? 1 : smaller(q.batch, 8 * (int64_t)team->size)};
+    share(team, job.parts, run_part_of_batch, &job);
     return;
   }
   for (int64_t i = 0; i < q.batch; i++) {
-    product p = product_at(&q, slots, i);
-    run_product(&p, &q, team->scratch, team);
+    const product p = product_at(&q, slots, i);
+    if (!run_few(&p, team)) run_product(&p, &q, team->scratch, team);
   }
 }
 
 size_t FH_MATMUL_SCRATCH(const fh_bound *bound, int team_size) {
   fh_slot slots[FH_MATMUL_SLOTS] = {{0}};
   for (int i = FH_MATMUL_BATCH; i < FH_MATMUL_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
-  plan q = plan_of(slots);
-  return q.by_batch ? q.bytes * (size_t)team_size : q.bytes;
+  const plan q = plan_of(slots);
+  const size_t team = (size_t)team_size, floats = q.by_batch ? (q.a_floats + q.b_floats) * team : q.a_floats + q.b_floats * team;
+  return floats * sizeof(float);
 }
 
 #endif /* FOGHORN_KERNELS_MATMUL_MATMUL_TILE_H_ */

@@ -26,28 +26,51 @@ static inline void fh_pack_copy(float *dst, int width, const fh_f32_any *src, in
   }
 }
 
-/* Steps lie side by side in memory: square blocks are turned in registers. */
-static inline void fh_pack_turn(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int lanes, int64_t steps) {
-  fh_vf block[FH_LANES];
-  for (int v = 0; v < width; v += FH_LANES) {
-    int take = fh_pack_lanes(lanes, v), give = fh_pack_lanes(width, v);
-    const fh_f32_any *in = src + v * lane_stride;
-    int64_t s = 0;
-    for (; s + FH_LANES <= steps; s += FH_LANES) {
-      for (int i = 0; i < FH_LANES; i++) block[i] = i < take ? fh_v_load(in + i * lane_stride + s) : fh_v_zero();
-      fh_v_transpose(block);
-      float *out = dst + s * width + v;
-      if (give == FH_LANES) {
-        for (int i = 0; i < FH_LANES; i++) fh_v_store(out + i * width, block[i]);
-      } else {
-        for (int i = 0; i < FH_LANES; i++) fh_v_store_first(out + i * width, block[i], give);
+/* The same for many panels of `width` lanes, a whole number of vectors, at once: memory is read in long rows. A panel has
+ * width * steps floats; the last one's lanes past `lanes` are zero. */
+static inline void fh_pack_copy_wide(float *dst, int width, const fh_f32_any *src, int64_t step_stride, int64_t lanes, int64_t steps) {
+  enum { AHEAD = 6 }; /* rows */
+  const int64_t panel = width * steps, whole = lanes / width;
+  const int rest = (int)(lanes - whole * width);
+  for (int64_t s = 0; s < steps; s++, src += step_stride, dst += width) {
+    const fh_f32_any *in = src, *later = s + AHEAD < steps ? src + AHEAD * step_stride : src;
+    float *out = dst;
+    for (int64_t i = 0; i < whole; i++, in += width, later += width, out += panel) {
+      for (int v = 0; v < width; v += FH_LANES) {
+        if (v % 16 == 0) __builtin_prefetch(later + v);
+        fh_v_store(out + v, fh_v_load(in + v));
       }
     }
-    if (s == steps) continue;
-    fh_vm mask = fh_vm_first((int)(steps - s));
-    for (int i = 0; i < FH_LANES; i++) block[i] = i < take ? fh_v_load_masked(in + i * lane_stride + s, mask) : fh_v_zero();
-    fh_v_transpose(block);
-    for (int i = 0; i < (int)(steps - s); i++) fh_v_store_first(dst + (s + i) * width + v, block[i], give);
+    for (int v = 0; rest > 0 && v < width; v += FH_LANES)
+      fh_v_store(out + v, v < rest ? fh_v_load_masked(in + v, fh_vm_first(fh_pack_lanes(rest, v))) : fh_v_zero());
+  }
+}
+
+/* Steps lie side by side in memory: square blocks are turned in registers. */
+static inline void fh_pack_turn(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int lanes, int64_t steps) {
+  enum { AHEAD = 64 }; /* steps: lines of memory begin far apart, where no hardware looks ahead */
+  fh_vt block[FH_TURN];
+  for (int v = 0; v < width; v += FH_TURN) {
+    const int take = fh_tile_min(lanes - v, FH_TURN), give = fh_tile_min(width - v, FH_TURN);
+    const fh_f32_any *in = src + v * lane_stride;
+    float *out = dst + v;
+    int64_t s = 0;
+    if (take == FH_TURN) {
+      for (; s + FH_TURN <= steps; s += FH_TURN, in += FH_TURN) {
+        for (int i = 0; i < FH_TURN; i++) __builtin_prefetch((const void *)((uintptr_t)(in + i * lane_stride) + 4 * AHEAD));
+        fh_t_load(in, lane_stride, block);
+        for (int i = 0; i < FH_TURN; i++, out += width) fh_t_store(out, block[i]);
+      }
+    }
+    for (; s < steps; s += FH_TURN, in += FH_TURN) {
+      const int count = fh_tile_min(steps - s, FH_TURN);
+      if (take > 0) {
+        fh_t_load_part(in, lane_stride, take, count, block);
+      } else {
+        for (int i = 0; i < FH_TURN; i++) block[i] = fh_t_zero();
+      }
+      for (int i = 0; i < count; i++, out += width) fh_t_store_first(out, block[i], give);
+    }
   }
 }
 

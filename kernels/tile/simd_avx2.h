@@ -9,6 +9,8 @@
 
 enum { FH_LANES = 8, FH_TILE_ROWS = 6 };
 #define FH_TILE_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+/* The same from one row on. */
+#define FH_TILE_EACH_HEIGHT(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 
 typedef __m256 fh_vf;
 typedef __m256i fh_vi;
@@ -58,6 +60,17 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) {
   if (count & 1) *out = _mm_cvtss_f32(part);
 }
 
+/* Half a vector: what is left of a row need not cost a whole one. */
+enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 0 };
+typedef __m128 fh_vh;
+static inline fh_vh fh_h_zero(void) { return _mm_setzero_ps(); }
+static inline fh_vh fh_h_low(fh_vf v) { return _mm256_castps256_ps128(v); }
+static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm_fmadd_ps(a, b, c); }
+static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm_add_ps(a, b); }
+static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm_maskload_ps(p, _mm256_castsi256_si128(m)); }
+static inline void fh_h_store(void *p, fh_vh v) { _mm_storeu_ps(p, v); }
+static inline void fh_h_store_first(void *p, fh_vh v, int count) { fh_v_store_first(p, _mm256_castps128_ps256(v), count); }
+
 /* v[i] lane j <-> v[j] lane i */
 static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 8]) { fh_transpose_8x8(v); }
 
@@ -74,5 +87,7 @@ static inline __attribute__((always_inline)) fh_vf fh_v_sum_each(const fh_vf v[s
     four[i] = _mm256_add_ps(_mm256_shuffle_ps(two[2 * i], two[2 * i + 1], 0x44), _mm256_shuffle_ps(two[2 * i], two[2 * i + 1], 0xee));
   return _mm256_add_ps(_mm256_permute2f128_ps(four[0], four[1], 0x20), _mm256_permute2f128_ps(four[0], four[1], 0x31));
 }
+
+#include "kernels/tile/turn_avx.h"
 
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX2_H_ */

@@ -13,6 +13,8 @@
 
 enum { FH_LANES = 16, FH_TILE_ROWS = 14 };
 #define FH_TILE_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13)
+/* The same from one row on. */
+#define FH_TILE_EACH_HEIGHT(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)
 
 typedef __m512 fh_vf;
 typedef __m512i fh_vi;
@@ -41,6 +43,17 @@ static inline fh_vm fh_vm_first(int count) { return (fh_vm)((1u << count) - 1u);
 static inline fh_vf fh_v_load_masked(const void *p, fh_vm m) { return _mm512_maskz_loadu_ps(m, p); }
 static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_storeu_ps(p, fh_vm_first(count), v); }
 
+/* Half a vector: what is left of a row need not cost a whole one. */
+enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 1 };
+typedef __m256 fh_vh;
+static inline fh_vh fh_h_zero(void) { return _mm256_setzero_ps(); }
+static inline fh_vh fh_h_low(fh_vf v) { return _mm512_castps512_ps256(v); }
+static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm256_fmadd_ps(a, b, c); }
+static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm256_add_ps(a, b); }
+static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm256_maskz_loadu_ps((__mmask8)m, p); }
+static inline void fh_h_store(void *p, fh_vh v) { _mm256_storeu_ps(p, v); }
+static inline void fh_h_store_first(void *p, fh_vh v, int count) { _mm256_mask_storeu_ps(p, (__mmask8)fh_vm_first(count), v); }
+
 /* v[i] lane j <-> v[j] lane i */
 static inline __attribute__((always_inline)) void fh_v_transpose(fh_vf v[static 16]) { fh_transpose_16x16(v); }
 
@@ -61,5 +74,8 @@ static inline __attribute__((always_inline)) fh_vf fh_v_sum_each(const fh_vf v[s
         _mm512_add_ps(_mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0x88), _mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0xdd));
   return _mm512_add_ps(_mm512_shuffle_f32x4(eight[0], eight[1], 0x88), _mm512_shuffle_f32x4(eight[0], eight[1], 0xdd));
 }
+
+/* Turned loads work on eight lanes: half the shuffles that sixteen need. */
+#include "kernels/tile/turn_avx.h"
 
 #endif /* FOGHORN_KERNELS_TILE_SIMD_AVX512_H_ */

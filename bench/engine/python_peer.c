@@ -64,8 +64,12 @@ static int spawn(const char *python, const char *path, int threads, int in, int 
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-  char *argv[] = {(char *)(uintptr_t)python, (char *)(uintptr_t)path, NULL};
-  const int error = posix_spawnp(pid, python, &actions, NULL, argv, variables);
+  const char *slash = strrchr(path, '/');
+  char *server = NULL;
+  int error = asprintf(&server, "%.*s/serve.py", slash ? (int)(slash - path) : 1, slash ? path : ".") < 0 ? ENOMEM : 0;
+  char *argv[] = {(char *)(uintptr_t)python, server, (char *)(uintptr_t)path, NULL};
+  if (!error) error = posix_spawnp(pid, python, &actions, NULL, argv, variables);
+  free(server);
   posix_spawn_file_actions_destroy(&actions);
   for (int i = 0; i < own; i++) free(variables[i]);
   free(variables);
@@ -158,7 +162,7 @@ static json_t *ask(fh_script *s, json_t *take_question, char *text, size_t size)
     return NULL;
   }
   if (!answer) {
-    snprintf(text, size, "%s ended or gave no answer for %d s", s->name, ANSWER_SECONDS);
+    snprintf(text, size, "%s ended, or gave no answer for %d s; what it says is on stderr", s->name, ANSWER_SECONDS);
     fh_script_end(s);
   }
   return answer;

@@ -1,5 +1,7 @@
 """The other side of a peer that lives in Python: answers the questions of devprobe bench. SPDX-License-Identifier: Apache-2.0
 
+    python3 serve.py PEERS.py       runs the script, which calls serve(); a module that it lacks is the answer to the first question
+
 Each line on stdin is a JSON object with "ask", each answer one JSON line on stdout:
 
     {"ask": "peers"}                                    {"peers": [{"id": 0, "name", "kernel", "version", "tolerance"}], "missing": [...]}
@@ -15,6 +17,7 @@ import contextlib
 import ctypes
 import json
 import os
+import runpy
 import sys
 import time
 
@@ -134,3 +137,17 @@ def serve():
                 answer = {"why": f"{type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
+
+
+def main():
+    sys.modules["serve"] = sys.modules["__main__"]
+    try:
+        runpy.run_path(sys.argv[1])
+    except ImportError as error:
+        sys.stdin.readline()
+        print(json.dumps({"why": str(error)}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[1])))
+    main()

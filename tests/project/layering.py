@@ -36,7 +36,7 @@ ALLOWED = [
     ("kernels/", []),
     ("tools/", BASE + ["detect/", "algorithms/", "runtime/", "kernels/contract.h", "bench/engine/"] + BACKEND),
     ("examples/", []),
-    ("tests/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tools/", "tests/"]),
+    ("tests/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tools/", "bench/engine/", "tests/"]),
     ("bench/engine/", BASE + ["runtime/", "kernels/contract.h", "bench/peers/peer.h"]),
     ("bench/peers/", BASE + ["kernels/contract.h"]),
     ("bench/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tests/support/"]),

@@ -285,12 +285,14 @@ static int bench_command(const fh_cli *cli) {
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
-  struct sigaction before, during = {.sa_handler = interrupt};
-  sigaction(SIGINT, &during, &before);
+  struct sigaction before[2], during = {.sa_handler = interrupt};
+  sigaction(SIGINT, &during, &before[0]);
+  sigaction(SIGTERM, &during, &before[1]);
   fh_cli_progress_start("measuring");
   fh_status status = run(&j, shaped ? &one : NULL);
   fh_cli_progress_stop();
-  sigaction(SIGINT, &before, NULL);
+  sigaction(SIGINT, &before[0], NULL);
+  sigaction(SIGTERM, &before[1], NULL);
   const int exit_status = status ? fh_cli_fail(cli, status) : answer(&j);
   fh_session_close(j.session);
   fh_bench_table_free(&j.table);

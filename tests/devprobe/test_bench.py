@@ -1,0 +1,122 @@
+# devprobe bench: its JSON against the schema, its picture, comparisons, an interrupt, bad words. SPDX-License-Identifier: Apache-2.0
+# TEST: timeout=240 cross=no sanitize=no
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+try:
+    import jsonschema
+    import numpy  # noqa: F401: the peers below use it
+except ImportError as error:
+    print(f"NOT RUN: {error}")
+    sys.exit(77)
+
+source = pathlib.Path(os.environ["FH_SOURCE_DIR"])
+devprobe = os.environ["DEVPROBE"]
+schema = json.loads((source / "docs/measurement.schema.json").read_text())
+jsonschema.Draft7Validator.check_schema(schema)
+validator = jsonschema.Draft7Validator(schema)
+work = pathlib.Path(tempfile.mkdtemp(prefix="foghorn-bench-test."))
+
+
+def run(status, *arguments):
+    done = subprocess.run([devprobe, "bench", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, (arguments, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    return done
+
+
+def check(document):
+    errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in validator.iter_errors(document)]
+    assert not errors, errors
+    return document
+
+
+# A peer in Python, wrong on purpose in one of two.
+(work / "peers").mkdir()
+(work / "peers/serve.py").write_text((source / "bench/peers/serve.py").read_text())
+(work / "peers/plain.py").write_text(
+    """
+from serve import Cannot, peer, serve
+
+@peer("right", "matmul", version="1")
+def right(case):
+    a, b = case.view("a"), case.view("b")
+    return lambda: a @ b
+
+@peer("wrong", "matmul")
+def wrong(case):
+    a, b = case.view("a"), case.view("b")
+    return lambda: a @ b + 1
+
+@peer("unable", "matmul")
+def unable(case):
+    raise Cannot("it never can")
+
+serve()
+"""
+)
+(work / "peers/broken.py").write_text('import no_such_module_of_anybody  # would know "matmul"\n')
+
+small = ("matmul", "24x16x20", "--threads", 1, "--rounds", 9)
+document = check(json.loads(run(0, *small, "--peers", work / "peers", "--python", sys.executable, "--variants", "--json", "--plot", work / "plot.svg").stdout))
+assert len(document["rows"]) == 1 and document["limits"][0]["threads"] == 1
+row = document["rows"][0]
+assert (row["kernel"], row["threads"], row["operations"]) == ("matmul", 1, 2 * 24 * 16 * 20), row
+results = {r["name"]: r for r in row["results"]}
+assert row["results"][0]["kind"] == "foghorn" and row["results"][0]["median_s"] > 0 and row["results"][0]["variant"].startswith("cpu/")
+assert results["right"]["version"] == "1" and results["right"]["times_faster_foghorn"] > 0
+assert "differs" in results["wrong"]["not_run"] and results["unable"]["not_run"] == "it never can"
+assert "no_such_module_of_anybody" in results["broken.py"]["not_run"]
+assert results["cpu/scalar"]["kind"] == "variant" and results["limit: arithmetic"]["kind"] == "limit"
+assert all(r["p10_s"] <= r["median_s"] <= r["p90_s"] for r in row["results"] if "median_s" in r)
+picture = xml.etree.ElementTree.parse(work / "plot.svg").getroot()
+assert picture.tag.endswith("svg") and any("matmul" in (t.text or "") for t in picture.iter()), "the picture names no kernel"
+
+# Against an earlier time: what was a hundred times faster then is slower now, and the other way round.
+saved = check(json.loads((run(0, *small, "--no-peers", "--save", work / "then.json"), (work / "then.json").read_text())[1]))
+
+
+def changed(factor):
+    document = json.loads(json.dumps(saved))
+    for result in document["rows"][0]["results"]:
+        if result["kind"] == "foghorn":
+            result["samples_s"] = [factor * s for s in result["samples_s"]]
+    path = work / f"changed-{factor}.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+answer = check(json.loads(run(1, *small, "--no-peers", "--json", "--compare", changed(0.01)).stdout))
+assert answer["comparison"][0]["verdict"] == "slower" and answer["comparison"][0]["factor"] > 10, answer["comparison"]
+answer = check(json.loads(run(0, *small, "--no-peers", "--json", "--compare", changed(100)).stdout))
+assert answer["comparison"][0]["verdict"] == "faster", answer["comparison"]
+injected = subprocess.run([devprobe, "bench", *map(str, small), "--no-peers", "--json", "--inject", "1000", "--compare", str(work / "then.json")],
+                          capture_output=True, text=True, timeout=120)
+assert json.loads(injected.stdout)["comparison"][0]["factor"] > 3, injected.stdout  # on a busy machine it may be too unsure to say more
+other = check(json.loads(run(0, "axpy", "1000", "1000", "--threads", 1, "--no-peers", "--json", "--compare", work / "then.json").stdout))
+assert other["comparison"][0]["verdict"] == "not compared"
+(work / "text").write_text("not JSON")
+assert "--compare" in run(2, *small, "--compare", work / "text").stderr
+(work / "text").write_text("{}")
+assert "no schema" in run(2, *small, "--compare", work / "text").stderr
+run(2, *small, "--compare", work / "nowhere")
+
+# An interrupt leaves what was measured, whole and valid.
+child = subprocess.Popen([devprobe, "bench", "matmul", "--threads", "1", "--no-peers", "--rounds", "301", "--json"], stdout=subprocess.PIPE, text=True)
+time.sleep(4)
+child.send_signal(signal.SIGINT)
+text, _ = child.communicate(timeout=60)
+assert child.returncode == 130, child.returncode
+assert check(json.loads(text))["interrupted"] is True
+
+# Words that mean nothing.
+assert "did you mean matmul" in run(2, "matmull").stderr
+assert "expected" in run(2, "matmul", "3x4").stderr
+run(2, "matmul", "--threads", "0")
+run(2, "matmul", "--rounds", "none")

@@ -134,6 +134,13 @@ void tuned_call_free(tuned_call *call) {
   for (int i = 0; i < call->contract->view_count; i++) guarded_free(&call->blocks[i]);
 }
 
+/* Where element `e` in row-major order lies, in elements from the first. */
+static int64_t place_of(const fh_view_desc *view, int64_t e) {
+  int64_t at = 0;
+  for (int i = view->rank - 1; i >= 0; e /= view->shape[i--]) at += e % view->shape[i] * view->strides[i];
+  return at;
+}
+
 /* Every element of an output is written once and nothing between them is. */
 static bool written_right(const fh_view_desc *view, const void *first_element) {
   size_t first, bytes = span_of(view, &first), size = fh_dtype_size(view->dtype), written = 0, inside = 1;
@@ -145,7 +152,25 @@ static bool written_right(const fh_view_desc *view, const void *first_element) {
     written += bits != UINT32_MAX;
   }
   for (int i = 0; i < view->rank; i++) inside *= (size_t)view->shape[i];
-  return written == inside;
+  if (view->dtype != FH_I32) return written == inside;
+  /* A whole number may be -1, the bits of what was not written: then the others are those of the view. */
+  size_t own = 0;
+  for (size_t e = 0; e < inside; e++) {
+    uint32_t bits;
+    memcpy(&bits, (const char *)first_element + place_of(view, (int64_t)e) * (int64_t)size, sizeof bits);
+    own += bits != UINT32_MAX;
+  }
+  return written == own;
+}
+
+/* Every element of two views that lie alike has the same bits. */
+static bool same_elements(const fh_view_desc *view, const char *a, const char *b) {
+  const int64_t size = (int64_t)fh_dtype_size(view->dtype);
+  int64_t count = 1;
+  for (int i = 0; i < view->rank; i++) count *= view->shape[i];
+  for (int64_t e = 0; e < count; e++)
+    if (memcmp(a + place_of(view, e) * size, b + place_of(view, e) * size, (size_t)size) != 0) return false;
+  return true;
 }
 
 const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool) {
@@ -164,7 +189,10 @@ const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh
     want[i] = (char *)oracle[i].memory + first;
   }
   contract->reference(call->views, want, NULL);
-  const char *wrong = contract->compare(&as_case, call->first, want);
+  const char *wrong = contract->compare ? contract->compare(&as_case, call->first, want) : NULL;
+  for (int i = 0; !contract->compare && !wrong && i < contract->view_count; i++)
+    if (contract->views[i].role != FH_ROLE_IN && !same_elements(&call->views[i], call->first[i], want[i]))
+      wrong = "an element is not that of the oracle";
   for (int i = 0; i < contract->view_count; i++) guarded_free(&oracle[i]);
   return wrong;
 }

@@ -1,0 +1,70 @@
+/* The contract of matmul_i8: C = A B of u8 and s8, summed in i32. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/matmul_i8/matmul_i8.h"
+
+#include "kernels/product.h"
+#include "kernels/unaligned.h"
+
+enum { A = FH_PRODUCT_A, B = FH_PRODUCT_B, C = FH_PRODUCT_C, GROUP = 4 };
+
+static const fh_view_param params[] = {
+    {"a", FH_ROLE_IN, FH_U8, "(m, k) or (batch, m, k)", false},
+    {"b", FH_ROLE_IN, FH_I8, "(k, n), (batch, k, n), or packed weights (panels, groups, 32, 4)", false},
+    {"c", FH_ROLE_OUT, FH_I32, "(m, n) or (batch, m, n)", false},
+};
+
+static fh_status matmul_i8_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  return fh_product_bind("matmul_i8", params, views, GROUP, out);
+}
+
+static void matmul_i8_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  const fh_product p = fh_product_of(views, GROUP);
+  const uint8_t *a = data[A];
+  const int8_t *b = data[B];
+  for (int64_t s = 0; s < p.batch; s++)
+    for (int64_t i = 0; i < p.m; i++)
+      for (int64_t j = 0; j < p.n; j++) {
+        int64_t sum = 0;
+        for (int64_t l = 0; l < p.k; l++) sum += (int64_t)a[s * p.a[0] + i * p.a[1] + l * p.a[2]] * b[fh_product_at_b(&p, s, l, j, GROUP)];
+        ((fh_i32_any *)data[C])[s * p.c[0] + i * p.c[1] + j * p.c[2]] = (int32_t)(uint32_t)(uint64_t)sum;
+      }
+}
+
+static bool matmul_i8_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_U8, FH_I8, FH_I32, GROUP, out); }
+static bool matmul_i8_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_U8, FH_I8, FH_I32, GROUP, out); }
+
+#if defined(__x86_64__)
+static const fh_tuned tuned[] = {
+    {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_i8_avx512vnni, fh_matmul_i8_scratch_avx512vnni, NULL, 0.9,
+     FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
+    {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
+static const char *const entries[] = {"matmul_i8"};
+
+const fh_kernel_contract fh_contract_matmul_i8 = {
+    .name = "matmul_i8",
+    .version = 1,
+    .summary = "matrix product of u8 and s8 in i32, any strides, optionally batched, weights plain or packed",
+    .formula = "c[i,j] = sum_l a[i,l] b[l,j] modulo 2^32",
+    .views = params,
+    .view_count = FH_PRODUCT_VIEWS,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0,
+    .bound_abs = 0,
+    .bound_source = "whole numbers: |sum| <= 255 * 128 k stays below 2^31 for k <= 65793 and wraps beyond; nothing saturates",
+    .bind = matmul_i8_bind,
+    .reference = matmul_i8_reference,
+    .case_at = matmul_i8_case_at,
+    .bench_at = matmul_i8_bench_at,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
+};

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <foghorn/kernels.h>
+#include <foghorn/neighbours.h>
 
 #include "algorithms/random.h"
 #include "runtime/base/clock.h"
@@ -272,9 +273,8 @@ static double move_centroids(const job *j, const float *sums, const int32_t *cou
   return shift;
 }
 
-static fh_status update(job *j, const step *s, float *centroids, fh_event event, fh_kmeans_result *result, double *out_shift) {
+static fh_status update(job *j, const step *s, float *centroids, fh_kmeans_result *result, double *out_shift) {
   void *sums = NULL, *counts = NULL;
-  FH_TRY(fh_event_wait(event, FH_FOREVER));
   FH_TRY(fh_view_map(&j->sums, FH_READ_WRITE, &sums));
   FH_TRY(fh_view_map(&j->counts, FH_READ_WRITE, &counts));
   FH_TRY(fill_empty(j, s, sums, counts, &result->empty_reseeded));
@@ -308,21 +308,20 @@ static fh_status settle(job *j, fh_kmeans_result *result) {
   return FH_OK;
 }
 
-/* Assign and update are queued together. *out_same: no label changed, so the centroids are the means of their clusters
+/* *out_same: no label changed, so the centroids are the means of their clusters
  * already and nothing moves. */
 static fh_status iterate(job *j, fh_kmeans_result *result, bool *out_same, double *out_shift) {
   FH_TRY(set_centroids(j, result->centroids, (int64_t)j->k * j->d));
-  fh_event assigned, updated;
-  FH_TRY(assign(j, &assigned));
-  FH_TRY(fh_kmeans_update(j->queue, j->x, &j->labels, &j->sums, &j->counts, &updated));
+  fh_event done;
+  FH_TRY(fh_kmeans_step(j->queue, j->x, &j->centroids, &j->labels, &j->distances, &j->sums, &j->counts, &done));
   step s;
-  FH_TRY(collect(j, assigned, &s));
+  FH_TRY(collect(j, done, &s));
   result->inertia = s.inertia;
   size_t bytes = (size_t)j->n * sizeof(int32_t);
   *out_same = result->iterations > 0 && memcmp(result->labels, s.labels, bytes) == 0;
-  if (*out_same) return fh_event_wait(updated, FH_FOREVER);
+  if (*out_same) return FH_OK;
   memcpy(result->labels, s.labels, bytes);
-  return update(j, &s, result->centroids, updated, result, out_shift);
+  return update(j, &s, result->centroids, result, out_shift);
 }
 
 static fh_status lloyd(job *j, const fh_kmeans_options *options, fh_kmeans_result *result) {

@@ -67,8 +67,8 @@ static void assign(job *j) {
 
 static void iterate(job *j) {
   set_start(j);
-  assign(j);
-  stop_on(fh_kmeans_update(fh_context_queue(j->context), &j->x, &j->labels, &j->sums, &j->counts, NULL), "fh_kmeans_update");
+  stop_on(fh_kmeans_step(fh_context_queue(j->context), &j->x, &j->centroids, &j->labels, &j->distances, &j->sums, &j->counts, NULL),
+          "fh_kmeans_step");
   const float *sums = host(&j->sums, FH_READ);
   const int32_t *counts = host(&j->counts, FH_READ);
   float *centroids = host(&j->centroids, FH_WRITE);

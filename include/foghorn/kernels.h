@@ -37,7 +37,9 @@ FH_API FH_MUST_USE fh_status fh_u8_to_f32_nchw(fh_queue *queue, const fh_view *x
 FH_API FH_MUST_USE fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event);
 
 /* For each row of x (n,d): labels[i] = argmin_j ||x_i - c_j||^2 over centroids c (k,d), lowest j on a tie;
- * distances[i] = that squared distance, >= 0. labels i32 (n), distances f32 (n). */
+ * distances[i] = that squared distance, >= 0. labels i32 (n), distances f32 (n). Without out_event the call waits, and a row with a NaN or
+ * an infinity is INVALID_ARGUMENT with the row named (the outputs are written, the others are right); with one, ask fh_kmeans_check
+ * (neighbours.h) when the event is done. */
 FH_API FH_MUST_USE fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels,
                                               const fh_view *distances, fh_event *out_event);
 

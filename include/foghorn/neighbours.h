@@ -25,6 +25,17 @@ FH_API FH_MUST_USE fh_status fh_pairwise_distance(fh_queue *queue, fh_metric met
 FH_API FH_MUST_USE fh_status fh_topk(fh_queue *queue, fh_metric metric, const fh_view *q, const fh_view *x, const fh_view *values,
                                      const fh_view *indexes, fh_event *out_event);
 
+/* One Lloyd iteration's work on the rows: fh_kmeans_assign and fh_kmeans_update (kernels.h) in one launch, on the CPU in one pass over x.
+ * For the same labels the sums are the same bits as those of fh_kmeans_update. x (n,d), c (k,d), labels i32 (n), distances (n), sums
+ * (k,d), counts i32 (k). NaN rows: as fh_kmeans_assign. */
+FH_API FH_MUST_USE fh_status fh_kmeans_step(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels,
+                                            const fh_view *distances, const fh_view *sums, const fh_view *counts, fh_event *out_event);
+
+/* Waits for `distances` of an assignment of the rows of x and refuses rows that no assignment is right for: INVALID_ARGUMENT names
+ * the first row with a NaN or an infinity, and its column. Costs a look at n distances. fh_kmeans_assign and fh_kmeans_step do it
+ * themselves when they are called without out_event. */
+FH_API FH_MUST_USE fh_status fh_kmeans_check(const fh_view *x, const fh_view *distances);
+
 FH_EXTERN_C_END
 
 #endif /* FOGHORN_NEIGHBOURS_H_ */

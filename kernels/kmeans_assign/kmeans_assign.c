@@ -3,8 +3,8 @@
  * A centroid whose distance is NaN never wins. A row without any finite distance gets some label in range and
  * that label's distance (NaN or infinity), so a label never points outside the centroids.
  */
-#include "kernels/kmeans_assign/kmeans_assign.h"
 #include "kernels/check.h"
+#include "kernels/tile/assign.h"
 #include "kernels/unaligned.h"
 
 #include <float.h>
@@ -48,7 +48,7 @@ static fh_status kmeans_assign_bind(const fh_view_desc *views, const fh_value *s
   out->stage_count = 1;
   stage->items = n;
   stage->flops_per_item = 3.0 * (double)k * (double)d;
-  stage->operand_count = FH_ASSIGN_SLOTS;
+  stage->operand_count = (int32_t)FH_ASSIGN_SLOTS;
   fh_operand *op = stage->operands;
   op[FH_ASSIGN_X] = fh_op_view(FH_OPERAND_IN, X, 0);
   op[FH_ASSIGN_C] = fh_op_view(FH_OPERAND_IN, C, 0);

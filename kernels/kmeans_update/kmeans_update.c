@@ -35,6 +35,7 @@ static plan plan_of(int64_t n, int64_t d, int64_t k) {
   const int64_t by_memory = SCRATCH / 4 / p.padded / k, by_work = n / 4 / k;
   p.chunks = most(1, least(2 * THREADS, least(by_memory, by_work)));
   p.chunk_rows = most(1, ceil_div(n, p.chunks));
+  if (p.chunk_rows > 8 * 32) p.chunk_rows = 32 * ceil_div(p.chunk_rows, 32); /* whole tiles of rows for kmeans_step */
   p.chunks = ceil_div(n, p.chunk_rows);
   const int64_t blocks = p.padded / 16;
   p.band = 16 * ceil_div(blocks, least(blocks, ceil_div(THREADS, most(1, p.chunks))));

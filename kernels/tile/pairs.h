@@ -25,6 +25,13 @@ typedef struct fh_matrix {
   int64_t row, col;
 } fh_matrix;
 
+/* Asks for part i of `parts` of rows that are needed soon. Whole rows, so that no line costs a division. */
+static inline void fh_fetch_rows(const fh_f32_any *first, int64_t row, int64_t rows, int64_t d, int64_t i, int64_t parts) {
+  const fh_f32_any *at = first + rows * i / parts * row, *end = first + rows * (i + 1) / parts * row;
+  for (; at != end; at += row)
+    for (int64_t l = 0; l < d; l += 16) __builtin_prefetch(at + l, 0, 2);
+}
+
 /* One instruction set's tiles for one metric. */
 typedef struct fh_pairs {
   int rows, cols; /* of a tile */

@@ -93,9 +93,16 @@ static void tile(const float *x, int rows, const float *y, int64_t d, float *out
 
 /* ---- in place -------------------------------------------------------------------------------------------- */
 
+/* What lies ahead is asked for in the order of its addresses where rows follow each other closely, as memory likes it, else
+ * row by row. */
+typedef struct fetches {
+  int64_t ahead, row; /* 0: nothing is asked for; from row to row */
+  bool close;
+} fetches;
+
 /* `rows` of x against SUMS / rows of y; rows is a constant at every call. sums[r * (SUMS / rows) + c]. */
 static inline __attribute__((always_inline)) void pairs_in_place(const int rows, const float *x, int64_t x_row,
-                                                                 const fh_f32_any *const y[SUMS], int64_t d, int64_t ahead,
+                                                                 const fh_f32_any *const y[SUMS], int64_t d, const fetches *next,
                                                                  float sums[SUMS]) {
   const int cols = SUMS / rows;
   fh_vf sum[SUMS];
@@ -106,7 +113,7 @@ static inline __attribute__((always_inline)) void pairs_in_place(const int rows,
 #pragma GCC unroll 16
     for (int c = 0; c < cols; c++) {
       fh_vf each = fh_v_load(y[c] + i);
-      if (ahead && i % 16 == 0) __builtin_prefetch(y[c] + i + ahead, 0, 2);
+      if (next->ahead && i % 16 == 0) __builtin_prefetch(y[0] + next->ahead + i * (next->close ? cols : 1) + c * next->row, 0, 3);
 #pragma GCC unroll 16
       for (int r = 0; r < rows; r++) sum[r * cols + c] = add_pair(fh_v_load(x + r * x_row + i), each, sum[r * cols + c]);
     }
@@ -125,31 +132,32 @@ static inline __attribute__((always_inline)) void pairs_in_place(const int rows,
 }
 
 static inline __attribute__((always_inline)) void rows_in_place(const int rows, const float *x, int64_t x_row, const fh_f32_any *y,
-                                                                int64_t y_row, int y_rows, int64_t d, int64_t ahead, float *out) {
+                                                                int64_t y_row, int y_rows, int64_t d, const fetches *next, float *out) {
   const int cols = SUMS / rows;
   for (int first = 0; first < COLS; first += cols) { /* past the end the last row again */
     const fh_f32_any *each[SUMS];
     float sums[SUMS];
     for (int c = 0; c < cols; c++) each[c] = y + fh_tile_min(first + c, y_rows - 1) * y_row;
-    pairs_in_place(rows, x, x_row, each, d, ahead, sums);
+    pairs_in_place(rows, x, x_row, each, d, next, sums);
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < cols; c++) out[r * COLS + first + c] = sums[r * cols + c];
   }
 }
 
 static void in_place(const float *x, int64_t x_row, int rows, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out) {
-  int64_t ahead = COLS * y_row; /* asked for once, with the first rows of x */
+  const bool close = y_row >= d && y_row < d + 16;
+  fetches next = {COLS * y_row, close ? 16 : y_row, close}; /* once, with the first rows of x */
   while (rows > 0) {
     int part = rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
     if (part == 8)
-      rows_in_place(8, x, x_row, y, y_row, y_rows, d, ahead, out);
+      rows_in_place(8, x, x_row, y, y_row, y_rows, d, &next, out);
     else if (part == 4)
-      rows_in_place(4, x, x_row, y, y_row, y_rows, d, ahead, out);
+      rows_in_place(4, x, x_row, y, y_row, y_rows, d, &next, out);
     else if (part == 2)
-      rows_in_place(2, x, x_row, y, y_row, y_rows, d, ahead, out);
+      rows_in_place(2, x, x_row, y, y_row, y_rows, d, &next, out);
     else
-      rows_in_place(1, x, x_row, y, y_row, y_rows, d, ahead, out);
-    ahead = 0;
+      rows_in_place(1, x, x_row, y, y_row, y_rows, d, &next, out);
+    next.ahead = 0;
     x += part * x_row;
     out += part * COLS;
     rows -= part;

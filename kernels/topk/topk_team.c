@@ -201,6 +201,8 @@ static void scan_panel(const search *a, int64_t first, int count, int64_t querie
     uint32_t bits[FH_PAIRS_ROWS_MAX];
     const int64_t i = part_start(queries, panels, p);
     const int rows = (int)(part_start(queries, panels, p + 1) - i);
+    if (!a->in_place && a->x.col == 1 && first + t->cols < a->n)
+      fh_fetch_rows(x + t->cols * a->x.row, a->x.row, least(a->n - first - t->cols, t->cols), a->d, p, panels);
     if (a->in_place)
       t->in_place(query_at(a, block, i), a->d, rows, x, x_row, count, a->d, out);
     else

@@ -1,5 +1,6 @@
 /* The kernel set, typed. SPDX-License-Identifier: Apache-2.0 */
 #include <foghorn/kernels.h>
+#include <foghorn/neighbours.h>
 
 #include "runtime/plan/kernels.h"
 
@@ -48,7 +49,8 @@ fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const f
 fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels, const fh_view *distances,
                            fh_event *out_event) {
   const fh_view *views[] = {x, c, labels, distances};
-  return fh_launch_named(queue, "kmeans_assign", views, FH_COUNT(views), NULL, 0, out_event);
+  FH_TRY(fh_launch_named(queue, "kmeans_assign", views, FH_COUNT(views), NULL, 0, out_event));
+  return out_event ? FH_OK : fh_kmeans_check(x, distances);
 }
 
 fh_status fh_kmeans_update(fh_queue *queue, const fh_view *x, const fh_view *labels, const fh_view *sums, const fh_view *counts,

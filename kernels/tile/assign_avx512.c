@@ -1,8 +1,9 @@
-/* kmeans_assign for AVX-512. SPDX-License-Identifier: Apache-2.0 */
+/* kmeans_assign and kmeans_step for AVX-512. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/tile/simd_avx512.h"
 
 #include "kernels/tile/pack.h"
 
 #define FH_ASSIGN_ENTRY fh_kmeans_assign_avx512
+#define FH_STEP_ENTRY fh_kmeans_step_avx512
 #define FH_ASSIGN_SCRATCH fh_kmeans_assign_scratch_avx512
-#include "kernels/kmeans_assign/kmeans_assign_tile.h"
+#include "kernels/tile/assign_simd.h"

@@ -1,4 +1,4 @@
-/* kmeans_assign by register tiles: the body shared by kmeans_assign_<isa>.c. SPDX-License-Identifier: Apache-2.0
+/* kmeans_assign and kmeans_step by register tiles: the body shared by assign_<isa>.c. SPDX-License-Identifier: Apache-2.0
  *
  * ||x - c||^2 = ||x||^2 + (||c||^2 - 2 x.c): the bracket is a matrix product with the norms as its start, and its
  * smallest value per row is kept in registers while the product is made. Lanes are rows of x, so no reduction across lanes
@@ -13,15 +13,17 @@
  *   the norm is a sum of d terms ((d + 1) u C^2), the chain adds d more (d u (C^2 + 2 X C)), rounding after the shift by
  *   the mean 2 u C^2 + 4 u X C; and X C <= (X^2 + C^2) / 2.
  *
- * Include after one simd_<isa>.h and pack.h, with FH_ASSIGN_ENTRY and FH_ASSIGN_SCRATCH defined.
+ * Include after one simd_<isa>.h and pack.h, with FH_ASSIGN_ENTRY, FH_STEP_ENTRY and FH_ASSIGN_SCRATCH defined.
  */
-#ifndef FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_
-#define FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_
+#ifndef FOGHORN_KERNELS_TILE_ASSIGN_SIMD_H_
+#define FOGHORN_KERNELS_TILE_ASSIGN_SIMD_H_
 
 #include "kernels/contract.h"
-#include "kernels/kmeans_assign/kmeans_assign.h"
+#include "kernels/tile/assign.h"
+#include "kernels/tile/pairs.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
   MR = FH_TILE_ROWS, /* centroids of one tile */
@@ -30,15 +32,9 @@ enum {
   FEW_ROWS = 8,      /* so few are not worth packing the centroids */
 };
 
-/* Rows of floats with the elements of a row side by side, or some way apart. */
-typedef struct rows {
-  const fh_f32_any *first;
-  int64_t row, col;
-} rows;
-
 typedef struct assign {
   int64_t n, d, k;
-  rows x, c; /* c: as given, or a copy with its elements side by side */
+  fh_matrix x, c; /* c: as given, or a copy with its elements side by side */
   fh_i32_any *labels;
   fh_f32_any *distances;
   int64_t labels_stride, distances_stride;
@@ -48,6 +44,8 @@ typedef struct assign {
   float *norms;  /* k, of centroids relative to the mean, squared */
   float *panels; /* k * d: -2 (c - mean), MR side by side */
   float *copy_c; /* k * d when the columns of c lie apart */
+  float *table;  /* places of centroids by hash, for equal ones: int32_t in float's room */
+  int64_t table_size;
   int64_t panel_count;
   float largest; /* of norms; infinite when one is out of range */
   /* scratch of each worker */
@@ -71,6 +69,7 @@ static assign assign_of(const fh_slot *s) {
               .distances_stride = s[FH_ASSIGN_DISTANCES_STRIDE].i};
   if (a.d == 1) a.x.col = a.c.col = 1;
   a.packed = a.n > FEW_ROWS;
+  for (a.table_size = 16; a.table_size < 2 * a.k;) a.table_size *= 2;
   return a;
 }
 
@@ -78,9 +77,10 @@ static assign assign_of(const fh_slot *s) {
 static size_t place_scratch(assign *a, float *base, int workers) {
   if (!a->packed) return 0;
   size_t at = 0;
-  float **const shared[] = {&a->mean, &a->norms, &a->panels, &a->copy_c};
-  const size_t sizes[] = {whole_lines(a->d), whole_lines(a->k), whole_lines(a->k * a->d), a->c.col == 1 ? 0 : whole_lines(a->k * a->d)};
-  for (int i = 0; i < 4; i++) {
+  float **const shared[] = {&a->mean, &a->norms, &a->panels, &a->copy_c, &a->table};
+  const size_t sizes[] = {whole_lines(a->d), whole_lines(a->k), whole_lines(a->k * a->d), a->c.col == 1 ? 0 : whole_lines(a->k * a->d),
+                          whole_lines(a->table_size)};
+  for (int i = 0; i < 5; i++) {
     if (base) *shared[i] = base + at;
     at += sizes[i];
   }
@@ -124,15 +124,6 @@ static inline fh_vf squares_of(const fh_f32_any *x, const fh_f32_any *c, int64_t
     even = fh_v_fma(p, p, even);
   }
   return fh_v_add(even, odd);
-}
-
-/* Lane i of the result is the sum of the lanes of v[i]. */
-static inline fh_vf sum_each(fh_vf v[FH_LANES]) {
-  fh_v_transpose(v);
-  for (int half = FH_LANES / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; i++) v[i] = fh_v_add(v[i], v[i + half]);
-  }
-  return v[0];
 }
 
 static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
@@ -198,11 +189,42 @@ static bool finite_row(const fh_f32_any *row, int64_t d) {
   return true;
 }
 
+/* FNV-1a over words. Two centroids that are equal but for the sign of a zero may differ; they are decided directly, as before. */
+static uint64_t hash_of(const fh_f32_any *c, int64_t d) {
+  uint64_t hash = UINT64_C(14695981039346656037);
+  for (int64_t i = 0; i < d; i++) {
+    uint32_t bits;
+    memcpy(&bits, c + i, sizeof bits);
+    hash = (hash ^ bits) * UINT64_C(1099511628211);
+  }
+  return hash ^ hash >> 29;
+}
+
+/* Of equal centroids only the first can win. The others get an infinite norm, so that they are no rivals either: else no row near them
+ * would be sure of its best. A NaN equals none, itself neither, so it takes a place of its own. */
+static void leave_out_equals(assign *a) {
+  int32_t *table = (int32_t *)(void *)a->table;
+  for (int64_t i = 0; i < a->table_size; i++) table[i] = -1;
+  for (int64_t j = 0; j < a->k; j++) {
+    const fh_f32_any *c = a->c.first + j * a->c.row;
+    int64_t place = (int64_t)(hash_of(c, a->d) & (uint64_t)(a->table_size - 1));
+    for (; table[place] >= 0; place = (place + 1) & (a->table_size - 1)) {
+      if (memcmp(a->c.first + table[place] * a->c.row, c, (size_t)a->d * sizeof *c) == 0) break;
+    }
+    if (table[place] < 0)
+      table[place] = (int32_t)j;
+    else
+      a->norms[j] = -INFINITY; /* a mark until the largest norm is known */
+  }
+}
+
 /* A centroid that holds a NaN or an infinity never wins and does not count. */
 static float largest_norm(const assign *a) {
   float largest = 0;
   for (int64_t j = 0; j < a->k; j++) {
-    if (a->norms[j] < INFINITY) {
+    if (a->norms[j] == -INFINITY) {
+      a->norms[j] = INFINITY;
+    } else if (a->norms[j] < INFINITY) {
       if (a->norms[j] > largest) largest = a->norms[j];
     } else if (finite_row(a->c.first + j * a->c.row, a->d)) {
       return INFINITY;
@@ -314,11 +336,8 @@ static void mark_sure(const assign *a, const nearest *state, const fh_vf norms[2
 
 /* A share of the rows of the block that begins at `row`, so that they are near when their turn comes. */
 static inline void fetch_ahead(const assign *a, int64_t row, int64_t panel) {
-  if (a->x.col != 1) return;
-  int64_t rows_here = a->n - row < NR ? a->n - row : NR, lines = (a->d + 15) / 16, total = rows_here * lines;
-  int64_t each = (total + a->panel_count - 1) / a->panel_count;
-  int64_t end = (panel + 1) * each < total ? (panel + 1) * each : total;
-  for (int64_t i = panel * each; i < end; i++) __builtin_prefetch(a->x.first + (row + i / lines) * a->x.row + i % lines * 16, 0, 2);
+  if (a->x.col != 1 || row >= a->n) return;
+  fh_fetch_rows(a->x.first + row * a->x.row, a->x.row, fh_tile_min(a->n - row, NR), a->d, panel, a->panel_count);
 }
 
 static void assign_block(const assign *a, int64_t first, int count, float *scratch) {
@@ -341,11 +360,11 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
   fh_vi_store(labels + FH_LANES, state.label[1]);
   mark_sure(a, &state, norms, sure);
 
-  rows x = {given, a->x.row, a->x.col};
+  fh_matrix x = {given, a->x.row, a->x.col};
   if (x.col != 1) { /* columns lie apart: once more as rows, for direct differences */
     float *copy = scratch + a->d * NR;
     fh_pack(copy, (int)a->d, given, x.col, x.row, (int)a->d, count);
-    x = (rows){copy, a->d, 1};
+    x = (fh_matrix){copy, a->d, 1};
   }
   for (int h = 0; h < count; h += FH_LANES) {
     fh_vf sums[FH_LANES];
@@ -353,7 +372,7 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
       const fh_f32_any *row = x.first + fh_tile_min(h + i, count - 1) * x.row;
       sums[i] = squares_of(row, a->c.first + labels[h + i] * a->c.row, a->d);
     }
-    fh_v_store(distances + h, sum_each(sums));
+    fh_v_store(distances + h, fh_v_sum_each(sums));
   }
   for (int i = 0; i < count; i++) {
     if (sure[i])
@@ -363,11 +382,115 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
   }
 }
 
+static float *scratch_of(const assign *a, int worker) { return a->worker_first + (size_t)worker * a->worker_floats; }
+
 static void assign_task(void *arg, int64_t i, int worker) {
   const assign *a = arg;
-  float *scratch = a->worker_first + (size_t)worker * a->worker_floats;
   int64_t end = (i + 1) * TASK_BLOCKS * NR < a->n ? (i + 1) * TASK_BLOCKS * NR : a->n;
-  for (int64_t row = i * TASK_BLOCKS * NR; row < end; row += NR) assign_block(a, row, fh_tile_min(end - row, NR), scratch);
+  for (int64_t row = i * TASK_BLOCKS * NR; row < end; row += NR) assign_block(a, row, fh_tile_min(end - row, NR), scratch_of(a, worker));
+}
+
+/* ---- sums by label -------------------------------------------------------------------------------- */
+
+/* The order of additions is that of the text: each chunk's rows in order, then the chunks in order. */
+typedef struct sums {
+  const assign *a;
+  fh_f32_any *out;
+  fh_i32_any *counts;
+  float *partial;
+  int32_t *tally;
+  int64_t padded, chunks, chunk_rows, row, col, count_stride;
+} sums;
+
+/* Rows [first, last) of one label to its sum, a vector of columns at a time: a run of equal labels waits for no store. */
+static inline void add_run(const sums *s, int64_t first, int64_t last, float *sum) {
+  const fh_matrix *x = &s->a->x;
+  const fh_f32_any *row = x->first + first * x->row;
+  int64_t i = 0;
+  if (x->col != 1) {
+    for (; i < s->a->d; i++)
+      for (int64_t r = 0; r < last - first; r++) sum[i] += row[r * x->row + i * x->col];
+    return;
+  }
+  for (; i + FH_LANES <= s->a->d; i += FH_LANES) {
+    fh_vf v = fh_v_load(sum + i);
+    for (int64_t r = 0; r < last - first; r++) v = fh_v_add(v, fh_v_load(row + r * x->row + i));
+    fh_v_store(sum + i, v);
+  }
+  if (i == s->a->d) return;
+  fh_vm mask = fh_vm_first((int)(s->a->d - i));
+  fh_vf v = fh_v_load(sum + i); /* the accumulators are padded */
+  for (int64_t r = 0; r < last - first; r++) v = fh_v_add(v, fh_v_load_masked(row + r * x->row + i, mask));
+  fh_v_store(sum + i, v);
+}
+
+static void add_rows(const sums *s, int64_t chunk, int64_t first, int64_t last) {
+  float *partial = s->partial + chunk * s->a->k * s->padded;
+  int32_t *tally = s->tally + chunk * s->a->k;
+  for (int64_t row = first; row < last;) {
+    const int32_t label = s->a->labels[row * s->a->labels_stride];
+    int64_t end = row + 1;
+    while (end < last && s->a->labels[end * s->a->labels_stride] == label) end++;
+    add_run(s, row, end, partial + label * s->padded);
+    tally[label] += (int32_t)(end - row);
+    row = end;
+  }
+}
+
+static void clear_chunk(const sums *s, int64_t chunk) {
+  memset(s->partial + chunk * s->a->k * s->padded, 0, (size_t)(s->a->k * s->padded) * sizeof *s->partial);
+  memset(s->tally + chunk * s->a->k, 0, (size_t)s->a->k * sizeof *s->tally);
+}
+
+static int64_t chunk_end(const sums *s, int64_t chunk) {
+  const int64_t end = (chunk + 1) * s->chunk_rows;
+  return end < s->a->n ? end : s->a->n;
+}
+
+/* A chunk of rows: labels, and their sums while the rows are in the cache. */
+static void step_task(void *arg, int64_t chunk, int worker) {
+  const sums *s = arg;
+  clear_chunk(s, chunk);
+  for (int64_t row = chunk * s->chunk_rows, end = chunk_end(s, chunk); row < end; row += NR) {
+    const int count = fh_tile_min(end - row, NR);
+    assign_block(s->a, row, count, scratch_of(s->a, worker));
+    add_rows(s, chunk, row, row + count);
+  }
+}
+
+/* Rows that have their labels already. */
+static void sum_task(void *arg, int64_t chunk, int worker) {
+  (void)worker;
+  const sums *s = arg;
+  clear_chunk(s, chunk);
+  add_rows(s, chunk, chunk * s->chunk_rows, chunk_end(s, chunk));
+}
+
+enum { COMBINE_CLUSTERS = 16 };
+
+static void combine_task(void *arg, int64_t i, int worker) {
+  (void)worker;
+  const sums *s = arg;
+  const int64_t end = (i + 1) * COMBINE_CLUSTERS < s->a->k ? (i + 1) * COMBINE_CLUSTERS : s->a->k, stride = s->a->k * s->padded;
+  for (int64_t j = i * COMBINE_CLUSTERS; j < end; j++) {
+    const float *partial = s->partial + j * s->padded;
+    for (int64_t l = 0; l < s->a->d; l += FH_LANES) {
+      fh_vf sum = fh_v_zero();
+      for (int64_t chunk = 0; chunk < s->chunks; chunk++) sum = fh_v_add(sum, fh_v_load(partial + chunk * stride + l));
+      const int lanes = fh_tile_min(s->a->d - l, FH_LANES);
+      fh_f32_any *out = s->out + j * s->row + l * s->col;
+      if (s->col == 1) {
+        fh_v_store_first(out, sum, lanes);
+      } else {
+        float each[FH_LANES];
+        fh_v_store(each, sum);
+        for (int lane = 0; lane < lanes; lane++) out[lane * s->col] = each[lane];
+      }
+    }
+    int32_t count = 0;
+    for (int64_t chunk = 0; chunk < s->chunks; chunk++) count += s->tally[chunk * s->a->k + j];
+    s->counts[j * s->count_stride] = count;
+  }
 }
 
 /* ---- the entry ------------------------------------------------------------------------------------ */
@@ -383,23 +506,57 @@ static void share(const fh_team *team, double work, int64_t count, void (*body)(
   for (int64_t i = 0; i < count; i++) body(arg, i, 0);
 }
 
+/* What all rows need of the centroids. Few rows are decided by direct differences and need nothing. */
+static void prepare(assign *a, const fh_team *team) {
+  place_scratch(a, team->scratch, team->size);
+  if (!a->packed) return;
+  if (a->c.col != 1) {
+    fh_pack(a->copy_c, (int)a->d, a->c.first, a->c.col, a->c.row, (int)a->d, a->k);
+    a->c = (fh_matrix){a->copy_c, a->d, 1};
+  }
+  a->panel_count = divide_up(a->k, MR);
+  find_mean(a);
+  share(team, (double)a->k * (double)a->d, a->panel_count, pack_centroids, a);
+  leave_out_equals(a);
+  a->largest = largest_norm(a);
+}
+
+static void assign_all(assign *a, const fh_team *team) {
+  const double work = (double)a->n * (double)a->k * (double)a->d;
+  if (a->packed)
+    share(team, work, divide_up(a->n, TASK_BLOCKS * NR), assign_task, a);
+  else
+    share(team, work, a->n, decide_row, a);
+}
+
 void FH_ASSIGN_ENTRY(const fh_slot *slots, const fh_team *team) {
   assign a = assign_of(slots);
-  place_scratch(&a, team->scratch, team->size);
-  double kd = (double)a.k * (double)a.d;
-  if (!a.packed) {
-    share(team, (double)a.n * kd, a.n, decide_row, &a);
-    return;
+  prepare(&a, team);
+  assign_all(&a, team);
+}
+
+void FH_STEP_ENTRY(const fh_slot *slots, const fh_team *team) {
+  assign a = assign_of(slots);
+  sums s = {.a = &a,
+            .out = slots[FH_STEP_SUMS].p,
+            .counts = slots[FH_STEP_COUNTS].p,
+            .partial = slots[FH_STEP_PARTIAL].p,
+            .tally = slots[FH_STEP_TALLY].p,
+            .padded = slots[FH_STEP_PADDED].i,
+            .chunks = slots[FH_STEP_CHUNKS].i,
+            .chunk_rows = slots[FH_STEP_CHUNK_ROWS].i,
+            .row = slots[FH_STEP_SUMS_STRIDES].i,
+            .col = slots[FH_STEP_SUMS_STRIDES + 1].i,
+            .count_stride = slots[FH_STEP_COUNTS_STRIDE].i};
+  const double adds = (double)a.n * (double)a.d;
+  prepare(&a, team);
+  if (a.packed && s.chunks >= (team->size == 1 ? 1 : 4 * team->size)) {
+    share(team, adds * (double)a.k, s.chunks, step_task, &s);
+  } else { /* too few chunks for the team: the labels in finer tasks first */
+    assign_all(&a, team);
+    share(team, adds, s.chunks, sum_task, &s);
   }
-  if (a.c.col != 1) {
-    fh_pack(a.copy_c, (int)a.d, a.c.first, a.c.col, a.c.row, (int)a.d, a.k);
-    a.c = (rows){a.copy_c, a.d, 1};
-  }
-  a.panel_count = divide_up(a.k, MR);
-  find_mean(&a);
-  share(team, kd, a.panel_count, pack_centroids, &a);
-  a.largest = largest_norm(&a);
-  share(team, (double)a.n * kd, divide_up(a.n, TASK_BLOCKS * NR), assign_task, &a);
+  share(team, (double)s.chunks * (double)(a.k * a.d), divide_up(a.k, COMBINE_CLUSTERS), combine_task, &s);
 }
 
 size_t FH_ASSIGN_SCRATCH(const fh_bound *bound, int team_size) {
@@ -409,4 +566,4 @@ size_t FH_ASSIGN_SCRATCH(const fh_bound *bound, int team_size) {
   return place_scratch(&a, NULL, team_size) * sizeof(float);
 }
 
-#endif /* FOGHORN_KERNELS_KMEANS_ASSIGN_KMEANS_ASSIGN_TILE_H_ */
+#endif /* FOGHORN_KERNELS_TILE_ASSIGN_SIMD_H_ */

@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""k-means: does the distribution of the rows cost time? SPDX-License-Identifier: Apache-2.0
+
+    kmeans_skew.py BUILD/bench [--json FILE] [--rounds N] [--threads 1,2] [--shape N,D,K]...
+
+The same iteration on rows of five kinds, in turns: clusters of equal size, sizes by Zipf's law (exponent 1.2), one cluster with
+90 % of the rows, 30 % of the rows equal to others, and more clusters than distinct rows. The spread is the slowest median over the
+fastest, less 1; the goal is 5 %.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+
+from peers import Foghorn, np, progress, summary
+
+SHAPES = [(100_000, 64, 16), (100_000, 64, 256), (1_000_000, 16, 64)]
+GOAL = 0.05
+
+
+def blobs(n, d, k, weights, rng):
+    centres = rng.normal(size=(k, d)).astype(np.float32) * 3
+    owner = rng.choice(k, size=n, p=weights / weights.sum())
+    return (centres[owner] + rng.normal(size=(n, d))).astype(np.float32), centres
+
+
+def equal(n, d, k, rng):
+    return blobs(n, d, k, np.ones(k), rng)
+
+
+def zipf(n, d, k, rng):
+    return blobs(n, d, k, 1.0 / np.arange(1, k + 1) ** 1.2, rng)
+
+
+def giant(n, d, k, rng):
+    return blobs(n, d, k, np.array([0.9] + [0.1 / (k - 1)] * (k - 1)), rng)
+
+
+def duplicates(n, d, k, rng):
+    x, centres = equal(n, d, k, rng)
+    x[rng.choice(n, size=3 * n // 10, replace=False)] = x[rng.integers(0, n, size=3 * n // 10)]
+    return x, centres
+
+
+def few_distinct(n, d, k, rng):
+    """k / 2 distinct rows; the start holds each of them twice."""
+    distinct = rng.normal(size=(k // 2, d)).astype(np.float32)
+    return distinct[rng.integers(0, k // 2, size=n)], distinct[np.arange(k) % (k // 2)].copy()
+
+
+KINDS = [equal, zipf, giant, duplicates, few_distinct]
+
+
+def measure(folder, shape, threads, rounds, temporary):
+    runs = []
+    for kind in KINDS:
+        files = [os.path.join(temporary, f"{kind.__name__}.{part}") for part in ("x", "start")]
+        for array, path in zip(kind(*shape, np.random.default_rng(11)), files):
+            array.tofile(path)
+        runs.append(Foghorn(folder, files, shape, threads))
+    times = max(1, min(50, int(0.05 / float(runs[0].ask("iterate 1")))))
+    samples = [[] for _ in KINDS]
+    for i in range(rounds):
+        progress(f"k-means skew n={shape[0]} d={shape[1]} k={shape[2]} on {threads} threads, round {i + 1} of {rounds}")
+        for run, sample in zip(runs, samples):
+            sample.append(float(run.ask(f"iterate {times}")))
+    progress("")
+    for run in runs:
+        run.close()
+    results = [summary(kind.__name__, sample) for kind, sample in zip(KINDS, samples)]
+    medians = [result["median_s"] for result in results]
+    return {"shape": list(shape), "threads": threads, "results": results, "spread": max(medians) / min(medians) - 1}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--json")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--shape", action="append", type=lambda text: tuple(map(int, text.split(","))))
+    options = parser.parse_args()
+    rows = []
+    print(f"ms per iteration, median; the spread should be below {GOAL:.0%}")
+    print(f"{'n':>8} {'d':>5} {'k':>5} T " + "".join(f"{kind.__name__:>14}" for kind in KINDS) + f"{'spread':>9}")
+    with tempfile.TemporaryDirectory() as temporary:
+        for threads in map(int, options.threads.split(",")):
+            for shape in options.shape or SHAPES:
+                row = measure(options.folder, shape, threads, options.rounds, temporary)
+                rows.append(row)
+                times = "".join(f"{1e3 * result['median_s']:14.3f}" for result in row["results"])
+                print(f"{shape[0]:8d} {shape[1]:5d} {shape[2]:5d} {threads:1d} {times}{row['spread']:9.1%}", flush=True)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"schema": "foghorn.bench/1", "bench": "kmeans_skew", "cpus": len(os.sched_getaffinity(0)), "rows": rows}, file, indent=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+/* The contract of kmeans_step: kmeans_assign and kmeans_update in one launch, and on the CPU in one pass over x.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Stages, oracle and comparison are those of the two contracts; the sums are the same bits as kmeans_update's for the same labels. */
+#include "kernels/rows.h"
+#include "kernels/tile/assign.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { X, C, LABELS, DISTANCES, SUMS, COUNTS };
+enum { PARTIAL_STAGE = 1 }; /* the entry after kmeans_assign's: kmeans_update's first */
+enum { PARTIAL, TALLY };    /* scratch, as in kmeans_update */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},     {"c", FH_ROLE_IN, FH_F32, "(k, d)", false},
+    {"labels", FH_ROLE_OUT, FH_I32, "(n)", false},  {"distances", FH_ROLE_OUT, FH_F32, "(n)", false},
+    {"sums", FH_ROLE_OUT, FH_F32, "(k, d)", false}, {"counts", FH_ROLE_OUT, FH_I32, "(k)", false},
+};
+
+/* The operands of a part, by their place in this kernel: kmeans_assign takes the first four. */
+enum { UPDATE_VIEWS = 4 };
+static const int update_views[UPDATE_VIEWS] = {X, LABELS, SUMS, COUNTS};
+
+static void update_descs(const fh_view_desc *v, fh_view_desc out[UPDATE_VIEWS]) {
+  for (int i = 0; i < UPDATE_VIEWS; i++) out[i] = v[update_views[i]];
+}
+
+static void add_stage(const fh_stage *from, fh_bound *out) {
+  fh_stage *stage = &out->stages[out->stage_count++];
+  *stage = *from;
+  stage->entry += PARTIAL_STAGE;
+  for (int i = 0; i < stage->operand_count; i++) {
+    fh_operand *op = &stage->operands[i];
+    if (op->kind == FH_OPERAND_IN || op->kind == FH_OPERAND_OUT) op->index = update_views[op->index];
+    if (op->kind == FH_OPERAND_IN && op->index == LABELS) op->kind = FH_OPERAND_OUT; /* of this launch */
+  }
+}
+
+/* kmeans_assign's stage. Without rows it has one item, which does nothing: the tuned entry begins there all the same. */
+static fh_status bind_assign(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  FH_TRY(fh_contract_kmeans_assign.bind(v, scalars, out));
+  if (out->stage_count) return FH_OK;
+  fh_view_desc one[DISTANCES + 1];
+  memcpy(one, v, sizeof one);
+  one[X].shape[0] = one[LABELS].shape[0] = one[DISTANCES].shape[0] = 1;
+  FH_TRY(fh_contract_kmeans_assign.bind(one, scalars, out));
+  out->stages[0].operands[FH_ASSIGN_N] = fh_op_i64(0);
+  return FH_OK;
+}
+
+/* What the tuned entry needs beyond the first stage's own operands: those of kmeans_update's stages, in the order of their texts. */
+static void complete(const fh_view_desc *v, const fh_bound *updated, fh_stage *first) {
+  const fh_operand *partial = updated->stages[0].operands, *combine = updated->stages[updated->stage_count - 1].operands;
+  fh_operand *op = first->operands;
+  op[FH_STEP_SUMS] = fh_op_view(FH_OPERAND_OUT, SUMS, 0);
+  op[FH_STEP_COUNTS] = fh_op_view(FH_OPERAND_OUT, COUNTS, 0);
+  op[FH_STEP_PARTIAL] = fh_op_temp(PARTIAL);
+  op[FH_STEP_TALLY] = fh_op_temp(TALLY);
+  op[FH_STEP_PADDED] = combine[5];
+  op[FH_STEP_CHUNKS] = combine[7];
+  op[FH_STEP_CHUNK_ROWS] = updated->stage_count > 1 ? partial[8] : fh_op_i64(1);
+  op[FH_STEP_SUMS_STRIDES] = fh_op_i64(v[SUMS].strides[0]);
+  op[FH_STEP_SUMS_STRIDES + 1] = fh_op_i64(v[SUMS].strides[1]);
+  op[FH_STEP_COUNTS_STRIDE] = fh_op_i64(v[COUNTS].strides[0]);
+  first->operand_count = (int32_t)FH_STEP_SLOTS;
+}
+
+static fh_status step_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  fh_view_desc update[UPDATE_VIEWS];
+  update_descs(v, update);
+  fh_bound assigned, updated;
+  fh_status status = bind_assign(v, scalars, &assigned);
+  if (!status) status = fh_check_view("kmeans_update", &params[SUMS], &v[SUMS], 2, 2);
+  if (!status) status = fh_check_extent("kmeans_update", &params[SUMS], &v[SUMS], 0, "k", v[C].shape[0], "c");
+  if (!status) status = fh_contract_kmeans_update.bind(update, scalars, &updated);
+  if (status) return fh_status_annotate(status, "in kmeans_step");
+  out->stages[out->stage_count++] = assigned.stages[0];
+  complete(v, &updated, &out->stages[0]);
+  for (int i = 0; i < updated.stage_count; i++) add_stage(&updated.stages[i], out);
+  out->temp_count = updated.temp_count;
+  memcpy(out->temp_bytes, updated.temp_bytes, sizeof out->temp_bytes);
+  out->flops = assigned.flops + updated.flops;
+  out->bytes = assigned.bytes + 4.0 * (double)(v[SUMS].shape[0] * v[SUMS].shape[1] + v[COUNTS].shape[0]);
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static void update_data(void *const *data, void *out[UPDATE_VIEWS]) {
+  for (int i = 0; i < UPDATE_VIEWS; i++) out[i] = data[update_views[i]];
+}
+
+static void step_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  fh_view_desc update[UPDATE_VIEWS];
+  void *places[UPDATE_VIEWS];
+  update_descs(v, update);
+  update_data(data, places);
+  fh_contract_kmeans_assign.reference(v, data, scalars);
+  fh_contract_kmeans_update.reference(update, places, scalars);
+}
+
+/* Labels and distances as kmeans_assign judges them; the sums against the oracle's for the labels that were given, since a row between
+ * two centroids may go to either. */
+static const char *step_compare(const fh_case *c, void *const *got, void *const *want) {
+  const char *wrong = fh_contract_kmeans_assign.compare(c, got, want);
+  if (wrong) return wrong;
+  fh_case update = {0};
+  void *given[UPDATE_VIEWS], *expected[UPDATE_VIEWS];
+  update_descs(c->views, update.views);
+  update_data(got, given);
+  update_data(got, expected); /* the labels that were given */
+  const int64_t k = c->views[SUMS].shape[0], d = c->views[SUMS].shape[1];
+  expected[2] = malloc((size_t)(k * d + 1) * sizeof(float));
+  expected[3] = malloc((size_t)(k + 1) * sizeof(int32_t));
+  if (expected[2] && expected[3]) {
+    fh_contract_kmeans_update.reference(update.views, expected, NULL);
+    wrong = fh_contract_kmeans_update.compare(&update, given, expected);
+  } else {
+    wrong = "no memory to compare";
+  }
+  free(expected[2]);
+  free(expected[3]);
+  return wrong;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static bool set_case(int64_t n, int64_t d, int64_t k, fh_case *out) {
+  const int64_t x[] = {n, d}, centroids[] = {k, d};
+  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &n),
+                             fh_compact(FH_F32, 1, &n), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &k)}};
+  snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, n, d, k);
+  return true;
+}
+
+static bool step_case_at(int i, fh_case *out) {
+  static const int64_t all[][3] = {{37, 5, 3},   {1, 1, 1},      {0, 4, 2},     {5, 0, 3},    {8, 3, 2},      {9, 17, 5},
+                                   {64, 16, 1},  {65, 64, 7},    {100, 33, 31}, {257, 31, 2}, {300, 100, 13}, {601, 15, 16},
+                                   {1000, 8, 3}, {1500, 20, 10}, {700, 130, 9}, {999, 4, 40}, {2000, 16, 29}};
+  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
+  return set_case(all[i][0], all[i][1], all[i][2], out);
+}
+
+static bool step_bench_at(int i, fh_case *out) {
+  static const int64_t all[][3] = {{1000, 16, 8},       {10007, 31, 13},   {100000, 64, 16}, {100000, 64, 256},
+                                   {100000, 128, 1024}, {1000000, 16, 64}, {60000, 784, 10}, {60000, 784, 256}};
+  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
+  return set_case(all[i][0], all[i][1], all[i][2], out);
+}
+
+static const char *const entries[] = {"kmeans_step_assign", "kmeans_step_partial", "kmeans_step_combine"};
+
+#if defined(__x86_64__)
+static const char *unfit(const fh_bound *bound) {
+  if (bound->stages[0].operands[FH_ASSIGN_D].i > 1 << 20) return "rows of more than 2^20 elements would need too much scratch";
+  return NULL;
+}
+
+static const fh_tuned tuned[] = {
+    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
+    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_step_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
+const fh_kernel_contract fh_contract_kmeans_step = {
+    .name = "kmeans_step",
+    .version = 1,
+    .summary = "nearest centroid of each row, and sums and counts of the rows of each cluster",
+    .formula =
+        "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie; sums[j] = sum of x[i] with labels[i] = j; counts[j] = how many "
+        "(Lloyd 1982)",
+    .views = params,
+    .view_count = 6,
+    .entries = entries,
+    .entry_count = 3,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-12,
+    .bound_abs = 0,
+    .bound_source = "those of kmeans_assign and kmeans_update; sums are judged for the labels that were given",
+    .bind = step_bind,
+    .reference = step_reference,
+    .case_at = step_case_at,
+    .bench_at = step_bench_at,
+    .compare = step_compare,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
+};

@@ -1,0 +1,46 @@
+/* Operands of kmeans_assign and of kmeans_step's first stage as their entries get them. SPDX-License-Identifier: Apache-2.0
+ *
+ * The order is the order of parameters in the .k texts. Strides count elements and may be zero (inputs) or
+ * negative. Dialect items: n, one row of x each.
+ */
+#ifndef FOGHORN_KERNELS_TILE_ASSIGN_H_
+#define FOGHORN_KERNELS_TILE_ASSIGN_H_
+
+#include "kernels/contract.h"
+
+enum {
+  FH_ASSIGN_X,
+  FH_ASSIGN_C,
+  FH_ASSIGN_LABELS,
+  FH_ASSIGN_DISTANCES,
+  FH_ASSIGN_N,
+  FH_ASSIGN_D,
+  FH_ASSIGN_K,
+  FH_ASSIGN_X_STRIDES,                               /* row, column */
+  FH_ASSIGN_C_STRIDES = FH_ASSIGN_X_STRIDES + 2,     /* row, column */
+  FH_ASSIGN_LABELS_STRIDE = FH_ASSIGN_C_STRIDES + 2, /* one */
+  FH_ASSIGN_DISTANCES_STRIDE,                        /* one */
+  FH_ASSIGN_SLOTS,
+  /* kmeans_step goes on */
+  FH_STEP_SUMS = FH_ASSIGN_SLOTS,
+  FH_STEP_COUNTS,
+  FH_STEP_PARTIAL, /* chunks x k x padded: sums of each chunk of rows */
+  FH_STEP_TALLY,   /* chunks x k */
+  FH_STEP_PADDED,
+  FH_STEP_CHUNKS,
+  FH_STEP_CHUNK_ROWS,
+  FH_STEP_SUMS_STRIDES,                             /* row, column */
+  FH_STEP_COUNTS_STRIDE = FH_STEP_SUMS_STRIDES + 2, /* one */
+  FH_STEP_SLOTS,
+};
+
+/* The tuned entries (assign_simd.h) and the scratch they want. */
+#define FH_ASSIGN_ENTRIES(isa)                                            \
+  void fh_kmeans_assign_##isa(const fh_slot *slots, const fh_team *team); \
+  void fh_kmeans_step_##isa(const fh_slot *slots, const fh_team *team);   \
+  size_t fh_kmeans_assign_scratch_##isa(const fh_bound *bound, int team_size);
+FH_ASSIGN_ENTRIES(avx2)
+FH_ASSIGN_ENTRIES(avx512)
+#undef FH_ASSIGN_ENTRIES
+
+#endif /* FOGHORN_KERNELS_TILE_ASSIGN_H_ */

@@ -46,6 +46,142 @@ static inline fh_groups fh_groups_of(int64_t count, int64_t n) {
 /* Operations on a group: 2.5 n log2 n for a real transform, and the window. */
 static inline double fh_transform_flops(int64_t n) { return 2.5 * (double)n * log2((double)n + 1) + 4 * (double)n; }
 
+/* ---- frames of a signal ---------------------------------------------------------------------------- */
+
+/* How a signal is cut: frame f holds the samples f hop ... f hop + n - 1 of the signal with `pad` samples added at both ends. */
+typedef enum fh_pad_mode { FH_PAD_MODE_NONE, FH_PAD_MODE_REFLECT, FH_PAD_MODE_ZEROS, FH_PAD_MODES } fh_pad_mode;
+
+typedef struct fh_frames {
+  int64_t channels, samples, n, hop, pad, frames;
+  fh_pad_mode mode;
+  /* Groups of 16 frames; those of [first_inner, first_right) lie within the signal, the others are read from copies of its ends. */
+  int64_t of_channel, first_inner, first_right;
+  int64_t left, right_at, edge, pieces; /* of kernels/dialect/frames.h */
+} fh_frames;
+
+enum { FH_FRAMES_PIECE = 1024 }; /* of kernels/dialect/frames.h */
+
+/* The scalar parameters 0 and 1 of every kernel on frames. */
+#define FH_FRAMES_SCALARS                                                 \
+  {"hop", 'i', 160, "samples from one frame to the next, 1 to 2^31 - 1"}, \
+      {"pad", 'i', FH_PAD_MODE_REFLECT, "n / 2 samples more at both ends: 0 none, 1 mirrored, 2 zeros"}
+
+/* Most frames that the signal has. */
+static inline int64_t fh_frames_most(const fh_frames *f) {
+  const int64_t padded = f->samples + 2 * f->pad;
+  return f->samples == 0 || padded < f->n ? 0 : 1 + (padded - f->n) / f->hop;
+}
+
+/* The same for a case. */
+static inline int64_t fh_frames_in(int64_t samples, int64_t n, int64_t hop, fh_pad_mode mode) {
+  const fh_frames f = {.samples = samples, .n = n, .hop = hop, .pad = mode == FH_PAD_MODE_NONE ? 0 : n / 2};
+  return fh_frames_most(&f);
+}
+
+static inline void fh_frames_plan(fh_frames *f) {
+  f->of_channel = fh_ceil_div(f->frames, 16);
+  f->first_right = f->of_channel;
+  if (f->pad == 0) return;
+  const int64_t whole = f->pad + f->samples < f->n ? 0 : fh_least(f->frames, (f->pad + f->samples - f->n) / f->hop + 1);
+  f->first_inner = fh_least(f->of_channel, fh_ceil_div(fh_ceil_div(f->pad, f->hop), 16));
+  f->first_right = fh_most(f->first_inner, whole == f->frames ? f->of_channel : whole / 16);
+  f->right_at = 16 * f->first_right * f->hop;
+  if (f->first_inner > 0) f->left = (fh_least(16 * f->first_inner, f->frames) - 1) * f->hop + f->n;
+  f->edge = f->left;
+  if (f->first_right < f->of_channel) f->edge += (f->frames - 1) * f->hop + f->n - f->right_at;
+  f->pieces = fh_ceil_div(f->edge, FH_FRAMES_PIECE);
+}
+
+/* Checks x (channels, samples), window (n) and hop and padding, and plans for `frames` frames per channel. */
+static inline fh_status fh_frames_of(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int x, int window, int table,
+                                     const fh_value *scalars, int64_t frames, fh_frames *out) {
+  FH_TRY(fh_check_view(kernel, &params[x], &v[x], 2, 2));
+  FH_TRY(fh_check_view(kernel, &params[window], &v[window], 1, 1));
+  const int64_t n = v[window].shape[0];
+  FH_TRY(fh_check_transform(kernel, n, &params[table], &v[table]));
+  if (scalars[0].i < 1 || scalars[0].i > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: hop is %" PRId64 ", expected 1 to 2^31 - 1", kernel, scalars[0].i);
+  if (scalars[1].i < 0 || scalars[1].i >= FH_PAD_MODES)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: pad is %" PRId64 ", expected 0 (none), 1 (mirrored) or 2 (zeros)", kernel, scalars[1].i);
+  int64_t count;
+  FH_TRY(fh_check_count(kernel, &params[x], &v[x], &count));
+  *out = (fh_frames){.channels = v[x].shape[0], .samples = v[x].shape[1], .n = n, .hop = scalars[0].i, .mode = (fh_pad_mode)scalars[1].i};
+  if (out->mode != FH_PAD_MODE_NONE) out->pad = n / 2;
+  out->frames = frames;
+  if (out->mode == FH_PAD_MODE_REFLECT && out->samples > 0 && out->samples <= out->pad)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_%s: x has %" PRId64 " samples, expected more than n / 2 = %" PRId64
+                     " to mirror\n  pad with zeros instead (pad = 2)",
+                     kernel, out->samples, out->pad);
+  if (frames > fh_frames_most(out))
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_%s: the result has %" PRId64 " frames, expected at most %" PRId64 " of n = %" PRId64 " samples, %" PRId64
+                     " apart, in %" PRId64 " + 2 x %" PRId64 " samples",
+                     kernel, frames, fh_frames_most(out), n, out->hop, out->samples, out->pad);
+  if (frames > 0 && out->channels > 0) fh_frames_plan(out);
+  return FH_OK;
+}
+
+enum { FH_FRAMES_ENDS, FH_FRAMES_SCRATCH, FH_FRAMES_TEMPS }; /* scratch */
+
+/* The stage that copies the padded ends, where there are any. */
+static inline void fh_frames_bind_ends(const fh_frames *f, const fh_view_desc *x, int x_index, int entry, fh_bound *out) {
+  out->temp_count = FH_FRAMES_TEMPS;
+  out->temp_bytes[FH_FRAMES_ENDS] = (size_t)fh_most(1, f->channels * f->edge) * sizeof(float);
+  if (f->edge == 0) return;
+  fh_stage *stage = &out->stages[out->stage_count++];
+  stage->entry = entry;
+  stage->items = f->channels * f->pieces;
+  stage->flops_per_item = FH_FRAMES_PIECE;
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, x_index, 0));
+  fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
+  FH_PUSH_I64(stage, f->pieces, f->samples, f->pad, f->mode == FH_PAD_MODE_ZEROS, f->left, f->right_at, f->edge, x->strides[0],
+              x->strides[1]);
+}
+
+/* The stage on frames: items, scratch, views, and the parameters FH_FRAMES_PARAMS. Views before `result` are inputs; what is done with a
+ * spectrum costs `more_flops` per frame. */
+static inline fh_stage *fh_frames_bind(const fh_frames *f, const fh_view_desc *v, int x, int window, int table, int result, int entry,
+                                       double more_flops, fh_bound *out) {
+  const fh_groups groups = fh_groups_of(f->channels * f->of_channel, f->n);
+  fh_stage *stage = &out->stages[out->stage_count++];
+  stage->entry = entry;
+  stage->items = groups.items;
+  stage->flops_per_item = 16 * (fh_transform_flops(f->n) + more_flops) * (double)groups.per_item;
+  for (int i = 0; i < result; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, result, 0));
+  fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
+  fh_push(stage, fh_op_temp(FH_FRAMES_SCRATCH));
+  out->temp_bytes[FH_FRAMES_SCRATCH] = groups.scratch_bytes;
+  out->flops = (fh_transform_flops(f->n) + more_flops) * (double)f->channels * (double)f->frames;
+  FH_PUSH_I64(stage, f->n, fh_frames_area(f->n), groups.count, groups.per_item, f->frames, f->of_channel, f->hop, f->pad, f->first_inner,
+              f->first_right, f->left, f->right_at, f->edge, v[x].strides[0], v[x].strides[1], v[window].strides[0], v[table].strides[0]);
+  return stage;
+}
+
+/* Sample j of frame `frame`, times the window. */
+static inline double fh_frames_sample(const fh_frames *f, const fh_view_desc *x, const float *data, const fh_view_desc *window,
+                                      const float *by, int64_t channel, int64_t frame, int64_t j) {
+  int64_t at = frame * f->hop + j - f->pad;
+  if (at < 0 || at >= f->samples) {
+    if (f->mode == FH_PAD_MODE_ZEROS) return 0.0 * (double)by[j * window->strides[0]];
+    at = at < 0 ? -at : 2 * (f->samples - 1) - at;
+  }
+  return (double)data[channel * x->strides[0] + at * x->strides[1]] * (double)by[j * window->strides[0]];
+}
+
+/* A whole frame into `out`, if that is not NULL; returns its norm. */
+static inline double fh_frames_frame(const fh_frames *f, const fh_view_desc *x, const float *data, const fh_view_desc *window,
+                                     const float *by, int64_t channel, int64_t frame, double *out) {
+  double sum = 0;
+  for (int64_t j = 0; j < f->n; j++) {
+    const double value = fh_frames_sample(f, x, data, window, by, channel, frame, j);
+    if (out) out[j] = value;
+    sum += value * value;
+  }
+  return sqrt(sum);
+}
+
 /* ---- oracles ------------------------------------------------------------------------------------- */
 
 /* All bins of one frame of n samples, in double, from the definition. `turn` holds cos and sin of 2 pi j / n, j < n. */

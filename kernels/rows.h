@@ -59,6 +59,13 @@ static inline void fh_rows_operands(fh_stage *stage, const fh_rows *x, const fh_
  * read first: a third less traffic. */
 static inline int64_t fh_rows_stream(int64_t count) { return count >= INT64_C(16) << 18; }
 
+/* Operands of a stage, one after the other. */
+static inline void fh_push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
+static inline void fh_push_i64(fh_stage *stage, const int64_t *values, size_t count) {
+  for (size_t i = 0; i < count; i++) fh_push(stage, fh_op_i64(values[i]));
+}
+#define FH_PUSH_I64(STAGE, ...) fh_push_i64(STAGE, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
 /* A compact view. */
 static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_t *shape) {
   fh_view_desc v = {.dtype = dtype, .rank = rank};

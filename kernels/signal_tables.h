@@ -40,4 +40,50 @@ static inline void fh_fill_hann(int64_t n, float *out) {
   for (int64_t j = 0; j < n; j++) out[j] = (float)(0.5 - 0.5 * fh_cos_turn(j, n));
 }
 
+/* ---- mel bands ---- */
+
+/* The mel scale: linear below 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998), or 2595 log10(1 + f / 700) (O'Shaughnessy
+ * 1987, as in HTK). */
+static inline double fh_hertz_to_mel(double hertz, bool htk) {
+  if (htk) return 2595 * log10(1 + hertz / 700);
+  return hertz < 1000 ? hertz * 3 / 200 : 15 + log(hertz / 1000) * 27 / log(6.4);
+}
+static inline double fh_mel_to_hertz(double mel, bool htk) {
+  if (htk) return 700 * (pow(10, mel / 2595) - 1);
+  return mel < 15 ? mel * 200 / 3 : 1000 * exp((mel - 15) * log(6.4) / 27);
+}
+
+/* Triangles between `mels` + 2 points that are evenly spaced in mel from `low` to `high`. Of band m: its weight at a frequency. */
+typedef struct fh_mel_scale {
+  double low, high; /* in mel */
+  int64_t mels;
+  bool htk, area; /* area: each triangle has the same area, 2 / its width in hertz high */
+} fh_mel_scale;
+
+static inline double fh_mel_weight(const fh_mel_scale *s, int64_t m, double hertz) {
+  double at[3];
+  for (int i = 0; i < 3; i++) at[i] = fh_mel_to_hertz(s->low + (s->high - s->low) * (double)(m + i) / (double)(s->mels + 1), s->htk);
+  const double up = (hertz - at[0]) / (at[1] - at[0]), down = (at[2] - hertz) / (at[2] - at[1]), least = up < down ? up : down;
+  return least > 0 ? least * (s->area ? 2 / (at[2] - at[0]) : 1) : 0;
+}
+
+/* ---- filters ---- */
+
+/* The modified Bessel function I0, by its power series; x >= 0. */
+static inline double fh_bessel_i0(double x) {
+  double sum = 1, term = 1;
+  for (int k = 1; term > sum * 1e-17; k++) {
+    term *= x / (2 * k) * (x / (2 * k));
+    sum += term;
+  }
+  return sum;
+}
+
+/* Value j of a low-pass filter of 2 `half` + 1 values that passes frequencies below `cutoff` of half the rate: sinc times a Kaiser
+ * window (Kaiser 1974); i0: I0(beta). Not scaled. */
+static inline double fh_kaiser_low_pass(int64_t j, int64_t half, double cutoff, double beta, double i0) {
+  const double from = (double)(j - half), r = half > 0 ? from / (double)half : 0, x = FH_PI * cutoff * from;
+  return (j == half ? 1 : sin(x) / x) * fh_bessel_i0(beta * sqrt(1 - r * r)) / i0;
+}
+
 #endif /* FOGHORN_KERNELS_SIGNAL_TABLES_H_ */

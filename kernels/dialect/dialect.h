@@ -43,8 +43,9 @@
  *                                     entry of FH_ENTRY_STREAMING
  *   fh_stream_head(p)                 elements of p before such a boundary; -1: there is none, or nothing is gained here
  *   fh_load_u8x3(p, i, &a, &b, &c)    48 bytes p[3 i ..]: three interleaved channels -> fh_vi
- *   fh_turn_in(p, s, rows, w, ws, out, step)      16 elements of each of `rows` rows (at most 16) that begin s apart:
- *                                     out[e step + row] = p[row s + e] w[e ws], and 0 for the rows that are not there
+ *   fh_turn_in(p, s, rows, out, step)      16 elements of each of `rows` rows (at most 16) that begin s apart:
+ *                                     out[e step + row] = p[row s + e], and 0 for the rows that are not there
+ *   fh_turn_in_by(p, s, rows, by, bs, out, step)  the same times by[e bs]
  *   fh_turn_out(in, step, rows, p, s) the way back: p[row s + e] = in[e step + row]
  *   fh_gather(p, v, n, s, fill)       lane by lane element v of a row of n with stride s; `fill` where v is not in [0, n)
  *   fh_count_at(p, v, n, tables)      p[(l mod tables) n + v] += 1 for each lane l with v in [0, n); tables: 1, 2, 4, 8 or 16. Lanes

@@ -144,7 +144,7 @@ FH_INLINE void fh_fft_gather(fh_f32_in x, long rs, long xs, long rows, long n, f
   const long step = n % 2 ? 32 : 16;
   long e = 0;
   if (xs == 1)
-    for (; e + 16 <= n; e += 16) fh_turn_in(x + e, rs, rows, window + e * ws, ws, work + e * step, step);
+    for (; e + 16 <= n; e += 16) fh_turn_in_by(x + e, rs, rows, window + e * ws, ws, work + e * step, step);
   for (; e < n; e++) fh_store(work, e * step, 1, fh_mul(fh_load_part(x + e * xs, 0, rows, rs, 0.0f), fh_splat(fh_get(window, e * ws))));
   if (step == 32)
     for (e = 0; e < n; e++) fh_store(work, e * 32 + 16, 1, fh_splat(0.0f));

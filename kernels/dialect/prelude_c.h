@@ -520,12 +520,13 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
 #endif
 
 /* ---- sixteen rows at once ---- */
-FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, fh_f32_out out, long step) {
+/* by NULL: times one */
+FH_INLINE void fh_turn_rows(fh_f32_in p, long s, long rows, fh_f32_in by, long bs, fh_f32_out out, long step) {
 #if FH_USE_AVX512
   __m512 v[16];
   for (int l = 0; l < 16; l++) v[l] = l < rows ? _mm512_loadu_ps((const void *)(p + l * s)) : _mm512_setzero_ps();
   fh_transpose_16x16(v);
-  for (int e = 0; e < 16; e++) _mm512_storeu_ps((void *)(out + e * step), _mm512_mul_ps(v[e], _mm512_set1_ps(w[e * ws])));
+  for (int e = 0; e < 16; e++) _mm512_storeu_ps((void *)(out + e * step), by ? _mm512_mul_ps(v[e], _mm512_set1_ps(by[e * bs])) : v[e]);
 #elif FH_USE_AVX2
   for (int half = 0; half < 16; half += 8) {
     for (int e = 0; e < 16; e += 8) {
@@ -533,17 +534,20 @@ FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, 
       for (int l = 0; l < 8; l++) v[l] = half + l < rows ? _mm256_loadu_ps((const void *)(p + (half + l) * s + e)) : _mm256_setzero_ps();
       fh_transpose_8x8(v);
       for (int k = 0; k < 8; k++)
-        _mm256_storeu_ps((void *)(out + (e + k) * step + half), _mm256_mul_ps(v[k], _mm256_set1_ps(w[(e + k) * ws])));
+        _mm256_storeu_ps((void *)(out + (e + k) * step + half), by ? _mm256_mul_ps(v[k], _mm256_set1_ps(by[(e + k) * bs])) : v[k]);
     }
   }
 #else
   for (int e = 0; e < FH_LANES; e++) {
     float lanes[FH_LANES] = {0};
-    const float by = w[e * ws];
-    for (int l = 0; l < FH_LANES && l < rows; l++) lanes[l] = p[l * s + e] * by;
+    for (int l = 0; l < FH_LANES && l < rows; l++) lanes[l] = by ? p[l * s + e] * by[e * bs] : p[l * s + e];
     fh_store_packed(out + e * step, fh_load_packed(lanes));
   }
 #endif
+}
+FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_out out, long step) { fh_turn_rows(p, s, rows, 0, 0, out, step); }
+FH_INLINE void fh_turn_in_by(fh_f32_in p, long s, long rows, fh_f32_in by, long bs, fh_f32_out out, long step) {
+  fh_turn_rows(p, s, rows, by, bs, out, step);
 }
 FH_INLINE void fh_turn_out(fh_f32_in in, long step, long rows, fh_f32_out p, long s) {
 #if FH_USE_AVX512

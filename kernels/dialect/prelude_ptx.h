@@ -107,9 +107,13 @@ FH_INLINE void fh_load_u8x3(fh_u8_in p, long i, fh_vi *a, fh_vi *b, fh_vi *c) {
 }
 
 /* Each lane moves its own row. */
-FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_in w, long ws, fh_f32_out out, long step) {
+FH_INLINE void fh_turn_in(fh_f32_in p, long s, long rows, fh_f32_out out, long step) {
   const int l = fh_lane();
-  for (int e = 0; e < FH_LANES; e++) out[e * step + l] = l < rows ? fh_mul(p[l * s + e], w[e * ws]) : 0.0f;
+  for (int e = 0; e < FH_LANES; e++) out[e * step + l] = l < rows ? p[l * s + e] : 0.0f;
+}
+FH_INLINE void fh_turn_in_by(fh_f32_in p, long s, long rows, fh_f32_in by, long bs, fh_f32_out out, long step) {
+  const int l = fh_lane();
+  for (int e = 0; e < FH_LANES; e++) out[e * step + l] = l < rows ? fh_mul(p[l * s + e], by[e * bs]) : 0.0f;
 }
 FH_INLINE void fh_turn_out(fh_f32_in in, long step, long rows, fh_f32_out p, long s) {
   const int l = fh_lane();

@@ -7,6 +7,7 @@
 #include <foghorn/irregular.h>
 #include <foghorn/kernels.h>
 #include <foghorn/kmeans.h>
+#include <foghorn/layout.h>
 #include <foghorn/low_precision.h>
 #include <foghorn/memory.h>
 #include <foghorn/neighbours.h>

@@ -1,9 +1,9 @@
 /* What this machine can do at most, measured. SPDX-License-Identifier: Apache-2.0 */
 #include "bench/engine/limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
 
@@ -279,16 +279,32 @@ double fh_traffic_probe_sample(void *probe, long calls) {
 
 /* ---- the machine ------------------------------------------------------------------------------------------------------ */
 
-static size_t cache_bytes(int name, size_t otherwise) {
-  long bytes = sysconf(name);
-  return bytes > 0 ? (size_t)bytes : otherwise;
+/* Bytes of the CPU's cache of this level that holds data, as the kernel says: the C library's answer may be that of a whole machine of
+ * which this is a slice. */
+static size_t cache_bytes(int level, size_t otherwise) {
+  for (int i = 0; i < 8; i++) {
+    char path[96], type[16] = "", unit = 0;
+    int found = 0;
+    unsigned long size = 0;
+    const char *const names[] = {"level", "type", "size"};
+    for (int n = 0; n < 3; n++) {
+      snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", i, names[n]);
+      FILE *file = fopen(path, "re");
+      if (!file) return otherwise;
+      const int read = n == 0 ? fscanf(file, "%d", &found) : n == 1 ? fscanf(file, "%15s", type) : fscanf(file, "%lu%c", &size, &unit);
+      fclose(file);
+      if (read < 1) return otherwise;
+    }
+    if (found == level && strcmp(type, "Instruction") != 0 && size > 0 && size < 1UL << 30)
+      return unit == 'M' ? size << 20 : unit == 'K' ? size << 10 : size;
+  }
+  return otherwise;
 }
 
 static void levels_of(fh_level out[FH_LEVEL_COUNT]) {
   static const char *const names[FH_LEVEL_COUNT] = {"L1", "L2", "L3", "DRAM"};
-  const size_t capacity[FH_LEVEL_COUNT] = {cache_bytes(_SC_LEVEL1_DCACHE_SIZE, (size_t)32 << 10),
-                                           cache_bytes(_SC_LEVEL2_CACHE_SIZE, (size_t)512 << 10),
-                                           cache_bytes(_SC_LEVEL3_CACHE_SIZE, (size_t)16 << 20), 0};
+  const size_t capacity[FH_LEVEL_COUNT] = {cache_bytes(1, (size_t)32 << 10), cache_bytes(2, (size_t)512 << 10),
+                                           cache_bytes(3, (size_t)16 << 20), 0};
   for (int i = 0; i < FH_LEVEL_COUNT; i++) out[i] = (fh_level){.name = names[i], .capacity = capacity[i]};
 }
 
@@ -306,10 +322,10 @@ static double best_bandwidth(fh_traffic_probe probe) {
 
 static size_t rounded(size_t bytes) { return (bytes + PART_UNIT - 1) / PART_UNIT * PART_UNIT; }
 
-/* Bytes of one operand such that two of them fit the level well, and in DRAM no cache holds a part of them worth counting. */
+/* Bytes of one operand such that two of them fit the level well; in DRAM such that no cache holds a part of them worth counting. */
 static size_t operand_of(const fh_level *levels, int i, int threads) {
-  if (i == FH_LEVEL_COUNT - 1)
-    return rounded(levels[i - 1].capacity * 3 > ((size_t)64 << 20) ? levels[i - 1].capacity * 3 : (size_t)64 << 20);
+  const size_t least = (size_t)64 << 20, most = (size_t)256 << 20, thrice = 3 * levels[FH_LEVEL_COUNT - 2].capacity;
+  if (i == FH_LEVEL_COUNT - 1) return rounded(thrice < least ? least : thrice > most ? most : thrice);
   if (i == FH_LEVEL_COUNT - 2) return rounded(levels[i].capacity / 8);
   return rounded(levels[i].capacity / 4 * (size_t)threads);
 }

@@ -38,7 +38,7 @@ ALLOWED = [
     ("examples/", []),
     ("tests/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tools/", "bench/engine/", "tests/"]),
     ("bench/engine/", BASE + ["runtime/", "kernels/contract.h", "bench/peers/peer.h"]),
-    ("bench/peers/", BASE + ["kernels/contract.h"]),
+    ("bench/peers/", BASE + KERNEL),
     ("bench/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tests/support/"]),
 ]
 

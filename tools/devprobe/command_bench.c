@@ -1,11 +1,11 @@
 /* devprobe bench: kernels against this machine's limits, against their peers, and against an earlier time.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/engine/report.h"
 #include "bench/engine/rounds.h"
@@ -228,10 +228,11 @@ static int answer(job *j) {
 /* ---- the command ----------------------------------------------------------------------------------------------------------- */
 
 static bool read_threads(const fh_cli *cli, fh_bench_options *o) {
-  const long usable = sysconf(_SC_NPROCESSORS_ONLN);
+  cpu_set_t set;
+  const int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   const int given = cli->given[FH_OPT_THREADS];
   o->threads[o->thread_counts++] = 1;
-  if (usable > 1) o->threads[o->thread_counts++] = (int)usable;
+  if (usable > 1) o->threads[o->thread_counts++] = usable;
   if (given == 0) return true;
   if (given > FH_BENCH_THREADS) {
     fh_cli_usage(cli, "--threads: at most %d numbers of threads", FH_BENCH_THREADS);

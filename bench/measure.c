@@ -11,105 +11,55 @@
 #include <string.h>
 #include <unistd.h>
 
-static double time_calls(const measure_contender *c, long calls) {
-  if (c->sample) return c->sample(c->arg);
-  double start = fh_now_seconds();
-  for (long i = 0; i < calls; i++) c->run(c->arg);
-  return fh_now_seconds() - start;
-}
+#include "bench/engine/limits.h"
+#include "bench/engine/rounds.h"
 
-/* Calls that last about `seconds`; the first call only warms up. */
-static long calibrate(const measure_contender *c, double seconds) {
-  long calls = 1;
-  time_calls(c, calls);
-  if (c->sample) return calls;
-  double took = time_calls(c, calls);
-  while (took < seconds / 4 && calls < 1L << 24) {
-    calls *= 4;
-    took = time_calls(c, calls);
+/* A contender of ours as one of the engine's. */
+static double sample_of(void *arg, long calls) {
+  const measure_contender *c = arg;
+  double seconds = 0;
+  if (!c->sample) {
+    const double start = fh_now_seconds();
+    for (long i = 0; i < calls; i++) c->run(c->arg);
+    return fh_now_seconds() - start;
   }
-  long wanted = (long)(seconds / (took / (double)calls) + 0.5);
-  return wanted < 1 ? 1 : wanted;
-}
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double quantile(const double *sorted, int count, double q) {
-  double place = q * (count - 1);
-  int below = (int)place;
-  int above = below + 1 < count ? below + 1 : below;
-  return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+  for (long i = 0; i < calls; i++) seconds += c->sample(c->arg);
+  return seconds;
 }
 
 void measure_rounds(measure_contender *contenders, int count, int rounds, double sample_seconds) {
-  double *samples = calloc((size_t)count * (size_t)rounds, sizeof *samples);
-  long *calls = calloc((size_t)count, sizeof *calls);
-  if (!samples || !calls) {
+  fh_contender *all = calloc((size_t)count, sizeof *all);
+  const fh_rounds_options options = {.rounds = rounds, .least_rounds = rounds, .sample_seconds = sample_seconds};
+  for (int i = 0; all && i < count; i++) all[i] = (fh_contender){.name = contenders[i].name, .sample = sample_of, .arg = &contenders[i]};
+  if (!all || !fh_rounds_run(all, count, &options)) {
     fprintf(stderr, "bench: no memory for %d samples\n", count * rounds);
     exit(EXIT_FAILURE);
   }
-  for (int i = 0; i < count; i++) calls[i] = calibrate(&contenders[i], sample_seconds);
-  for (int r = 0; r < rounds; r++) {
-    for (int j = 0; j < count; j++) {
-      int i = (r + j) % count; /* nobody always follows the same one */
-      samples[i * rounds + r] = time_calls(&contenders[i], calls[i]) / (double)calls[i];
-    }
-  }
   for (int i = 0; i < count; i++) {
-    double *own = samples + (size_t)i * (size_t)rounds;
-    qsort(own, (size_t)rounds, sizeof *own, ascending);
-    contenders[i].median = quantile(own, rounds, 0.5);
-    contenders[i].p10 = quantile(own, rounds, 0.1);
-    contenders[i].p90 = quantile(own, rounds, 0.9);
+    contenders[i].median = all[i].median;
+    contenders[i].p10 = all[i].p10;
+    contenders[i].p90 = all[i].p90;
+    free(all[i].samples);
   }
-  free(samples);
-  free(calls);
-}
-
-/* ---- the roof ------------------------------------------------------------------------------------ */
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-/* Ten chains hide the latency of four cycles on two pipes. */
-#define FMA_LOOP(type, fma, set1, in_register)                                                                  \
-  type s0 = set1(0.1f), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0, s8 = s0, s9 = s0;        \
-  const type a = set1(0.999f), b = set1(0.001f);                                                                \
-  for (long i = 0; i < steps; i++) {                                                                            \
-    s0 = fma(s0, a, b), s1 = fma(s1, a, b), s2 = fma(s2, a, b), s3 = fma(s3, a, b), s4 = fma(s4, a, b);         \
-    s5 = fma(s5, a, b), s6 = fma(s6, a, b), s7 = fma(s7, a, b), s8 = fma(s8, a, b), s9 = fma(s9, a, b);         \
-    __asm__ volatile("" : in_register(s0), in_register(s1), in_register(s2), in_register(s3), in_register(s4)); \
-    __asm__ volatile("" : in_register(s5), in_register(s6), in_register(s7), in_register(s8), in_register(s9)); \
-  }
-
-static __attribute__((target("avx2,fma"))) void fma_avx2(long steps) { FMA_LOOP(__m256, _mm256_fmadd_ps, _mm256_set1_ps, "+x") }
-static __attribute__((target("avx512f"))) void fma_avx512(long steps) { FMA_LOOP(__m512, _mm512_fmadd_ps, _mm512_set1_ps, "+v") }
-
-static double best_rate(void (*loop)(long), double flops_per_step) {
-  enum { STEPS = 2000000 };
-  double best = 0;
-  loop(STEPS);
-  for (int i = 0; i < 5; i++) {
-    double start = fh_now_seconds();
-    loop(STEPS);
-    double rate = flops_per_step * STEPS / (fh_now_seconds() - start);
-    if (rate > best) best = rate;
-  }
-  return best;
+  free(all);
 }
 
 double measure_peak_flops(void) {
-  __builtin_cpu_init();
-  double narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? best_rate(fma_avx2, 2.0 * 10 * 8) : 0;
-  double wide = __builtin_cpu_supports("avx512f") ? best_rate(fma_avx512, 2.0 * 10 * 16) : 0;
-  return wide > narrow ? wide : narrow;
+  fh_pool *alone;
+  fh_status status = fh_pool_shared(1, &alone);
+  if (status) {
+    fh_status_free(status);
+    return 0;
+  }
+  fh_compute_probe probe = {alone, FH_PEAK_F32, 1e9};
+  double fastest = 0;
+  for (int i = 0; i < 7; i++) {
+    const double seconds = fh_compute_probe_sample(&probe, 1);
+    if (seconds > 0 && (fastest == 0 || seconds < fastest)) fastest = seconds;
+  }
+  fh_pool_unshare(alone);
+  return fastest > 0 ? probe.flops / fastest : 0;
 }
-#else
-double measure_peak_flops(void) { return 0; }
-#endif
 
 /* ---- results ------------------------------------------------------------------------------------- */
 

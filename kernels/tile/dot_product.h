@@ -33,7 +33,8 @@ enum {
   STRIP_BYTES = 1 << 19, /* of panels that a worker packs for itself: half of L2 */
   STRIP_COLUMNS = 2048,  /* of rows that are read once */
   STRIP_ROWS = 4,
-  DOT_SIDE = 4, /* an operand of so few lines is copied where its elements lie apart */
+  STRIP_GROUPS = 4, /* of k that are added to the sums at once */
+  DOT_SIDE = 4,     /* an operand of so few lines is copied where its elements lie apart */
 };
 
 /* ---- the call ------------------------------------------------------------------------------------ */
@@ -532,39 +533,80 @@ typedef struct strips_job {
   int64_t parts;
 } strips_job;
 
-/* Two groups of rows of B at a time: their words, 32 columns at once, times the words of A, onto sums that stay in L1. */
+/* Words of A for some groups of k: what lies past m or k is zero. */
+static void strip_words(const plan *q, int64_t group, int32_t words[STRIP_GROUPS][STRIP_ROWS]) {
+  const fh_product *p = &q->p;
+  memset(words, 0, sizeof(int32_t[STRIP_GROUPS][STRIP_ROWS]));
+  for (int64_t r = 0; r < p->m; r++)
+    for (int64_t l = 0; l < fh_least(STRIP_GROUPS * FH_GROUP, p->k - group * FH_GROUP); l++)
+      memcpy((char *)&words[l / FH_GROUP][r] + l % FH_GROUP * FH_ELEMENT,
+             q->a + (r * p->a[1] + (group * FH_GROUP + l) * p->a[2]) * FH_ELEMENT, FH_ELEMENT);
+}
+
+/* 32 columns of some groups: words of B woven in registers, times the words of A, onto sums that stay in L1. rows is a constant at every
+ * call. */
+static inline __attribute__((always_inline)) void strip_chunk(const char *b, int64_t row, int32_t words[STRIP_GROUPS][STRIP_ROWS],
+                                                              float *sums, const int rows) {
+  enum { PARTS = FH_CHUNK / FH_LANES };
+  dot_sum sum[STRIP_ROWS][PARTS];
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < PARTS; v++) sum[r][v] = dot_zero();
+#pragma GCC unroll 4
+  for (int g = 0; g < STRIP_GROUPS; g++) {
+    const char *lines_of_b[FH_GROUP];
+#pragma GCC unroll 4
+    for (int i = 0; i < FH_GROUP; i++) lines_of_b[i] = b + (g * FH_GROUP + i) * row;
+    __m256i woven[4];
+    fh_interleave(woven, lines_of_b);
+#pragma GCC unroll 4
+    for (int v = 0; v < PARTS; v++) {
+      const dot_weights w = dot_split(dot_join(woven, v));
+#pragma GCC unroll 4
+      for (int r = 0; r < rows; r++) sum[r][v] = dot_step(sum[r][v], dot_broadcast(words[g][r]), w);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < PARTS; v++) {
+      float *to = sums + r * STRIP_COLUMNS + v * FH_LANES;
+      fh_v_store(to, dot_add(fh_v_load(to), dot_result(sum[r][v])));
+    }
+}
+
+#define STRIP(rows)                                                                                            \
+  static void strip_##rows(const char *b, int64_t row, int32_t words[STRIP_GROUPS][STRIP_ROWS], float *sums) { \
+    strip_chunk(b, row, words, sums, rows);                                                                    \
+  }
+STRIP(1)
+STRIP(2)
+STRIP(3)
+STRIP(4)
+static void (*const strips[STRIP_ROWS])(const char *, int64_t, int32_t[STRIP_GROUPS][STRIP_ROWS], float *) = {strip_1, strip_2, strip_3,
+                                                                                                              strip_4};
+
 static void strip_columns(const plan *q, int64_t col, int64_t cols, float *sums) {
   const fh_product *p = &q->p;
-  const int64_t words = q->groups + (q->tail > 0), b_row = p->b[4] * FH_ELEMENT;
-  static const char zeros[FH_CHUNK * FH_ELEMENT];
+  enum { DEPTH = STRIP_GROUPS * FH_GROUP };
+  const int64_t words_of_k = q->groups + (q->tail > 0), row = p->b[4] * FH_ELEMENT;
   for (int64_t i = 0; i < p->m * STRIP_COLUMNS; i += FH_LANES) fh_v_store(sums + i, fh_v_zero());
-  for (int64_t g = 0; g < words; g++) {
-    dot_words x[STRIP_ROWS];
-    for (int64_t r = 0; r < STRIP_ROWS; r++) {
-      char word[4] = {0};
-      for (int64_t e = 0; r < p->m && e < fh_least(FH_GROUP, p->k - g * FH_GROUP); e++)
-        memcpy(word + e * FH_ELEMENT, q->a + (r * p->a[1] + (g * FH_GROUP + e) * p->a[2]) * FH_ELEMENT, FH_ELEMENT);
-      x[r] = dot_broadcast(word_at(word));
-    }
-    const char *first = q->b + (col + g * FH_GROUP * p->b[4]) * FH_ELEMENT, *rows[FH_GROUP];
-    char parts[FH_GROUP][FH_CHUNK * FH_ELEMENT];
+  for (int64_t g = 0; g < words_of_k; g += STRIP_GROUPS) {
+    int32_t words[STRIP_GROUPS][STRIP_ROWS];
+    strip_words(q, g, words);
+    const char *b = q->b + (col + g * FH_GROUP * p->b[4]) * FH_ELEMENT;
+    const int64_t depth = fh_least(DEPTH, p->k - g * FH_GROUP);
     for (int64_t at = 0; at < cols; at += FH_CHUNK) {
-      for (int i = 0; i < FH_GROUP; i++) {
-        rows[i] = g * FH_GROUP + i < p->k ? first + i * b_row + at * FH_ELEMENT : zeros;
-        if (cols - at >= FH_CHUNK || rows[i] == zeros) continue;
-        memset(parts[i], 0, sizeof parts[i]);
-        memcpy(parts[i], rows[i], (size_t)(cols - at) * FH_ELEMENT);
-        rows[i] = parts[i];
+      const int64_t take = fh_least(cols - at, FH_CHUNK);
+      if (take == FH_CHUNK && depth == DEPTH) {
+        strips[p->m - 1](b + at * FH_ELEMENT, row, words, sums + at);
+        continue;
       }
-      __m256i words_of_b[4];
-      fh_interleave(words_of_b, rows);
-      for (int v = 0; v < FH_CHUNK / FH_LANES; v++) {
-        const dot_weights w = dot_split(dot_join(words_of_b, v));
-        for (int r = 0; r < STRIP_ROWS && r < p->m; r++) {
-          float *sum = sums + r * STRIP_COLUMNS + at + v * FH_LANES;
-          fh_v_store(sum, dot_add(fh_v_load(sum), dot_result(dot_step(dot_zero(), x[r], w))));
-        }
-      }
+      char edge[DEPTH][FH_CHUNK * FH_ELEMENT];
+      memset(edge, 0, sizeof edge);
+      for (int64_t l = 0; l < depth; l++) memcpy(edge[l], b + l * row + at * FH_ELEMENT, (size_t)take * FH_ELEMENT);
+      strips[p->m - 1](edge[0], sizeof *edge, words, sums + at);
     }
   }
 }

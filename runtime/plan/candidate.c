@@ -1,10 +1,9 @@
-/* Candidates, their verdicts and predicted costs, and the plan made of them. SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
+/* Candidates, their verdicts, and the plan made of them. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/plan/plan.h"
+#include "runtime/plan/profile.h"
 
 /* ---- the list -------------------------------------------------------------------------------------------- */
 
@@ -38,7 +37,8 @@ fh_status fh_candidates_build(fh_context *context) {
   for (int k = 0; k < kernels; k++) total += count_for(context, &images[k]);
   context->candidates = calloc((size_t)total + 1, sizeof *context->candidates);
   context->first_of = calloc((size_t)kernels + 1, sizeof *context->first_of);
-  if (!context->candidates || !context->first_of)
+  context->incumbents = calloc((size_t)kernels * FH_PLAN_BUCKETS + 1, sizeof *context->incumbents);
+  if (!context->candidates || !context->first_of || !context->incumbents)
     return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory for %d candidates", total);
   for (int k = 0; k < kernels; k++) {
     context->first_of[k] = context->candidate_count;
@@ -63,119 +63,15 @@ void fh_candidates_free(fh_context *context) {
     for (int s = 0; s < FH_MAX_STAGES; s++)
       if (c->executables[s]) device->api->release(c->executables[s]);
     free(c->samples);
+    free(c->calibrated);
   }
   free(context->candidates);
   free(context->first_of);
+  free(context->incumbents);
   context->candidates = NULL;
   context->first_of = NULL;
+  context->incumbents = NULL;
   context->candidate_count = 0;
-}
-
-/* ---- cost -------------------------------------------------------------------------------------------------- */
-
-/* Launches within a factor of two in size share an estimate. */
-static int bucket_of(const fh_bound *bound) {
-  double size = bound->flops > bound->bytes ? bound->flops : bound->bytes;
-  int bucket = size < 1 ? 0 : (int)log2(size);
-  return bucket < FH_PLAN_BUCKETS ? bucket : FH_PLAN_BUCKETS - 1;
-}
-
-void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds) {
-  if (!candidate->samples) candidate->samples = calloc(FH_PLAN_BUCKETS, sizeof *candidate->samples);
-  if (!candidate->samples) return; /* without memory the prior goes on */
-  fh_samples *s = &candidate->samples[bucket_of(bound)];
-  s->seconds[s->count++ % FH_PLAN_SAMPLES] = (float)seconds;
-}
-
-static int by_value(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
-/* The median of the last samples: one spike moves nothing. 0: too few. */
-static double measured_seconds(const fh_candidate *candidate, const fh_bound *bound) {
-  if (!candidate->samples) return 0;
-  const fh_samples *s = &candidate->samples[bucket_of(bound)];
-  if (s->count < 3) return 0;
-  int count = s->count < FH_PLAN_SAMPLES ? s->count : FH_PLAN_SAMPLES;
-  float sorted[FH_PLAN_SAMPLES];
-  memcpy(sorted, s->seconds, sizeof sorted);
-  qsort(sorted, (size_t)count, sizeof sorted[0], by_value);
-  return sorted[count / 2];
-}
-
-/* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of each limit that this
- * form of kernel usually reaches, and a part of the faster one, since the two never overlap wholly. A guess, and said to be one. */
-static double prior_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound) {
-  static const double width[FH_ISA_COUNT] = {
-      [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
-  bool cpu = device->info.kind == FH_DEVICE_CPU;
-  double efficiency = candidate->tuned ? candidate->tuned->efficiency : cpu ? 0.3 * width[candidate->isa] : 0.1;
-  double flops = device->info.peak_flops > 0 ? device->info.peak_flops : 1e10;
-  double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
-  double arithmetic = bound->flops / (flops * efficiency);
-  double memory = bound->bytes / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
-  return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
-}
-
-/* A guess is worth nothing beside a measurement of another variant, unless it is held to the same scale: how far off the guess for a
- * measured variant of this kernel on this device was. 1: none was measured. */
-static double guess_scale(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
-  for (int i = context->first_of[candidate->kernel]; i < context->first_of[candidate->kernel + 1]; i++) {
-    const fh_candidate *sibling = &context->candidates[i];
-    if (sibling == candidate || sibling->device != candidate->device) continue;
-    double measured = measured_seconds(sibling, bound);
-    if (measured > 0) return measured / prior_seconds(&context->devices[sibling->device], sibling, bound);
-  }
-  return 1;
-}
-
-double fh_call_missing_bytes(const fh_call *call, int device) {
-  double bytes = 0;
-  for (int i = 0; i < call->view_count; i++) {
-    const fh_buffer *buffer = call->views[i].buffer;
-    if (!buffer || call->image->contract->views[i].role == FH_ROLE_OUT) continue;
-    const fh_replica *replica = &buffer->replicas[device];
-    if (!replica->memory || replica->version != buffer->version) bytes += (double)buffer->bytes;
-  }
-  return bytes;
-}
-
-static double view_bytes(const fh_view_desc *desc) {
-  double bytes = (double)fh_dtype_size(desc->dtype);
-  for (int i = 0; i < desc->rank; i++) bytes *= (double)desc->shape[i];
-  return bytes;
-}
-
-static double transfer_seconds(const fh_queue *queue, const fh_call *call, int device) {
-  const fh_plan_device *d = &queue->context->devices[device];
-  double bytes = 0, link = d->info.link_bytes_per_s > 0 ? d->info.link_bytes_per_s : 1e10;
-  bool shapes_only = call->views[0].buffer == NULL; /* fh_explain_shapes: everything is on the host */
-  if (d->info.host_memory) {
-    /* What only a device has must come back first. */
-    for (int i = 0; i < call->view_count && !shapes_only; i++) {
-      const fh_buffer *buffer = call->views[i].buffer;
-      if (call->image->contract->views[i].role != FH_ROLE_OUT && buffer->host_version != buffer->version) bytes += (double)buffer->bytes;
-    }
-    return bytes / 1e10;
-  }
-  for (int i = 0; i < call->view_count; i++) {
-    if (call->image->contract->views[i].role != FH_ROLE_IN) bytes += view_bytes(&call->descs[i]); /* expected read-back */
-    if (shapes_only && call->image->contract->views[i].role != FH_ROLE_OUT) bytes += view_bytes(&call->descs[i]);
-  }
-  if (!shapes_only) bytes += fh_call_missing_bytes(call, device);
-  return bytes / link;
-}
-
-static double predicted_seconds(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, bool *out_measured) {
-  const fh_plan_device *device = &queue->context->devices[candidate->device];
-  double execution = measured_seconds(candidate, &call->bound);
-  *out_measured = execution > 0;
-  if (!*out_measured) {
-    execution = prior_seconds(device, candidate, &call->bound) * guess_scale(queue->context, candidate, &call->bound);
-    execution += call->bound.stage_count * device->info.launch_s;
-  }
-  return execution + transfer_seconds(queue, call, candidate->device);
 }
 
 /* ---- verdicts ------------------------------------------------------------------------------------------------ */
@@ -183,7 +79,7 @@ static double predicted_seconds(const fh_queue *queue, const fh_candidate *candi
 static double needed_bytes(const fh_call *call) {
   double bytes = 0;
   for (int i = 0; i < call->view_count; i++)
-    bytes += call->views[i].buffer ? (double)call->views[i].buffer->bytes : view_bytes(&call->descs[i]);
+    bytes += call->views[i].buffer ? (double)call->views[i].buffer->bytes : fh_desc_bytes(&call->descs[i]);
   for (int t = 0; t < call->bound.temp_count; t++) bytes += (double)call->bound.temp_bytes[t];
   return bytes;
 }
@@ -238,35 +134,54 @@ static bool about_health(fh_reason_code code) {
 
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   fh_verdict verdict = {.candidate = candidate, .reason = first_reason(queue, candidate, call)};
-  verdict.seconds = predicted_seconds(queue, candidate, call, &verdict.measured);
+  verdict.seconds = fh_cost(queue, candidate, call, &verdict.source);
   return verdict;
 }
 
+/* ---- the plan --------------------------------------------------------------------------------------------------- */
+
+/* Of two variants within this factor the one that ran last goes on: noise in the estimates is no reason to change. */
+static const double clearly_better = 0.9;
+
+static int16_t *incumbent_of(const fh_context *context, const fh_call *call) {
+  return &context->incumbents[call->kernel * FH_PLAN_BUCKETS + fh_cost_bucket(&call->bound)];
+}
+
+void fh_plan_settled(fh_context *context, const fh_call *call, const fh_candidate *candidate) {
+  *incumbent_of(context, call) = (int16_t)(candidate - &context->candidates[context->first_of[call->kernel]] + 1);
+}
+
+/* A candidate with what speaks for it. */
+typedef struct bid {
+  fh_candidate *candidate;
+  double seconds, weighed; /* predicted; and with the incumbent's advantage */
+} bid;
+
 /* A list of devices is an order of preference: a request beats a plan. Among equals the predicted time decides. */
-static bool better(const fh_context *context, const fh_candidate *a, double seconds_a, const fh_candidate *b, double seconds_b) {
-  if (!b) return true;
-  int rank_a = context->devices[a->device].rank, rank_b = context->devices[b->device].rank;
-  return rank_a != rank_b ? rank_a < rank_b : seconds_a < seconds_b;
+static bool better(const fh_context *context, const bid *a, const bid *b) {
+  if (!b->candidate) return true;
+  int rank_a = context->devices[a->candidate->device].rank, rank_b = context->devices[b->candidate->device].rank;
+  return rank_a != rank_b ? rank_a < rank_b : a->weighed < b->weighed;
 }
 
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
-  fh_plan plan = {0};
+  fh_context *context = queue->context;
+  fh_profile_use(context);
+  const int first = context->first_of[call->kernel], incumbent = *incumbent_of(context, call);
+  bid chosen = {0}, intended = {0};
   fh_verdict wanted = {0};
-  for (int i = queue->context->first_of[call->kernel]; i < queue->context->first_of[call->kernel + 1]; i++) {
-    fh_candidate *candidate = &queue->context->candidates[i];
-    fh_verdict verdict = fh_candidate_judge(queue, candidate, call);
+  for (int i = first; i < context->first_of[call->kernel + 1]; i++) {
+    fh_verdict verdict = fh_candidate_judge(queue, &context->candidates[i], call);
+    bid this = {&context->candidates[i], verdict.seconds, verdict.seconds * (i - first + 1 == incumbent ? clearly_better : 1)};
     bool ok = verdict.reason.code == FH_REASON_NONE;
-    if (ok && better(queue->context, candidate, verdict.seconds, plan.chosen, plan.chosen_seconds)) {
-      plan.chosen = candidate;
-      plan.chosen_seconds = verdict.seconds;
-    }
-    if ((ok || about_health(verdict.reason.code)) &&
-        better(queue->context, candidate, verdict.seconds, plan.intended, plan.intended_seconds)) {
-      plan.intended = candidate;
-      plan.intended_seconds = verdict.seconds;
+    if (ok && better(context, &this, &chosen)) chosen = this;
+    if ((ok || about_health(verdict.reason.code)) && better(context, &this, &intended)) {
+      intended = this;
       wanted = verdict;
     }
   }
+  fh_plan plan = {
+      .chosen = chosen.candidate, .intended = intended.candidate, .chosen_seconds = chosen.seconds, .intended_seconds = intended.seconds};
   if (plan.intended != plan.chosen) plan.fallback = wanted.reason;
   return plan;
 }

@@ -395,9 +395,7 @@ static void written(fh_queue *queue, int device, const fh_call *call, const uint
 
 static bool wants_timing(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   if (queue->context->devices[candidate->device].info.host_memory) return true;
-  bool measured;
-  measured = fh_candidate_judge(queue, candidate, call).measured;
-  return !measured;
+  return fh_candidate_judge(queue, candidate, call).source != FH_COST_MEASURED;
 }
 
 static void account(fh_queue *queue, const fh_candidate *candidate, const fh_call *call, double seconds) {

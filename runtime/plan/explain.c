@@ -5,7 +5,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/profile.h"
 
 typedef struct decision {
   fh_verdict *verdicts;
@@ -24,6 +24,7 @@ static fh_status decide(const fh_queue *queue, const fh_call *call, decision *ou
   const fh_context *context = queue->context;
   *out = (decision){.verdicts = calloc((size_t)context->candidate_count + 1, sizeof *out->verdicts)};
   if (!out->verdicts) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_explain: no memory");
+  fh_profile_use(queue->context);
   for (int i = 0; i < context->candidate_count; i++)
     if (context->candidates[i].kernel == call->kernel)
       out->verdicts[out->count++] = fh_candidate_judge(queue, &context->candidates[i], call);
@@ -37,14 +38,19 @@ static const char *test_name(const fh_candidate *candidate) {
   return candidate ? names[candidate->test] : names[0];
 }
 
+static const char *source_name(fh_cost_source source) {
+  static const char *const names[] = {"a guess", "a scaled guess", "calibrated", "measured"};
+  return names[source];
+}
+
 static const char *human(double seconds, char text[static 24]) {
   const char *unit = seconds >= 1 ? "s" : seconds >= 1e-3 ? "ms" : "us";
   snprintf(text, 24, "%8.3g %s", seconds >= 1 ? seconds : seconds >= 1e-3 ? seconds * 1e3 : seconds * 1e6, unit);
   return text;
 }
 
-static void print_text(const fh_call *call, const decision *d, fh_text *text) {
-  char label[160], line[400], time[24];
+static void print_text(const fh_context *context, const fh_call *call, const decision *d, fh_text *text) {
+  char profile[1000], label[160], line[400], time[24];
   fh_call_label(call, label, sizeof label);
   fh_text_add(text, "%s: %.3g GFLOP, %.3g MB\n", label, call->bound.flops / 1e9, call->bound.bytes / 1e6);
   if (call->note[0]) fh_text_add(text, "  data: %s\n", call->note);
@@ -53,12 +59,14 @@ static void print_text(const fh_call *call, const decision *d, fh_text *text) {
     bool chosen = v->candidate == d->plan.chosen;
     if (v->reason.code == FH_REASON_NONE) {
       fh_text_add(text, "  %s %-20s %s  %s, %s\n", chosen ? "->" : "  ", v->candidate->name, human(v->seconds, time),
-                  v->measured ? "measured" : "a guess", test_name(v->candidate));
+                  source_name(v->source), test_name(v->candidate));
     } else {
       fh_reason_print(&v->reason, line, sizeof line);
       fh_text_add(text, "     %-20s no: %s\n", v->candidate->name, line);
     }
   }
+  fh_profile_print(context, profile, sizeof profile);
+  fh_text_add(text, "  %s\n", profile);
   if (!d->plan.intended || d->plan.intended == d->plan.chosen) return;
   fh_reason_print(&d->plan.fallback, line, sizeof line);
   fh_text_add(text, "  what if: without this (%s)\n           it would run on %s, predicted %s", line, d->plan.intended->name,
@@ -68,19 +76,24 @@ static void print_text(const fh_call *call, const decision *d, fh_text *text) {
   fh_text_add(text, "\n");
 }
 
+static const char *source_key(fh_cost_source source) {
+  static const char *const keys[] = {"guess", "scaled_guess", "calibrated", "measured"};
+  return keys[source];
+}
+
 static json_t *verdict_json(const fh_verdict *v, bool chosen) {
   char line[400];
   fh_reason_print(&v->reason, line, sizeof line);
   json_t *out =
       json_pack("{ss sb sb sf ss ss}", "variant", v->candidate->name, "chosen", chosen, "may_run", v->reason.code == FH_REASON_NONE,
-                "predicted_seconds", v->seconds, "prediction", v->measured ? "measured" : "guess", "test", test_name(v->candidate));
+                "predicted_seconds", v->seconds, "prediction", source_key(v->source), "test", test_name(v->candidate));
   if (v->reason.code == FH_REASON_NONE) return out;
   json_object_set_new(out, "reason", fh_json_text(line));
   if (v->reason.cause) json_object_set_new(out, "cause", fh_json_text(v->reason.cause));
   return out;
 }
 
-static char *print_json(const fh_call *call, const decision *d) {
+static char *print_json(const fh_context *context, const fh_call *call, const decision *d) {
   char label[160];
   fh_call_label(call, label, sizeof label);
   json_t *candidates = json_array();
@@ -91,6 +104,9 @@ static char *print_json(const fh_call *call, const decision *d) {
                 call->bound.flops, "bytes", call->bound.bytes, "chosen", fh_json_text(d->plan.chosen ? d->plan.chosen->name : NULL),
                 "intended", fh_json_text(d->plan.intended ? d->plan.intended->name : NULL), "candidates", candidates);
   if (call->note[0]) json_object_set_new(out, "data", fh_json_text(call->note));
+  char profile[1000];
+  fh_profile_print(context, profile, sizeof profile);
+  json_object_set_new(out, "profile", fh_json_text(profile));
   return fh_json_print(out);
 }
 
@@ -98,10 +114,10 @@ fh_status fh_decision_text(const fh_queue *queue, const fh_call *call, bool json
   decision d;
   FH_TRY(decide(queue, call, &d));
   if (json) {
-    *out_text = print_json(call, &d);
+    *out_text = print_json(queue->context, call, &d);
   } else {
     fh_text text = {0};
-    print_text(call, &d, &text);
+    print_text(queue->context, call, &d, &text);
     *out_text = fh_text_take(&text);
   }
   free(d.verdicts);

@@ -112,6 +112,7 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
   if (row) row->intended++;
   trace(context, call, used, wanted);
   if (!fell_back(wanted, used)) {
+    fh_plan_settled(context, call, used);
     counters->executed_intended++;
     return;
   }

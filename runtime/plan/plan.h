@@ -17,7 +17,15 @@
 #include "runtime/plan/config.h"
 #include "runtime/plan/conformance.h"
 
-enum { FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS, FH_PLAN_SAMPLES = 8, FH_PLAN_BUCKETS = 64, FH_LINEAGE_MAX = 64, FH_PLAN_FIX = 240 };
+enum {
+  FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS,
+  FH_PLAN_SAMPLES = 8,
+  FH_PLAN_SIZES = 48,
+  FH_PLAN_INTENSITIES = 4,
+  FH_PLAN_BUCKETS = FH_PLAN_SIZES * FH_PLAN_INTENSITIES,
+  FH_LINEAGE_MAX = 64,
+  FH_PLAN_FIX = 240
+};
 
 /* ---- reasons: data first, text on demand ----------------------------------------------------------- */
 
@@ -88,14 +96,23 @@ typedef struct fh_candidate {
   char cause[48], reason[320]; /* why the test failed, or it was quarantined or skipped */
   fh_executable *executables[FH_MAX_STAGES];
   fh_samples *samples; /* FH_PLAN_BUCKETS; allocated with the first sample */
+  float *calibrated;   /* seconds by bucket from the machine's profile, 0: none; allocated with the first */
 } fh_candidate;
+
+/* Where a predicted time comes from, the weakest first. */
+typedef enum fh_cost_source {
+  FH_COST_GUESS = 0,  /* the roofline prior */
+  FH_COST_SCALED,     /* the prior, held to the scale of another variant's measurement */
+  FH_COST_CALIBRATED, /* this machine's profile */
+  FH_COST_MEASURED,   /* launches of this process */
+} fh_cost_source;
 
 /* What the planner found for one launch. */
 typedef struct fh_verdict {
   const fh_candidate *candidate;
-  fh_reason reason; /* NONE: it may run */
-  double seconds;   /* predicted, transfers included; also for a "no" */
-  bool measured;    /* the execution part is from measurements */
+  fh_reason reason;      /* NONE: it may run */
+  double seconds;        /* predicted, transfers included; also for a "no" */
+  fh_cost_source source; /* of the execution part */
 } fh_verdict;
 
 typedef struct fh_plan {
@@ -145,6 +162,14 @@ struct fh_queue {
   fh_scratch scratch[FH_PLAN_MAX_DEVICES][FH_MAX_TEMPS];
 };
 
+/* What became of the machine's profile (profile.h). */
+typedef struct fh_profile {
+  bool looked;
+  int times;         /* taken from it */
+  char made[32];     /* when */
+  char why_not[800]; /* it is there and not used; "" */
+} fh_profile;
+
 struct fh_context {
   fh_refcount refs;  /* the user's handle counts one, each buffer one */
   fh_refcount users; /* handles */
@@ -153,7 +178,7 @@ struct fh_context {
   fh_platform platform; /* what a fix depends on */
   bool contained;
   bool isa_usable[FH_ISA_COUNT];
-  uint32_t features; /* bits FH_NEEDS(feature) of what the CPU has beside its instruction sets */
+  uint32_t features;       /* bits FH_NEEDS(feature) of what the CPU has beside its instruction sets */
   fh_backend *backends[8]; /* opened ones, parallel to apis */
   const fh_backend_api *apis[8];
   int backend_count;
@@ -162,6 +187,8 @@ struct fh_context {
   fh_candidate *candidates; /* by kernel: those of kernel k are [first_of[k], first_of[k + 1]) */
   int candidate_count;
   int *first_of;
+  int16_t *incumbents; /* by kernel and bucket: which of its candidates ran last, from 1; 0: none */
+  fh_profile profile;
   fh_queue *queues;
   fh_buffer *resident, *last_resident; /* buffers that may have replicas, in the order of their first */
   fh_lineage *lineage[FH_LINEAGE_MAX];
@@ -181,10 +208,23 @@ int fh_device_named(const fh_context *context, const char *name);
 /* candidate.c */
 fh_status fh_candidates_build(fh_context *context);
 void fh_candidates_free(fh_context *context);
-void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds);
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
 /* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);
+/* The call ran on this candidate, as planned: another must be clearly better to take its place. */
+void fh_plan_settled(fh_context *context, const fh_call *call, const fh_candidate *candidate);
+
+/* cost.c */
+/* Launches of nearly one size and of one kind (bound by memory, by arithmetic, or between) share an estimate. */
+int fh_cost_bucket(const fh_bound *bound);
+/* A time that this process measured. */
+void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds);
+/* A time of the machine's profile. Without memory it is left out. */
+void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds);
+/* Predicted seconds of a call on a candidate, transfers included. */
+double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_cost_source *out_source);
+/* Bytes of the elements of a shape. */
+double fh_desc_bytes(const fh_view_desc *desc);
 double fh_call_missing_bytes(const fh_call *call, int device);
 
 /* call.c */

@@ -96,7 +96,8 @@ static void explain_row(const json_t *decision, fh_run_row *row) {
   json_t *c;
   json_array_foreach(candidates, index, c) {
     say_time(json_number_value(json_object_get(c, "predicted_seconds")), time);
-    const char *kind = strcmp(text_of(c, "prediction"), "measured") == 0 ? "measured" : "a guess";
+    const char *kind = text_of(c, "prediction");
+    if (strstr(kind, "guess")) kind = "a guess";
     bool may = json_is_true(json_object_get(c, "may_run"));
     if (json_is_true(json_object_get(c, "chosen"))) {
       used = snprintf(row->why, sizeof row->why, "predicted %s (%s)", time, kind);

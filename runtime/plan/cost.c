@@ -1,0 +1,138 @@
+/* What a launch on a candidate will take. SPDX-License-Identifier: Apache-2.0
+ *
+ * The best that is known of the execution: what this process measured, else what the machine's profile says (profile.c), else a guess by
+ * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are always a guess. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/plan/plan.h"
+
+/* ---- buckets --------------------------------------------------------------------------------------------------- */
+
+/* Launches within a factor of two in size share an estimate, when they do about as much arithmetic per byte: a matrix times a vector is
+ * no small matrix product. */
+int fh_cost_bucket(const fh_bound *bound) {
+  double size = bound->flops > bound->bytes ? bound->flops : bound->bytes;
+  int step = size < 1 ? 0 : (int)log2(size);
+  double intensity = bound->flops / (bound->bytes > 0 ? bound->bytes : 1);
+  int kind = intensity < 1 ? 0 : intensity < 4 ? 1 : intensity < 16 ? 2 : 3;
+  return (step < FH_PLAN_SIZES ? step : FH_PLAN_SIZES - 1) * FH_PLAN_INTENSITIES + kind;
+}
+
+/* ---- what is known ------------------------------------------------------------------------------------------------ */
+
+void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds) {
+  if (!candidate->samples) candidate->samples = calloc(FH_PLAN_BUCKETS, sizeof *candidate->samples);
+  if (!candidate->samples) return; /* without memory the prior goes on */
+  fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
+  s->seconds[s->count++ % FH_PLAN_SAMPLES] = (float)seconds;
+}
+
+void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds) {
+  if (bucket < 0 || bucket >= FH_PLAN_BUCKETS || !(seconds > 0)) return;
+  if (!candidate->calibrated) candidate->calibrated = calloc(FH_PLAN_BUCKETS, sizeof *candidate->calibrated);
+  if (candidate->calibrated) candidate->calibrated[bucket] = (float)seconds;
+}
+
+static int by_value(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+/* The median of the last samples: one spike moves nothing. 0: too few. */
+static double measured_seconds(const fh_candidate *candidate, const fh_bound *bound) {
+  if (!candidate->samples) return 0;
+  const fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
+  if (s->count < 3) return 0;
+  int count = s->count < FH_PLAN_SAMPLES ? s->count : FH_PLAN_SAMPLES;
+  float sorted[FH_PLAN_SAMPLES];
+  memcpy(sorted, s->seconds, sizeof sorted);
+  qsort(sorted, (size_t)count, sizeof sorted[0], by_value);
+  return sorted[count / 2];
+}
+
+/* Seconds that were measured, here or for the profile; 0: none. */
+static double known_seconds(const fh_candidate *candidate, const fh_bound *bound, fh_cost_source *out_source) {
+  double seconds = measured_seconds(candidate, bound);
+  *out_source = FH_COST_MEASURED;
+  if (seconds > 0) return seconds;
+  *out_source = FH_COST_CALIBRATED;
+  return candidate->calibrated ? (double)candidate->calibrated[fh_cost_bucket(bound)] : 0;
+}
+
+/* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of each limit that this
+ * form of kernel usually reaches, and a part of the faster one, since the two never overlap wholly. A guess, and said to be one. */
+static double prior_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound) {
+  static const double width[FH_ISA_COUNT] = {
+      [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
+  bool cpu = device->info.kind == FH_DEVICE_CPU;
+  double efficiency = candidate->tuned ? candidate->tuned->efficiency : cpu ? 0.3 * width[candidate->isa] : 0.1;
+  double flops = device->info.peak_flops > 0 ? device->info.peak_flops : 1e10;
+  double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
+  double arithmetic = bound->flops / (flops * efficiency);
+  double memory = bound->bytes / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
+  return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
+}
+
+/* A guess is worth nothing beside a measurement of another variant, unless it is held to the same scale: how far off the guess for a
+ * measured variant of this kernel on this device was. 0: none was measured. */
+static double guess_scale(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
+  for (int i = context->first_of[candidate->kernel]; i < context->first_of[candidate->kernel + 1]; i++) {
+    const fh_candidate *sibling = &context->candidates[i];
+    if (sibling == candidate || sibling->device != candidate->device) continue;
+    fh_cost_source source;
+    double known = known_seconds(sibling, bound, &source);
+    if (known > 0) return known / prior_seconds(&context->devices[sibling->device], sibling, bound);
+  }
+  return 0;
+}
+
+double fh_call_missing_bytes(const fh_call *call, int device) {
+  double bytes = 0;
+  for (int i = 0; i < call->view_count; i++) {
+    const fh_buffer *buffer = call->views[i].buffer;
+    if (!buffer || call->image->contract->views[i].role == FH_ROLE_OUT) continue;
+    const fh_replica *replica = &buffer->replicas[device];
+    if (!replica->memory || replica->version != buffer->version) bytes += (double)buffer->bytes;
+  }
+  return bytes;
+}
+
+double fh_desc_bytes(const fh_view_desc *desc) {
+  double bytes = (double)fh_dtype_size(desc->dtype);
+  for (int i = 0; i < desc->rank; i++) bytes *= (double)desc->shape[i];
+  return bytes;
+}
+
+static double transfer_seconds(const fh_queue *queue, const fh_call *call, int device) {
+  const fh_plan_device *d = &queue->context->devices[device];
+  double bytes = 0, link = d->info.link_bytes_per_s > 0 ? d->info.link_bytes_per_s : 1e10;
+  bool shapes_only = call->views[0].buffer == NULL; /* fh_explain_shapes: everything is on the host */
+  if (d->info.host_memory) {
+    /* What only a device has must come back first. */
+    for (int i = 0; i < call->view_count && !shapes_only; i++) {
+      const fh_buffer *buffer = call->views[i].buffer;
+      if (call->image->contract->views[i].role != FH_ROLE_OUT && buffer->host_version != buffer->version) bytes += (double)buffer->bytes;
+    }
+    return bytes / 1e10;
+  }
+  for (int i = 0; i < call->view_count; i++) {
+    if (call->image->contract->views[i].role != FH_ROLE_IN) bytes += fh_desc_bytes(&call->descs[i]); /* expected read-back */
+    if (shapes_only && call->image->contract->views[i].role != FH_ROLE_OUT) bytes += fh_desc_bytes(&call->descs[i]);
+  }
+  if (!shapes_only) bytes += fh_call_missing_bytes(call, device);
+  return bytes / link;
+}
+
+double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_cost_source *out_source) {
+  const fh_plan_device *device = &queue->context->devices[candidate->device];
+  double execution = known_seconds(candidate, &call->bound, out_source);
+  if (execution <= 0) {
+    double scale = guess_scale(queue->context, candidate, &call->bound);
+    *out_source = scale > 0 ? FH_COST_SCALED : FH_COST_GUESS;
+    execution = prior_seconds(device, candidate, &call->bound) * (scale > 0 ? scale : 1);
+    execution += call->bound.stage_count * device->info.launch_s;
+  }
+  return execution + transfer_seconds(queue, call, candidate->device);
+}

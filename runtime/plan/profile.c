@@ -1,0 +1,206 @@
+/* What was measured of this machine, kept from one process to the next. SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/plan/profile.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/cache_file.h"
+#include "runtime/base/json.h"
+#include "runtime/base/log.h"
+
+enum { MOST_BYTES = 16 << 20 };
+static const char schema[] = "foghorn.profile/1";
+static const char how_to[] = "devprobe bench --calibrate measures it";
+
+static void path_of(const fh_context *context, char *out, size_t size) {
+  snprintf(out, size, "%s/profile.json", context->config.cache_dir);
+}
+
+/* Of the CPU, each variant by itself; of another device there is one, and its number may be another next time. */
+static const char *variant_of(const fh_context *context, const fh_candidate *candidate) {
+  return context->devices[candidate->device].info.kind == FH_DEVICE_CPU ? candidate->name : "device";
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+typedef struct tally {
+  int devices, times, stale_kernels;
+} tally;
+
+static void read_times(fh_candidate *candidate, json_t *times, tally *t) {
+  const char *bucket;
+  json_t *seconds;
+  json_object_foreach(times, bucket, seconds) {
+    char *end;
+    long index = strtol(bucket, &end, 10);
+    double value = json_number_value(seconds);
+    if (*end || end == bucket || index < 0 || index >= FH_PLAN_BUCKETS || !(value > 0) || value > 1e6) continue;
+    fh_candidate_calibrate(candidate, (int)index, value);
+    t->times++;
+  }
+}
+
+static void read_kernel(fh_context *context, int device, int kernel, const fh_kernel_image *image, const json_t *told, tally *t) {
+  char hash[20];
+  snprintf(hash, sizeof hash, "%016" PRIx64, image->hash);
+  const char *measured = json_string_value(json_object_get(told, "hash"));
+  if (!measured) return;
+  if (strcmp(measured, hash) != 0) {
+    t->stale_kernels++;
+    return;
+  }
+  const json_t *variants = json_object_get(told, "variants");
+  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++) {
+    fh_candidate *candidate = &context->candidates[i];
+    if (candidate->device == device) read_times(candidate, json_object_get(variants, variant_of(context, candidate)), t);
+  }
+}
+
+static bool same_text(const json_t *object, const char *key, const char *text) {
+  const char *told = json_string_value(json_object_get(object, key));
+  return told && strcmp(told, text) == 0;
+}
+
+static bool is_device(const json_t *told, const fh_device_info *info) {
+  const json_t *units = json_object_get(told, "units");
+  return same_text(told, "name", info->name) && same_text(told, "driver", info->driver) && json_is_integer(units) &&
+         json_integer_value(units) == info->compute_units;
+}
+
+static void read_device(fh_context *context, int device, const json_t *told, tally *t) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  const json_t *kernels = json_object_get(told, "kernels");
+  t->devices++;
+  for (int k = 0; k < count; k++) read_kernel(context, device, k, &images[k], json_object_get(kernels, images[k].contract->name), t);
+}
+
+/* The name of the first device of the profile, for a message. */
+static const char *first_name(const json_t *devices) {
+  const char *name = json_string_value(json_object_get(json_array_get(devices, 0), "name"));
+  return name ? name : "no device";
+}
+
+static void take(fh_context *context, const char *path, const json_t *root) {
+  fh_profile *profile = &context->profile;
+  const json_t *devices = json_object_get(root, "devices");
+  const char *made = json_string_value(json_object_get(root, "made"));
+  tally t = {0};
+  for (size_t i = 0; i < json_array_size(devices); i++)
+    for (int d = 0; d < context->device_count; d++)
+      if (context->devices[d].state == FH_STATE_OPEN && is_device(json_array_get(devices, i), &context->devices[d].info))
+        read_device(context, d, json_array_get(devices, i), &t);
+  if (t.devices == 0) {
+    snprintf(profile->why_not, sizeof profile->why_not, "%s is of another machine (%s)", path, first_name(devices));
+    fh_log(FH_LOG_WARN, "the profile %s was made on another machine (%s): it is ignored\n  fix     %s", path, first_name(devices), how_to);
+    return;
+  }
+  if (t.stale_kernels)
+    fh_log(FH_LOG_WARN, "the profile %s is older than %d kernel%s of this build: their times are ignored\n  fix     %s", path,
+           t.stale_kernels, t.stale_kernels == 1 ? "" : "s", how_to);
+  profile->times = t.times;
+  snprintf(profile->made, sizeof profile->made, "%s", made ? made : "at an unknown time");
+  fh_log(FH_LOG_INFO, "profile %s of %s: %d times", path, profile->made, t.times);
+}
+
+static void reject(fh_context *context, const char *path, const char *why) {
+  snprintf(context->profile.why_not, sizeof context->profile.why_not, "%s is not used: %s", path, why);
+  fh_log(FH_LOG_WARN, "the profile %s is not used: %s\n  fix     %s", path, why, how_to);
+}
+
+void fh_profile_use(fh_context *context) {
+  if (context->profile.looked) return;
+  context->profile.looked = true;
+  if (!context->config.cache_dir[0]) return;
+  char path[600], *text;
+  size_t size;
+  path_of(context, path, sizeof path);
+  const char *why = fh_cache_file_read(path, MOST_BYTES, &text, &size);
+  if (why) {
+    reject(context, path, why);
+    return;
+  }
+  if (!text) return; /* this machine was never measured */
+  json_error_t error;
+  json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+  free(text);
+  if (!json_is_object(root) || !same_text(root, "schema", schema)) {
+    reject(context, path, root ? "it is no profile of this version" : error.text);
+  } else {
+    take(context, path, root);
+  }
+  json_decref(root);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+static json_t *times_json(const fh_candidate *candidate) {
+  json_t *times = json_object();
+  for (int b = 0; candidate->calibrated && b < FH_PLAN_BUCKETS; b++) {
+    char bucket[16];
+    if (candidate->calibrated[b] <= 0) continue;
+    snprintf(bucket, sizeof bucket, "%d", b);
+    json_object_set_new(times, bucket, json_real((double)candidate->calibrated[b]));
+  }
+  return times;
+}
+
+static json_t *kernel_json(const fh_context *context, int device, int kernel, const fh_kernel_image *image) {
+  char hash[20];
+  snprintf(hash, sizeof hash, "%016" PRIx64, image->hash);
+  json_t *variants = json_object();
+  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++) {
+    const fh_candidate *candidate = &context->candidates[i];
+    if (candidate->device == device && candidate->calibrated)
+      json_object_set_new(variants, variant_of(context, candidate), times_json(candidate));
+  }
+  return json_pack("{ss so}", "hash", hash, "variants", variants);
+}
+
+static json_t *device_json(const fh_context *context, int device) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  const fh_device_info *info = &context->devices[device].info;
+  json_t *kernels = json_object();
+  for (int k = 0; k < count; k++) json_object_set_new(kernels, images[k].contract->name, kernel_json(context, device, k, &images[k]));
+  return json_pack("{so so si so}", "name", fh_json_text(info->name), "driver", fh_json_text(info->driver), "units", info->compute_units,
+                   "kernels", kernels);
+}
+
+static void now_text(char out[32]) {
+  time_t now = time(NULL);
+  struct tm utc;
+  if (!gmtime_r(&now, &utc) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &utc) == 0) snprintf(out, 32, "at an unknown time");
+}
+
+fh_status fh_profile_save(fh_context *context) {
+  char path[600];
+  if (!context->config.cache_dir[0])
+    return FH_STATUS(FH_UNAVAILABLE, "the profile cannot be kept: there is no cache folder\n  set FOGHORN_CACHE_DIR to a folder, or HOME");
+  path_of(context, path, sizeof path);
+  now_text(context->profile.made);
+  json_t *devices = json_array();
+  for (int d = 0; d < context->device_count; d++)
+    if (context->devices[d].state == FH_STATE_OPEN) json_array_append_new(devices, device_json(context, d));
+  char *text =
+      fh_json_line(json_pack("{ss ss ss so}", "schema", schema, "foghorn", FH_VERSION, "made", context->profile.made, "devices", devices));
+  if (!text) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "the profile cannot be kept: no memory");
+  const char *why = fh_cache_file_write(path, &(fh_cache_part){text, strlen(text)}, 1);
+  free(text);
+  return why ? FH_STATUS(FH_UNAVAILABLE, "the profile %s cannot be written: %s", path, why) : FH_OK;
+}
+
+/* ---- telling --------------------------------------------------------------------------------------------------- */
+
+void fh_profile_print(const fh_context *context, char *out, size_t size) {
+  const fh_profile *profile = &context->profile;
+  if (profile->times > 0)
+    snprintf(out, size, "calibrated %s", profile->made);
+  else if (profile->why_not[0])
+    snprintf(out, size, "not calibrated (%s): %s", profile->why_not, how_to);
+  else
+    snprintf(out, size, "not calibrated: %s", how_to);
+}

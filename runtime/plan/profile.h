@@ -1,0 +1,21 @@
+/* What was measured of this machine, kept from one process to the next. SPDX-License-Identifier: Apache-2.0
+ *
+ * One file, <cache folder>/profile.json: for every device and kernel, seconds by variant and bucket (cost.c). It is read when the first
+ * launch is planned. Times count only for the device they were measured on (name, driver and parallel units are compared) and only while
+ * the kernel's code is the same (by its hash); what does not fit is left out, and that is said once. A profile cannot change a result: it
+ * only orders variants that pass their self-test.
+ */
+#ifndef FOGHORN_PLAN_PROFILE_H_
+#define FOGHORN_PLAN_PROFILE_H_
+
+#include "runtime/plan/plan.h"
+
+/* Reads the profile into the context's candidates, once per context. The lock is held. */
+void fh_profile_use(fh_context *context);
+/* Writes what the context's candidates know by calibration. The lock is held. UNAVAILABLE: there is no cache folder, or it cannot be
+ * written. */
+fh_status fh_profile_save(fh_context *context);
+/* One line for a person: "calibrated ..." or "not calibrated: ..., and what to do". */
+void fh_profile_print(const fh_context *context, char *out, size_t size);
+
+#endif /* FOGHORN_PLAN_PROFILE_H_ */

@@ -47,6 +47,8 @@ typedef enum fh_cli_option {
   FH_OPT_COMPARE,
   FH_OPT_PLOT,
   FH_OPT_INJECT,
+  FH_OPT_CALIBRATE,
+  FH_OPT_WITHIN,
   FH_OPT_ALLOW_FAKE,
   FH_OPT_HELP,
   FH_OPT_VERSION,

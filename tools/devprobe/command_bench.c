@@ -284,6 +284,7 @@ static int bench_command(const fh_cli *cli) {
   if (!read_options(cli, &j.options)) return FH_EXIT_USAGE;
   const fh_kernel_image *image = cli->operand_count ? fh_kernel_named(cli->operands[0]) : NULL;
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
+  if (cli->given[FH_OPT_CALIBRATE]) return fh_calibrate_machine(cli);
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
   struct sigaction before[2], during = {.sa_handler = interrupt};
@@ -302,9 +303,10 @@ static int bench_command(const fh_cli *cli) {
   return exit_status;
 }
 
-static const fh_cli_option options[] = {FH_OPT_THREADS, FH_OPT_ROUNDS, FH_OPT_VARIANTS, FH_OPT_EXACT,   FH_OPT_DEVICE,    FH_OPT_NO_PEERS,
-                                        FH_OPT_PEERS,   FH_OPT_PYTHON, FH_OPT_SAVE,     FH_OPT_COMPARE, FH_OPT_PLOT,      FH_OPT_INJECT,
-                                        FH_OPT_JSON,    FH_OPT_OUTPUT, FH_OPT_VERBOSE,  FH_OPT_QUIET,   FH_OPT_ALLOW_FAKE};
+static const fh_cli_option options[] = {FH_OPT_THREADS,  FH_OPT_ROUNDS,  FH_OPT_VARIANTS,  FH_OPT_EXACT,     FH_OPT_DEVICE,
+                                        FH_OPT_NO_PEERS, FH_OPT_PEERS,   FH_OPT_PYTHON,    FH_OPT_SAVE,      FH_OPT_COMPARE,
+                                        FH_OPT_PLOT,     FH_OPT_INJECT,  FH_OPT_CALIBRATE, FH_OPT_WITHIN,    FH_OPT_JSON,
+                                        FH_OPT_OUTPUT,   FH_OPT_VERBOSE, FH_OPT_QUIET,     FH_OPT_ALLOW_FAKE};
 
 const fh_cli_command fh_command_bench = {
     .name = "bench",

@@ -164,8 +164,10 @@ foreach(line IN LISTS lines)
     foghorn_add_dialect_c(${name} ${text} "${headers}" ${isa} "${entries}")
   endforeach()
   set(cl_files ${FOGHORN_CL_PRELUDE} ${headers} ${text})
+  # Whatever is measured or cached of a kernel is of all its code, tuned sources too.
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c ${folder}/*.h ${FOGHORN_KERNEL_DIR}/tile/*.h)
   foghorn_embed(${FOGHORN_KERNEL_OUT}/${name}.cl.inc fh_cl_${name} "${cl_files}" FH_HASH_${name}
-                "${FOGHORN_DIALECT}/prelude_c.h;${FOGHORN_DIALECT}/prelude_ptx.h")
+                "${FOGHORN_DIALECT}/prelude_c.h;${FOGHORN_DIALECT}/prelude_ptx.h;${sources}")
   list(APPEND images_depends ${FOGHORN_KERNEL_OUT}/${name}.cl.inc)
   string(APPEND images_head "#include \"${FOGHORN_KERNEL_OUT}/${name}.cl.inc\"\nextern const fh_entry_image fh_entries_${name}[];\n")
   if(FOGHORN_PTX_MISSING)

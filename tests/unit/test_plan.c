@@ -78,6 +78,37 @@ static void a_measurement_that_is_better_wins(void **state) {
   assert_ptr_equal(plan().chosen, other);
 }
 
+static void a_profile_beats_a_guess_and_a_launch_beats_a_profile(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen, *other = named("cpu/scalar");
+  const int bucket = fh_cost_bucket(&call.bound);
+  fh_candidate_calibrate(first, bucket, 1e-3);
+  fh_candidate_calibrate(other, bucket, 1e-5);
+  assert_ptr_equal(plan().chosen, other);
+  for (int i = 0; i < 3; i++) fh_candidate_sample(other, &call.bound, 1e-1);
+  assert_ptr_equal(plan().chosen, first);
+}
+
+static void only_what_is_clearly_better_takes_over(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen, *other = named("cpu/scalar");
+  for (int i = 0; i < 5; i++) fh_candidate_sample(first, &call.bound, 1e-3);
+  for (int i = 0; i < 5; i++) fh_candidate_sample(other, &call.bound, 0.95e-3);
+  fh_plan_settled(context, &call, first);
+  assert_ptr_equal(plan().chosen, first);
+  assert_true(plan().chosen_seconds > 0.99e-3); /* the prediction is not embellished */
+  for (int i = 0; i < FH_PLAN_SAMPLES; i++) fh_candidate_sample(other, &call.bound, 0.8e-3);
+  assert_ptr_equal(plan().chosen, other);
+}
+
+static void a_row_and_a_square_are_judged_apart(void **state) {
+  (void)state;
+  fh_bound square = {.flops = 2e6, .bytes = 1e5}, row = {.flops = 1.5e6, .bytes = 3e6};
+  assert_int_not_equal(fh_cost_bucket(&square), fh_cost_bucket(&row));
+  fh_bound nothing = {0}, all = {.flops = 1e300, .bytes = 1e300};
+  assert_true(fh_cost_bucket(&nothing) >= 0 && fh_cost_bucket(&all) < FH_PLAN_BUCKETS);
+}
+
 static void a_sick_variant_is_intended_but_not_chosen(void **state) {
   (void)state;
   fh_candidate *first = plan().chosen;
@@ -133,6 +164,9 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_slow_measurement_does_not_lose_to_a_guess, setup, teardown),
       cmocka_unit_test_setup_teardown(one_spike_moves_nothing, setup, teardown),
       cmocka_unit_test_setup_teardown(a_measurement_that_is_better_wins, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_profile_beats_a_guess_and_a_launch_beats_a_profile, setup, teardown),
+      cmocka_unit_test_setup_teardown(only_what_is_clearly_better_takes_over, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_row_and_a_square_are_judged_apart, setup, teardown),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
       cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),
       cmocka_unit_test_setup_teardown(nothing_allowed_means_nothing_chosen, setup, teardown),

@@ -9,6 +9,7 @@
 #include <foghorn/kmeans.h>
 #include <foghorn/layout.h>
 #include <foghorn/low_precision.h>
+#include <foghorn/maths.h>
 #include <foghorn/memory.h>
 #include <foghorn/neighbours.h>
 #include <foghorn/signal.h>

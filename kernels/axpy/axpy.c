@@ -1,10 +1,8 @@
 /* The contract of axpy: y = alpha x + y. SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/rows.h"
-
-#include <stdlib.h>
+#include "kernels/elementwise.h"
 
 enum { X, Y };
-enum { PIECE = 1024, RANK = 3 }; /* PIECE: AXPY_PIECE of axpy.k */
+enum { PIECE = 1024 }; /* AXPY_PIECE of axpy.k */
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(...), rank 1 to 3", true},
@@ -13,42 +11,14 @@ static const fh_view_param params[] = {
 
 static const fh_scalar_param scalars_of[] = {{"alpha", 'f', 1.0, "factor of x"}};
 
-typedef struct axis {
-  int64_t extent, xs, ys;
-} axis;
-
-/* The dimensions may be walked in any order: the smallest stride of y goes innermost, and dimensions that lie one behind the
- * other in both views become one. Fills exactly RANK axes, outermost first. */
-static void walk_order(const fh_view_desc *v, axis out[static RANK]) {
-  axis sorted[RANK];
-  int count = 0;
-  for (int32_t i = 0; i < v[X].rank; i++) {
-    const axis a = {v[X].shape[i], v[X].strides[i], v[Y].strides[i]};
-    if (a.extent == 1) continue;
-    int at = count++;
-    for (; at > 0 && llabs(sorted[at - 1].ys) < llabs(a.ys); at--) sorted[at] = sorted[at - 1];
-    sorted[at] = a;
-  }
-  int at = RANK;
-  for (int i = count - 1; i >= 0; i--) {
-    const axis a = sorted[i];
-    if (at < RANK && a.xs == out[at].xs * out[at].extent && a.ys == out[at].ys * out[at].extent)
-      out[at].extent *= a.extent;
-    else
-      out[--at] = a;
-  }
-  if (at == RANK) out[--at] = (axis){1, 1, 1};
-  while (at > 0) out[--at] = (axis){1, 0, 0};
-}
-
 static fh_status axpy_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   *out = (fh_bound){0};
   int64_t count = 0;
   FH_TRY(fh_check_rows("axpy", params, views, Y, &count));
   if (count == 0) return FH_OK;
 
-  axis axes[RANK];
-  walk_order(views, axes);
+  fh_axis axes[FH_WALK_RANK];
+  fh_walk(views, axes);
   const int64_t pieces = (axes[2].extent + PIECE - 1) / PIECE;
   fh_stage *stage = &out->stages[0];
   out->stage_count = 1;
@@ -62,9 +32,9 @@ static fh_status axpy_bind(const fh_view_desc *views, const fh_value *scalars, f
   op[n++] = fh_op_i64(axes[1].extent);
   op[n++] = fh_op_i64(axes[2].extent);
   op[n++] = fh_op_i64(pieces);
-  for (int i = 0; i < RANK; i++) op[n++] = fh_op_i64(axes[i].xs);
-  for (int i = 0; i < RANK; i++) op[n++] = fh_op_i64(axes[i].ys);
   stage->operand_count = n;
+  fh_walk_operands(stage, axes, X);
+  fh_walk_operands(stage, axes, Y);
   out->flops = 2.0 * (double)count;
   out->bytes = 12.0 * (double)count;
   return FH_OK;
@@ -93,6 +63,12 @@ static bool axpy_case_at(int i, fh_case *out) {
   return true;
 }
 
+static bool axpy_bench_at(int i, fh_case *out) {
+  if (!fh_unary_bench_at(i, out)) return false;
+  out->scalars[0].f = 0.7;
+  return true;
+}
+
 static const char *const entries[] = {"axpy"};
 
 const fh_kernel_contract fh_contract_axpy = {
@@ -113,4 +89,5 @@ const fh_kernel_contract fh_contract_axpy = {
     .bind = axpy_bind,
     .reference = axpy_reference,
     .case_at = axpy_case_at,
+    .bench_at = axpy_bench_at,
 };

@@ -16,14 +16,14 @@
  *   - Denormals are kept. NaN is kept; its payload is not defined. fh_min and fh_max return the second operand when the
  *     operands are equal or one is a NaN, on every backend: fh_max(lo, x) and fh_min(hi, x) keep a NaN in x.
  *   - Reductions over lanes add in the order of the tree 8, 4, 2, 1.
- *   - No libc: functions of a real argument come from this file.
+ *   - No libc: functions of a real argument come from maths.h.
  * Rules that make it legal on all:
  *   - An item never writes what another reads or writes. It reads back only what the same lane wrote: element e of a row
  *     belongs to lane e mod 16 when every loop starts at 0 and steps by multiples of 16.
  *   - Control flow depends on uniform values only.
  *
  * A function is FH_INLINE, or FH_OUTLINE where it is rare and large (the strided form of a row): in C it then leaves the registers of the
- * usual form alone.
+ * usual form alone. FH_LARGE is inline where fh_fma is an instruction.
  *
  * Primitives (each prelude):
  *   fh_splat(f) fh_splat_i(i) fh_lane_below(n)            16 equal lanes; the lanes below n
@@ -31,6 +31,8 @@
  *   fh_fma(a, b, c)                                       a b + c, rounded once
  *   fh_lt fh_le fh_gt fh_ge fh_eq -> fh_vm, fh_select(m, a, b) fh_select_i   m ? a : b
  *   fh_and_m fh_or_m fh_not_m                             fh_vm
+ *   fh_any(m)                         true if a lane may be: for a longer way that few lanes need. It gives the others what the
+ *                                     short way gives, for on a device each lane may ask for itself
  *   fh_add_i fh_sub_i fh_mul_i fh_and_i fh_or_i fh_shl_i(v, n) fh_sar_i(v, n)   fh_vi, wrapping; n uniform
  *   fh_as_i fh_as_f fh_to_f                               bits, bits, conversion of int to float
  *   fh_load(p, i, s)                  lanes from elements i..i+15 of a row with stride s (in elements)
@@ -56,7 +58,7 @@
  *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_i64 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element; only the first lane puts
  *   fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
- *   fh_add_u fh_mul_u fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY  uniform
+ *   fh_add_u fh_mul_u fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY FH_NAN  uniform
  *
  * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item. Scratch (TEMP) for the use of one
  * item alone is indexed by fh_desk: items with the same fh_desk never run at the same time, and it is below the number of items.
@@ -218,33 +220,8 @@ FH_INLINE float fh_row_dot(fh_f32_in x, long xs, fh_f32_in y, long ys, long d) {
 }
 
 /* ---- exp ----
- * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two steps (the high part of ln 2 has 15 bits, so that n times it
- * is exact), exp(r) = 1 + r + r^2 q(r) with q a minimax polynomial of degree 4 for |r| <= ln 2 / 2, relative error 2^-28.
- * Adding 1.5 * 2^23 rounds to an integer and leaves it, plus the exponent bias, in the low bits. */
+ * Adding 1.5 * 2^23 rounds to an integer and leaves it, plus the exponent bias, in the low bits. maths.h has the whole exp and more. */
 #define FH_EXP_MAGIC 12583039.0f /* 1.5 * 2^23 + 127 */
-
-FH_INLINE fh_vf fh_exp_reduced(fh_vf x, fh_vf n) {
-  fh_vf r = fh_sub(fh_sub(x, fh_mul(n, fh_splat(0x1.62e4p-1f))), fh_mul(n, fh_splat(0x1.7f7d1cp-20f)));
-  fh_vf q = fh_add(fh_mul(fh_splat(0x1.6a2434p-10f), r), fh_splat(0x1.1239e2p-7f));
-  q = fh_add(fh_mul(q, r), fh_splat(0x1.5558f2p-5f));
-  q = fh_add(fh_mul(q, r), fh_splat(0x1.555492p-3f));
-  q = fh_add(fh_mul(q, r), fh_splat(0x1.fffffcp-2f));
-  return fh_add(fh_add(fh_mul(fh_mul(r, r), q), r), fh_splat(1.0f));
-}
-
-/* exp(x) over the whole range, denormal results too. Error below FH_EXP_ULP ulp: 0.977 is the largest over all floats. */
-#define FH_EXP_ULP 1.0f
-FH_INLINE fh_vf fh_exp(fh_vf x) {
-  fh_vf c = fh_max(fh_splat(-104.0f), fh_min(fh_splat(89.0f), x));
-  fh_vf t = fh_add(fh_mul(c, fh_splat(0x1.715476p+0f)), fh_splat(FH_EXP_MAGIC));
-  fh_vf p = fh_exp_reduced(c, fh_sub(t, fh_splat(FH_EXP_MAGIC)));
-  /* The exponent in two halves, so that results beyond the normal range round once or overflow as they should. */
-  fh_vi n = fh_sub_i(fh_as_i(t), fh_splat_i(0x4b40007f));
-  fh_vi low = fh_sar_i(n, 1);
-  fh_vi rest = fh_sub_i(n, low);
-  p = fh_mul(p, fh_as_f(fh_shl_i(fh_add_i(low, fh_splat_i(127)), 23)));
-  return fh_mul(p, fh_as_f(fh_shl_i(fh_add_i(rest, fh_splat_i(127)), 23)));
-}
 
 /* exp(x) for x <= 0, cheaper: 2^n 2^f, n = round(x / ln 2), 2^f = 1 + f q(f) with q a minimax polynomial of degree 4 for |f| <= 1/2,
  * relative error 2^-23.4. f is off by 0.22 u |x| / ln 2, what the float for 1 / ln 2 is off: together within (4 + |x| / 4) u, u = 2^-24.

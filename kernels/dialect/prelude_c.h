@@ -24,6 +24,9 @@
 #else
 #define FH_PART 4
 #define FH_EACH(S) S(0) S(1) S(2) S(3)
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #if !defined(FH_DIALECT_SCALAR) && defined(__SSE4_1__)
 #include <immintrin.h>
 #define FH_USE_SSE 1
@@ -34,10 +37,11 @@
 #endif
 
 #define FH_INLINE static inline __attribute__((always_inline))
-#define FH_OUTLINE static __attribute__((noinline))
+#define FH_OUTLINE static __attribute__((noinline, unused))
 #define FH_UNUSED __attribute__((unused))
 #define FH_LANES 16
 #define FH_INFINITY __builtin_inff()
+#define FH_NAN __builtin_nanf("")
 
 /* Elements in memory at any byte address. */
 typedef float fh_f32_element __attribute__((aligned(1), may_alias));
@@ -113,8 +117,10 @@ FH_INLINE fh_part_f fh_part_sqrt(fh_part_f a) {
  * that follows is right, to subnormals too (Boldo and Melquiond: Emulation of FMA and correctly rounded sums, 2008). The error of the
  * sum is Knuth's; where it is not 0 and the last bit of the sum is, the sum moves by one towards the exact value. */
 #if defined(__FMA__) || defined(__aarch64__)
+#define FH_LARGE FH_INLINE
 FH_INLINE float fh_fma_u(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
+#define FH_LARGE FH_OUTLINE
 FH_INLINE float fh_fma_u(float a, float b, float c) {
   const double product = (double)a * (double)b, addend = (double)c;
   double sum = product + addend;
@@ -140,7 +146,7 @@ FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
 FH_INLINE fh_part_f fh_part_fma(fh_part_f a, fh_part_f b, fh_part_f c) {
   return (fh_part_f)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
-#elif FH_USE_SSE
+#elif defined(__SSE2__) /* a part of the x86-64 ABI, so plain C has it too */
 FH_INLINE __m128d fh_fma_odd(__m128d a, __m128d b, __m128d c) {
   const __m128d product = _mm_mul_pd(a, b), sum = _mm_add_pd(product, c), virtual = _mm_sub_pd(sum, product);
   const __m128d error = _mm_add_pd(_mm_sub_pd(product, _mm_sub_pd(sum, virtual)), _mm_sub_pd(c, virtual));
@@ -280,6 +286,33 @@ FH_INLINE float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE float fh_sqrt_u(float x) { return __builtin_sqrtf(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
 FH_INLINE float fh_min_u(float a, float b) { return a < b ? a : b; }
+
+FH_INLINE int fh_as_i_u(float x) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+FH_INLINE bool fh_any(fh_vm m) {
+#if FH_USE_AVX512
+  return m.p0 != 0;
+#elif FH_USE_AVX2
+  return _mm256_movemask_ps((__m256)(m.p0 | m.p1)) != 0;
+#elif FH_USE_SSE
+  return _mm_movemask_ps((__m128)(m.p0 | m.p1 | m.p2 | m.p3)) != 0;
+#elif FH_USE_NEON
+  return vmaxvq_u32((uint32x4_t)(m.p0 | m.p1 | m.p2 | m.p3)) != 0;
+#else
+  const fh_part_m p = m.p0 | m.p1 | m.p2 | m.p3;
+  return (p[0] | p[1] | p[2] | p[3]) != 0;
+#endif
+}
+
+#if FH_USE_AVX512
+/* One instruction, which takes n as a float and rounds once. */
+#define FH_HAS_SCALE 1
+FH_INLINE fh_vf fh_scale(fh_vf p, fh_vf n) { return (fh_vf){(fh_part_f)_mm512_scalef_ps((__m512)p.p0, (__m512)n.p0)}; }
+#endif
 
 /* ---- memory ---- */
 #define FH_STEP_LOAD(I) __builtin_memcpy(&r.p##I, (const char *)p + sizeof r.p0 * (I), sizeof r.p0);
@@ -699,6 +732,18 @@ FH_DEFINE_FOLD(fh_sum_of, add, fh_add_u) FH_DEFINE_FOLD(fh_max_of, max, fh_max_u
   FH_INLINE void entry##_item(long fh_item FH_UNUSED, long fh_desk FH_UNUSED entry##_PARAMS(FH_ITEM_PARAM))
 #define FH_ENTRY(entry) FH_ENTRY_THEN(entry, (void)0)
 #define FH_ENTRY_STREAMING(entry) FH_ENTRY_THEN(entry, fh_stream_end())
+
+/* NAME: FUNCTION of one lane after the other. */
+#define FH_DEFINE_LANEWISE(NAME, FUNCTION)                                   \
+  FH_INLINE void NAME(fh_vf x, fh_vf *first, fh_vf *second, fh_vi *whole) {  \
+    float in[FH_LANES], a[FH_LANES], b[FH_LANES];                            \
+    int32_t i[FH_LANES];                                                     \
+    fh_store_packed(in, x);                                                  \
+    for (int l = 0; l < FH_LANES; l++) FUNCTION(in[l], &a[l], &b[l], &i[l]); \
+    *first = fh_load_packed(a);                                              \
+    *second = fh_load_packed(b);                                             \
+    *whole = fh_load_packed_i(i);                                            \
+  }
 
 #include "kernels/dialect/dialect.h"
 

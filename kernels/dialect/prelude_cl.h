@@ -6,7 +6,9 @@
 #define FH_OUTLINE static
 #define FH_UNUSED
 #define FH_LANES 16
+#define FH_LARGE FH_INLINE
 #define FH_INFINITY as_float(0x7f800000)
+#define FH_NAN as_float(0x7fc00000)
 
 typedef __global const float *fh_f32_in;
 typedef __global float *fh_f32_out;
@@ -57,6 +59,8 @@ FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float16(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return convert_float16(a); }
 FH_INLINE fh_vi fh_trunc_i(fh_vf a) { return convert_int16(a); }
 
+FH_INLINE int fh_as_i_u(float x) { return as_int(x); }
+FH_INLINE bool fh_any(fh_vm m) { return any(m); }
 FH_INLINE float fh_add_u(float a, float b) { return a + b; }
 FH_INLINE float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
@@ -181,6 +185,17 @@ FH_INLINE float fh_min_of(fh_vf v) {
   const float2 d = select(q.hi, q.lo, q.lo < q.hi);
   return fh_min_u(d.x, d.y);
 }
+
+#define FH_DEFINE_LANEWISE(NAME, FUNCTION)                                   \
+  FH_INLINE void NAME(fh_vf x, fh_vf *first, fh_vf *second, fh_vi *whole) {  \
+    float in[FH_LANES], a[FH_LANES], b[FH_LANES];                            \
+    int i[FH_LANES];                                                         \
+    vstore16(x, 0, in);                                                      \
+    for (int l = 0; l < FH_LANES; l++) FUNCTION(in[l], &a[l], &b[l], &i[l]); \
+    *first = vload16(0, a);                                                  \
+    *second = vload16(0, b);                                                 \
+    *whole = vload16(0, i);                                                  \
+  }
 
 /* ---- stores past the caches: the hint is for CPUs ---- */
 FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }

@@ -9,7 +9,9 @@
 #define FH_OUTLINE FH_INLINE
 #define FH_UNUSED
 #define FH_LANES 16
+#define FH_LARGE FH_INLINE
 #define FH_INFINITY as_float(0x7f800000)
+#define FH_NAN as_float(0x7fc00000)
 
 typedef __global const float *fh_f32_in;
 typedef __global float *fh_f32_out;
@@ -62,6 +64,8 @@ FH_INLINE fh_vf fh_as_f(fh_vi a) { return as_float(a); }
 FH_INLINE fh_vf fh_to_f(fh_vi a) { return (float)a; }
 FH_INLINE fh_vi fh_trunc_i(fh_vf a) { return (int)a; }
 
+FH_INLINE int fh_as_i_u(float x) { return as_int(x); }
+FH_INLINE bool fh_any(fh_vm m) { return m != 0; }
 FH_INLINE float fh_add_u(float a, float b) { return __nvvm_add_rn_f(a, b); }
 FH_INLINE float fh_mul_u(float a, float b) { return __nvvm_mul_rn_f(a, b); }
 FH_INLINE float fh_fma_u(float a, float b, float c) { return __nvvm_fma_rn_f(a, b, c); }
@@ -166,6 +170,9 @@ FH_INLINE float fh_min_of(fh_vf v) {
   v = fh_min(v, fh_from_xor(v, 2));
   return fh_from_first(fh_min(v, fh_from_xor(v, 1)));
 }
+
+#define FH_DEFINE_LANEWISE(NAME, FUNCTION) \
+  FH_INLINE void NAME(fh_vf x, fh_vf *first, fh_vf *second, fh_vi *whole) { FUNCTION(x, first, second, whole); }
 
 /* ---- stores past the caches: the hint is for CPUs ---- */
 FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }

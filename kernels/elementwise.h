@@ -1,0 +1,166 @@
+/* Contracts of kernels that work element by element, and the whole of one for a function of one argument.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_KERNELS_ELEMENTWISE_H_
+#define FOGHORN_KERNELS_ELEMENTWISE_H_
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/rows.h"
+
+/* ---- the order in which elements are visited ---- */
+
+enum { FH_WALK_RANK = 3, FH_WALK_VIEWS = 2, FH_WALK_IN = 0, FH_WALK_OUT = 1 };
+
+typedef struct fh_axis {
+  int64_t extent, strides[FH_WALK_VIEWS];
+} fh_axis;
+
+/* The dimensions of two views of equal shape in any order: the smallest stride of the second goes innermost, and dimensions that lie one
+ * behind the other in both become one. Fills exactly FH_WALK_RANK axes, outermost first. */
+static inline void fh_walk(const fh_view_desc *v, fh_axis out[static FH_WALK_RANK]) {
+  fh_axis sorted[FH_WALK_RANK];
+  int count = 0;
+  for (int32_t i = 0; i < v[FH_WALK_IN].rank; i++) {
+    const fh_axis a = {v[FH_WALK_IN].shape[i], {v[FH_WALK_IN].strides[i], v[FH_WALK_OUT].strides[i]}};
+    if (a.extent == 1) continue;
+    int at = count++;
+    for (; at > 0 && llabs(sorted[at - 1].strides[FH_WALK_OUT]) < llabs(a.strides[FH_WALK_OUT]); at--) sorted[at] = sorted[at - 1];
+    sorted[at] = a;
+  }
+  int at = FH_WALK_RANK;
+  for (int i = count - 1; i >= 0; i--) {
+    const fh_axis a = sorted[i];
+    const bool joins = at < FH_WALK_RANK && a.strides[FH_WALK_IN] == out[at].strides[FH_WALK_IN] * out[at].extent &&
+                       a.strides[FH_WALK_OUT] == out[at].strides[FH_WALK_OUT] * out[at].extent;
+    if (joins)
+      out[at].extent *= a.extent;
+    else
+      out[--at] = a;
+  }
+  if (at == FH_WALK_RANK) out[--at] = (fh_axis){1, {1, 1}};
+  while (at > 0) out[--at] = (fh_axis){1, {0, 0}};
+}
+
+/* The strides of view `view` as operands: outermost first. */
+static inline void fh_walk_operands(fh_stage *stage, const fh_axis axes[static FH_WALK_RANK], int view) {
+  for (int i = 0; i < FH_WALK_RANK; i++) stage->operands[stage->operand_count++] = fh_op_i64(axes[i].strides[view]);
+}
+
+/* ---- functions of one argument: kernels/dialect/elementwise.h ---- */
+
+enum { FH_MAP_PIECE = 4096 }; /* as there */
+
+static inline fh_status fh_unary_bind(const char *kernel, const fh_view_param *params, double flops, const fh_view_desc *views,
+                                      fh_bound *out) {
+  *out = (fh_bound){0};
+  int64_t count = 0;
+  FH_TRY(fh_check_rows(kernel, params, views, FH_WALK_OUT, &count));
+  if (count == 0) return FH_OK;
+
+  fh_axis axes[FH_WALK_RANK];
+  fh_walk(views, axes);
+  const int64_t n = axes[FH_WALK_RANK - 1].extent, pieces = (n + FH_MAP_PIECE - 1) / FH_MAP_PIECE;
+  fh_stage *stage = &out->stages[0];
+  out->stage_count = 1;
+  stage->items = axes[0].extent * axes[1].extent * pieces;
+  stage->flops_per_item = flops * (double)count / (double)stage->items;
+  const int64_t shape[] = {axes[1].extent, n, pieces, fh_rows_stream(count)};
+  stage->operands[0] = fh_op_view(FH_OPERAND_IN, FH_WALK_IN, 0);
+  stage->operands[1] = fh_op_view(FH_OPERAND_OUT, FH_WALK_OUT, 0);
+  stage->operand_count = 2;
+  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) stage->operands[stage->operand_count++] = fh_op_i64(shape[i]);
+  fh_walk_operands(stage, axes, FH_WALK_IN);
+  fh_walk_operands(stage, axes, FH_WALK_OUT);
+  out->flops = flops * (double)count;
+  out->bytes = 8.0 * (double)count;
+  return FH_OK;
+}
+
+static inline void fh_unary_reference(double (*exact)(double), const fh_view_desc *views, void *const *data) {
+  const fh_rows x = fh_rows_of(&views[FH_WALK_IN]), y = fh_rows_of(&views[FH_WALK_OUT]);
+  for (int64_t row = 0; row < x.rows; row++)
+    for (int64_t i = 0; i < x.d; i++)
+      ((float *)data[FH_WALK_OUT])[fh_rows_at(&y, row, i)] =
+          (float)exact((double)((const float *)data[FH_WALK_IN])[fh_rows_at(&x, row, i)]);
+}
+
+/* The shapes of the row kernels, and one around the end of a piece. */
+static inline bool fh_unary_case_at(int i, fh_case *out) {
+  static const fh_rows_shape more = {1, {2 * FH_MAP_PIECE + 17}};
+  *out = (fh_case){0};
+  if (!fh_rows_case(i, &out->views[FH_WALK_IN], out->label)) {
+    if (i < 0 || !fh_rows_case(i - 1, &out->views[FH_WALK_IN], out->label)) return false;
+    fh_rows_named(&more, &out->views[FH_WALK_IN], out->label);
+  }
+  out->views[FH_WALK_OUT] = out->views[FH_WALK_IN];
+  return true;
+}
+
+/* In the first and second level of cache, an odd length, a length of the last level, and one that fits none. */
+static inline bool fh_unary_bench_at(int i, fh_case *out) {
+  static const fh_rows_shape all[] = {{1, {1009}}, {1, {4096}}, {1, {65536}}, {2, {63, 1025}}, {1, {1048576}}, {1, {16777259}}};
+  *out = (fh_case){0};
+  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
+  fh_rows_named(&all[i], &out->views[FH_WALK_IN], out->label);
+  out->views[FH_WALK_OUT] = out->views[FH_WALK_IN];
+  return true;
+}
+
+/* Most evenly where the function is interesting, some with any exponent, and either sign where low is negative. */
+static inline void fh_unary_fill(double low, double high, const fh_case *c, float *data, uint64_t seed) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < c->views[FH_WALK_IN].rank; i++) count *= c->views[FH_WALK_IN].shape[i];
+  for (int64_t i = 0; i < count; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    const double unit = (double)(seed >> 40) * 0x1p-24;
+    uint32_t bits = (uint32_t)(seed >> 32);
+    if (low >= 0) bits &= 0x7fffffffu;
+    if ((bits & 0x7f800000u) == 0x7f800000u) bits &= ~0x40000000u; /* finite */
+    data[i] = (float)(low + (high - low) * unit);
+    if (seed >> 24 & 1 && seed >> 25 & 1) memcpy(&data[i], &bits, sizeof bits);
+  }
+}
+
+/* The contract of the kernel NAME, whose entry is map_NAME: EXACT is its function in double precision, ULP the bound of its error in units
+ * of the last place, and LOW to HIGH where the tests look most. */
+#define FH_UNARY_KERNEL(NAME, EXACT, LOW, HIGH, FLOPS, ULP, SUMMARY, FORMULA, SOURCE)                                                   \
+  static const fh_view_param params[] = {                                                                                               \
+      {"x", FH_ROLE_IN, FH_F32, "(...), rank 1 to 3", true},                                                                            \
+      {"y", FH_ROLE_OUT, FH_F32, "that of x", false},                                                                                   \
+  };                                                                                                                                    \
+  static fh_status bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {                                            \
+    (void)scalars;                                                                                                                      \
+    return fh_unary_bind(#NAME, params, FLOPS, views, out);                                                                             \
+  }                                                                                                                                     \
+  static void reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {                                        \
+    (void)scalars;                                                                                                                      \
+    fh_unary_reference(EXACT, views, data);                                                                                             \
+  }                                                                                                                                     \
+  static void fill(int index, const fh_case *c, void *data, uint64_t seed) {                                                            \
+    (void)index;                                                                                                                        \
+    fh_unary_fill(LOW, HIGH, c, data, seed);                                                                                            \
+  }                                                                                                                                     \
+  static const char *const entries[] = {"map_" #NAME};                                                                                  \
+  const fh_kernel_contract fh_contract_##NAME = {                                                                                       \
+      .name = #NAME,                                                                                                                    \
+      .version = 1,                                                                                                                     \
+      .summary = SUMMARY ", in place allowed",                                                                                          \
+      .formula = FORMULA,                                                                                                               \
+      .views = params,                                                                                                                  \
+      .view_count = 2,                                                                                                                  \
+      .entries = entries,                                                                                                               \
+      .entry_count = 1,                                                                                                                 \
+      .dialect_numerics = FH_EXACT,                                                                                                     \
+      .bound_rel = ((ULP) + 0.5) * 0x1p-23,                                                                                             \
+      .bound_abs = ((ULP) + 0.5) * 0x1p-149,                                                                                            \
+      .bound_source =                                                                                                                   \
+          "at most " #ULP " units of the last place, tried by sh tools/dev maths (docs/maths.md), and the half of the oracle; " SOURCE, \
+      .bind = bind,                                                                                                                     \
+      .reference = reference,                                                                                                           \
+      .case_at = fh_unary_case_at,                                                                                                      \
+      .bench_at = fh_unary_bench_at,                                                                                                    \
+      .fill = fill,                                                                                                                     \
+  }
+
+#endif /* FOGHORN_KERNELS_ELEMENTWISE_H_ */

@@ -242,12 +242,14 @@ typedef struct nearest {
 
 /* One panel of centroids against one block of rows. count is a constant at every call. */
 static inline __attribute__((always_inline)) void compare_panel(const int count, const float *c, const float *norms, const float *x,
-                                                                int64_t d, int32_t label, nearest *state) {
+                                                                int64_t d, int32_t label, const fh_f32_any *fetch, nearest *state) {
 #define START(r) fh_vf v##r##_0 = r < count ? fh_v_set1(norms[r]) : fh_v_zero(), v##r##_1 = v##r##_0;
   FH_TILE_EACH_ROW(START)
 #undef START
   for (int64_t i = d; i > 0; i--, c += count, x += NR) {
     fh_vf x0 = fh_v_load(x), x1 = fh_v_load(x + FH_LANES);
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += 16;
 #define STEP(r)                              \
   if (r < count) {                           \
     fh_vf each = fh_v_set1(c[r]);            \
@@ -280,9 +282,10 @@ static inline __attribute__((always_inline)) void compare_panel(const int count,
   state->label[0] = label0, state->label[1] = label1;
 }
 
-#define PANEL(count)                                                                                                        \
-  static void panel_##count(const float *c, const float *norms, const float *x, int64_t d, int32_t label, nearest *state) { \
-    compare_panel(count, c, norms, x, d, label, state);                                                                     \
+#define PANEL(count)                                                                                                               \
+  static void panel_##count(const float *c, const float *norms, const float *x, int64_t d, int32_t label, const fh_f32_any *fetch, \
+                            nearest *state) {                                                                                      \
+    compare_panel(count, c, norms, x, d, label, fetch, state);                                                                     \
   }
 PANEL(1)
 PANEL(2)
@@ -301,7 +304,7 @@ PANEL(13)
 PANEL(14)
 #endif
 
-static void (*const panels[MR])(const float *, const float *, const float *, int64_t, int32_t, nearest *) = {
+static void (*const panels[MR])(const float *, const float *, const float *, int64_t, int32_t, const fh_f32_any *, nearest *) = {
     panel_1, panel_2, panel_3, panel_4,  panel_5,  panel_6,
 #if defined(__AVX512F__)
     panel_7, panel_8, panel_9, panel_10, panel_11, panel_12, panel_13, panel_14,
@@ -334,10 +337,15 @@ static void mark_sure(const assign *a, const nearest *state, const fh_vf norms[2
   }
 }
 
-/* A share of the rows of the block that begins at `row`, so that they are near when their turn comes. */
-static inline void fetch_ahead(const assign *a, int64_t row, int64_t panel) {
-  if (a->x.col != 1 || row >= a->n) return;
-  fh_fetch_rows(a->x.first + row * a->x.row, a->x.row, fh_tile_min(a->n - row, NR), a->d, panel, a->panel_count);
+/* What panel `panel` asks for, a line at each step, of the block of rows that begins at `row`: two panels ask for a whole one. Rows that
+ * are far from each other are asked for here; with nothing left to ask for it is the panel's own rows. */
+static inline const fh_f32_any *fetch_ahead(const assign *a, int64_t row, int64_t panel, const float *own) {
+  if (a->x.col != 1 || row >= a->n || panel > 1) return own;
+  const fh_f32_any *next = a->x.first + row * a->x.row;
+  const int64_t rows_there = fh_tile_min(a->n - row, NR);
+  const bool close = a->x.row >= a->d && a->x.row < a->d + 16;
+  if (!close || a->panel_count == 1) fh_fetch_rows(next, a->x.row, rows_there, a->d, panel, a->panel_count == 1 ? 1 : 2);
+  return close && a->panel_count > 1 ? next + panel * NR / 2 * a->x.row : own;
 }
 
 static void assign_block(const assign *a, int64_t first, int count, float *scratch) {
@@ -350,9 +358,9 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
     state.label[h] = fh_vi_set1(0);
   }
   for (int64_t p = 0; p < a->panel_count; p++) {
-    fetch_ahead(a, first + NR, p);
     int64_t begin = part_start(a->k, a->panel_count, p), end = part_start(a->k, a->panel_count, p + 1);
-    panels[end - begin - 1](a->panels + begin * a->d, a->norms + begin, scratch, a->d, (int32_t)begin, &state);
+    panels[end - begin - 1](a->panels + begin * a->d, a->norms + begin, scratch, a->d, (int32_t)begin,
+                            fetch_ahead(a, first + NR, p, scratch), &state);
   }
   int32_t labels[NR], sure[NR];
   float distances[NR];

@@ -42,8 +42,13 @@ typedef struct fh_pairs {
   /* The same for rows of x and y whose elements lie side by side; y_rows <= cols of them are there, out_row is cols. Fetches what lies
    * `cols` rows ahead. */
   void (*in_place)(const float *x, int64_t x_row, int rows, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out);
-  /* bits[r]: the columns below count where out[r * cols + c] < limits[r]; the result is 0 when there is none. */
-  uint32_t (*below)(const float *out, int rows, int count, const float *limits, uint32_t *bits);
+  /* bits[r]: the columns below count where out[r * cols + c] + offsets[c] < limits[r] (offsets NULL: none); the result is 0 when there
+   * is no such column. */
+  uint32_t (*below)(const float *out, int rows, int count, const float *offsets, const float *limits, uint32_t *bits);
+  /* half[c] = sum of the squares of packed row c of y, halved; returns the largest that is a number. */
+  float (*half_squares)(const float *y, int64_t d, float *half);
+  /* The squared distance of two rows whose elements lie side by side, whatever the metric of the tiles. */
+  float (*squared)(const fh_f32_any *x, const fh_f32_any *y, int64_t d);
 } fh_pairs;
 
 extern const fh_pairs fh_pairs_squared_avx2, fh_pairs_squared_avx512, fh_pairs_dot_avx2, fh_pairs_dot_avx512;

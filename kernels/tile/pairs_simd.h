@@ -166,22 +166,64 @@ static void in_place(const float *x, int64_t x_row, int rows, const fh_f32_any *
 
 /* ---- selection ------------------------------------------------------------------------------------------- */
 
-static uint32_t below(const float *out, int rows, int count, const float *limits, uint32_t *bits) {
+static uint32_t below(const float *out, int rows, int count, const float *offsets, const float *limits, uint32_t *bits) {
   const uint32_t there = count >= 32 ? UINT32_MAX : (UINT32_C(1) << count) - 1;
+  const fh_vf low_offset = offsets ? fh_v_load(offsets) : fh_v_zero(), high_offset = offsets ? fh_v_load(offsets + FH_LANES) : fh_v_zero();
   uint32_t any = 0;
   for (int r = 0; r < rows; r++, out += COLS) {
-    fh_vf limit = fh_v_set1(limits[r]);
-    uint32_t low = fh_vm_bits(fh_v_less(fh_v_load(out), limit)), high = fh_vm_bits(fh_v_less(fh_v_load(out + FH_LANES), limit));
-    bits[r] = (low | high << FH_LANES) & there;
+    fh_vf limit = fh_v_set1(limits[r]), low = fh_v_add(fh_v_load(out), low_offset), high = fh_v_add(fh_v_load(out + FH_LANES), high_offset);
+    bits[r] = (fh_vm_bits(fh_v_less(low, limit)) | fh_vm_bits(fh_v_less(high, limit)) << FH_LANES) & there;
     any |= bits[r];
   }
   return any;
+}
+
+static float half_squares(const float *y, int64_t d, float *half) {
+  fh_vf low = fh_v_zero(), high = fh_v_zero();
+  for (int64_t i = 0; i < d; i++, y += COLS) {
+    fh_vf y0 = fh_v_load(y), y1 = fh_v_load(y + FH_LANES);
+    low = fh_v_fma(y0, y0, low);
+    high = fh_v_fma(y1, y1, high);
+  }
+  fh_v_store(half, fh_v_mul(low, fh_v_set1(0.5f)));
+  fh_v_store(half + FH_LANES, fh_v_mul(high, fh_v_set1(0.5f)));
+  float largest = 0;
+  for (int c = 0; c < COLS; c++)
+    if (half[c] > largest) largest = half[c];
+  return largest;
+}
+
+static float squared(const fh_f32_any *x, const fh_f32_any *y, int64_t d) {
+  fh_vf even = fh_v_zero(), odd = fh_v_zero();
+  int64_t i = 0;
+  for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
+    fh_vf p = fh_v_sub(fh_v_load(x + i), fh_v_load(y + i)), q = fh_v_sub(fh_v_load(x + i + FH_LANES), fh_v_load(y + i + FH_LANES));
+    even = fh_v_fma(p, p, even);
+    odd = fh_v_fma(q, q, odd);
+  }
+  for (; i < d; i += FH_LANES) {
+    fh_vm mask = fh_vm_first(fh_tile_min(d - i, FH_LANES));
+    fh_vf p = fh_v_sub(fh_v_load_masked(x + i, mask), fh_v_load_masked(y + i, mask));
+    even = fh_v_fma(p, p, even);
+  }
+  float lanes[FH_LANES];
+  fh_v_store(lanes, fh_v_add(even, odd));
+  for (int half = FH_LANES / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+  return lanes[0];
 }
 
 static void pack(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int64_t step_stride, int lanes, int64_t steps) {
   fh_pack(dst, width, src, lane_stride, step_stride, lanes, steps);
 }
 
-const fh_pairs FH_PAIRS = {.rows = FH_PAIRS_ROWS, .cols = COLS, .pack = pack, .tile = tile, .in_place = in_place, .below = below};
+const fh_pairs FH_PAIRS = {.rows = FH_PAIRS_ROWS,
+                           .cols = COLS,
+                           .pack = pack,
+                           .tile = tile,
+                           .in_place = in_place,
+                           .below = below,
+                           .half_squares = half_squares,
+                           .squared = squared};
 
 #endif /* FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_ */

@@ -262,12 +262,10 @@ static const char *unfit(const fh_bound *bound) {
   return bound->stages[0].operands[FH_TOPK_D].i > 1 << 20 ? "rows of more than 2^20 elements would need too much scratch" : NULL;
 }
 
-#define TUNED(isa)                                                                                                                   \
-  static const fh_pairs *tiles_##isa(int64_t sign) { return sign > 0 ? &fh_pairs_squared_##isa : &fh_pairs_dot_##isa; }              \
-  static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_topk_run(tiles_##isa(slots[FH_TOPK_SIGN].i), slots, team); } \
-  static size_t scratch_##isa(const fh_bound *bound, int team_size) {                                                                \
-    return fh_topk_scratch(tiles_##isa(bound->stages[0].operands[FH_TOPK_SIGN].i), bound, team_size);                                \
-  }
+#define TUNED(isa)                                                                                             \
+  static const fh_topk_tiles tiles_##isa = {&fh_pairs_squared_##isa, &fh_pairs_dot_##isa};                     \
+  static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_topk_run(&tiles_##isa, slots, team); } \
+  static size_t scratch_##isa(const fh_bound *bound, int team_size) { return fh_topk_scratch(&tiles_##isa, bound, team_size); }
 TUNED(avx512)
 TUNED(avx2)
 

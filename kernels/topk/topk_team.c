@@ -4,6 +4,14 @@
  * only what is better goes to its heap. With many queries the workers share the queries, with few they share the rows of x, in
  * parts that have heaps of their own, merged in the end.
  *
+ * Squared distances to many queries are screened: half the square of x less the inner product orders the rows as the distance
+ * does, at the full rate of the product. What may be below the limit, its rounding errors counted in, is looked at again, by differences;
+ * only that result is compared and given, so cancellation costs time where it is bad, and never a neighbour.
+ *
+ *   With s = q.x, D = |q|^2 + |x|^2 - 2 s, u = 2^-24, every sum of d terms is off by less than (d + 1) u of its terms' sizes, and |s| <=
+ *   (|q|^2 + |x|^2) / 2: |x|^2 / 2 - s is off by less than (d + 4) u (|q|^2 / 2 + |x|^2), and D itself, by differences, by (d + 4) u D.
+ *   The screen allows (d + 16) u (|q|^2 + 2 |x|^2) and 4 (d + 16) u D, more than twice that. Squares above LARGE are not screened.
+ *
  * A heap holds 64-bit ranks, the value's order in the upper half and the row's number in the lower: one comparison orders by value
  * and then by number, so the result does not depend on how the rows were shared.
  */
@@ -68,6 +76,7 @@ typedef struct search {
   const fh_pairs *tiles;
   int64_t m, n, d, k;
   bool negative; /* inner products: the queries are negated, so that the smallest value is the best */
+  bool screened; /* squared distances by inner products of negated queries, then by differences */
   bool in_place; /* few queries: the rows of x are not packed */
   fh_matrix q, x;
   fh_f32_any *values;
@@ -76,7 +85,7 @@ typedef struct search {
   /* The plan. A block is packed queries, and heaps and limits for each part. */
   bool by_queries; /* a block for each worker, one part each; else one block that all share */
   int64_t block, parts, part_rows, panel_floats, row_floats;
-  size_t queries_bytes, limits_bytes, heaps_bytes, panel_bytes;
+  size_t queries_bytes, squares_bytes, limits_bytes, heaps_bytes, panel_bytes;
   char *scratch;
   /* The block in work, when it is shared. */
   int64_t first, count;
@@ -89,9 +98,8 @@ static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t part_start(int64_t whole, int64_t parts, int64_t i) { return whole / parts * i + whole % parts * i / parts; }
 static size_t whole_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-static search search_of(const fh_pairs *tiles, const fh_slot *s, int workers) {
-  search a = {.tiles = tiles,
-              .m = s[FH_TOPK_M].i,
+static search search_of(const fh_topk_tiles *both, const fh_slot *s, int workers) {
+  search a = {.m = s[FH_TOPK_M].i,
               .n = s[FH_TOPK_N].i,
               .d = s[FH_TOPK_D].i,
               .k = s[FH_TOPK_K].i,
@@ -106,6 +114,8 @@ static search search_of(const fh_pairs *tiles, const fh_slot *s, int workers) {
               .index_col = s[FH_TOPK_INDEXES_STRIDES + 1].i};
   if (a.d == 1) a.x.col = 1;
   a.in_place = a.m <= fh_pairs_few(a.d);
+  a.screened = !a.negative && !a.in_place && a.x.col == 1 && (a.q.col == 1 || a.d == 1);
+  const fh_pairs *tiles = a.tiles = a.negative || a.screened ? both->dot : both->squared;
   const int64_t heap = a.k * (int64_t)sizeof(uint64_t), heaps = most(1, HEAP_BYTES / heap);
   const int64_t by_queries = least(least(BLOCK_QUERIES, divide_up(a.m, workers)), most(1, heaps / workers));
   a.by_queries = workers == 1 || divide_up(a.m, by_queries) >= 2 * workers || (by_queries >= 4 * FH_PAIRS_ROWS_MAX && !a.in_place);
@@ -120,13 +130,16 @@ static search search_of(const fh_pairs *tiles, const fh_slot *s, int workers) {
   a.part_rows = divide_up(divide_up(most(a.n, 1), a.parts), tiles->cols) * tiles->cols;
   a.parts = divide_up(most(a.n, 1), a.part_rows);
   a.queries_bytes = whole_lines((size_t)(a.block * a.d) * sizeof(float));
-  a.limits_bytes = whole_lines((size_t)a.block * sizeof(float));
+  a.limits_bytes = whole_lines((size_t)a.block * sizeof(float)) * (a.screened ? 2 : 1);
+  a.squares_bytes = a.screened ? whole_lines((size_t)a.block * sizeof(float)) : 0;
   a.heaps_bytes = whole_lines((size_t)(a.block * heap));
   a.panel_bytes = a.in_place && a.x.col == 1 ? 0 : whole_lines((size_t)(tiles->cols * a.d) * sizeof(float));
   return a;
 }
 
-static size_t block_bytes(const search *a) { return a->queries_bytes + (size_t)a->parts * (a->limits_bytes + a->heaps_bytes); }
+static size_t block_bytes(const search *a) {
+  return a->queries_bytes + a->squares_bytes + (size_t)a->parts * (a->limits_bytes + a->heaps_bytes);
+}
 static size_t all_bytes(const search *a, int workers) {
   return (a->by_queries ? (size_t)workers : 1) * block_bytes(a) + (size_t)workers * a->panel_bytes;
 }
@@ -134,10 +147,15 @@ static size_t all_bytes(const search *a, int workers) {
 /* Pieces of the scratch. */
 static char *block_of(const search *a, int worker) { return a->scratch + (a->by_queries ? (size_t)worker * block_bytes(a) : 0); }
 static float *limits_of(const search *a, char *block, int64_t part) {
-  return (float *)(void *)(block + a->queries_bytes + (size_t)part * a->limits_bytes);
+  return (float *)(void *)(block + a->queries_bytes + a->squares_bytes + (size_t)part * a->limits_bytes);
 }
+/* What a screened value must be below, for each query; behind the limits. */
+static float *screens_of(const search *a, float *limits) { return (float *)(void *)((char *)limits + a->limits_bytes / 2); }
+/* |q|^2 of the screened queries of a block. */
+static float *squares_of(const search *a, char *block) { return (float *)(void *)(block + a->queries_bytes); }
 static uint64_t *heaps_of(const search *a, char *block, int64_t part) {
-  return (uint64_t *)(void *)(block + a->queries_bytes + (size_t)a->parts * a->limits_bytes + (size_t)part * a->heaps_bytes);
+  return (uint64_t *)(void *)(block + a->queries_bytes + a->squares_bytes + (size_t)a->parts * a->limits_bytes +
+                              (size_t)part * a->heaps_bytes);
 }
 static float *panel_of(const search *a, int workers_blocks, int worker) {
   return (float *)(void *)(a->scratch + (size_t)workers_blocks * block_bytes(a) + (size_t)worker * a->panel_bytes);
@@ -162,13 +180,19 @@ static void pack_queries(const search *a, int64_t first, int64_t count, char *bl
       a->tiles->pack(out + i * a->d, rows, q + i * a->q.row, a->q.row, a->q.col, rows, a->d);
     }
   }
-  for (int64_t i = 0; a->negative && i < count * a->d; i++) out[i] = -out[i];
+  for (int64_t i = 0; (a->negative || a->screened) && i < count * a->d; i++) out[i] = -out[i];
+  for (int64_t i = 0; a->screened && i < count; i++) {
+    double square = 0;
+    for (int64_t l = 0; l < a->d; l++) square += (double)q[i * a->q.row + l] * (double)q[i * a->q.row + l];
+    squares_of(a, block)[i] = (float)square;
+  }
 }
 
 static void clear_heaps(const search *a, int64_t count, char *block, int64_t part) {
   float *limits = limits_of(a, block, part);
   uint64_t *heaps = heaps_of(a, block, part);
   for (int64_t i = 0; i < count; i++) limits[i] = INFINITY;
+  for (int64_t i = 0; a->screened && i < count; i++) screens_of(a, limits)[i] = INFINITY;
   for (int64_t i = 0; i < count * a->k; i++) heaps[i] = nobody;
 }
 
@@ -182,9 +206,46 @@ static void keep(const search *a, const float *out, uint32_t bits, int64_t row, 
   }
 }
 
+/* ---- screening --------------------------------------------------------------------------------------------- */
+
+static const float LARGE = 0x1p120f; /* squares up to here leave room for their sums */
+
+static double slack_of(const search *a) { return ((double)a->d + 16) * 0x1p-24; }
+
+/* The largest screened value that may belong to a distance below the limit, rounded up. */
+static float screen_of(const search *a, float limit, float square) {
+  if (!(limit < INFINITY) || !(square <= LARGE)) return INFINITY;
+  const double slack = slack_of(a), q = (double)square, screen = 0.5 * ((double)limit * (1 + 4 * slack) - q) + slack * q;
+  return (float)(screen + fabs(screen) * 0x1p-22 + (double)(a->d + 16) * 0x1p-140);
+}
+
+/* As keep(), for query `query` of the call; the true distance decides. */
+static void keep_screened(const search *a, int64_t query, uint32_t bits, int64_t row, float square, float *limit, float *screen,
+                          uint64_t *heap) {
+  const fh_f32_any *q = a->q.first + query * a->q.row;
+  for (; bits; bits &= bits - 1) {
+    const int64_t candidate = row + __builtin_ctz(bits);
+    const float distance = a->tiles->squared(q, a->x.first + candidate * a->x.row, a->d);
+    if (!(distance < *limit)) continue;
+    sift(heap, a->k, 0, rank_of(distance, candidate));
+    *limit = value_of(heap[0]);
+    *screen = screen_of(a, *limit, square);
+  }
+}
+
+/* Half the squares of a packed panel less their share of the error; false when one is too large to be screened. */
+static bool screen_offsets(const search *a, const float *panel, float *offsets) {
+  if (!(a->tiles->half_squares(panel, a->d, offsets) <= LARGE)) return false;
+  const float part = (float)(1 - 4 * slack_of(a));
+  for (int c = 0; c < a->tiles->cols; c++) offsets[c] *= part;
+  return true;
+}
+
+/* ---- scanning ---------------------------------------------------------------------------------------------- */
+
 /* The rows [first, first + count) of x, at most a tile's, against the queries of a block. */
-static void scan_panel(const search *a, int64_t first, int count, int64_t queries, const char *block, float *panel, float *limits,
-                       uint64_t *heaps) {
+static void scan_panel(const search *a, int64_t first, int count, int64_t first_query, int64_t queries, char *block, float *panel,
+                       float *limits, uint64_t *heaps) {
   const fh_pairs *t = a->tiles;
   const fh_f32_any *x = a->x.first + first * a->x.row;
   int64_t x_row = a->x.row;
@@ -195,6 +256,8 @@ static void scan_panel(const search *a, int64_t first, int count, int64_t querie
     x = panel;
     x_row = a->d;
   }
+  _Alignas(64) float offsets[FH_PAIRS_COLS_MAX];
+  const bool all = a->screened && !screen_offsets(a, panel, offsets);
   const int64_t panels = divide_up(queries, a->in_place ? IN_PLACE : t->rows);
   for (int64_t p = 0; p < panels; p++) {
     _Alignas(64) float out[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
@@ -207,18 +270,30 @@ static void scan_panel(const search *a, int64_t first, int count, int64_t querie
       t->in_place(query_at(a, block, i), a->d, rows, x, x_row, count, a->d, out);
     else
       t->tile(query_at(a, block, i), rows, panel, a->d, out, t->cols);
-    if (!t->below(out, rows, count, limits + i, bits)) continue;
-    for (int r = 0; r < rows; r++)
-      if (bits[r]) keep(a, out + r * t->cols, bits[r], first, &limits[i + r], heaps + (i + r) * a->k);
+    if (!a->screened) {
+      if (!t->below(out, rows, count, NULL, limits + i, bits)) continue;
+      for (int r = 0; r < rows; r++)
+        if (bits[r]) keep(a, out + r * t->cols, bits[r], first, &limits[i + r], heaps + (i + r) * a->k);
+      continue;
+    }
+    float *screens = screens_of(a, limits);
+    const float *squares = squares_of(a, block);
+    t->below(out, rows, count, offsets, screens + i, bits);
+    for (int r = 0; r < rows; r++) {
+      if (all || !(squares[i + r] <= LARGE)) bits[r] = (uint32_t)((UINT64_C(1) << count) - 1);
+      if (bits[r])
+        keep_screened(a, first_query + i + r, bits[r], first, squares[i + r], &limits[i + r], &screens[i + r], heaps + (i + r) * a->k);
+    }
   }
 }
 
-static void scan(const search *a, int64_t first, int64_t last, int64_t queries, char *block, int64_t part, float *panel) {
+static void scan(const search *a, int64_t first, int64_t last, int64_t first_query, int64_t queries, char *block, int64_t part,
+                 float *panel) {
   float *limits = limits_of(a, block, part);
   uint64_t *heaps = heaps_of(a, block, part);
   clear_heaps(a, queries, block, part);
   for (int64_t row = first; row < last; row += a->tiles->cols)
-    scan_panel(a, row, (int)least(last - row, a->tiles->cols), queries, block, panel, limits, heaps);
+    scan_panel(a, row, (int)least(last - row, a->tiles->cols), first_query, queries, block, panel, limits, heaps);
 }
 
 /* The best of all parts, in order, for query i of a block that begins at query `first`. */
@@ -253,7 +328,7 @@ static void block_task(void *arg, int64_t i, int worker) {
   const int64_t first = i * a->block, count = least(a->block, a->m - first);
   char *block = block_of(a, worker);
   pack_queries(a, first, count, block);
-  scan(a, 0, a->n, count, block, 0, panel_of(a, j->workers, worker));
+  scan(a, 0, a->n, first, count, block, 0, panel_of(a, j->workers, worker));
   for (int64_t q = 0; q < count; q++) finish(a, first, q, block);
 }
 
@@ -261,7 +336,7 @@ static void block_task(void *arg, int64_t i, int worker) {
 static void part_task(void *arg, int64_t i, int worker) {
   const search *a = ((const job *)arg)->a;
   const int64_t first = i * a->part_rows;
-  scan(a, first, least(first + a->part_rows, a->n), a->count, a->scratch, i, panel_of(a, 1, worker));
+  scan(a, first, least(first + a->part_rows, a->n), a->first, a->count, a->scratch, i, panel_of(a, 1, worker));
 }
 
 static void finish_task(void *arg, int64_t i, int worker) {
@@ -270,7 +345,7 @@ static void finish_task(void *arg, int64_t i, int worker) {
   finish(a, a->first, i, a->scratch);
 }
 
-void fh_topk_run(const fh_pairs *tiles, const fh_slot *slots, const fh_team *team) {
+void fh_topk_run(const fh_topk_tiles *tiles, const fh_slot *slots, const fh_team *team) {
   search a = search_of(tiles, slots, team->size);
   a.scratch = team->scratch;
   job j = {&a, team->size};
@@ -286,7 +361,7 @@ void fh_topk_run(const fh_pairs *tiles, const fh_slot *slots, const fh_team *tea
   }
 }
 
-size_t fh_topk_scratch(const fh_pairs *tiles, const fh_bound *bound, int team_size) {
+size_t fh_topk_scratch(const fh_topk_tiles *tiles, const fh_bound *bound, int team_size) {
   fh_slot slots[FH_TOPK_SLOTS] = {{0}};
   for (int i = FH_TOPK_M; i < FH_TOPK_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
   const search a = search_of(tiles, slots, team_size);

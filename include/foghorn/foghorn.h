@@ -12,6 +12,7 @@
 #include <foghorn/maths.h>
 #include <foghorn/memory.h>
 #include <foghorn/neighbours.h>
+#include <foghorn/products.h>
 #include <foghorn/signal.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>

@@ -1,5 +1,5 @@
 /* The contract of matmul: C = A B, any strides, optionally batched. SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/matmul/matmul.h"
+#include "kernels/matmul.h"
 #include "kernels/check.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
@@ -15,24 +15,24 @@ static const fh_view_param params[] = {
 
 enum { A, B, C };
 
-static fh_status check_shapes(const fh_view_desc *v) {
-  for (int i = A; i <= C; i++) FH_TRY(fh_check_view("matmul", &params[i], &v[i], 2, 3));
+static fh_status check_shapes(const char *kernel, const fh_view_param *of, const fh_view_desc *v) {
+  for (int i = A; i <= C; i++) FH_TRY(fh_check_view(kernel, &of[i], &v[i], 2, 3));
   char text_a[FH_CHECK_TEXT], text_i[FH_CHECK_TEXT];
   for (int i = B; i <= C; i++) {
     if (v[i].rank != v[A].rank)
       return FH_STATUS(FH_INVALID_ARGUMENT,
-                       "fh_matmul: a has shape %s but %s has shape %s\n"
+                       "fh_%s: a has shape %s but %s has shape %s\n"
                        "  either all three operands have a leading batch dimension or none; a batch stride of 0 repeats an input",
-                       fh_check_shape_text(&v[A], text_a), params[i].name, fh_check_shape_text(&v[i], text_i));
+                       kernel, fh_check_shape_text(&v[A], text_a), of[i].name, fh_check_shape_text(&v[i], text_i));
   }
   int row = v[A].rank - 2, col = row + 1;
   if (row == 1) {
-    FH_TRY(fh_check_extent("matmul", &params[B], &v[B], 0, "batch", v[A].shape[0], "a"));
-    FH_TRY(fh_check_extent("matmul", &params[C], &v[C], 0, "batch", v[A].shape[0], "a"));
+    FH_TRY(fh_check_extent(kernel, &of[B], &v[B], 0, "batch", v[A].shape[0], "a"));
+    FH_TRY(fh_check_extent(kernel, &of[C], &v[C], 0, "batch", v[A].shape[0], "a"));
   }
-  FH_TRY(fh_check_extent("matmul", &params[B], &v[B], row, "k", v[A].shape[col], "a"));
-  FH_TRY(fh_check_extent("matmul", &params[C], &v[C], row, "m", v[A].shape[row], "a"));
-  return fh_check_extent("matmul", &params[C], &v[C], col, "n", v[B].shape[col], "b");
+  FH_TRY(fh_check_extent(kernel, &of[B], &v[B], row, "k", v[A].shape[col], "a"));
+  FH_TRY(fh_check_extent(kernel, &of[C], &v[C], row, "m", v[A].shape[row], "a"));
+  return fh_check_extent(kernel, &of[C], &v[C], col, "n", v[B].shape[col], "b");
 }
 
 static void add_strides(fh_stage *stage, const fh_view_desc *v) {
@@ -43,12 +43,12 @@ static void add_strides(fh_stage *stage, const fh_view_desc *v) {
   stage->operands[stage->operand_count++] = fh_op_i64(v->strides[row + 1]);
 }
 
-static fh_status matmul_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  (void)scalars;
+fh_status fh_matmul_bind(const char *kernel, const fh_view_param of[static 3], const fh_view_desc views[static 3], int index_of_c,
+                         fh_bound *out) {
   *out = (fh_bound){0};
-  FH_TRY(check_shapes(views));
+  FH_TRY(check_shapes(kernel, of, views));
   int64_t elements[3] = {0};
-  for (int i = A; i <= C; i++) FH_TRY(fh_check_count("matmul", &params[i], &views[i], &elements[i]));
+  for (int i = A; i <= C; i++) FH_TRY(fh_check_count(kernel, &of[i], &views[i], &elements[i]));
   int row = views[A].rank - 2;
   int64_t batch = row == 1 ? views[A].shape[0] : 1;
   int64_t m = views[A].shape[row], k = views[A].shape[row + 1], n = views[B].shape[row + 1];
@@ -61,7 +61,7 @@ static fh_status matmul_bind(const fh_view_desc *views, const fh_value *scalars,
   fh_operand *op = stage->operands;
   op[FH_MATMUL_A] = fh_op_view(FH_OPERAND_IN, A, 0);
   op[FH_MATMUL_B] = fh_op_view(FH_OPERAND_IN, B, 0);
-  op[FH_MATMUL_C] = fh_op_view(FH_OPERAND_OUT, C, 0);
+  op[FH_MATMUL_C] = fh_op_view(FH_OPERAND_OUT, index_of_c, 0);
   op[FH_MATMUL_BATCH] = fh_op_i64(batch);
   op[FH_MATMUL_M] = fh_op_i64(m);
   op[FH_MATMUL_N] = fh_op_i64(n);
@@ -72,6 +72,11 @@ static fh_status matmul_bind(const fh_view_desc *views, const fh_value *scalars,
   out->flops = 2.0 * (double)elements[C] * (double)k;
   out->bytes = 4.0 * ((double)elements[A] + (double)elements[B] + (double)elements[C]);
   return FH_OK;
+}
+
+static fh_status matmul_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  return fh_matmul_bind("matmul", params, views, C, out);
 }
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
@@ -109,6 +114,18 @@ static double dot(void *const *data, const problem *p, int64_t batch, int64_t i,
   return sum;
 }
 
+double fh_matmul_element(const fh_view_desc views[static 2], void *const *data, int64_t batch, int64_t i, int64_t j,
+                         double *out_magnitude) {
+  const fh_view_desc three[3] = {views[A], views[B], views[A]}; /* no element of c is looked at */
+  const problem p = problem_of(three);
+  return dot(data, &p, batch, i, j, out_magnitude);
+}
+
+double fh_matmul_gamma(int64_t k) {
+  const double ku = (double)k * 0x1p-24;
+  return ku < 0.5 ? ku / (1 - ku) : 1.0;
+}
+
 static void matmul_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
   (void)scalars;
   problem p = problem_of(views);
@@ -121,13 +138,11 @@ static void matmul_reference(const fh_view_desc *views, void *const *data, const
   }
 }
 
-/* |got - sum a b| <= gamma_k sum |a||b|, gamma_k = k u / (1 - k u), u = 2^-24; plus what gradual underflow may
- * lose in k products. Holds for every order of additions, fused or not (Higham, Accuracy and Stability, 3.1).
+/* |got - sum a b| <= gamma_k sum |a||b|, plus what gradual underflow may lose in k products.
  * Where sum |a||b| leaves the range of f32, an intermediate may overflow and only the place is checked. */
 static const char *matmul_compare(const fh_case *c, void *const *got, void *const *want) {
   problem p = problem_of(c->views);
-  double ku = (double)p.k * 0x1p-24;
-  double gamma = ku < 0.5 ? ku / (1 - ku) : 1.0;
+  const double gamma = fh_matmul_gamma(p.k);
   for (int64_t b = 0; b < p.batch; b++) {
     for (int64_t i = 0; i < p.m; i++) {
       for (int64_t j = 0; j < p.n; j++) {

@@ -18,7 +18,9 @@ typedef struct few {
   const fh_f32_any *x, *w;
   fh_f32_any *y;
   int64_t x_row, x_col, w_row, w_col, y_row, y_col;
-  int64_t part; /* columns of one task */
+  int64_t part;     /* columns of one task */
+  const product *p; /* rows here are its rows, or, turned, its columns */
+  bool turned;
 } few;
 
 /* x for `steps` of l: DEPTH floats of each row side by side, so that no two fall into one set of the cache. */
@@ -80,6 +82,7 @@ static void few_by_rows(void *arg, int64_t task, int worker) {
       for (int64_t j = 0; j < n; j++, y += f->y_col) *y = l == 0 ? sum[j] : *y + sum[j];
     }
   }
+  complete(f->p, f->turned, 0, f->m, first, n);
 }
 
 /* ---- columns of w lie together --------------------------------------------------------------------- */
@@ -215,14 +218,16 @@ static void few_by_columns(void *arg, int64_t task, int worker) {
   for (; j < end; j++) {
     for (int64_t i = 0; i < f->m; i++) few_dot(f, f->x + i * f->x_row, f->w + j * f->w_col, f->y + i * f->y_row + j * f->y_col);
   }
+  complete(f->p, f->turned, 0, f->m, task * f->part, end - task * f->part);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------------ */
 
 /* The call with few rows in y; more than FEW_ROWS when it has few of neither. */
 static few few_of(const product *p) {
-  if (p->m <= p->n) return (few){p->m, p->n, p->k, p->a, p->b, p->c, p->a_row, p->a_col, p->b_row, p->b_col, p->c_row, p->c_col, 0};
-  return (few){p->n, p->m, p->k, p->b, p->a, p->c, p->b_col, p->b_row, p->a_col, p->a_row, p->c_col, p->c_row, 0};
+  if (p->m <= p->n)
+    return (few){p->m, p->n, p->k, p->a, p->b, p->c, p->a_row, p->a_col, p->b_row, p->b_col, p->c_row, p->c_col, 0, p, false};
+  return (few){p->n, p->m, p->k, p->b, p->a, p->c, p->b_col, p->b_row, p->a_col, p->a_row, p->c_col, p->c_row, 0, p, true};
 }
 
 /* False: not few rows, nothing to add up, small enough for a tile in place, or w lies together in no direction. */

@@ -9,13 +9,13 @@
  *   depend on how anything here is cut.
  * - Few rows (or columns) times a large matrix are bound by memory and have their own paths: matmul_few.h.
  *
- * Include after one simd_<isa>.h and pack.h, with FH_MATMUL_ENTRY, FH_MATMUL_SCRATCH defined.
+ * Include after one simd_<isa>.h and pack.h, with FH_MATMUL_ENTRY, FH_MATMUL_WITH and FH_MATMUL_SCRATCH defined.
  */
 #ifndef FOGHORN_KERNELS_MATMUL_MATMUL_TILE_H_
 #define FOGHORN_KERNELS_MATMUL_MATMUL_TILE_H_
 
 #include "kernels/contract.h"
-#include "kernels/matmul/matmul.h"
+#include "kernels/matmul.h"
 
 #include <stdlib.h>
 
@@ -35,7 +35,20 @@ typedef struct product {
   const fh_f32_any *a, *b;
   fh_f32_any *c;
   int64_t a_row, a_col, b_row, b_col, c_row, c_col; /* strides in elements */
+  const fh_matmul_epilogue *epilogue;               /* NULL: none */
+  int64_t batch;                                    /* which product of the call */
+  bool turned;                                      /* rows are the call's columns */
 } product;
+
+/* Elements of C are complete. */
+static void complete(const product *p, bool turned, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+  const fh_matmul_epilogue *e = p->epilogue;
+  if (!e) return;
+  if (p->turned != turned)
+    e->apply(e->slots, p->batch, col, cols, row, rows);
+  else
+    e->apply(e->slots, p->batch, row, rows, col, cols);
+}
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -350,6 +363,7 @@ static void multiply_task(void *arg, int64_t i, int worker) {
       t.c += NR * p->c_col;
       t.next = NULL;
     }
+    if (x->step + x->steps == p->k) complete(p, false, x->row + first, rows, col, cols);
     first = after;
   }
 }
@@ -397,18 +411,22 @@ static void run_product(const product *p, const plan *q, float *scratch, const f
 
 /* ---- the entry ----------------------------------------------------------------------------------- */
 
-static product product_at(const plan *q, const fh_slot *s, int64_t i) {
+static product product_at(const plan *q, const fh_slot *s, const fh_matmul_epilogue *epilogue, int64_t i) {
   const fh_f32_any *a = (const fh_f32_any *)s[FH_MATMUL_A].cp + i * q->batch_a, *b = (const fh_f32_any *)s[FH_MATMUL_B].cp + i * q->batch_b;
   product p = q->p;
   p.a = q->turned ? b : a;
   p.b = q->turned ? a : b;
   p.c = (fh_f32_any *)s[FH_MATMUL_C].p + i * q->batch_c;
+  p.epilogue = epilogue;
+  p.batch = i;
+  p.turned = q->turned;
   return p;
 }
 
 typedef struct batch_job {
   const plan *q;
   const fh_slot *slots;
+  const fh_matmul_epilogue *epilogue;
   float *scratch;
   int64_t batch, parts; /* products, in so many tasks */
 } batch_job;
@@ -418,25 +436,27 @@ static void run_part_of_batch(void *arg, int64_t i, int worker) {
   float *scratch = job->scratch + (size_t)worker * (job->q->a_floats + job->q->b_floats);
   const int64_t end = job->batch * (i + 1) / job->parts;
   for (int64_t j = job->batch * i / job->parts; j < end; j++) {
-    const product p = product_at(job->q, job->slots, j);
+    const product p = product_at(job->q, job->slots, job->epilogue, j);
     run_product(&p, job->q, scratch, NULL);
   }
 }
 
-void FH_MATMUL_ENTRY(const fh_slot *slots, const fh_team *team) {
+void FH_MATMUL_WITH(const fh_slot *slots, const fh_team *team, const fh_matmul_epilogue *epilogue) {
   const plan q = plan_of(slots);
   if (q.by_batch) {
     const double work = (double)q.batch * (double)q.p.m * (double)q.p.n * (double)q.p.k;
     const bool alone = team->size == 1 || work < worth_sharing;
-    batch_job job = {&q, slots, team->scratch, q.batch, alone ? 1 : smaller(q.batch, 8 * (int64_t)team->size)};
+    batch_job job = {&q, slots, epilogue, team->scratch, q.batch, alone ? 1 : smaller(q.batch, 8 * (int64_t)team->size)};
     share(team, job.parts, run_part_of_batch, &job);
     return;
   }
   for (int64_t i = 0; i < q.batch; i++) {
-    const product p = product_at(&q, slots, i);
+    const product p = product_at(&q, slots, epilogue, i);
     if (!run_few(&p, team)) run_product(&p, &q, team->scratch, team);
   }
 }
+
+void FH_MATMUL_ENTRY(const fh_slot *slots, const fh_team *team) { FH_MATMUL_WITH(slots, team, NULL); }
 
 size_t FH_MATMUL_SCRATCH(const fh_bound *bound, int team_size) {
   fh_slot slots[FH_MATMUL_SLOTS] = {{0}};

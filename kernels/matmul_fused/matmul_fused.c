@@ -1,0 +1,186 @@
+/* The contract of matmul_fused: C = f(A B + D), matmul with an epilogue. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/matmul_fused/matmul_fused.h"
+#include "kernels/check.h"
+#include "kernels/rows.h"
+#include "kernels/unaligned.h"
+
+#include <float.h>
+#include <math.h>
+
+enum { ACTIVATIONS = 2 }; /* of kernels/dialect/activation.h */
+
+static const fh_view_param params[] = {
+    {"a", FH_ROLE_IN, FH_F32, "(m, k) or (batch, m, k)", false},
+    {"b", FH_ROLE_IN, FH_F32, "(k, n) or (batch, k, n)", false},
+    {"d", FH_ROLE_IN, FH_F32, "(n), or the shape of c with any strides", false},
+    {"c", FH_ROLE_OUT, FH_F32, "(m, n) or (batch, m, n)", false},
+};
+static const fh_scalar_param scalars_of[] = {{"activation", 'i', 0, "0 none, 1 relu"}};
+enum { A, B, D, C };
+
+static fh_status check_addend(const fh_view_desc *v) {
+  FH_TRY(fh_check_view("matmul_fused", &params[D], &v[D], 1, 3));
+  if (v[D].rank > 1) return fh_check_same_shape("matmul_fused", params, v, C, D);
+  return fh_check_extent("matmul_fused", &params[D], &v[D], 0, "n", v[C].shape[v[C].rank - 1], "c");
+}
+
+/* Stride of d in dimension i of c. */
+static int64_t addend_stride(const fh_view_desc *v, int i) {
+  return v[D].rank > 1 ? v[D].strides[i] : i == v[C].rank - 1 ? v[D].strides[0] : 0;
+}
+
+static fh_status matmul_fused_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
+  const fh_view_param of[3] = {params[A], params[B], params[C]};
+  const fh_view_desc views[3] = {v[A], v[B], v[C]};
+  FH_TRY(fh_matmul_bind("matmul_fused", of, views, C, out));
+  FH_TRY(check_addend(v));
+  if (scalars[0].i < 0 || scalars[0].i >= ACTIVATIONS)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_matmul_fused: activation is %lld, expected 0 (none) or 1 (relu)", (long long)scalars[0].i);
+  if (out->stage_count == 0) return FH_OK;
+  fh_stage *stage = &out->stages[0];
+  const int row = v[C].rank - 2;
+  fh_operand *op = stage->operands;
+  op[FH_MATMUL_D] = fh_op_view(FH_OPERAND_IN, D, 0);
+  op[FH_MATMUL_D_STRIDES] = fh_op_i64(row == 1 ? addend_stride(v, 0) : 0);
+  op[FH_MATMUL_D_STRIDES + 1] = fh_op_i64(addend_stride(v, row));
+  op[FH_MATMUL_D_STRIDES + 2] = fh_op_i64(addend_stride(v, row + 1));
+  op[FH_MATMUL_ACTIVATION] = fh_op_i64(scalars[0].i);
+  stage->operand_count = FH_MATMUL_FUSED_SLOTS;
+  int64_t elements = 1;
+  for (int i = 0; i < v[C].rank; i++) elements *= v[C].shape[i];
+  out->flops += 2.0 * (double)elements;
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static double activate(double x, int64_t activation) { return activation == 1 && x < 0 ? 0 : x; }
+
+/* Calls body for every element of c; stops at the first that returns text. */
+typedef struct element {
+  double sum, magnitude, addend; /* sum a b, sum |a||b|, d */
+  fh_f32_any *c;
+} element;
+static const char *each_element(const fh_view_desc *v, void *const *data, void *const *c,
+                                const char *(*body)(const element *e, int64_t k, int64_t activation), int64_t activation) {
+  const int row = v[C].rank - 2;
+  const int64_t batch = row == 1 ? v[C].shape[0] : 1, k = v[A].shape[row + 1], *cs = v[C].strides;
+  for (int64_t b = 0; b < batch; b++) {
+    for (int64_t i = 0; i < v[C].shape[row]; i++) {
+      for (int64_t j = 0; j < v[C].shape[row + 1]; j++) {
+        element e = {.c = (fh_f32_any *)c[C] + (row == 1 ? b * cs[0] : 0) + i * cs[row] + j * cs[row + 1]};
+        e.sum = fh_matmul_element(v, data, b, i, j, &e.magnitude);
+        e.addend =
+            (double)((const fh_f32_any *)
+                         data[D])[(row == 1 ? b * addend_stride(v, 0) : 0) + i * addend_stride(v, row) + j * addend_stride(v, row + 1)];
+        const char *wrong = body(&e, k, activation);
+        if (wrong) return wrong;
+      }
+    }
+  }
+  return NULL;
+}
+
+static const char *put(const element *e, int64_t k, int64_t activation) {
+  (void)k;
+  *e->c = (float)activate(e->sum + e->addend, activation);
+  return NULL;
+}
+
+static void matmul_fused_reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
+  each_element(v, data, data, put, scalars[0].i);
+}
+
+/* The bound of matmul for the sum, a rounding for d, and every activation is steeper than 1 nowhere. Where the sum is not finite only a
+ * NaN is asked for. */
+static const char *check(const element *e, int64_t k, int64_t activation) {
+  const double exact = e->sum + e->addend, found = (double)*e->c, gamma = fh_matmul_gamma(k);
+  if (isnan(exact)) return isnan(found) ? NULL : "an element that must be NaN is not";
+  if (isinf(exact) || e->magnitude * (1 + gamma) + fabs(e->addend) > (double)FLT_MAX) return NULL;
+  const double slack = gamma * e->magnitude + 0x1p-23 * (fabs(e->sum) + fabs(e->addend)) + ((double)k + 2) * 0x1p-149;
+  return fabs(found - activate(exact, activation)) <= slack ? NULL : "an element is off by more than gamma_k sum |a||b| and a rounding";
+}
+
+static const char *matmul_fused_compare(const fh_case *c, void *const *got, void *const *want) {
+  return each_element(c->views, want, got, check, c->scalars[0].i);
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static const int64_t shapes[][5] = {
+    /* batch (0: rank 2), m, n, k, activation + 10 where d is (n) */
+    {0, 3, 5, 4, 1},      {0, 1, 1, 1, 0},     {0, 2, 3, 0, 11},     {0, 0, 4, 3, 0},      {0, 1, 33, 9, 11},  {0, 7, 1, 31, 10},
+    {0, 15, 16, 17, 1},   {3, 4, 5, 6, 11},    {2, 17, 15, 33, 1},   {0, 31, 32, 33, 11},  {0, 63, 65, 64, 1}, {0, 129, 3, 128, 0},
+    {0, 17, 33, 257, 11}, {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11}, {0, 41, 257, 256, 1},
+};
+static const int64_t bench_shapes[][5] = {
+    {0, 16, 16, 16, 11},     {0, 128, 131, 127, 11}, {0, 512, 512, 512, 11}, {0, 1021, 1031, 1019, 11},
+    {0, 32, 4096, 1024, 11}, {0, 1, 4096, 1024, 11}, {10000, 4, 4, 4, 11},   {10000, 16, 16, 16, 11},
+};
+
+static fh_view_desc case_view(int64_t batch, int64_t rows, int64_t cols) {
+  return batch ? fh_compact(FH_F32, 3, (const int64_t[]){batch, rows, cols}) : fh_compact(FH_F32, 2, (const int64_t[]){rows, cols});
+}
+
+static bool case_of(const int64_t *s, fh_case *out) {
+  *out = (fh_case){
+      .views = {case_view(s[0], s[1], s[3]), case_view(s[0], s[3], s[2]), case_view(s[0], s[1], s[2]), case_view(s[0], s[1], s[2])},
+      .scalars = {{.i = s[4] % 10}}};
+  if (s[4] >= 10) out->views[D] = fh_compact(FH_F32, 1, &s[2]);
+  snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s", s[0] ? s[0] : 1, s[1], s[2], s[3],
+           s[4] % 10 ? " relu" : "");
+  return true;
+}
+static bool matmul_fused_case_at(int i, fh_case *out) {
+  return i >= 0 && i < (int)(sizeof shapes / sizeof *shapes) && case_of(shapes[i], out);
+}
+static bool matmul_fused_bench_at(int i, fh_case *out) {
+  return i >= 0 && i < (int)(sizeof bench_shapes / sizeof *bench_shapes) && case_of(bench_shapes[i], out);
+}
+
+#if defined(__x86_64__)
+static const fh_tuned tuned[] = {
+    {.name = "tuned",
+     .isa = FH_ISA_AVX512,
+     .numerics = FH_EXACT,
+     .fn = fh_matmul_fused_avx512,
+     .scratch_bytes = fh_matmul_scratch_avx512,
+     .efficiency = 0.9},
+    {.name = "tuned",
+     .isa = FH_ISA_AVX2,
+     .numerics = FH_EXACT,
+     .fn = fh_matmul_fused_avx2,
+     .scratch_bytes = fh_matmul_scratch_avx2,
+     .efficiency = 0.85},
+};
+enum { TUNED_COUNT = 2 };
+#else
+static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
+enum { TUNED_COUNT = 0 };
+#endif
+
+static const char *const entries[] = {"matmul_fused"};
+
+const fh_kernel_contract fh_contract_matmul_fused = {
+    .name = "matmul_fused",
+    .version = 1,
+    .summary = "matrix product plus a bias through an activation, optionally batched",
+    .formula = "c[i,j] = f(sum_l a[i,l] b[l,j] + d[i,j]): the sum as matmul adds it, one rounded addition, f none or relu",
+    .views = params,
+    .view_count = 4,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 1,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-14,
+    .bound_abs = 0,
+    .bound_source = "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and a rounding, element by element in compare; bound_rel is gamma_1024",
+    .bind = matmul_fused_bind,
+    .reference = matmul_fused_reference,
+    .case_at = matmul_fused_case_at,
+    .bench_at = matmul_fused_bench_at,
+    .compare = matmul_fused_compare,
+    .tuned = tuned,
+    .tuned_count = TUNED_COUNT,
+};

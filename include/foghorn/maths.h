@@ -18,19 +18,19 @@ FH_API FH_MUST_USE fh_status fh_exp(fh_queue *queue, const fh_view *x, const fh_
 FH_API FH_MUST_USE fh_status fh_ln(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
 /* The hyperbolic tangent. At most 1.8 ulp. */
 FH_API FH_MUST_USE fh_status fh_tanh(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-/* 1 / (1 + e^-x). At most 2.5 ulp, however small the result. */
+/* 1 / (1 + e^-x). At most 2.8 ulp, however small the result. */
 FH_API FH_MUST_USE fh_status fh_sigmoid(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-/* x / (1 + e^-x) (Hendrycks and Gimpel 2016; Elfwing, Uchibe, Doya 2017). At most 3.2 ulp. */
+/* x / (1 + e^-x) (Hendrycks and Gimpel 2016; Elfwing, Uchibe, Doya 2017). At most 3.6 ulp. */
 FH_API FH_MUST_USE fh_status fh_silu(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
 /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016). At most 7 ulp, also where x is far below 0. */
 FH_API FH_MUST_USE fh_status fh_gelu(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-/* Its usual approximation, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. At most 3.5 ulp. */
+/* Its usual approximation, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. At most 4 ulp. */
 FH_API FH_MUST_USE fh_status fh_gelu_tanh(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
 /* The error function. At most 1.6 ulp. */
 FH_API FH_MUST_USE fh_status fh_erf(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-/* The sine of x in radians, however large; NaN for an infinity. At most 1.3 ulp. */
+/* The sine of x in radians, however large; NaN for an infinity. At most 1.5 ulp. */
 FH_API FH_MUST_USE fh_status fh_sin(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-/* The cosine of x in radians, however large; NaN for an infinity. At most 1.4 ulp. */
+/* The cosine of x in radians, however large; NaN for an infinity. At most 1.5 ulp. */
 FH_API FH_MUST_USE fh_status fh_cos(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
 
 FH_EXTERN_C_END

@@ -3,4 +3,4 @@
 
 #include <math.h>
 
-FH_UNARY_KERNEL(cos, cos, -1000.0, 1000.0, 45.0, 1.4, "cosine, x in radians", "y = cos x; NaN for an infinity", "as sin");
+FH_UNARY_KERNEL(cos, cos, -1000.0, 1000.0, 45.0, 1.5, "cosine, x in radians", "y = cos x; NaN for an infinity", "as sin");

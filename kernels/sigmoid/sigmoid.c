@@ -5,5 +5,5 @@
 
 static double exact(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
 
-FH_UNARY_KERNEL(sigmoid, exact, -30.0, 20.0, 30.0, 2.5, "logistic function", "y = 1 / (1 + e^-x)",
+FH_UNARY_KERNEL(sigmoid, exact, -30.0, 20.0, 30.0, 2.8, "logistic function", "y = 1 / (1 + e^-x)",
                 "e^x / (1 + e^x) for x < 0, so that small results are as exact as large ones");

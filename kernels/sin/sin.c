@@ -3,5 +3,5 @@
 
 #include <math.h>
 
-FH_UNARY_KERNEL(sin, sin, -1000.0, 1000.0, 45.0, 1.3, "sine, x in radians", "y = sin x; NaN for an infinity",
+FH_UNARY_KERNEL(sin, sin, -1000.0, 1000.0, 45.0, 1.5, "sine, x in radians", "y = sin x; NaN for an infinity",
                 "x - n pi / 2 is taken with 72 bits of pi / 2, and with as many as it needs from 2^17 on");

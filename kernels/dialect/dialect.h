@@ -55,6 +55,7 @@
  *   fh_lanes_meet()                   what any lane wrote before it, every lane of the item may read, write and count at after it
  *   fh_trunc_i(v)                     towards zero, for |v| < 2^31
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
+ *   fh_first(m)                                           the lowest lane of m, 16 when it has none: uniform
  *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_i64 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element; only the first lane puts
  *   fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote
  *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
@@ -141,62 +142,6 @@ FH_DEFINE_16BIT(f16)
 /* ---- several accumulators into one ---- */
 FH_INLINE fh_vf fh_add4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_add(fh_add(a, b), fh_add(c, d)); }
 FH_INLINE fh_vf fh_max4(fh_vf a, fh_vf b, fh_vf c, fh_vf d) { return fh_max(fh_max(a, b), fh_max(c, d)); }
-
-/* ---- rows ----
- * Running values over a row of n elements from p on: 64 of them, element e in value e mod 64, joined by the trees of fh_add4 (fh_max4)
- * and of the lanes. That order depends on n alone. */
-enum { FH_TERM_VALUE, FH_TERM_MAGNITUDE, FH_TERM_SQUARE, FH_TERM_DEVIATION };
-
-FH_INLINE fh_vf fh_term(int term, fh_vf v, fh_vf about) {
-  if (term == FH_TERM_MAGNITUDE) return fh_abs(v);
-  const fh_vf c = term == FH_TERM_DEVIATION ? fh_sub(v, about) : v;
-  return term == FH_TERM_VALUE ? c : fh_mul(c, c);
-}
-FH_INLINE fh_vf fh_term_part(int term, fh_f32_in p, long i, long n, long s, fh_vf about) {
-  return fh_select(fh_lane_below(n - i), fh_term(term, fh_load_part(p, i, n, s, 0.0f), about), fh_splat(0.0f));
-}
-
-/* The sum of a row's terms; `about` is for FH_TERM_DEVIATION. */
-FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) {
-  const fh_vf a = fh_splat(about);
-  fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
-  long i = 0;
-  for (; i + 64 <= n; i += 64) {
-    s0 = fh_add(s0, fh_term(term, fh_load(p, i, s), a));
-    s1 = fh_add(s1, fh_term(term, fh_load(p, i + 16, s), a));
-    s2 = fh_add(s2, fh_term(term, fh_load(p, i + 32, s), a));
-    s3 = fh_add(s3, fh_term(term, fh_load(p, i + 48, s), a));
-  }
-  const long left = n - i;
-  if (left >= 16) s0 = fh_add(s0, fh_term(term, fh_load(p, i, s), a));
-  if (left >= 32) s1 = fh_add(s1, fh_term(term, fh_load(p, i + 16, s), a));
-  if (left >= 48) s2 = fh_add(s2, fh_term(term, fh_load(p, i + 32, s), a));
-  if (left % 16) {
-    const fh_vf rest = fh_term_part(term, p, n - left % 16, n, s, a);
-    if (left < 16)
-      s0 = fh_add(s0, rest);
-    else if (left < 32)
-      s1 = fh_add(s1, rest);
-    else if (left < 48)
-      s2 = fh_add(s2, rest);
-    else
-      s3 = fh_add(s3, rest);
-  }
-  return fh_sum_of(fh_add4(s0, s1, s2, s3));
-}
-
-/* y[0..n) from FULL(i), the 16 values from element i on, and PART(i, end), those below element `end`. With `stream` past the caches. */
-#define FH_MAP_ROW(y, n, s, stream, FULL, PART)                                                \
-  do {                                                                                         \
-    const long fh_head = (s) == 1 && (stream) && (n) >= 64 ? fh_stream_head(y) : -1;           \
-    long fh_i = 0;                                                                             \
-    if (fh_head > 0) fh_store_part(y, 0, fh_head, 1, PART(0, fh_head));                        \
-    if (fh_head >= 0) {                                                                        \
-      for (fh_i = fh_head; fh_i + 16 <= (n); fh_i += 16) fh_store_stream(y, fh_i, FULL(fh_i)); \
-    }                                                                                          \
-    for (; fh_i + 16 <= (n); fh_i += 16) fh_store(y, fh_i, s, FULL(fh_i));                     \
-    if (fh_i < (n)) fh_store_part(y, fh_i, n, s, PART(fh_i, n));                               \
-  } while (0)
 
 /* ---- two rows of d elements ---- */
 FH_INLINE fh_vf fh_add_square(fh_vf sum, fh_vf a, fh_vf b) {

@@ -646,6 +646,24 @@ FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1
 FH_INLINE void fh_stream_end(void) {}
 #endif
 
+/* ---- the first lane ---- */
+FH_INLINE int fh_first(fh_vm m) {
+#if FH_USE_AVX512
+  const unsigned bits = m.p0;
+#elif FH_USE_AVX2
+  const unsigned bits = (unsigned)_mm256_movemask_ps((__m256)m.p0) | (unsigned)_mm256_movemask_ps((__m256)m.p1) << 8;
+#elif FH_USE_SSE
+  const __m128i low = _mm_packs_epi32((__m128i)m.p0, (__m128i)m.p1), high = _mm_packs_epi32((__m128i)m.p2, (__m128i)m.p3);
+  const unsigned bits = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+#else
+  unsigned bits = 0;
+#define FH_STEP_BITS(I) \
+  for (int l = 0; l < FH_PART; l++) bits |= (unsigned)(m.p##I[l] & 1) << (FH_PART * (I) + l);
+  FH_EACH(FH_STEP_BITS)
+#endif
+  return __builtin_ctz(bits | 0x10000u);
+}
+
 /* ---- reductions: the tree 8, 4, 2, 1 ---- */
 #if FH_USE_AVX512
 #define FH_DEFINE_FOLD(NAME, MM, SCALAR)                                                             \

@@ -197,6 +197,13 @@ FH_INLINE float fh_min_of(fh_vf v) {
     *whole = vload16(0, i);                                                  \
   }
 
+FH_INLINE int fh_first(fh_vm m) {
+  int lanes[FH_LANES], first = 0;
+  vstore16(m, 0, lanes);
+  while (first < FH_LANES && !lanes[first]) first++;
+  return first;
+}
+
 /* ---- stores past the caches: the hint is for CPUs ---- */
 FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }
 FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1, v); }

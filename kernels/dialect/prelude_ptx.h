@@ -174,6 +174,12 @@ FH_INLINE float fh_min_of(fh_vf v) {
 #define FH_DEFINE_LANEWISE(NAME, FUNCTION) \
   FH_INLINE void NAME(fh_vf x, fh_vf *first, fh_vf *second, fh_vi *whole) { FUNCTION(x, first, second, whole); }
 
+FH_INLINE int fh_first(fh_vm m) {
+  const unsigned ballot = (unsigned)__nvvm_vote_ballot_sync(fh_members(), m);
+  const unsigned bits = (ballot >> (__nvvm_read_ptx_sreg_tid_x() & 16) & 0xffff) | 0x10000u;
+  return __builtin_ctz(bits);
+}
+
 /* ---- stores past the caches: the hint is for CPUs ---- */
 FH_INLINE long fh_stream_head(fh_f32_out p) { return -1; }
 FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1, v); }

@@ -1,0 +1,155 @@
+/* The contract of arg_extreme: where the least or largest element is. SPDX-License-Identifier: Apache-2.0
+ *
+ * The lowest index of equals; the first NaN where there is one; -0 equals +0. */
+#include "kernels/reductions.h"
+
+#include <math.h>
+
+enum { X, Y };
+enum { ROWS_STAGE, FIND_STAGE, COLUMNS_STAGE }; /* entries */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
+    {"y", FH_ROLE_OUT, FH_I32, "that of x without its last dimension, or (1) for all of x", false},
+};
+
+static const fh_scalar_param scalars_of[] = {{"largest", 'i', 1, "1: the largest, 0: the least"}};
+
+static void bind_rows(const fh_reduction *r, int64_t largest, fh_stage *stage) {
+  stage->entry = ROWS_STAGE;
+  stage->items = r->x.rows * r->chunks;
+  stage->flops_per_item = fh_reduction_work(r);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_temp(0));
+  fh_push(stage, fh_op_i64(largest));
+  fh_push(stage, fh_op_i64(r->chunks));
+  fh_reduction_push_x(stage, r);
+}
+
+static void bind_find(const fh_reduction *r, int64_t largest, fh_stage *stage) {
+  const int64_t pieces = r->joined ? r->joined : 1;
+  stage->entry = FIND_STAGE;
+  stage->items = r->results;
+  stage->flops_per_item = fh_reduction_work(r) + (double)pieces;
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_temp(0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_i64(largest));
+  fh_push(stage, fh_op_i64(pieces));
+  fh_push(stage, fh_op_i64(r->chunks));
+  fh_reduction_push_x(stage, r);
+  const int64_t place[] = {r->n1, r->ys0, r->ys1};
+  fh_push_i64(stage, place, sizeof place / sizeof *place);
+}
+
+static void bind_columns(const fh_reduction *r, int64_t largest, fh_stage *stage) {
+  stage->entry = COLUMNS_STAGE;
+  stage->items = r->items / r->chunks;
+  stage->flops_per_item = 48.0 * (double)r->x.d;
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_i64(largest));
+  fh_reduction_push_x(stage, r);
+  const int64_t place[] = {r->ys0, r->ys1};
+  fh_push_i64(stage, place, sizeof place / sizeof *place);
+}
+
+static fh_status arg_extreme_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  const int64_t largest = scalars[0].i;
+  if (largest != 0 && largest != 1)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_arg_extreme: largest is %" PRId64 ", expected 0 or 1", largest);
+  const char *call = largest ? "argmax" : "argmin";
+  fh_reduction r;
+  FH_TRY(fh_reduction_of(call, params, views, X, Y, &r));
+  FH_TRY(fh_reduction_not_empty(call, params, views, X, &r));
+  if (r.of_each > INT32_MAX)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: a result is chosen from %" PRId64 " elements of x, expected at most %d (y is i32)", call,
+                     r.of_each, INT32_MAX);
+  if (r.results == 0) return FH_OK;
+
+  if (r.columns && r.results == r.x.rows) {
+    bind_columns(&r, largest, &out->stages[out->stage_count++]);
+  } else {
+    bind_rows(&r, largest, &out->stages[out->stage_count++]);
+    bind_find(&r, largest, &out->stages[out->stage_count++]);
+    out->temp_count = 1;
+    out->temp_bytes[0] = fh_reduction_scratch(&r);
+  }
+  out->flops = (double)r.results * (double)r.of_each;
+  out->bytes = 4.0 * (out->flops + (double)r.results);
+  return FH_OK;
+}
+
+static bool better(double v, double best, int64_t largest) {
+  if (isnan(v) || isnan(best)) return isnan(v) && !isnan(best);
+  return largest ? v > best : v < best;
+}
+
+static void arg_extreme_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  fh_reduction r = {0};
+  fh_status_free(fh_reduction_of("arg_extreme", params, views, X, Y, &r)); /* bind has checked it */
+  const float *x = data[X];
+  for (int64_t i = 0; i < r.results; i++) {
+    int64_t best = 0;
+    for (int64_t e = 1; e < r.of_each; e++) {
+      const double v = (double)x[fh_reduction_at(&r, &r.x, i, e)], at_best = (double)x[fh_reduction_at(&r, &r.x, i, best)];
+      if (better(v, at_best, scalars[0].i)) best = e;
+    }
+    ((int32_t *)data[Y])[fh_reduction_result_at(&r, i)] = (int32_t)best;
+  }
+}
+
+static void arg_extreme_complete(int i, fh_case *out) {
+  out->views[Y].dtype = FH_I32;
+  out->scalars[0].i = i % 2;
+}
+
+static bool arg_extreme_case_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_reduction_case(i / 2, false, &out->views[X], &out->views[Y], out->label)) return false;
+  arg_extreme_complete(i, out);
+  return true;
+}
+
+static bool arg_extreme_bench_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label)) return false;
+  arg_extreme_complete(1, out);
+  return true;
+}
+
+/* Few values, so that there are equals to choose from. */
+static void arg_extreme_fill(int index, const fh_case *c, void *data, uint64_t seed) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < c->views[index].rank; i++) count *= c->views[index].shape[i];
+  for (int64_t i = 0; i < count; i++) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    ((float *)data)[i] = (float)(seed >> 50) - 8192.0f;
+  }
+}
+
+static const char *const entries[] = {"arg_rows", "arg_find", "arg_columns"};
+
+const fh_kernel_contract fh_contract_arg_extreme = {
+    .name = "arg_extreme",
+    .version = 1,
+    .summary = "where the least or largest element of the last dimension, or of all, is",
+    .formula =
+        "y[r] = the least i with x[r,i] = max_j x[r,j] (or min), or with x[r,i] a NaN where there is one; of all: i counts row by row",
+    .views = params,
+    .view_count = 2,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 3,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0,
+    .bound_abs = 0,
+    .bound_source = "an index is right or wrong",
+    .bind = arg_extreme_bind,
+    .reference = arg_extreme_reference,
+    .case_at = arg_extreme_case_at,
+    .bench_at = arg_extreme_bench_at,
+    .fill = arg_extreme_fill,
+};

@@ -1,0 +1,133 @@
+/* The contract of dot: inner products of rows. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/reductions.h"
+
+#include <math.h>
+
+enum { X, Y, Z };
+enum { ROWS_STAGE, JOIN_STAGE }; /* entries */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
+    {"y", FH_ROLE_IN, FH_F32, "that of x", false},
+    {"z", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
+};
+
+static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  *out = (fh_bound){0};
+  fh_reduction r;
+  FH_TRY(fh_reduction_of("dot", params, views, X, Z, &r));
+  FH_TRY(fh_check_view("dot", &params[Y], &views[Y], 1, 3));
+  FH_TRY(fh_check_same_shape("dot", params, views, X, Y));
+  if (r.results == 0) return FH_OK;
+
+  r.columns = false; /* pairs of rows are taken one by one */
+  r.items = r.x.rows * r.chunks;
+  if (r.x.rows > 0) {
+    const fh_rows y = fh_rows_of(&views[Y]);
+    fh_stage *stage = &out->stages[out->stage_count++];
+    stage->entry = ROWS_STAGE;
+    stage->items = r.items;
+    stage->flops_per_item = 2 * fh_reduction_work(&r);
+    fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+    fh_push(stage, fh_op_view(FH_OPERAND_IN, Y, 0));
+    fh_push(stage, r.joined ? fh_op_temp(0) : fh_op_view(FH_OPERAND_OUT, Z, 0));
+    fh_push(stage, fh_op_i64(r.chunks));
+    fh_reduction_push_x(stage, &r);
+    const int64_t values[] = {y.s0, y.s1, y.step};
+    fh_push_i64(stage, values, sizeof values / sizeof *values);
+    fh_reduction_push_place(stage, &r);
+  }
+  out->temp_count = r.joined > 0 || r.x.rows == 0; /* the join alone writes the result of no rows */
+  if (out->temp_count) {
+    fh_stage *stage = &out->stages[out->stage_count++];
+    stage->entry = JOIN_STAGE;
+    stage->items = r.results;
+    stage->flops_per_item = (double)r.joined;
+    fh_push(stage, fh_op_temp(0));
+    fh_push(stage, fh_op_view(FH_OPERAND_OUT, Z, 0));
+    const int64_t values[] = {r.joined, r.n1, r.ys0, r.ys1};
+    fh_push_i64(stage, values, sizeof values / sizeof *values);
+  }
+  out->temp_bytes[0] = fh_reduction_scratch(&r);
+  out->flops = 2.0 * (double)r.results * (double)r.of_each;
+  out->bytes = 4.0 * (out->flops + (double)r.results);
+  return FH_OK;
+}
+
+static fh_reduction reduction_of(const fh_view_desc *views) {
+  fh_reduction r = {0};
+  fh_status_free(fh_reduction_of("dot", params, views, X, Z, &r)); /* bind has checked it */
+  return r;
+}
+
+/* The result, and the sum of magnitudes that bounds its error. */
+static double product_of(const fh_view_desc *views, void *const *data, const fh_reduction *r, int64_t result, double *out_size) {
+  const fh_rows y = fh_rows_of(&views[Y]);
+  double sum = 0;
+  *out_size = 0;
+  for (int64_t e = 0; e < r->of_each; e++) {
+    const double a = (double)((const float *)data[X])[fh_reduction_at(r, &r->x, result, e)];
+    const double b = (double)((const float *)data[Y])[fh_reduction_at(r, &y, result, e)];
+    sum += a * b;
+    *out_size += fabs(a * b);
+  }
+  return sum;
+}
+
+static void dot_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  const fh_reduction r = reduction_of(views);
+  double size;
+  for (int64_t i = 0; i < r.results; i++) ((float *)data[Z])[fh_reduction_result_at(&r, i)] = (float)product_of(views, data, &r, i, &size);
+}
+
+static const char *dot_compare(const fh_case *c, void *const *got, void *const *want) {
+  const fh_reduction r = reduction_of(c->views);
+  for (int64_t i = 0; i < r.results; i++) {
+    const int64_t at = fh_reduction_result_at(&r, i);
+    const double found = (double)((const float *)got[Z])[at], expected = (double)((const float *)want[Z])[at];
+    if (isnan(expected) ? isnan(found) : found == expected) continue;
+    double size;
+    product_of(c->views, want, &r, i, &size);
+    if (!(fabs(found - expected) <= (fh_reduction_terms(&r) + 1) * 0x1p-24 * size + (double)r.of_each * 0x1p-149))
+      return "a product is off by more than t u sum |x y|";
+  }
+  return NULL;
+}
+
+static bool dot_case_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_reduction_case(i, true, &out->views[X], &out->views[Z], out->label)) return false;
+  out->views[Y] = out->views[X];
+  return true;
+}
+
+static bool dot_bench_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_reduction_bench(i, &out->views[X], &out->views[Z], out->label)) return false;
+  out->views[Y] = out->views[X];
+  return true;
+}
+
+static const char *const entries[] = {"dot_rows", "dot_join"};
+
+const fh_kernel_contract fh_contract_dot = {
+    .name = "dot",
+    .version = 1,
+    .summary = "inner products over the last dimension, or over all",
+    .formula = "z[r] = sum_i x[r,i] y[r,i]",
+    .views = params,
+    .view_count = 3,
+    .entries = entries,
+    .entry_count = 2,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-15,
+    .bound_abs = 0x1p-15,
+    .bound_source = "(t + 1) u sum |x y|, u = 2^-24, t as for a sum (reduce), in compare",
+    .bind = dot_bind,
+    .reference = dot_reference,
+    .case_at = dot_case_at,
+    .bench_at = dot_bench_at,
+    .compare = dot_compare,
+};

@@ -1,0 +1,169 @@
+/* The contract of reduce: sums, means, norms and extremes. SPDX-License-Identifier: Apache-2.0
+ *
+ * A NaN makes its result NaN. The sum of squares of a norm is an f32: above 3.4e38 (elements near 1e19) the norm is infinite, and elements
+ * below 1e-19 count as less than they are, or nothing. */
+#include "kernels/reductions.h"
+
+#include <math.h>
+
+enum { X, Y };
+enum { SUM, MEAN, NORM, MAGNITUDES, LEAST, LARGEST, LARGEST_MAGNITUDE, OPS }; /* the parameter `op` */
+enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE };                               /* entries */
+
+/* What the text knows of an op: how elements are joined, and what is done at the end. */
+static const struct {
+  const char *call;
+  int64_t kind, finish;
+  bool of_nothing; /* has a value for no elements: 0 */
+} ops[OPS] = {{"sum", 0, 0, true},  {"mean", 0, 1, false}, {"norm", 2, 2, true},    {"sum_abs", 1, 0, true},
+              {"min", 3, 0, false}, {"max", 4, 0, false},  {"max_abs", 5, 0, false}};
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
+    {"y", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
+};
+
+static const fh_scalar_param scalars_of[] = {
+    {"op", 'i', 0, "0 sum, 1 mean, 2 Euclidean norm, 3 sum of magnitudes, 4 least, 5 largest, 6 largest magnitude"}};
+
+static void bind_first(const fh_reduction *r, int64_t op, fh_stage *stage) {
+  stage->entry = r->columns ? COLUMNS_STAGE : ROWS_STAGE;
+  stage->items = r->items;
+  stage->flops_per_item = fh_reduction_work(r);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, r->joined ? fh_op_temp(0) : fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_i64(ops[op].kind));
+  fh_push(stage, fh_op_i64(r->joined ? 0 : ops[op].finish));
+  fh_push(stage, fh_op_f32((float)r->of_each));
+  fh_push(stage, fh_op_i64(r->chunks));
+  fh_reduction_push_x(stage, r);
+  fh_reduction_push_place(stage, r);
+}
+
+static void bind_join(const fh_reduction *r, int64_t op, fh_stage *stage) {
+  stage->entry = JOIN_STAGE;
+  stage->items = r->results;
+  stage->flops_per_item = (double)r->joined;
+  fh_push(stage, fh_op_temp(0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_i64(ops[op].kind));
+  fh_push(stage, fh_op_i64(ops[op].finish));
+  fh_push(stage, fh_op_f32((float)r->of_each));
+  const int64_t values[] = {r->joined, r->n1, r->ys0, r->ys1};
+  fh_push_i64(stage, values, sizeof values / sizeof *values);
+}
+
+static fh_status reduce_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  const int64_t op = scalars[0].i;
+  if (op < 0 || op >= OPS) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_reduce: op is %" PRId64 ", expected 0 to %d", op, OPS - 1);
+  fh_reduction r;
+  FH_TRY(fh_reduction_of(ops[op].call, params, views, X, Y, &r));
+  if (!ops[op].of_nothing) FH_TRY(fh_reduction_not_empty(ops[op].call, params, views, X, &r));
+  if (r.results == 0) return FH_OK;
+
+  const bool joins = r.joined > 0 || r.x.rows == 0; /* the join alone writes the result of no rows */
+  if (r.x.rows > 0) bind_first(&r, op, &out->stages[out->stage_count++]);
+  if (joins) bind_join(&r, op, &out->stages[out->stage_count++]);
+  out->temp_count = joins;
+  out->temp_bytes[0] = fh_reduction_scratch(&r);
+  out->flops = (double)r.results * (double)r.of_each;
+  out->bytes = 4.0 * (out->flops + (double)r.results);
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static double joined(int64_t op, double so_far, double v) {
+  if (op == NORM) return so_far + v * v;
+  if (op <= MAGNITUDES) return so_far + (op == MAGNITUDES ? fabs(v) : v);
+  if (isnan(so_far) || isnan(v)) return NAN;
+  if (op == LEAST) return fmin(so_far, v);
+  return fmax(so_far, op == LARGEST ? v : fabs(v));
+}
+
+static double result_of(int64_t op, const fh_reduction *r, const float *x, int64_t result) {
+  double value = op < LEAST ? 0 : op == LEAST ? (double)INFINITY : -(double)INFINITY;
+  for (int64_t e = 0; e < r->of_each; e++) value = joined(op, value, (double)x[fh_reduction_at(r, &r->x, result, e)]);
+  return op == MEAN ? value / (double)r->of_each : op == NORM ? sqrt(value) : value + 0.0;
+}
+
+static fh_reduction reduction_of(const fh_view_desc *views) {
+  fh_reduction r = {0};
+  fh_status_free(fh_reduction_of("reduce", params, views, X, Y, &r)); /* bind has checked it */
+  return r;
+}
+
+static void reduce_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  const fh_reduction r = reduction_of(views);
+  for (int64_t i = 0; i < r.results; i++)
+    ((float *)data[Y])[fh_reduction_result_at(&r, i)] = (float)result_of(scalars[0].i, &r, data[X], i);
+}
+
+/* Extremes are exact. A sum of m terms in this order is within t u sum |x|; so is a norm, whose squares may each lose 2^-150 too. */
+static const char *reduce_compare(const fh_case *c, void *const *got, void *const *want) {
+  const fh_reduction r = reduction_of(c->views);
+  const int64_t op = c->scalars[0].i;
+  for (int64_t i = 0; i < r.results; i++) {
+    const int64_t at = fh_reduction_result_at(&r, i);
+    const double found = (double)((const float *)got[Y])[at], expected = (double)((const float *)want[Y])[at];
+    if (isnan(expected) ? isnan(found) : found == expected) continue;
+    if (op >= LEAST) return "an extreme is wrong";
+    double size = op == NORM ? expected : result_of(MAGNITUDES, &r, want[X], i);
+    if (op == MEAN) size /= (double)r.of_each;
+    const double lost = op == NORM ? sqrt((double)r.of_each) * 0x1p-75 : 0x1p-149;
+    if (!(fabs(found - expected) <= fh_reduction_terms(&r) * 0x1p-24 * size + lost)) return "a sum is off by more than t u sum |x|";
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+/* Every shape with three ops, so that each op meets each kind of shape; the empty ones with those that have a value there. */
+static bool reduce_case_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  char label[48];
+  if (!fh_reduction_case(i / 3, true, &out->views[X], &out->views[Y], label)) return false;
+  int64_t count = 1;
+  for (int32_t k = 0; k < out->views[X].rank; k++) count *= out->views[X].shape[k];
+  static const int64_t of_nothing[] = {SUM, NORM, MAGNITUDES};
+  out->scalars[0].i = count == 0 ? of_nothing[i % 3] : (i % 3 * 3 + i / 3) % OPS;
+  snprintf(out->label, sizeof out->label, "%.36s %s", label, ops[out->scalars[0].i].call);
+  return true;
+}
+
+static bool reduce_bench_at(int i, fh_case *out) {
+  static const int64_t measured[] = {SUM, NORM, LARGEST};
+  *out = (fh_case){0};
+  char label[48];
+  if (!fh_reduction_bench(i / 3, &out->views[X], &out->views[Y], label)) return false;
+  out->scalars[0].i = measured[i % 3];
+  snprintf(out->label, sizeof out->label, "%.36s %s", label, ops[out->scalars[0].i].call);
+  return true;
+}
+
+static const char *const entries[] = {"reduce_rows", "reduce_columns", "reduce_join"};
+
+const fh_kernel_contract fh_contract_reduce = {
+    .name = "reduce",
+    .version = 1,
+    .summary = "sum, mean, norms or extreme over the last dimension, or over all",
+    .formula = "y[r] = sum_i x[r,i], the same / d, sqrt(sum_i x[r,i]^2), sum_i |x[r,i]|, min_i x[r,i], max_i x[r,i] or max_i |x[r,i]|",
+    .views = params,
+    .view_count = 2,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 3,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-15,
+    .bound_abs = 0x1p-15,
+    .bound_source =
+        "t u sum |x| in compare, u = 2^-24: 64 running sums over pieces of 4096, so t = d / 64 + 8 up to 72, and as much again for the "
+        "sums of pieces (Higham 2002, eq. 4.4); extremes are exact, a zero is +0",
+    .bind = reduce_bind,
+    .reference = reduce_reference,
+    .case_at = reduce_case_at,
+    .bench_at = reduce_bench_at,
+    .compare = reduce_compare,
+};

@@ -1,0 +1,151 @@
+/* What the contracts of reductions share: x over its last dimension, or over all, cut into chunks. SPDX-License-Identifier: Apache-2.0
+ *
+ * The cut is a function of the shape alone, and so is the order of additions: any strides, any number of threads and any backend give the
+ * same bits. */
+#ifndef FOGHORN_KERNELS_REDUCTIONS_H_
+#define FOGHORN_KERNELS_REDUCTIONS_H_
+
+#include <string.h>
+
+#include "kernels/rows.h"
+
+enum { FH_REDUCTION_PIECE = 4096 }; /* FH_PIECE of the texts */
+
+typedef struct fh_reduction {
+  fh_rows x;
+  int64_t results;      /* elements of the result */
+  int64_t of_each;      /* elements of x that make one */
+  int64_t chunks;       /* of a row, >= 1 */
+  int64_t joined;       /* chunks that a second stage joins into a result; 0: the first stage gives the results */
+  bool columns;         /* 16 rows at a time */
+  int64_t items;        /* of the first stage */
+  int64_t n1, ys0, ys1; /* where result r lies: under two outer dimensions, as the rows of x do */
+} fh_reduction;
+
+/* Checks x (rank 1 to 3) against y: the shape of x without its last dimension, or (1) for all of x. */
+static inline fh_status fh_reduction_of(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int x, int y,
+                                        fh_reduction *out) {
+  char text_x[FH_CHECK_TEXT], text_y[FH_CHECK_TEXT];
+  int64_t count = 0;
+  FH_TRY(fh_check_view(kernel, &params[x], &v[x], 1, 3));
+  FH_TRY(fh_check_view(kernel, &params[y], &v[y], 1, 2));
+  FH_TRY(fh_check_count(kernel, &params[x], &v[x], &count));
+  const bool all = v[y].rank == 1 && v[y].shape[0] == 1;
+  bool outer = v[y].rank == v[x].rank - 1;
+  for (int32_t i = 0; outer && i < v[y].rank; i++) outer = v[x].shape[i] == v[y].shape[i];
+  if (!all && !outer)
+    return FH_STATUS(
+        FH_INVALID_ARGUMENT, "fh_%s: %s has shape %s and %s has shape %s, expected that of %s without its last dimension, or (1)", kernel,
+        params[x].name, fh_check_shape_text(&v[x], text_x), params[y].name, fh_check_shape_text(&v[y], text_y), params[x].name);
+
+  fh_reduction r = {.x = fh_rows_of(&v[x]), .n1 = 1};
+  const int32_t last = v[y].rank - 1;
+  const bool whole = all && (!outer || r.x.rows != 1);
+  r.results = whole ? 1 : r.x.rows;
+  r.of_each = whole ? count : r.x.d;
+  r.chunks = r.x.d > FH_REDUCTION_PIECE ? (r.x.d - 1) / FH_REDUCTION_PIECE + 1 : 1;
+  r.joined = whole ? r.x.rows * r.chunks : r.chunks > 1 ? r.chunks : 0;
+  if (!whole && outer) {
+    r.n1 = v[y].shape[last];
+    r.ys1 = v[y].strides[last];
+    r.ys0 = last == 1 ? v[y].strides[0] : 0;
+  }
+  const int64_t step = r.x.step < 0 ? -r.x.step : r.x.step, side = r.x.s1 < 0 ? -r.x.s1 : r.x.s1;
+  r.columns = r.x.n1 >= 8 && r.x.d > 0 && (r.x.d <= 16 || side < step);
+  r.items = r.columns ? r.x.rows / r.x.n1 * ((r.x.n1 - 1) / 16 + 1) * r.chunks : r.x.rows * r.chunks;
+  *out = r;
+  return FH_OK;
+}
+
+/* A kernel without a value for no elements refuses them. */
+static inline fh_status fh_reduction_not_empty(const char *call, const fh_view_param *params, const fh_view_desc *v, int x,
+                                               const fh_reduction *r) {
+  char text[FH_CHECK_TEXT];
+  if (r->of_each > 0 || r->results == 0) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: %s has shape %s: no element to choose from or to average", call, params[x].name,
+                   fh_check_shape_text(&v[x], text));
+}
+
+/* The operands n1, d, xs0, xs1, xs of a first stage. */
+static inline void fh_reduction_push_x(fh_stage *stage, const fh_reduction *r) {
+  const int64_t values[] = {r->x.n1, r->x.d, r->x.s0, r->x.s1, r->x.step};
+  fh_push_i64(stage, values, sizeof values / sizeof *values);
+}
+
+/* Where the first stage puts what (row, chunk) gives: strides of the outer dimensions and of chunks. In scratch row by row. */
+static inline void fh_reduction_push_place(fh_stage *stage, const fh_reduction *r) {
+  const int64_t scratch[] = {r->x.n1 * r->chunks, r->chunks, 1}, result[] = {r->ys0, r->ys1, 0};
+  fh_push_i64(stage, r->joined ? scratch : result, 3);
+}
+
+/* Scratch for a value of each chunk. */
+static inline size_t fh_reduction_scratch(const fh_reduction *r) { return sizeof(float) * (size_t)(r->x.rows * r->chunks + 1); }
+
+/* Elements of the first stage's items, for the grain of a split. */
+static inline double fh_reduction_work(const fh_reduction *r) {
+  const int64_t piece = r->x.d < FH_REDUCTION_PIECE ? r->x.d : FH_REDUCTION_PIECE;
+  return (double)(r->columns ? 16 * piece : piece);
+}
+
+/* Element e of result r, for the oracles. */
+static inline int64_t fh_reduction_at(const fh_reduction *r, const fh_rows *x, int64_t result, int64_t e) {
+  return r->of_each == x->d && r->results == x->rows ? fh_rows_at(x, result, e) : fh_rows_at(x, e / x->d, e % x->d);
+}
+static inline int64_t fh_reduction_result_at(const fh_reduction *r, int64_t result) {
+  return result / r->n1 * r->ys0 + result % r->n1 * r->ys1;
+}
+
+/* How far a sum of n terms may be off, in units of u times the sum of magnitudes (Higham 2002, eq. 4.4, for each level): 64 values
+ * over a piece and the trees that join them, then the same over the pieces, block by block. */
+static inline double fh_reduction_terms(const fh_reduction *r) {
+  const double n = (double)r->of_each, pieces = (double)(r->joined ? r->joined : 1);
+  const double first = (n < FH_REDUCTION_PIECE ? n / 64 : 64) + 8;
+  return first + (pieces < FH_REDUCTION_PIECE ? pieces / 64 : 64) + pieces / FH_REDUCTION_PIECE + 9;
+}
+
+/* The shapes that every reduction is tried on, x and y: one row, rows, all; around 16 and 64 lanes and the piece, few and many rows side
+ * by side; and, where `empty`, without elements. False past the last. */
+static inline bool fh_reduction_case(int i, bool empty, fh_view_desc *x, fh_view_desc *y, char label[static 48]) {
+  static const struct {
+    fh_rows_shape x;
+    bool all;
+  } cases[] = {
+      {{2, {3, 83}}, 0},    {{1, {1}}, 1},        {{1, {15}}, 1},         {{1, {16}}, 1},       {{1, {17}}, 1},      {{2, {7, 1}}, 0},
+      {{2, {5, 31}}, 1},    {{2, {4, 32}}, 0},    {{2, {3, 63}}, 1},      {{2, {9, 64}}, 0},    {{2, {33, 65}}, 0},  {{3, {2, 3, 20}}, 0},
+      {{3, {2, 3, 20}}, 1}, {{3, {3, 17, 4}}, 0}, {{3, {2, 19, 129}}, 0}, {{2, {64, 16}}, 0},   {{2, {40, 257}}, 0}, {{1, {1031}}, 1},
+      {{2, {3, 4095}}, 0},  {{2, {2, 4096}}, 1},  {{2, {3, 4097}}, 0},    {{2, {11, 8200}}, 0}, {{1, {12289}}, 1},   {{3, {2, 9, 5000}}, 1},
+      {{1, {70001}}, 1},    {{2, {9000, 3}}, 1},  {{2, {2000, 7}}, 0},    {{2, {3, 0}}, 0},     {{2, {0, 3}}, 0},    {{2, {0, 3}}, 1},
+      {{1, {0}}, 1},
+  };
+  enum { EMPTY = 4 };
+  if (i < 0 || i >= (int)(sizeof cases / sizeof *cases) - (empty ? 0 : EMPTY)) return false;
+  fh_rows_named(&cases[i].x, x, label);
+  const int64_t one = 1;
+  *y = cases[i].all || x->rank == 1 ? fh_compact(FH_F32, 1, &one) : fh_compact(FH_F32, x->rank - 1, x->shape);
+  if (cases[i].all && x->rank > 1) snprintf(label + strlen(label), 48 - strlen(label), " all");
+  return true;
+}
+
+/* The shapes worth measuring: all of 16 KiB, 256 KiB, 4 MiB and 256 MiB, an odd one, rows, short rows, and columns by a view. */
+static inline bool fh_reduction_bench(int i, fh_view_desc *x, fh_view_desc *y, char label[static 48]) {
+  static const struct {
+    fh_rows_shape x;
+    bool columns;
+  } cases[] = {
+      {{1, {4096}}, 0},      {{1, {65536}}, 0},      {{1, {1048576}}, 0},    {{1, {67108864}}, 0},
+      {{1, {999983}}, 0},    {{2, {512, 128}}, 0},   {{2, {1024, 1000}}, 0}, {{2, {4096, 4096}}, 0},
+      {{2, {100000, 3}}, 0}, {{2, {1024, 1000}}, 1}, {{2, {4096, 4096}}, 1},
+  };
+  if (i < 0 || i >= (int)(sizeof cases / sizeof *cases)) return false;
+  fh_rows_named(&cases[i].x, x, label);
+  const int64_t one = 1;
+  *y = x->rank == 1 ? fh_compact(FH_F32, 1, &one) : fh_compact(FH_F32, 1, x->shape);
+  if (cases[i].columns) {
+    x->strides[0] = 1;
+    x->strides[1] = x->shape[0];
+    snprintf(label + strlen(label), 48 - strlen(label), " by columns");
+  }
+  return true;
+}
+
+#endif /* FOGHORN_KERNELS_REDUCTIONS_H_ */

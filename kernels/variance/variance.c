@@ -1,0 +1,153 @@
+/* The contract of variance over the last dimension. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/reductions.h"
+
+#include <math.h>
+
+enum { X, Y };
+enum { SUMS, SQUARES };                         /* scratch */
+enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE }; /* entries */
+
+static const fh_view_param params[] = {
+    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
+    {"y", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
+};
+
+static const fh_scalar_param scalars_of[] = {
+    {"ddof", 'i', 0, "what is taken off the count to divide by: 0 for the variance, 1 for an estimate"}};
+
+static void bind_first(const fh_reduction *r, float divisor, fh_stage *stage) {
+  stage->entry = r->columns ? COLUMNS_STAGE : ROWS_STAGE;
+  stage->items = r->items;
+  stage->flops_per_item = 4 * fh_reduction_work(r);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, r->joined ? fh_op_temp(SQUARES) : fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_temp(SUMS));
+  fh_push(stage, fh_op_i64(r->joined > 0));
+  fh_push(stage, fh_op_f32(r->joined ? 1.0f : divisor));
+  fh_push(stage, fh_op_i64(r->chunks));
+  fh_reduction_push_x(stage, r);
+  fh_reduction_push_place(stage, r);
+}
+
+/* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
+static void bind_join(const fh_reduction *r, float divisor, fh_stage *stage) {
+  const int64_t left = r->x.d % FH_REDUCTION_PIECE;
+  const bool even = r->chunks == 1 || left == 0;
+  const int64_t full = even ? r->joined : r->chunks - 1, piece = r->chunks == 1 ? r->x.d : FH_REDUCTION_PIECE;
+  stage->entry = JOIN_STAGE;
+  stage->items = r->results;
+  stage->flops_per_item = 4.0 * (double)r->joined;
+  fh_push(stage, fh_op_temp(SUMS));
+  fh_push(stage, fh_op_temp(SQUARES));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_f32((float)r->of_each));
+  fh_push(stage, fh_op_f32(divisor));
+  const int64_t values[] = {r->joined, full, piece, even ? 0 : left, r->n1, r->ys0, r->ys1};
+  fh_push_i64(stage, values, sizeof values / sizeof *values);
+}
+
+static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  *out = (fh_bound){0};
+  fh_reduction r;
+  FH_TRY(fh_reduction_of("variance", params, views, X, Y, &r));
+  FH_TRY(fh_reduction_not_empty("variance", params, views, X, &r));
+  if (r.results == 0) return FH_OK;
+  const int64_t ddof = scalars[0].i;
+  if (ddof < 0 || ddof >= r.of_each)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_variance: ddof is %" PRId64 ", expected 0 to %" PRId64 ", less than the elements of a result",
+                     ddof, r.of_each - 1);
+
+  const float divisor = (float)(r.of_each - ddof);
+  bind_first(&r, divisor, &out->stages[out->stage_count++]);
+  if (r.joined) bind_join(&r, divisor, &out->stages[out->stage_count++]);
+  out->temp_count = 2;
+  out->temp_bytes[SUMS] = r.joined ? fh_reduction_scratch(&r) : sizeof(float);
+  out->temp_bytes[SQUARES] = out->temp_bytes[SUMS];
+  out->flops = 4.0 * (double)r.results * (double)r.of_each;
+  out->bytes = out->flops + 4.0 * (double)r.results;
+  return FH_OK;
+}
+
+/* ---- the oracle ---------------------------------------------------------------------------------- */
+
+static fh_reduction reduction_of(const fh_view_desc *views) {
+  fh_reduction r = {0};
+  fh_status_free(fh_reduction_of("variance", params, views, X, Y, &r)); /* bind has checked it */
+  return r;
+}
+
+static double mean_of(const fh_reduction *r, const float *x, int64_t result) {
+  double sum = 0;
+  for (int64_t e = 0; e < r->of_each; e++) sum += (double)x[fh_reduction_at(r, &r->x, result, e)];
+  return sum / (double)r->of_each;
+}
+
+static void variance_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  const fh_reduction r = reduction_of(views);
+  const float *x = data[X];
+  for (int64_t i = 0; i < r.results; i++) {
+    const double mean = mean_of(&r, x, i);
+    double squares = 0;
+    for (int64_t e = 0; e < r.of_each; e++) {
+      const double off = (double)x[fh_reduction_at(&r, &r.x, i, e)] - mean;
+      squares += off * off;
+    }
+    ((float *)data[Y])[fh_reduction_result_at(&r, i)] = (float)(squares / (double)(r.of_each - scalars[0].i));
+  }
+}
+
+/* A mean that is off by t u max|x| adds its square; the squares and their sum are off by 2 t u of themselves. */
+static const char *variance_compare(const fh_case *c, void *const *got, void *const *want) {
+  const fh_reduction r = reduction_of(c->views);
+  const float *x = want[X];
+  for (int64_t i = 0; i < r.results; i++) {
+    const int64_t at = fh_reduction_result_at(&r, i);
+    const double found = (double)((const float *)got[Y])[at], expected = (double)((const float *)want[Y])[at];
+    if (isnan(expected) ? isnan(found) : found == expected) continue;
+    double largest = 0;
+    for (int64_t e = 0; e < r.of_each; e++) largest = fmax(largest, fabs((double)x[fh_reduction_at(&r, &r.x, i, e)]));
+    const double t = (fh_reduction_terms(&r) + 8) * 0x1p-24, scale = (double)r.of_each / (double)(r.of_each - c->scalars[0].i);
+    if (!(fabs(found - expected) <= 2 * t * expected + 2 * scale * (t * largest) * (t * largest) + 0x1p-140))
+      return "a variance is off by more than 2 t u of itself and (t u max |x|)^2";
+  }
+  return NULL;
+}
+
+/* ---- cases --------------------------------------------------------------------------------------- */
+
+static bool variance_case_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (!fh_reduction_case(i, false, &out->views[X], &out->views[Y], out->label)) return false;
+  const int32_t last = out->views[X].rank - 1;
+  out->scalars[0].i = i % 2 && out->views[X].shape[last] > 1;
+  return true;
+}
+
+static bool variance_bench_at(int i, fh_case *out) {
+  *out = (fh_case){0};
+  return fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label);
+}
+
+static const char *const entries[] = {"variance_rows", "variance_columns", "variance_join"};
+
+const fh_kernel_contract fh_contract_variance = {
+    .name = "variance",
+    .version = 1,
+    .summary = "variance over the last dimension, or over all",
+    .formula = "y[r] = sum_i (x[r,i] - mean_r)^2 / (d - ddof), by pieces of 4096 about their own means (Chan, Golub, LeVeque 1983)",
+    .views = params,
+    .view_count = 2,
+    .scalars = scalars_of,
+    .scalar_count = 1,
+    .entries = entries,
+    .entry_count = 3,
+    .dialect_numerics = FH_EXACT,
+    .bound_rel = 0x1p-14,
+    .bound_abs = 0x1p-24,
+    .bound_source = "2 t u of itself and (t u max |x|)^2 for the mean, u = 2^-24, t as for a sum (reduce), in compare",
+    .bind = variance_bind,
+    .reference = variance_reference,
+    .case_at = variance_case_at,
+    .bench_at = variance_bench_at,
+    .compare = variance_compare,
+};

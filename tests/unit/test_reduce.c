@@ -1,0 +1,207 @@
+/* Reductions and rms_norm as a caller meets them. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "tests/support/expect.h"
+
+typedef fh_status (*reduction)(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
+
+static fh_context *context;
+
+static int open_context(void **state) {
+  (void)state;
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.policy = FH_CPU_ONLY}, &context));
+  return 0;
+}
+static int close_context(void **state) {
+  (void)state;
+  fh_context_release(context);
+  return 0;
+}
+
+static fh_view wrap(const void *data, fh_dtype type, fh_shape shape, fh_order order, fh_access access) {
+  fh_view v;
+  FH_EXPECT_OK(fh_view_wrap(context, data, type, shape, order, access, &v));
+  return v;
+}
+
+/* The f32 result of all of n elements. */
+static float of_all(reduction call, const float *x, int64_t n) {
+  float result = -12345;
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(&result, FH_F32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+  FH_EXPECT_OK(call(fh_context_queue(context), &from, &to, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  fh_view_release(&from);
+  fh_view_release(&to);
+  return result;
+}
+static int32_t place_in_all(reduction call, const float *x, int64_t n) {
+  int32_t result = -1;
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(&result, FH_I32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+  FH_EXPECT_OK(call(fh_context_queue(context), &from, &to, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  fh_view_release(&from);
+  fh_view_release(&to);
+  return result;
+}
+
+static void known_values(void **state) {
+  (void)state;
+  enum { N = 10000 };
+  static float x[N];
+  for (int i = 0; i < N; i++) x[i] = (float)(i % 100) - 40.0f; /* whole numbers: sums are exact */
+  assert_true(of_all(fh_sum, x, N) == 95000.0f);
+  assert_true(of_all(fh_mean, x, N) == 9.5f);
+  assert_true(of_all(fh_sum_abs, x, N) == 259000.0f);
+  assert_true(of_all(fh_min, x, N) == -40.0f);
+  assert_true(of_all(fh_max, x, N) == 59.0f);
+  assert_true(of_all(fh_max_abs, x, N) == 59.0f);
+  assert_int_equal(place_in_all(fh_argmin, x, N), 0);
+  assert_int_equal(place_in_all(fh_argmax, x, N), 99);
+  const float three_four[] = {3, 0, -4};
+  assert_true(of_all(fh_norm, three_four, 3) == 5.0f);
+}
+
+/* Each length to past the 64 lanes of a step, with the extreme at each place. */
+static void every_place(void **state) {
+  (void)state;
+  float x[131];
+  for (int64_t n = 1; n <= 131; n += n < 70 ? 1 : 20) {
+    for (int64_t at = 0; at < n; at++) {
+      for (int64_t i = 0; i < n; i++) x[i] = i < at ? 1.0f : 2.0f;
+      x[at] = 7.0f;
+      assert_int_equal(place_in_all(fh_argmax, x, n), at);
+      assert_true(of_all(fh_max, x, n) == 7.0f);
+      x[at] = NAN;
+      assert_int_equal(place_in_all(fh_argmin, x, n), at);
+      assert_true(isnan(of_all(fh_min, x, n)));
+    }
+  }
+}
+
+/* Infinities of both signs make the sum that looks for NaN one itself: that must not show. */
+static void infinities_are_no_nan(void **state) {
+  (void)state;
+  float x[200] = {0};
+  x[3] = INFINITY;
+  x[150] = -INFINITY;
+  assert_true(of_all(fh_max, x, 200) == INFINITY);
+  assert_true(of_all(fh_min, x, 200) == -INFINITY);
+  assert_int_equal(place_in_all(fh_argmin, x, 200), 150);
+  assert_true(isnan(of_all(fh_sum, x, 200)));
+  const float zeros[] = {-0.0f, 0.0f};
+  assert_false(signbit(of_all(fh_min, zeros, 2)));
+  assert_int_equal(place_in_all(fh_argmin, zeros, 2), 0);
+}
+
+/* The same numbers as rows, as columns and reversed give the same bits. */
+static void strides_change_no_bit(void **state) {
+  (void)state;
+  enum { ROWS = 37, D = 5003 };
+  static float rows[ROWS][D], columns[D][ROWS];
+  uint64_t seed = 1;
+  for (int r = 0; r < ROWS; r++) {
+    for (int i = 0; i < D; i++) {
+      seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+      rows[r][i] = columns[i][r] = (float)(int32_t)(seed >> 32) * 0x1p-20f;
+    }
+  }
+  static const reduction calls[] = {fh_sum, fh_mean, fh_norm, fh_sum_abs, fh_min, fh_max, fh_max_abs};
+  for (size_t c = 0; c <= sizeof calls / sizeof *calls; c++) {
+    float of_rows[ROWS], of_columns[ROWS];
+    fh_view x = wrap(rows, FH_F32, FH_SHAPE(ROWS, D), FH_ROW_MAJOR, FH_READ),
+            t = wrap(columns, FH_F32, FH_SHAPE(ROWS, D), FH_COL_MAJOR, FH_READ);
+    fh_view y = wrap(of_rows, FH_F32, FH_SHAPE(ROWS), FH_ROW_MAJOR, FH_WRITE),
+            z = wrap(of_columns, FH_F32, FH_SHAPE(ROWS), FH_ROW_MAJOR, FH_WRITE);
+    fh_queue *queue = fh_context_queue(context);
+    if (c < sizeof calls / sizeof *calls) {
+      FH_EXPECT_OK(calls[c](queue, &x, &y, NULL));
+      FH_EXPECT_OK(calls[c](queue, &t, &z, NULL));
+    } else {
+      FH_EXPECT_OK(fh_variance(queue, &x, &y, 1, NULL));
+      FH_EXPECT_OK(fh_variance(queue, &t, &z, 1, NULL));
+    }
+    FH_EXPECT_OK(fh_view_sync(&y));
+    FH_EXPECT_OK(fh_view_sync(&z));
+    assert_memory_equal(of_rows, of_columns, sizeof of_rows);
+    fh_view *views[] = {&x, &t, &y, &z};
+    for (size_t v = 0; v < 4; v++) fh_view_release(views[v]);
+  }
+}
+
+/* A variance far from 0: the textbook sum of squares less the square of the sum has no digit left here. */
+static void variance_far_from_zero(void **state) {
+  (void)state;
+  enum { N = 20001 };
+  static float x[N];
+  for (int i = 0; i < N; i++) x[i] = 4096.0f + (float)(i % 2);
+  const int64_t n = N;
+  float result = 0;
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(&result, FH_F32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+  FH_EXPECT_OK(fh_variance(fh_context_queue(context), &from, &to, 0, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  assert_true(fabs((double)result - 0.25) < 1e-4);
+  fh_expect_fails(fh_variance(fh_context_queue(context), &from, &to, N, NULL), FH_INVALID_ARGUMENT, "ddof");
+  fh_view_release(&from);
+  fh_view_release(&to);
+}
+
+static void nothing_to_reduce(void **state) {
+  (void)state;
+  float result = 1;
+  fh_view from = wrap(&result, FH_F32, FH_SHAPE(0, 3), FH_ROW_MAJOR, FH_READ),
+          to = wrap(&result, FH_F32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+  fh_queue *queue = fh_context_queue(context);
+  fh_expect_fails(fh_mean(queue, &from, &to, NULL), FH_INVALID_ARGUMENT, "fh_mean: x has shape (0, 3)");
+  fh_expect_fails(fh_max(queue, &from, &to, NULL), FH_INVALID_ARGUMENT, "no element");
+  fh_expect_fails(fh_variance(queue, &from, &to, 0, NULL), FH_INVALID_ARGUMENT, "no element");
+  FH_EXPECT_OK(fh_norm(queue, &from, &to, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  assert_true(result == 0);
+  result = 1;
+  fh_view_release(&from);
+  fh_view_release(&to);
+  assert_true(of_all(fh_sum, &result, 0) == 0);
+}
+
+static void shapes_must_fit(void **state) {
+  (void)state;
+  float x[12] = {0}, y[5];
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, FH_READ), to = wrap(y, FH_F32, FH_SHAPE(4), FH_ROW_MAJOR, FH_WRITE);
+  fh_expect_fails(fh_sum(fh_context_queue(context), &from, &to, NULL), FH_INVALID_ARGUMENT, "y has shape (4)");
+  fh_expect_fails(fh_argmax(fh_context_queue(context), &from, &to, NULL), FH_INVALID_ARGUMENT, "expected i32");
+  fh_view_release(&from);
+  fh_view_release(&to);
+}
+
+static void rms_norm_of_a_row(void **state) {
+  (void)state;
+  float x[] = {1, -1, 2, -2, 1, 1, -2, 0}, gamma[] = {1, 1, 1, 1, 2, 2, 2, 2}, y[8]; /* the mean square is 2 */
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(8), FH_ROW_MAJOR, FH_READ), scale = wrap(gamma, FH_F32, FH_SHAPE(8), FH_ROW_MAJOR, FH_READ);
+  fh_view to = wrap(y, FH_F32, FH_SHAPE(8), FH_ROW_MAJOR, FH_WRITE);
+  FH_EXPECT_OK(fh_rms_norm(fh_context_queue(context), &from, &scale, &to, 0.0f, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  for (int i = 0; i < 8; i++) assert_true(fabs((double)y[i] - (double)x[i] / sqrt(2) * (double)gamma[i]) < 1e-6);
+  fh_expect_fails(fh_rms_norm(fh_context_queue(context), &from, &scale, &to, -1.0f, NULL), FH_INVALID_ARGUMENT, "eps");
+  fh_view *views[] = {&from, &scale, &to};
+  for (size_t v = 0; v < 3; v++) fh_view_release(views[v]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(known_values),           cmocka_unit_test(every_place),
+      cmocka_unit_test(infinities_are_no_nan),  cmocka_unit_test(strides_change_no_bit),
+      cmocka_unit_test(variance_far_from_zero), cmocka_unit_test(nothing_to_reduce),
+      cmocka_unit_test(shapes_must_fit),        cmocka_unit_test(rms_norm_of_a_row),
+  };
+  return cmocka_run_group_tests(tests, open_context, close_context);
+}

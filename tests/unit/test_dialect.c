@@ -142,8 +142,10 @@ static void formals_match_bind(void **state) {
         assert_int_equal(bound.stages[s].operand_count, entry->param_count);
         assert_true(bound.stages[s].items > 0);
         for (int o = 0; o < entry->param_count; o++) {
-          if (bound.stages[s].operands[o].kind != entry->params[o].kind) print_message("%s: %s\n", entry->entry, entry->params[o].name);
-          assert_int_equal(bound.stages[s].operands[o].kind, entry->params[o].kind);
+          const fh_operand_kind kind = bound.stages[s].operands[o].kind, formal = entry->params[o].kind;
+          const bool scratch = kind == FH_OPERAND_TEMP && formal < FH_OPERAND_I64; /* may stand for any pointer */
+          if (kind != formal && !scratch) print_message("%s: %s\n", entry->entry, entry->params[o].name);
+          assert_true(kind == formal || scratch);
         }
       }
     }

@@ -73,7 +73,8 @@ static bool b_is_plain(const fh_product *p) {
 static bool dots_fit(const fh_product *p) {
   const bool a_along = p->a[2] == 1 || p->k == 1, b_along = b_runs_along_k(p);
   if (!b_is_plain(p)) return false;
-  if (a_along && b_along) return p->m <= FH_DOT_MOST || p->n <= FH_DOT_MOST;
+  /* Packing a B of few columns costs nothing beside the product: tiles, unless they would be mostly empty. */
+  if (a_along && b_along) return p->m <= FH_DOT_MOST || p->n <= FH_DOT_MOST / 2;
   return (a_along && p->n <= DOT_SIDE) || (b_along && p->m <= DOT_SIDE);
 }
 

@@ -3,7 +3,7 @@
  * What <foghorn/kernels.h> says of all kernels holds here. y = f(x) over equal shapes of rank 1 to 3, any strides, in place allowed.
  * EXACT: the same bits on every device, from polynomials of our own in single precision with fused multiply-adds. Right over the whole
  * range: denormals, zeros of both signs, infinities; a NaN stays one. The bounds count units in the last place (ulp) of the exact result,
- * of 2^-126 where that is smaller. `sh tools/dev maths` tries every float against them (docs/maths.md has what was found).
+ * of 2^-126 where that is smaller. They hold for every float: `sh tools/dev maths` tries all 2^32 (docs/maths.md).
  */
 #ifndef FOGHORN_MATHS_H_
 #define FOGHORN_MATHS_H_

@@ -161,8 +161,8 @@ typedef struct fh_isa_bits {
 } fh_isa_bits;
 typedef struct fh_cpuid_view {
   fh_os_cpuid leaf1, leaf7, leaf7_1, extended1; /* 0x1, 0x7.0, 0x7.1, 0x80000001 */
-  uint32_t extended_max;               /* the last leaf of 0x8000xxxx */
-  uint64_t xcr0;                       /* 0 with OSXSAVE off */
+  uint32_t extended_max;                        /* the last leaf of 0x8000xxxx */
+  uint64_t xcr0;                                /* 0 with OSXSAVE off */
   bool has_xcr0;
 } fh_cpuid_view;
 /* Asks the table; false: not an x86 processor. */

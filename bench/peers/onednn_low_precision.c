@@ -123,7 +123,8 @@ static bool pack(product *p, const fh_product *shape, const fh_view_desc *b, con
   bool done = p->plain && p->packed && p->api.strides(&plain, 2, dims, type_of(b->dtype), row_major) == 0 &&
               p->api.memory_create(&from, &plain, p->engine, p->plain) == 0 &&
               p->api.memory_create(&p->memory[1], wanted, p->engine, p->packed) == 0 &&
-              p->api.reorder(&described, &plain, p->engine, wanted, p->engine, NULL) == 0 && p->api.primitive_create(&reorder, described) == 0;
+              p->api.reorder(&described, &plain, p->engine, wanted, p->engine, NULL) == 0 &&
+              p->api.primitive_create(&reorder, described) == 0;
   const argument arguments[] = {{ARG_SRC, from}, {ARG_DST, p->memory[1]}};
   done = done && p->api.execute(reorder, p->stream, 2, arguments) == 0 && p->api.wait(p->stream) == 0;
   if (reorder) p->api.primitive_end(reorder);

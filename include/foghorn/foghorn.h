@@ -13,8 +13,8 @@
 #include <foghorn/memory.h>
 #include <foghorn/neighbours.h>
 #include <foghorn/products.h>
-#include <foghorn/signal.h>
 #include <foghorn/reduce.h>
+#include <foghorn/signal.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 

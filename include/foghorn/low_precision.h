@@ -13,9 +13,9 @@ FH_EXTERN_C_BEGIN
 FH_API FH_MUST_USE fh_status fh_convert(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
 
 /* C = A B: a (m,k) and b (k,n) bf16, c (m,n) f32, or all with one leading batch dimension; any strides, so a transpose is a view; or b
- * is packed weights (fh_weights_pack), used by every batch. Products of bf16 are exact in f32. The exact variants add them in order of k, each
- * with one rounding; bounded ones stay within gamma_k sum |a b| (Higham 2002, 3.1), and the dot instruction of AVX-512 BF16
- * takes denormals for zero besides. */
+ * is packed weights (fh_weights_pack), used by every batch. Products of bf16 are exact in f32. The exact variants add them in order of k,
+ * each with one rounding; bounded ones stay within gamma_k sum |a b| (Higham 2002, 3.1), and the dot instruction of AVX-512 BF16 takes
+ * denormals for zero besides. */
 FH_API FH_MUST_USE fh_status fh_matmul_bf16(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event);
 
 /* The same with a u8, b i8 and c i32. EXACT everywhere: sums are taken modulo 2^32, which none can reach for k <= 65793; nothing
@@ -24,11 +24,11 @@ FH_API FH_MUST_USE fh_status fh_matmul_i8(fh_queue *queue, const fh_view *a, con
 
 /* Weights that are multiplied many times, laid out once so that the products above read them without packing them each time: with few
  * rows of a this saves most of the work. Makes *out_packed, a buffer of the queue's context, from b (k,n) of type bf16 or i8 (u8, f16 and
- * f32 are packed too, for kernels of your own), and fills it. Element (l, j) is packed[j / 32, l / g, j % 32, l % g] with g elements in 4 bytes,
- * shape (ceil(n / 32), ceil(k / g), 32, g); past k and n it is zero. The layout is the same for every device and instruction set, so the
- * weights stay valid when a launch falls back or moves, and may be saved and wrapped again.
- * The view is one like any other: fh_view_release ends it, fh_view_retain shares it, several threads may multiply with it at once; b is not
- * kept and may change. INVALID_ARGUMENT: a rank other than 2, another type. Nothing is left in *out_packed after an error. */
+ * f32 are packed too, for kernels of your own), and fills it. Element (l, j) is packed[j / 32, l / g, j % 32, l % g] with g elements in 4
+ * bytes, shape (ceil(n / 32), ceil(k / g), 32, g); past k and n it is zero. The layout is the same for every device and instruction set, so
+ * the weights stay valid when a launch falls back or moves, and may be saved and wrapped again. The view is one like any other:
+ * fh_view_release ends it, fh_view_retain shares it, several threads may multiply with it at once; b is not kept and may change.
+ * INVALID_ARGUMENT: a rank other than 2, another type. Nothing is left in *out_packed after an error. */
 FH_API FH_MUST_USE fh_status fh_weights_pack(fh_queue *queue, const fh_view *b, fh_view *out_packed);
 
 FH_EXTERN_C_END

@@ -1,5 +1,5 @@
-/* The nearest centroid of a row, and sums of rows by their label: the text that the k-means kernels share. SPDX-License-Identifier:
- * Apache-2.0 */
+/* The nearest centroid of a row, and sums of rows by their label: the text that the k-means kernels share.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FOGHORN_KERNELS_DIALECT_CLUSTERS_H_
 #define FOGHORN_KERNELS_DIALECT_CLUSTERS_H_
 

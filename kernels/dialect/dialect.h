@@ -56,10 +56,9 @@
  *   fh_trunc_i(v)                     towards zero, for |v| < 2^31
  *   fh_sum_of(v) fh_max_of(v) fh_min_of(v)                uniform results
  *   fh_first(m)                                           the lowest lane of m, 16 when it has none: uniform
- *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_i64 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element; only the first lane puts
- *   fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote
- *   fh_increment(p, i)                p[i] += 1 once per item; read the count back only in a later stage
- *   fh_add_u fh_mul_u fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY FH_NAN  uniform
+ *   fh_get(p, i) fh_put(p, i, f) fh_get_i32 fh_put_i32 fh_get_i64 fh_get_u8 fh_get_i8 fh_get_bf16    one uniform element; only the first
+ * lane puts fh_get_put(p, i) fh_get_put_i32   one uniform element that fh_put of this very item wrote fh_increment(p, i) p[i] += 1 once per
+ * item; read the count back only in a later stage fh_add_u fh_mul_u fh_sqrt_u(f) fh_fma_u fh_min_u fh_max_u FH_INFINITY FH_NAN  uniform
  *
  * An entry: its parameters once, as a macro; then the body for one item, whose number is fh_item. Scratch (TEMP) for the use of one
  * item alone is indexed by fh_desk: items with the same fh_desk never run at the same time, and it is below the number of items.

@@ -1,5 +1,5 @@
-/* Frames of a signal in the dialect: frame f holds the samples f hop ... f hop + n - 1 of the padded signal. SPDX-License-Identifier:
- * Apache-2.0
+/* Frames of a signal in the dialect: frame f holds the samples f hop ... f hop + n - 1 of the padded signal.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * Sixteen frames that lie within the signal are read from it. The others are read from a copy of the signal's padded ends, which a stage
  * before makes: `left` samples from the beginning of the padded signal, then those from sample `right_at` on, `edge` in all per channel. */

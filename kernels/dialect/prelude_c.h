@@ -253,7 +253,12 @@ FH_DEFINE_2(fh_vf, fh_add, fh_vf, fh_vf, FH_STEP_ADD)
 FH_DEFINE_2(fh_vf, fh_sub, fh_vf, fh_vf, FH_STEP_SUB)
 FH_DEFINE_2(fh_vf, fh_mul, fh_vf, fh_vf, FH_STEP_MUL)
 FH_DEFINE_2(fh_vf, fh_div, fh_vf, fh_vf, FH_STEP_DIV)
+#if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_NEON
 FH_DEFINE_3(fh_vf, fh_fma, fh_vf, fh_vf, fh_vf, FH_STEP_FMA)
+#else /* one call is little beside what it does, and hundreds of copies take the compiler minutes */
+FH_DEFINE_3(fh_vf, fh_fma_emulated, fh_vf, fh_vf, fh_vf, FH_STEP_FMA)
+FH_OUTLINE fh_vf fh_fma(fh_vf a, fh_vf b, fh_vf c) { return fh_fma_emulated(a, b, c); }
+#endif
 FH_DEFINE_2(fh_vf, fh_min, fh_vf, fh_vf, FH_STEP_MIN)
 FH_DEFINE_2(fh_vf, fh_max, fh_vf, fh_vf, FH_STEP_MAX)
 FH_DEFINE_1(fh_vf, fh_sqrt, fh_vf, FH_STEP_SQRT)

@@ -51,7 +51,7 @@ FH_INLINE float fh_term_at(fh_terms t, int form, long e) {
   return fh_mul_u(x, c >= 0 && c < t.n_v ? fh_get(t.v, c * t.vs) : 0.0f);
 }
 
-FH_INLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) {
+FH_OUTLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) {
   if (end - begin < FH_SHORT_PIECE) {
     float sum = 0.0f;
     for (long e = begin; e < end; e++) sum = fh_add_u(sum, fh_term_at(t, form, e));

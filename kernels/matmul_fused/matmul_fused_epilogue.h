@@ -1,5 +1,7 @@
-/* matmul's tuned entry with an epilogue made of the text's own functions, so that the bits are the text's. SPDX-License-Identifier:
- * Apache-2.0 Include with FH_DIALECT_ISA, FH_FUSED_ENTRY and FH_FUSED_PRODUCT defined. */
+/* matmul's tuned entry with an epilogue made of the text's own functions, so that the bits are the text's.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Include with FH_DIALECT_ISA, FH_FUSED_ENTRY and FH_FUSED_PRODUCT defined. */
 #ifndef FOGHORN_KERNELS_MATMUL_FUSED_MATMUL_FUSED_EPILOGUE_H_
 #define FOGHORN_KERNELS_MATMUL_FUSED_MATMUL_FUSED_EPILOGUE_H_
 

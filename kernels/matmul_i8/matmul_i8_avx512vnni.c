@@ -1,5 +1,5 @@
-/* matmul_i8 for AVX-512 VNNI. vpdpbusd sums four products of u8 and s8 in 32 bits and does not saturate. SPDX-License-Identifier:
- * Apache-2.0 */
+/* matmul_i8 for AVX-512 VNNI. vpdpbusd sums four products of u8 and s8 in 32 bits and does not saturate.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/tile/simd_avx512.h"
 
 #include "kernels/matmul_i8/matmul_i8.h"

@@ -1,5 +1,5 @@
-/* Matrix products of narrow types by dot products of words: the body shared by matmul_bf16 and matmul_i8. SPDX-License-Identifier:
- * Apache-2.0
+/* Matrix products of narrow types by dot products of words: the body shared by matmul_bf16 and matmul_i8.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * A word is 4 bytes: FH_GROUP neighbours in k of one row of A or one column of B. Four ways, by shape and layout:
  *   tiles   register tiles over panels of 32 columns, as Goto and van de Geijn (2008). Few rows: each worker packs some panels and uses

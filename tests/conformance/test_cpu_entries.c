@@ -101,7 +101,8 @@ static void wrong_operands_are_seen(void **state) {
     fh_operand_kind kind; /* of the second parameter */
     int missing;
     const char *expected;
-  } faults[] = {{FH_OPERAND_I64, 0, "with OUT, its text says I64"}, {FH_OPERAND_IN, 0, "says IN"}, {FH_OPERAND_OUT, 1, "has 9 parameters"}};
+  } faults[] = {
+      {FH_OPERAND_I64, 0, "with OUT, its text says I64"}, {FH_OPERAND_IN, 0, "says IN"}, {FH_OPERAND_OUT, 1, "has 10 parameters"}};
   int count;
   const fh_kernel_image *softmax = fh_kernel_images(&count);
   while (strcmp(softmax->contract->name, "softmax") != 0) softmax++;

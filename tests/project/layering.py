@@ -28,7 +28,7 @@ ALLOWED = [
     ("runtime/obs/", BASE + ["detect/"] + SERVICES),
     ("backends/{name}/", BASE + ["detect/"] + SERVICES + CONTRACT + BACKEND),
     ("backends/", BASE + ["detect/"] + SERVICES + CONTRACT),
-    ("runtime/plan/", BASE + ["detect/"] + SERVICES + CONTRACT + BACKEND + ["kernels/*_tables.h"]),
+    ("runtime/plan/", BASE + ["detect/"] + SERVICES + CONTRACT + BACKEND + ["kernels/*_tables.h", "kernels/narrow.h", "kernels/product.h"]),
     ("algorithms/", BASE + ["algorithms/"]),
     ("kernels/dialect/", KERNEL),
     ("kernels/tile/", KERNEL + ["kernels/dialect/"]),

@@ -49,6 +49,7 @@ static const option_text option_texts[FH_OPT_COUNT] = {
     [FH_OPT_MAX_MEMORY] = {"max-memory", 0, "BYTES", "refuse data larger than this (suffix K, M, G; default: half of usable memory)"},
     [FH_OPT_COMPARE_SKLEARN] = {"compare-sklearn", 0, NULL, "also run scikit-learn's Lloyd from the same start"},
     [FH_OPT_PYTHON] = {"python", 0, "FILE", "the Python that has the peers (default /usr/bin/python3)"},
+    [FH_OPT_CASES] = {"cases", 0, "N", "only the first N cases of each kernel, the small ones"},
     [FH_OPT_LONG] = {"long", 0, NULL, "every case: all byte offsets, strides and special values"},
     [FH_OPT_THREADS] = {"threads", 0, "N", "threads of the CPU; may be given several times (default: 1 and all)"},
     [FH_OPT_ROUNDS] = {"rounds", 0, "N", "times that everybody takes a turn (default 21)"},

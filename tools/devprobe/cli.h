@@ -38,6 +38,7 @@ typedef enum fh_cli_option {
   FH_OPT_COMPARE_SKLEARN,
   FH_OPT_PYTHON,
   FH_OPT_LONG,
+  FH_OPT_CASES,
   FH_OPT_THREADS,
   FH_OPT_ROUNDS,
   FH_OPT_VARIANTS,

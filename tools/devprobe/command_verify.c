@@ -62,6 +62,15 @@ static bool wanted(const fh_cli *cli, const char *kernel) {
   return cli->operand_count == 0;
 }
 
+enum { MOST_CASES = 1000000 };
+
+/* All of them, unless --cases says how many. */
+static int cases_of(const fh_cli *cli) {
+  int64_t cases = 0;
+  fh_cli_integer(cli, FH_OPT_CASES, 0, 1, MOST_CASES, &cases); /* it was checked before anything was opened */
+  return (int)cases;
+}
+
 static fh_status verify_candidate(const fh_cli *cli, fh_context *context, fh_candidate *candidate, const fh_kernel_image *image, table *t) {
   char why[400];
   bool skip = false, cannot = cannot_run(context, candidate, image, why, sizeof why, &skip);
@@ -73,7 +82,7 @@ static fh_status verify_candidate(const fh_cli *cli, fh_context *context, fh_can
     return FH_OK;
   }
   fh_cli_progress_update("%s on %s", image->contract->name, candidate->name);
-  fh_conform_options options = {.thorough = cli->given[FH_OPT_LONG] > 0};
+  fh_conform_options options = {.thorough = cli->given[FH_OPT_LONG] > 0, .cases = cases_of(cli)};
   return fh_candidate_conform(fh_context_queue(context), candidate, &options, &r->report);
 }
 
@@ -214,6 +223,8 @@ static int choose_devices(const fh_cli *cli, fh_device_list *list) {
 
 static int verify_command(const fh_cli *cli) {
   fh_device_list list;
+  int64_t cases;
+  if (!fh_cli_integer(cli, FH_OPT_CASES, 0, 1, MOST_CASES, &cases)) return FH_EXIT_USAGE;
   int exit_status = check_names(cli);
   if (!exit_status) exit_status = choose_devices(cli, &list);
   if (exit_status) return exit_status;
@@ -226,8 +237,8 @@ static int verify_command(const fh_cli *cli) {
   return exit_status;
 }
 
-static const fh_cli_option options[] = {FH_OPT_JSON,    FH_OPT_DEVICE, FH_OPT_LONG, FH_OPT_ALLOW_FAKE,
-                                        FH_OPT_VERBOSE, FH_OPT_QUIET,  FH_OPT_COLOR};
+static const fh_cli_option options[] = {FH_OPT_JSON,       FH_OPT_DEVICE,  FH_OPT_LONG,  FH_OPT_CASES,
+                                        FH_OPT_ALLOW_FAKE, FH_OPT_VERBOSE, FH_OPT_QUIET, FH_OPT_COLOR};
 
 const fh_cli_command fh_command_verify = {
     .name = "verify",

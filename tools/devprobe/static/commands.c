@@ -9,6 +9,7 @@ const fh_cli_program fh_program = {
     .note =
         "This is the static devprobe, which runs in any image. It cannot load drivers: it\n"
         "has a devprobe for glibc do that (named by FOGHORN_PROBE, beside it, or on PATH)\n"
-        "where one can run, and says what was not asked where none can. Commands that run\n"
-        "kernels (kernels, explain, verify, bench, run, matrix) and trace are in the other.\n",
+        "where one can run, and says what was not asked where none can. The commands that\n"
+        "know kernels (kernels, explain, verify, bench, run, matrix) and trace are in the\n"
+        "other one only.\n",
 };

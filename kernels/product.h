@@ -31,7 +31,7 @@ typedef struct fh_product {
   int64_t a[3], b[5], c[3]; /* strides, in the order of the operands */
 } fh_product;
 
-static inline int64_t fh_divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static inline int64_t fh_divide_up(int64_t a, int64_t b) { return b > 0 ? a / b + (a % b != 0) : 0; }
 
 /* The shape of packed weights for (k, n). */
 static inline void fh_packed_shape(int64_t k, int64_t n, int64_t group, int64_t shape[static 4]) {

@@ -58,6 +58,27 @@ static inline void fh_skew_ids(fh_skew skew, int32_t *ids, int64_t count, int64_
   }
 }
 
+/* The part of all terms, up to a factor, that segment i of `segments` gets. */
+static inline double fh_skew_weight(fh_skew skew, int64_t i, int64_t segments, double unit) {
+  const double place = (double)i / (double)segments;
+  switch (skew) {
+    case FH_SKEW_ZIPF:
+      return pow(unit + 1e-9, -0.9);
+    case FH_SKEW_ZIPF_16:
+      return pow(unit + 1e-9, -1.6);
+    case FH_SKEW_HEAVY:
+      return i == segments / 3 ? 9.0 * (double)segments : unit < 0.5 ? 0 : 2;
+    case FH_SKEW_SORTED:
+      return place;
+    case FH_SKEW_REVERSED:
+      return 1 - place;
+    case FH_SKEW_EQUAL:
+      return i == segments / 2;
+    default:
+      return floor(4 * unit);
+  }
+}
+
 /* Offsets of `segments` segments over n terms: lengths of that skew. Equal: one segment has all, the others are empty. */
 static inline void fh_skew_offsets(fh_skew skew, int64_t *offsets, int64_t segments, int64_t n, uint64_t seed) {
   double total = 0;
@@ -65,15 +86,8 @@ static inline void fh_skew_offsets(fh_skew skew, int64_t *offsets, int64_t segme
     uint64_t state = seed;
     double sum = 0;
     for (int64_t i = 0; i < segments; i++) {
-      const double unit = fh_skew_unit(&state), place = (double)i / (double)segments;
-      double weight = floor(4 * unit);
-      if (skew == FH_SKEW_ZIPF || skew == FH_SKEW_ZIPF_16) weight = pow(unit + 1e-9, skew == FH_SKEW_ZIPF ? -0.9 : -1.6);
-      if (skew == FH_SKEW_HEAVY) weight = i == segments / 3 ? 9.0 * (double)segments : unit < 0.5 ? 0 : 2;
-      if (skew == FH_SKEW_SORTED) weight = place;
-      if (skew == FH_SKEW_REVERSED) weight = 1 - place;
-      if (skew == FH_SKEW_EQUAL) weight = i == segments / 2;
       if (pass) offsets[i] = (int64_t)(sum / (total > 0 ? total : 1) * (double)n);
-      sum += weight;
+      sum += fh_skew_weight(skew, i, segments, fh_skew_unit(&state));
     }
     total = sum;
   }

@@ -283,20 +283,21 @@ double fh_traffic_probe_sample(void *probe, long calls) {
  * which this is a slice. */
 static size_t cache_bytes(int level, size_t otherwise) {
   for (int i = 0; i < 8; i++) {
-    char path[96], type[16] = "", unit = 0;
-    int found = 0;
-    unsigned long size = 0;
-    const char *const names[] = {"level", "type", "size"};
-    for (int n = 0; n < 3; n++) {
+    enum { LEVEL, TYPE, SIZE, FILES };
+    static const char *const names[FILES] = {"level", "type", "size"};
+    char path[96], text[FILES][24] = {"", "", ""};
+    for (int n = 0; n < FILES; n++) {
       snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", i, names[n]);
       FILE *file = fopen(path, "re");
       if (!file) return otherwise;
-      const int read = n == 0 ? fscanf(file, "%d", &found) : n == 1 ? fscanf(file, "%15s", type) : fscanf(file, "%lu%c", &size, &unit);
+      const bool read = fgets(text[n], sizeof text[n], file) != NULL;
       fclose(file);
-      if (read < 1) return otherwise;
+      if (!read) return otherwise;
     }
-    if (found == level && strcmp(type, "Instruction") != 0 && size > 0 && size < 1UL << 30)
-      return unit == 'M' ? size << 20 : unit == 'K' ? size << 10 : size;
+    char *unit;
+    const unsigned long size = strtoul(text[SIZE], &unit, 10);
+    if (strtol(text[LEVEL], NULL, 10) == level && strncmp(text[TYPE], "Instruction", 11) != 0 && size > 0 && size < 1UL << 30)
+      return *unit == 'M' ? size << 20 : *unit == 'K' ? size << 10 : size;
   }
   return otherwise;
 }

@@ -37,7 +37,6 @@ static char **environment(int threads, int *out_own) {
   static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "MKL_NUM_THREADS",
                                       "NUMEXPR_NUM_THREADS"};
   enum { NAMES = sizeof names / sizeof names[0] };
-  extern char **environ;
   int count = 0;
   while (environ[count]) count++;
   char **out = calloc((size_t)count + NAMES + 1, sizeof *out);

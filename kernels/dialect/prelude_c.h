@@ -629,7 +629,7 @@ FH_INLINE void fh_increment(fh_i32_out p, long i) { p[i]++; }
 
 /* ---- stores past the caches ---- */
 #if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE
-FH_INLINE long fh_stream_head(fh_f32_out p) {
+FH_INLINE long fh_stream_head(fh_f32_out p) { /* NOLINT(readability-non-const-parameter): the type is the dialect's */
   const uintptr_t at = (uintptr_t)p;
   return at % sizeof(float) ? -1 : (long)((0 - at) % 64 / sizeof(float));
 }

@@ -139,7 +139,7 @@ static inline void put_values(char *to, int64_t stride, const float *values, int
   fh_f32_any *c = (fh_f32_any *)(void *)to;
   for (int j = 0; j < cols; j += FH_LANES) {
     const int count = (int)fh_least(cols - j, FH_LANES);
-    fh_vf v = fh_v_load(values + j), old = fh_v_zero();
+    fh_vf v = fh_v_load(values + j);
     if (stride == 1) {
       if (add) v = dot_add(fh_v_load_masked(c + j, fh_vm_first(count)), v);
       fh_v_store_first(c + j, v, count);
@@ -147,8 +147,7 @@ static inline void put_values(char *to, int64_t stride, const float *values, int
     }
     float lanes[FH_LANES] = {0};
     for (int l = 0; add && l < count; l++) memcpy(&lanes[l], c + (j + l) * stride, sizeof *lanes);
-    old = fh_v_load(lanes);
-    fh_v_store(lanes, add ? dot_add(old, v) : v);
+    fh_v_store(lanes, add ? dot_add(fh_v_load(lanes), v) : v);
     for (int l = 0; l < count; l++) memcpy(c + (j + l) * stride, &lanes[l], sizeof *lanes);
   }
 }

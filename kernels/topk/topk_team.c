@@ -280,7 +280,7 @@ static void scan_panel(const search *a, int64_t first, int count, int64_t first_
     const float *squares = squares_of(a, block);
     t->below(out, rows, count, offsets, screens + i, bits);
     for (int r = 0; r < rows; r++) {
-      if (all || !(squares[i + r] <= LARGE)) bits[r] = (uint32_t)((UINT64_C(1) << count) - 1);
+      if (all || !(squares[i + r] <= LARGE)) bits[r] = (uint32_t)((UINT64_C(1) << (count & 63)) - 1);
       if (bits[r])
         keep_screened(a, first_query + i + r, bits[r], first, squares[i + r], &limits[i + r], &screens[i + r], heaps + (i + r) * a->k);
     }

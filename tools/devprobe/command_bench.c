@@ -280,10 +280,10 @@ static fh_status run(job *j, const fh_case *one) {
 static int bench_command(const fh_cli *cli) {
   job j = {.cli = cli};
   fh_case one;
-  const bool shaped = cli->operand_count > 1;
   if (!read_options(cli, &j.options)) return FH_EXIT_USAGE;
   const fh_kernel_image *image = cli->operand_count ? fh_kernel_named(cli->operands[0]) : NULL;
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
+  const bool shaped = image && cli->operand_count > 1;
   if (cli->given[FH_OPT_CALIBRATE]) return fh_calibrate_machine(cli);
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;

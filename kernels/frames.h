@@ -36,6 +36,7 @@ typedef struct fh_groups {
 } fh_groups;
 
 static inline fh_groups fh_groups_of(int64_t count, int64_t n) {
+  /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a frame has a sample at least */
   const int64_t bytes = 2 * fh_frames_area(n) * (int64_t)sizeof(float), most = fh_most(1, (INT64_C(64) << 20) / bytes);
   fh_groups g = {.count = count, .per_item = fh_ceil_div(count, most)};
   g.items = fh_ceil_div(count, g.per_item);

@@ -42,6 +42,7 @@ static fh_status fft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bou
   const int32_t last = v[X].rank - 1;
   fh_rows x = outer_of(&v[X], last), y = outer_of(&v[Y], last);
   const int64_t n = x.d;
+  /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): n1 is 1 at least */
   int64_t outer = x.rows / x.n1;
   /* Rows that follow one another in both views at one distance fill the lanes together. */
   if (x.n1 == 1 || (x.s0 == x.n1 * x.s1 && y.s0 == y.n1 * y.s1)) {

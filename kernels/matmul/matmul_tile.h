@@ -84,6 +84,7 @@ static __attribute__((noinline)) void finish(const tile *t, int rows, bool add, 
 
 /* rows, full vectors, half and whole are constants at every call: what is not needed falls away and the sums stay in registers.
  * whole: no lane is idle. Rows of A are reached from every third one: five pointers instead of fourteen. */
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop, of which each call keeps a part */
 static inline __attribute__((always_inline)) void multiply(const tile *t, const int rows, const int full, const bool half,
                                                            const bool whole) {
   enum { LINE = 16 }; /* floats */

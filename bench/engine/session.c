@@ -126,7 +126,7 @@ static fh_status wrap(own_call *own, const fh_workload *w) {
       own->params[i].f = w->c.scalars[i].f;
     }
   }
-  return fh_call_bind(own->kernel, own->view_list, contract->view_count, own->params, contract->scalar_count, &own->call);
+  return fh_call_bind(own->context, own->kernel, own->view_list, contract->view_count, own->params, contract->scalar_count, &own->call);
 }
 
 static void own_close(own_call *own) {

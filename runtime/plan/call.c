@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/text.h"
 #include "runtime/plan/plan.h"
 
 static const fh_kernel_image *image_of(const fh_kernel *kernel) { return (const fh_kernel_image *)(const void *)kernel; }
@@ -26,17 +27,16 @@ const char *fh_kernel_name(const fh_kernel *kernel) { return image_of(kernel)->c
 fh_status fh_kernel_find(const char *name, const fh_kernel **out_kernel) {
   *out_kernel = NULL;
   if (!name) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_kernel_find: name is NULL");
-  char all[512] = "";
   for (int i = 0; i < fh_kernel_count(); i++) {
-    const char *known = fh_kernel_name(fh_kernel_at(i));
-    if (strcmp(known, name) == 0) {
-      *out_kernel = fh_kernel_at(i);
-      return FH_OK;
-    }
-    size_t used = strlen(all);
-    snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", known);
+    if (strcmp(fh_kernel_name(fh_kernel_at(i)), name) != 0) continue;
+    *out_kernel = fh_kernel_at(i);
+    return FH_OK;
   }
-  return FH_STATUS(FH_NOT_FOUND, "fh_kernel_find: no kernel is named \"%s\"\nknown: %s", name, all);
+  fh_text known = {0};
+  for (int i = 0; i < fh_kernel_count(); i++) fh_text_add(&known, "%s%s", i ? ", " : "", fh_kernel_name(fh_kernel_at(i)));
+  fh_status status = FH_STATUS(FH_NOT_FOUND, "fh_kernel_find: no kernel is named \"%s\"\nknown: %s", name, known.data ? known.data : "");
+  fh_text_free(&known);
+  return status;
 }
 
 /* ---- overlap ------------------------------------------------------------------------------------------- */
@@ -130,10 +130,15 @@ static bool injective(const fh_view *view) {
 
 /* ---- binding ------------------------------------------------------------------------------------------- */
 
-static fh_status check_view(const fh_kernel_contract *contract, int index, const fh_view *view) {
+static fh_status check_view(const fh_context *context, const fh_kernel_contract *contract, int index, const fh_view *view) {
   const fh_view_param *param = &contract->views[index];
   fh_status status = fh_view_check(view);
   if (status) return fh_status_annotate(status, "in %s, operand %s", contract->name, param->name);
+  /* A buffer's replicas are memory of its own context's devices, under that context's lock. */
+  if (view->buffer->owner != context)
+    return FH_STATUS(FH_INCOMPATIBLE,
+                     "%s: %s is a view of another context than the queue's\nnext step: make it in the context that the queue is of",
+                     contract->name, param->name);
   if (param->role == FH_ROLE_IN) return FH_OK;
   if (view->access == FH_READ)
     return FH_STATUS(FH_INVALID_ARGUMENT,
@@ -161,8 +166,8 @@ static fh_status check_overlaps(const fh_kernel_contract *contract, const fh_vie
   return FH_OK;
 }
 
-fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params, int param_count,
-                       fh_call *out_call) {
+fh_status fh_call_bind(const fh_context *context, const fh_kernel *kernel, const fh_view *const *views, int view_count,
+                       const fh_param_value *params, int param_count, fh_call *out_call) {
   if (!kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_launch: kernel is NULL");
   const fh_kernel_image *image = image_of(kernel);
   const fh_kernel_contract *contract = image->contract;
@@ -176,7 +181,7 @@ fh_status fh_call_bind(const fh_kernel *kernel, const fh_view *const *views, int
   out_call->kernel = (int)(image - fh_kernel_images(&count));
   for (int i = 0; i < view_count; i++) {
     if (!views[i]) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: the view %s is NULL", contract->name, contract->views[i].name);
-    FH_TRY(check_view(contract, i, views[i]));
+    FH_TRY(check_view(context, contract, i, views[i]));
     out_call->views[i] = *views[i];
     fh_view_desc *desc = &out_call->descs[i];
     *desc = (fh_view_desc){.dtype = views[i]->dtype, .rank = views[i]->rank};

@@ -134,8 +134,9 @@ static fh_status locked_decision(fh_queue *queue, const fh_call *call, bool json
 fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count, const fh_param_value *params,
                      int param_count, bool json, char **out_text) {
   *out_text = NULL;
+  if (!queue) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain: queue is NULL");
   fh_call call;
-  FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
+  FH_TRY(fh_call_bind(queue->context, kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
   fh_status status = fh_call_inspect(queue->context, &call);
   if (!status) status = fh_decision_text(queue, &call, json, out_text);
@@ -146,12 +147,12 @@ fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *co
 fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_view_spec *specs, int spec_count,
                             const fh_param_value *params, int param_count, bool json, char **out_text) {
   *out_text = NULL;
-  if (!kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: kernel is NULL");
+  if (!queue || !kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s is NULL", queue ? "kernel" : "queue");
   const fh_kernel_image *image = (const fh_kernel_image *)(const void *)kernel;
   const fh_kernel_contract *contract = image->contract;
-  if (spec_count != contract->view_count || param_count != contract->scalar_count)
+  if (spec_count != contract->view_count || param_count != contract->scalar_count || !specs || (param_count > 0 && !params))
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s takes %d shapes and %d parameters, found %d and %d", contract->name,
-                     contract->view_count, contract->scalar_count, spec_count, param_count);
+                     contract->view_count, contract->scalar_count, specs ? spec_count : 0, params ? param_count : 0);
   int count;
   fh_call call = {.image = image, .kernel = (int)(image - fh_kernel_images(&count)), .view_count = spec_count};
   for (int i = 0; i < spec_count; i++) {

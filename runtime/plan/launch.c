@@ -185,7 +185,7 @@ fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *con
   if (out_event) *out_event = (fh_event){0};
   if (!queue) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_launch: queue is NULL");
   fh_call call;
-  FH_TRY(fh_call_bind(kernel, views, view_count, params, param_count, &call));
+  FH_TRY(fh_call_bind(queue->context, kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
   fh_status status = fh_call_inspect(queue->context, &call);
   if (!status) status = fh_launch_call(queue, &call);

@@ -107,12 +107,37 @@ static void bad_launches_say_which_operand(void **state) {
   fh_expect_fails(fh_softmax(queue, &x, NULL, NULL), FH_INVALID_ARGUMENT, "NULL");
   const fh_kernel *kernel;
   fh_expect_fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, "softmax");
+  const char *last = fh_kernel_name(fh_kernel_at(fh_kernel_count() - 1)); /* the list is whole */
+  fh_expect_fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, last);
   FH_EXPECT_OK(fh_softmax(queue, &x, &x, NULL)); /* in place */
   fh_view_release(&x);
   fh_view_release(&y);
   fh_view_release(&other);
   fh_view_release(&constant);
   fh_context_release(context);
+}
+
+static void a_view_of_another_context_is_refused(void **state) {
+  (void)state;
+  fh_context *own = open_cpu(NULL, FH_BOUNDED), *other = open_cpu(NULL, FH_BOUNDED);
+  const fh_kernel *kernel;
+  fh_view x, y, foreign;
+  char *text = NULL;
+  FH_EXPECT_OK(fh_kernel_find("softmax", &kernel));
+  FH_EXPECT_OK(fh_view_create(own, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, &x));
+  FH_EXPECT_OK(fh_view_create(own, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, &y));
+  FH_EXPECT_OK(fh_view_create(other, FH_F32, FH_SHAPE(3, 4), FH_ROW_MAJOR, &foreign));
+  fh_expect_fails(fh_softmax(fh_context_queue(own), &foreign, &y, NULL), FH_INCOMPATIBLE, "softmax: x is a view of another context");
+  fh_expect_fails(fh_softmax(fh_context_queue(own), &x, &foreign, NULL), FH_INCOMPATIBLE, "softmax: y is a view of another context");
+  fh_expect_fails(fh_explain(fh_context_queue(own), kernel, (const fh_view *[]){&x, &foreign}, 2, NULL, 0, false, &text), FH_INCOMPATIBLE,
+                  "another context");
+  fh_expect_fails(fh_explain(NULL, kernel, (const fh_view *[]){&x, &y}, 2, NULL, 0, false, &text), FH_INVALID_ARGUMENT, "queue");
+  FH_EXPECT_OK(fh_softmax(fh_context_queue(own), &x, &y, NULL));
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_view_release(&foreign);
+  fh_context_release(own);
+  fh_context_release(other);
 }
 
 static void overlapping_operands_are_refused(void **state) {
@@ -196,7 +221,7 @@ int main(void) {
       cmocka_unit_test(every_isa_gives_the_same_bits),  cmocka_unit_test(wrong_names_are_errors),
       cmocka_unit_test(bad_launches_say_which_operand), cmocka_unit_test(overlapping_operands_are_refused),
       cmocka_unit_test(the_decision_is_told),           cmocka_unit_test(an_absent_device_is_refused_with_the_devices_there_are),
-      cmocka_unit_test(empty_work_is_a_success),
+      cmocka_unit_test(empty_work_is_a_success),        cmocka_unit_test(a_view_of_another_context_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

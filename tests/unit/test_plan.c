@@ -25,7 +25,7 @@ static int setup(void **state) {
     return 1;
   const fh_kernel *kernel;
   const fh_view *views[] = {&a, &b, &c};
-  return fh_kernel_find("matmul", &kernel) || fh_call_bind(kernel, views, 3, NULL, 0, &call);
+  return fh_kernel_find("matmul", &kernel) || fh_call_bind(context, kernel, views, 3, NULL, 0, &call);
 }
 
 static int teardown(void **state) {

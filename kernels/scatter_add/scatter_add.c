@@ -115,7 +115,9 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   else
     bind_direct(v, &p, scalars[FRESH].i, &out->stages[0]);
   out->flops = (double)from;
-  out->bytes = 4.0 * ((double)from + (double)p.n + 2.0 * (double)(to < from ? to : from));
+  const double touched =
+      scalars[FRESH].i ? (double)to : 2.0 * (double)(to < from ? to : from); /* fresh: all of y is written, none is read */
+  out->bytes = 4.0 * ((double)from + (double)p.n + touched);
   return FH_OK;
 }
 

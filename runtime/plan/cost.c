@@ -82,8 +82,8 @@ static double guess_scale(const fh_context *context, const fh_candidate *candida
     const fh_candidate *sibling = &context->candidates[i];
     if (sibling == candidate || sibling->device != candidate->device) continue;
     fh_cost_source source;
-    double known = known_seconds(sibling, bound, &source);
-    if (known > 0) return known / prior_seconds(&context->devices[sibling->device], sibling, bound);
+    const double known = known_seconds(sibling, bound, &source), prior = prior_seconds(&context->devices[sibling->device], sibling, bound);
+    if (known > 0 && prior > 0) return known / prior;
   }
   return 0;
 }

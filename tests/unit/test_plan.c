@@ -109,6 +109,32 @@ static void a_row_and_a_square_are_judged_apart(void **state) {
   assert_true(fh_cost_bucket(&nothing) >= 0 && fh_cost_bucket(&all) < FH_PLAN_BUCKETS);
 }
 
+/* A guess is held to the scale of a measured sibling: where both are zero there is no scale, and every prediction is still a number. */
+static void a_call_that_costs_nothing_is_predicted(void **state) {
+  (void)state;
+  fh_candidate *first = plan().chosen;
+  call.bound.flops = call.bound.bytes = 0;
+  for (int i = 0; i < 3; i++) fh_candidate_sample(first, &call.bound, 1e-6);
+  for (int i = context->first_of[call.kernel]; i < context->first_of[call.kernel + 1]; i++) {
+    const double seconds = fh_candidate_judge(fh_context_queue(context), &context->candidates[i], &call).seconds;
+    if (!(seconds >= 0 && seconds < 1)) fail_msg("%s: %g seconds", context->candidates[i].name, seconds);
+  }
+}
+
+static void every_case_with_work_has_a_cost(void **state) {
+  (void)state;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int k = 0; k < count; k++) {
+    fh_case one;
+    fh_bound bound;
+    for (int i = 0; images[k].contract->case_at(i, &one); i++) {
+      assert_null(images[k].contract->bind(one.views, one.scalars, &bound));
+      if (bound.stage_count > 0 && !(bound.bytes > 0)) fail_msg("%s %s moves no bytes", images[k].contract->name, one.label);
+    }
+  }
+}
+
 static void a_sick_variant_is_intended_but_not_chosen(void **state) {
   (void)state;
   fh_candidate *first = plan().chosen;
@@ -167,6 +193,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_profile_beats_a_guess_and_a_launch_beats_a_profile, setup, teardown),
       cmocka_unit_test_setup_teardown(only_what_is_clearly_better_takes_over, setup, teardown),
       cmocka_unit_test_setup_teardown(a_row_and_a_square_are_judged_apart, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_call_that_costs_nothing_is_predicted, setup, teardown),
+      cmocka_unit_test(every_case_with_work_has_a_cost),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
       cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),
       cmocka_unit_test_setup_teardown(nothing_allowed_means_nothing_chosen, setup, teardown),

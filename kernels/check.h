@@ -71,4 +71,17 @@ static inline fh_status fh_check_count(const char *kernel, const fh_view_param *
   return FH_OK;
 }
 
+/* Bytes of scratch for `count` times `each` elements of `size` bytes, or a refusal when they do not fit 62 bits. */
+static inline fh_status fh_check_scratch(const char *kernel, int64_t count, int64_t each, size_t size, size_t *out_bytes) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(count, each, &bytes) || __builtin_mul_overflow(bytes, (int64_t)size, &bytes) || bytes > INT64_MAX / 2)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_%s: %" PRId64 " x %" PRId64
+                     " elements of scratch, more than a 64-bit machine can address\n"
+                     "  next step: give it fewer channels at a time",
+                     kernel, count, each);
+  *out_bytes = (size_t)bytes;
+  return FH_OK;
+}
+
 #endif /* FOGHORN_KERNELS_CHECK_H_ */

@@ -126,10 +126,11 @@ static inline fh_status fh_frames_of(const char *kernel, const fh_view_param *pa
 enum { FH_FRAMES_ENDS, FH_FRAMES_SCRATCH, FH_FRAMES_TEMPS }; /* scratch */
 
 /* The stage that copies the padded ends, where there are any. */
-static inline void fh_frames_bind_ends(const fh_frames *f, const fh_view_desc *x, int x_index, int entry, fh_bound *out) {
+static inline fh_status fh_frames_bind_ends(const char *kernel, const fh_frames *f, const fh_view_desc *x, int x_index, int entry,
+                                            fh_bound *out) {
   out->temp_count = FH_FRAMES_TEMPS;
-  out->temp_bytes[FH_FRAMES_ENDS] = (size_t)fh_most(1, f->channels * f->edge) * sizeof(float);
-  if (f->edge == 0) return;
+  FH_TRY(fh_check_scratch(kernel, f->channels, fh_most(1, f->edge), sizeof(float), &out->temp_bytes[FH_FRAMES_ENDS]));
+  if (f->edge == 0) return FH_OK;
   fh_stage *stage = &out->stages[out->stage_count++];
   stage->entry = entry;
   stage->items = f->channels * f->pieces;
@@ -138,6 +139,7 @@ static inline void fh_frames_bind_ends(const fh_frames *f, const fh_view_desc *x
   fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
   FH_PUSH_I64(stage, f->pieces, f->samples, f->pad, f->mode == FH_PAD_MODE_ZEROS, f->left, f->right_at, f->edge, x->strides[0],
               x->strides[1]);
+  return FH_OK;
 }
 
 /* The stage on frames: items, scratch, views, and the parameters FH_FRAMES_PARAMS. Views before `result` are inputs; what is done with a

@@ -46,7 +46,7 @@ static fh_status fir_bind(const fh_view_desc *v, const fh_value *scalars, fh_bou
   const int64_t reach = (past + BLOCK - 1) / BLOCK * BLOCK, ahead = n < reach ? n : reach, pieces = (n + PIECE - 1) / PIECE;
   const int64_t *xs = v[X].strides, *ss = v[STATE].strides, *ys = v[Y].strides;
   out->temp_count = 1;
-  out->temp_bytes[0] = (size_t)(channels * (past + ahead) + 1) * sizeof(float);
+  FH_TRY(fh_check_scratch("fir", channels, past + ahead > 0 ? past + ahead : 1, sizeof(float), &out->temp_bytes[0]));
   if (past > 0) {
     fh_stage *head = add_stage(out, HEAD_STAGE, channels, (double)(past + ahead));
     fh_push(head, fh_op_view(FH_OPERAND_IN, STATE, 0));

@@ -41,7 +41,7 @@ static fh_status log_mel_bind(const fh_view_desc *v, const fh_value *scalars, fh
   const int64_t mels = v[Y].shape[1], width = v[WEIGHTS].shape[1];
   if (f.channels == 0 || f.frames == 0 || mels == 0) return FH_OK;
 
-  fh_frames_bind_ends(&f, &v[X], X, PAD_STAGE, out);
+  FH_TRY(fh_frames_bind_ends("log_mel", &f, &v[X], X, PAD_STAGE, out));
   /* Neighbouring bands share their bins: about four operations a bin; and a logarithm for each band. */
   const double more = 8.0 * (double)fh_bins(f.n) + 30.0 * (double)mels;
   fh_stage *stage = fh_frames_bind(&f, v, X, WINDOW, TABLE, Y, LOG_MEL_STAGE, more, out);

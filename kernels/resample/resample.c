@@ -89,7 +89,7 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
                     .right_at = p.right_at,
                     .edge = p.edge,
                     .pieces = fh_ceil_div(p.edge, FH_FRAMES_PIECE)};
-  fh_frames_bind_ends(&ends, &v[X], X, PAD_STAGE, out);
+  FH_TRY(fh_frames_bind_ends("resample", &ends, &v[X], X, PAD_STAGE, out));
   out->temp_count = 1;
   fh_stage *stage = &out->stages[out->stage_count++];
   const int64_t pieces = fh_ceil_div(p.outputs, PIECE);

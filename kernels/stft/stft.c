@@ -28,7 +28,7 @@ static fh_status stft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
   FH_TRY(stft_check(v, scalars, &f));
   if (f.channels == 0 || f.frames == 0) return FH_OK;
 
-  fh_frames_bind_ends(&f, &v[X], X, PAD_STAGE, out);
+  FH_TRY(fh_frames_bind_ends("stft", &f, &v[X], X, PAD_STAGE, out));
   fh_stage *stage = fh_frames_bind(&f, v, X, WINDOW, TABLE, Y, STFT_STAGE, 0, out);
   const int64_t *ys = v[Y].strides;
   FH_PUSH_I64(stage, ys[0], ys[1], ys[2], ys[3]);

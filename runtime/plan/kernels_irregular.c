@@ -28,7 +28,10 @@ fh_status fh_segment_sum(fh_queue *queue, const fh_view *x, const fh_view *offse
 }
 
 fh_status fh_bincount(fh_queue *queue, const fh_view *ids, const fh_view *weights, const fh_view *counts, fh_event *out_event) {
-  if (weights) return scatter(queue, weights, ids, counts, true, out_event);
+  if (weights) {
+    fh_status status = scatter(queue, weights, ids, counts, true, out_event);
+    return status ? fh_status_annotate(status, "in fh_bincount with weights, which are scatter_add's x; counts are its y") : FH_OK;
+  }
   const fh_view *views[] = {ids, counts};
   return fh_launch_named(queue, "bincount", views, FH_COUNT(views), NULL, 0, out_event);
 }

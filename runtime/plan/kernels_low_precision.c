@@ -21,7 +21,9 @@ fh_status fh_matmul_i8(fh_queue *queue, const fh_view *a, const fh_view *b, cons
 
 fh_status fh_weights_pack(fh_queue *queue, const fh_view *b, fh_view *out_packed) {
   *out_packed = (fh_view){0};
-  FH_TRY(fh_view_check(b));
+  if (!queue) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_weights_pack: queue is NULL");
+  fh_status bad = fh_view_check(b);
+  if (bad) return fh_status_annotate(bad, "in fh_weights_pack, operand b");
   const int64_t size = (int64_t)fh_dtype_size(b->dtype);
   if (b->rank != 2 || size == 0 || size > 4)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_weights_pack: b has type %s and %d dimensions, expected (k, n) of i8, u8, bf16, f16 or f32",

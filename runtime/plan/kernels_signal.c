@@ -2,6 +2,7 @@
 #include <foghorn/signal.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 
 #include "kernels/signal_tables.h"
@@ -38,8 +39,9 @@ fh_status fh_stft(fh_queue *queue, const fh_view *x, const fh_view *window, cons
 /* ---- mel ------------------------------------------------------------------------------------------ */
 
 static fh_status mel_scale(const char *call, const fh_mel_options *o, fh_mel_scale *out) {
-  const double high = o->high > 0 ? o->high : o->sample_rate / 2;
-  if (!(o->sample_rate > 0 && o->low >= 0 && high > o->low && high <= o->sample_rate / 2))
+  if (!o) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: options is NULL", call);
+  const double high = fpclassify(o->high) == FP_ZERO ? o->sample_rate / 2 : o->high;
+  if (!(isfinite(o->sample_rate) && o->sample_rate > 0 && o->low >= 0 && high > o->low && high <= o->sample_rate / 2))
     return FH_STATUS(FH_INVALID_ARGUMENT, "%s: bands from %g to %g hertz at a sample rate of %g, expected 0 <= low < high <= half the rate",
                      call, o->low, high, o->sample_rate);
   if (!fh_fft_length_ok(o->n))
@@ -115,12 +117,14 @@ fh_status fh_fir(fh_queue *queue, const fh_view *x, const fh_view *taps, const f
 
 /* ---- other sampling rates --------------------------------------------------------------------------- */
 
+enum { WIDTH_MOST = 1 << 16 };
+
 fh_status fh_resampling_of(int64_t rate_in, int64_t rate_out, int64_t width, fh_resampling *out) {
   if (rate_in < 1 || rate_out < 1 || rate_in > INT32_MAX || rate_out > INT32_MAX)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_resampling_of: from %" PRId64 " to %" PRId64 " hertz, expected 1 to 2^31 - 1", rate_in,
                      rate_out);
-  if (width < 1 || width > 1 << 16)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_resampling_of: width is %" PRId64 ", expected 1 to 65536 samples", width);
+  if (width < 1 || width > WIDTH_MOST)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_resampling_of: width is %" PRId64 ", expected 1 to %d samples", width, WIDTH_MOST);
   int64_t a = rate_in, b = rate_out;
   while (b) {
     const int64_t rest = a % b;
@@ -134,8 +138,10 @@ fh_status fh_resampling_of(int64_t rate_in, int64_t rate_out, int64_t width, fh_
 }
 
 fh_status fh_resampling_taps(const fh_resampling *resampling, double beta, float *out_taps) {
+  if (!resampling) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_resampling_taps: resampling is NULL");
   const int64_t up = resampling->up, half = resampling->half, taps = resampling->taps;
-  if (up < 1 || resampling->down < 1 || half < 0 || taps != 2 * half / up + 1 || !(beta >= 0 && beta <= 500))
+  if (up < 1 || resampling->down < 1 || half < 0 || half > WIDTH_MOST * (int64_t)INT32_MAX || taps != 2 * half / up + 1 ||
+      !(beta >= 0 && beta <= 500))
     return FH_STATUS(FH_INVALID_ARGUMENT,
                      "fh_resampling_taps: up %" PRId64 ", down %" PRId64 ", half %" PRId64 ", taps %" PRId64
                      ", beta %g, expected those of fh_resampling_of and beta from 0 to 500",

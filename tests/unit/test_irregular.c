@@ -73,12 +73,14 @@ static void bad_ids_are_named(void **state) {
   fh_auto(fh_view) LOW = wrap(low, FH_I32, FH_SHAPE(4), FH_READ), Y = wrap(y, FH_F32, FH_SHAPE(4, 3), FH_READ_WRITE);
   fh_auto(fh_view) COUNTS = wrap(counts, FH_I32, FH_SHAPE(4), FH_WRITE), VALUES = wrap(x, FH_F32, FH_SHAPE(5), FH_READ);
   fh_auto(fh_view) COLUMNS = wrap(high, FH_I32, FH_SHAPE(5), FH_READ), EDGES = wrap(edges, FH_I64, FH_SHAPE(3), FH_READ);
+  fh_auto(fh_view) VECTOR_SUMS = wrap(y, FH_F32, FH_SHAPE(4), FH_READ_WRITE);
   fh_auto(fh_view) VECTOR = wrap(x, FH_F32, FH_SHAPE(4), FH_READ), SUMS = wrap(y, FH_F32, FH_SHAPE(2), FH_WRITE);
   refused(fh_gather(queue, &X, &IDS, &Y, NULL), "fh_gather: ids[3] is 4, expected 0 to 3", "1 of 4");
   refused(fh_gather(queue, &X, &LOW, &Y, NULL), "ids[2] is -7", "what x has");
   refused(fh_scatter_add(queue, &X, &IDS, &Y, NULL), "fh_scatter_add: ids[3] is 4", "what y has");
   refused(fh_scatter_sum(queue, &X, &LOW, &Y, NULL), "ids[2] is -7", "expected 0 to 3");
   refused(fh_bincount(queue, &IDS, NULL, &COUNTS, NULL), "fh_bincount: ids[3] is 4", "what counts has");
+  refused(fh_bincount(queue, &IDS, &VECTOR, &VECTOR_SUMS, NULL), "ids[3] is 4", "in fh_bincount with weights");
   refused(fh_csr_matvec(queue, &VALUES, &COLUMNS, &EDGES, &VECTOR, &SUMS, NULL), "columns[3] is 4, expected 0 to 3", "2 of 5");
   for (int i = 0; i < 12; i++) assert_true(y[i] == 0); /* refused means nothing ran */
 }

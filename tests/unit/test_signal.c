@@ -137,6 +137,11 @@ static void mel_bands_are_triangles(void **state) {
   free(weights);
   fh_expect_fails(fh_mel_width(&(fh_mel_options){.sample_rate = 8000, .n = 400, .mels = 40, .high = 4001}, &width), FH_INVALID_ARGUMENT,
                   "half the rate");
+  const double wrong[][2] = {{INFINITY, 0}, {NAN, 0}, {8000, NAN}, {8000, -1}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    fh_expect_fails(fh_mel_width(&(fh_mel_options){.sample_rate = wrong[i][0], .n = 400, .mels = 40, .high = wrong[i][1]}, &width),
+                    FH_INVALID_ARGUMENT, "half the rate");
+  fh_expect_fails(fh_mel_width(NULL, &width), FH_INVALID_ARGUMENT, "options is NULL");
 }
 
 /* ---- spectra --------------------------------------------------------------------------------------- */
@@ -311,6 +316,9 @@ static void a_tone_stays_a_tone(void **state) {
   assert_true(r.up == 1 && r.down == 3 && r.half == 30 && r.taps == 61);
   float taps[61], x[10] = {0}, y[40] = {0};
   FH_EXPECT_OK(fh_resampling_taps(&r, 5, taps));
+  fh_expect_fails(fh_resampling_taps(NULL, 5, taps), FH_INVALID_ARGUMENT, "NULL");
+  fh_expect_fails(fh_resampling_taps(&(fh_resampling){.up = 1, .down = 1, .half = INT64_MAX / 2 + 5, .taps = 3}, 5, taps),
+                  FH_INVALID_ARGUMENT, "fh_resampling_of");
   fh_view v[] = {wrap(x, FH_F32, FH_SHAPE(1, 10), FH_READ), wrap(taps, FH_F32, FH_SHAPE(1, 61), FH_READ),
                  wrap(y, FH_F32, FH_SHAPE(1, 40), FH_WRITE)};
   fh_expect_fails(fh_resample(queue, &v[0], &v[1], &v[2], 3, 0, NULL), FH_INVALID_ARGUMENT, "would need x[117]");
@@ -318,8 +326,27 @@ static void a_tone_stays_a_tone(void **state) {
   release(v, 3);
 }
 
+/* Shapes whose copies of the ends do not fit an address space: refused, not wrapped round. */
+static void scratch_that_cannot_be_is_refused(void **state) {
+  (void)state;
+  const int64_t many = INT64_C(1) << 40;
+  const fh_kernel *kernel;
+  char *text = NULL;
+  const fh_view_spec resample[] = {{FH_F32, FH_SHAPE(many, 1)}, {FH_F32, FH_SHAPE(1, INT32_MAX)}, {FH_F32, FH_SHAPE(many, 1)}};
+  FH_EXPECT_OK(fh_kernel_find("resample", &kernel));
+  fh_expect_fails(fh_explain_shapes(queue, kernel, resample, 3, (fh_param_value[]){{.i = 1}, {.i = 0}}, 2, false, &text),
+                  FH_INVALID_ARGUMENT, "scratch");
+  const fh_view_spec fir[] = {{FH_F32, FH_SHAPE(many, 1 << 21)},
+                              {FH_F32, FH_SHAPE(1 << 21)},
+                              {FH_F32, FH_SHAPE(many, (1 << 21) - 1)},
+                              {FH_F32, FH_SHAPE(many, 1 << 21)}};
+  FH_EXPECT_OK(fh_kernel_find("fir", &kernel));
+  fh_expect_fails(fh_explain_shapes(queue, kernel, fir, 4, NULL, 0, false, &text), FH_INVALID_ARGUMENT, "scratch");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(scratch_that_cannot_be_is_refused),
       cmocka_unit_test(roots_lie_on_the_circle),
       cmocka_unit_test(a_hann_window_sums_to_half_its_length),
       cmocka_unit_test(mel_bands_are_triangles),

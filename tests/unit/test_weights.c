@@ -103,6 +103,7 @@ static void bad_weights_are_refused(void **state) {
   fh_view packed, wrong;
   succeeds(fh_view_create(context, FH_I32, FH_SHAPE(4, 4), FH_ROW_MAJOR, &wrong));
   refused(fh_weights_pack(fh_context_queue(context), &wrong, &packed), "type i32");
+  refused(fh_weights_pack(NULL, &wrong, &packed), "queue is NULL");
   assert_null(packed.buffer);
   fh_view_release(&wrong);
   succeeds(fh_view_create(context, FH_I8, FH_SHAPE(4), FH_ROW_MAJOR, &wrong));

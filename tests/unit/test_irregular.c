@@ -85,6 +85,15 @@ static void bad_ids_are_named(void **state) {
   for (int i = 0; i < 12; i++) assert_true(y[i] == 0); /* refused means nothing ran */
 }
 
+static void ids_of_nothing_are_refused(void **state) {
+  (void)state;
+  float y[2] = {0};
+  const int32_t ids[] = {0, 0};
+  fh_auto(fh_view) X = wrap(y, FH_F32, FH_SHAPE(0), FH_READ), IDS = wrap(ids, FH_I32, FH_SHAPE(2), FH_READ);
+  fh_auto(fh_view) Y = wrap(y, FH_F32, FH_SHAPE(2), FH_WRITE);
+  refused(fh_gather(fh_context_queue(context), &X, &IDS, &Y, NULL), "ids has 2 elements", "x is empty");
+}
+
 static void bad_offsets_are_named(void **state) {
   (void)state;
   static const struct {
@@ -198,8 +207,10 @@ static void runs_change_no_bit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bad_ids_are_named), cmocka_unit_test(bad_offsets_are_named),  cmocka_unit_test(bad_ranges_are_named),
-      cmocka_unit_test(small_examples),    cmocka_unit_test(a_split_changes_no_bit), cmocka_unit_test(runs_change_no_bit),
+      cmocka_unit_test(bad_ids_are_named),     cmocka_unit_test(ids_of_nothing_are_refused),
+      cmocka_unit_test(bad_offsets_are_named), cmocka_unit_test(bad_ranges_are_named),
+      cmocka_unit_test(small_examples),        cmocka_unit_test(a_split_changes_no_bit),
+      cmocka_unit_test(runs_change_no_bit),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -31,6 +31,11 @@ endif()
 
 # Code that must be as fast in a debug build: the tests run on it.
 set(FOGHORN_KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math)
+if(FOGHORN_FUZZ) # no fuzz target runs a kernel
+  set(FOGHORN_KERNEL_FLAGS -O0 -fno-sanitize=all -fno-sanitize=fuzzer-no-link)
+elseif(FOGHORN_SANITIZE) # what a sanitizer adds to every access takes minutes to optimise at -O3
+  set(FOGHORN_KERNEL_FLAGS -O1 -fno-math-errno -fno-trapping-math)
+endif()
 
 # ---- PTX ----
 set(FOGHORN_PTX_FLAGS -x cl -cl-std=CL1.2 -target nvptx64-nvidia-cuda -march=sm_60 -Xclang -target-feature -Xclang +ptx60

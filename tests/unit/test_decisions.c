@@ -186,7 +186,24 @@ static void expect_sources(const char *file, const fh_queue *queue, const fh_cal
   }
 }
 
+/* NULL, or why this build cannot make the decision: without PTX nothing runs on a CUDA device. */
+static const char *why_not_here(const json_t *root) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  size_t i;
+  const json_t *device;
+  json_array_foreach(json_object_get(root, "devices"), i,
+                     device) if (strcmp(api_of(text_of(device, "id", "cpu"))->name, "cuda") == 0 && !images[0].ptx) return images[0]
+      .ptx_missing;
+  return NULL;
+}
+
 static void judge(const char *file, const json_t *root) {
+  const char *why_not = why_not_here(root);
+  if (why_not) {
+    print_message("NOT RUN: %s: %s\n", file, why_not);
+    return;
+  }
   fh_context *context = make_context(root);
   fh_call call = make_call(root);
   make_known(context, &call, root);

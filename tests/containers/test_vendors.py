@@ -11,6 +11,7 @@ import pathlib
 import re
 
 from container import Container, check, finding, finish, found, mount, not_found, not_run, report_of, require
+from judging import sampled
 
 require()
 FAKES = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"
@@ -211,7 +212,8 @@ for act, confidence, said in (("stuck", "consistent", "state D"), ("hang", "cons
 
 def codes(file, prefix):
     text = (SOURCE / "detect/drivers" / file).read_text()
-    return [(int(code, 0), name) for code, name in re.findall(r"FH_RUNTIME_RESULT\((0x\w+|\d+), (\w+)\)", text) if name != f"{prefix}_SUCCESS"]
+    every = re.findall(r"FH_RUNTIME_RESULT\((0x\w+|\d+), (\w+)\)", text)
+    return sampled((int(code, 0), name) for code, name in every if name != f"{prefix}_SUCCESS")
 
 
 def one_call(box, variable, table, device, expected, call):

@@ -13,10 +13,18 @@ fh_status fh_bench_past_read(const char *path, fh_bench_past *out) {
   *out = (fh_bench_past){json_load_file(path, 0, &error)};
   if (!out->document) return FH_STATUS(FH_INVALID_ARGUMENT, "--compare %s: line %d: %s", path, error.line, error.text);
   const char *name = json_string_value(json_object_get(out->document, "schema"));
-  if (name && strcmp(name, schema) == 0 && json_is_array(json_object_get(out->document, "rows"))) return FH_OK;
-  fh_bench_past_free(out);
-  return FH_STATUS(FH_INVALID_ARGUMENT, "--compare %s: it is no measurement (%s); expected what --save wrote", path,
-                   name ? name : "no schema");
+  const char *then = json_string_value(json_object_get(json_object_get(out->document, "machine"), "cpu"));
+  char now[FH_CPU_NAME];
+  fh_bench_cpu_name(now);
+  fh_status status = FH_OK;
+  if (!name || strcmp(name, schema) != 0 || !json_is_array(json_object_get(out->document, "rows")))
+    status = FH_STATUS(FH_INVALID_ARGUMENT, "--compare %s: it is no measurement (%s); expected what --save wrote", path,
+                       name ? name : "no schema");
+  else if (!then || strcmp(then, now) != 0)
+    status = FH_STATUS(FH_INVALID_ARGUMENT, "--compare %s: measured on \"%s\", this machine is \"%s\": their times say nothing of the code",
+                       path, then ? then : "an unknown machine", now);
+  if (status) fh_bench_past_free(out);
+  return status;
 }
 
 void fh_bench_past_free(fh_bench_past *past) {
@@ -57,6 +65,9 @@ static const fh_bench_entry *limit_named(const fh_bench_row *row, const char *na
   return NULL;
 }
 
+/* Beyond these a file's numbers are no times of a kernel, and their ratios may be no numbers. */
+static const double shortest = 1e-12, longest = 1e6;
+
 /* Samples of an entry in the file; NULL when there are none. Caller frees. */
 static double *samples_of(const json_t *entry, int *out_count) {
   const json_t *list = json_object_get(entry, "samples_s");
@@ -65,7 +76,7 @@ static double *samples_of(const json_t *entry, int *out_count) {
   *out_count = out ? (int)count : 0;
   for (size_t i = 0; out && i < count; i++) {
     out[i] = json_number_value(json_array_get(list, i));
-    if (!(out[i] > 0)) *out_count = 0; /* no times */
+    if (!(out[i] >= shortest && out[i] <= longest)) *out_count = 0; /* no times */
   }
   return out;
 }

@@ -107,14 +107,14 @@ void fh_bench_print_table(fh_text *out, const fh_bench_table *table) {
 
 /* ---- JSON ----------------------------------------------------------------------------------------------------------- */
 
-static void cpu_name(char *out, size_t size) {
+void fh_bench_cpu_name(char out[static FH_CPU_NAME]) {
   char line[256];
   FILE *file = fopen("/proc/cpuinfo", "re");
-  snprintf(out, size, "unknown");
+  snprintf(out, FH_CPU_NAME, "unknown");
   while (file && fgets(line, sizeof line, file)) {
     const char *colon = strchr(line, ':');
     if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-    snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+    snprintf(out, FH_CPU_NAME, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
     break;
   }
   if (file) fclose(file);
@@ -166,10 +166,10 @@ static json_t *row_json(const fh_bench_row *row, bool samples) {
 
 json_t *fh_bench_json(const fh_session *session, const fh_bench_options *options, const fh_bench_table *table, bool samples,
                       bool interrupted) {
-  char cpu[128], date[32];
+  char cpu[FH_CPU_NAME], date[32];
   const time_t now = time(NULL);
   struct tm utc;
-  cpu_name(cpu, sizeof cpu);
+  fh_bench_cpu_name(cpu);
   strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
   cpu_set_t set;
   const int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;

@@ -13,6 +13,10 @@ void fh_bench_print_limits(fh_text *out, const fh_limits *limits);
 /* Every row of the table, kernel by kernel: Foghorn, its limit and its peers; then who could not run, with the reason. */
 void fh_bench_print_table(fh_text *out, const fh_bench_table *table);
 
+/* The processor's name as the system has it, or "unknown". */
+enum { FH_CPU_NAME = 128 };
+void fh_bench_cpu_name(char out[static FH_CPU_NAME]);
+
 /* foghorn.measurement/1 (docs/measurement.schema.json). `samples`: with every round's times, which a comparison needs. */
 json_t *fh_bench_json(const fh_session *session, const fh_bench_options *options, const fh_bench_table *table, bool samples,
                       bool interrupted);
@@ -26,7 +30,7 @@ typedef struct fh_bench_past {
   json_t *document; /* owned */
 } fh_bench_past;
 
-/* Reads a saved measurement. INVALID_ARGUMENT: it is none, or it is of another kind of machine; both say so. */
+/* Reads a saved measurement. INVALID_ARGUMENT: it is none, or of another processor; both are said. */
 fh_status fh_bench_past_read(const char *path, fh_bench_past *out_past);
 void fh_bench_past_free(fh_bench_past *past);
 

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
@@ -92,11 +95,28 @@ static const char *write_and_rename(const char *path, const char *temporary, con
   return why;
 }
 
-const char *fh_cache_file_write(const char *path, const fh_cache_part *parts, int part_count) {
+static bool name_temporary(const char *path, char temporary[static PATH_SIZE]) {
   static _Atomic unsigned serial;
-  char temporary[4096];
-  int length = snprintf(temporary, sizeof temporary, "%s.%ld.%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-  if (length < 0 || length >= (int)sizeof temporary) return "its path is too long";
+  const int length = snprintf(temporary, PATH_SIZE, "%s.%ld.%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+  return length >= 0 && length < PATH_SIZE;
+}
+
+const char *fh_cache_file_write(const char *path, const fh_cache_part *parts, int part_count) {
+  char temporary[PATH_SIZE];
+  if (!name_temporary(path, temporary)) return "its path is too long";
   make_folders(temporary);
   return write_and_rename(path, temporary, parts, part_count);
+}
+
+const char *fh_cache_file_writable(const char *path) {
+  char temporary[PATH_SIZE];
+  struct stat st;
+  if (!name_temporary(path, temporary)) return "its path is too long";
+  if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) return strerror(EISDIR);
+  make_folders(temporary);
+  const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return strerror(errno);
+  close(fd);
+  unlink(temporary);
+  return NULL;
 }

@@ -1,7 +1,7 @@
 /* Files of a cache folder: read only when nobody else could have written them, written whole or not at all.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Both return NULL on success, and else why not: words for a message, valid until the thread's next call of strerror. */
+ * All return NULL on success, and else why not: words for a message, valid until the thread's next call of strerror. */
 #ifndef FOGHORN_BASE_CACHE_FILE_H_
 #define FOGHORN_BASE_CACHE_FILE_H_
 
@@ -19,5 +19,7 @@ typedef struct fh_cache_part {
 /* Writes the parts one after another under another name, then renames: a reader never sees half of one. Makes the folders that lead
  * to it, for this user alone. */
 const char *fh_cache_file_write(const char *path, const fh_cache_part *parts, int part_count);
+/* Could it be written now? Makes the folders too. */
+const char *fh_cache_file_writable(const char *path);
 
 #endif /* FOGHORN_BASE_CACHE_FILE_H_ */

@@ -10,6 +10,7 @@
 #include "runtime/base/cache_file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text.h"
 
 enum { MOST_BYTES = 16 << 20 };
 static const char schema[] = "foghorn.profile/1";
@@ -95,6 +96,7 @@ static void take(fh_context *context, const char *path, const json_t *root) {
         read_device(context, d, json_array_get(devices, i), &t);
   if (t.devices == 0) {
     snprintf(profile->why_not, sizeof profile->why_not, "%s is of another machine (%s)", path, first_name(devices));
+    fh_text_make_safe(profile->why_not);
     fh_log(FH_LOG_WARN, "the profile %s was made on another machine (%s): it is ignored\n  fix     %s", path, first_name(devices), how_to);
     return;
   }
@@ -103,11 +105,13 @@ static void take(fh_context *context, const char *path, const json_t *root) {
            t.stale_kernels, t.stale_kernels == 1 ? "" : "s", how_to);
   profile->times = t.times;
   snprintf(profile->made, sizeof profile->made, "%s", made ? made : "at an unknown time");
+  fh_text_make_safe(profile->made);
   fh_log(FH_LOG_INFO, "profile %s of %s: %d times", path, profile->made, t.times);
 }
 
 static void reject(fh_context *context, const char *path, const char *why) {
   snprintf(context->profile.why_not, sizeof context->profile.why_not, "%s is not used: %s", path, why);
+  fh_text_make_safe(context->profile.why_not); /* a parser quotes what it stumbled over */
   fh_log(FH_LOG_WARN, "the profile %s is not used: %s\n  fix     %s", path, why, how_to);
 }
 
@@ -176,10 +180,18 @@ static void now_text(char out[32]) {
   if (!gmtime_r(&now, &utc) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &utc) == 0) snprintf(out, 32, "at an unknown time");
 }
 
-fh_status fh_profile_save(fh_context *context) {
+fh_status fh_profile_writable(const fh_context *context) {
   char path[600];
   if (!context->config.cache_dir[0])
     return FH_STATUS(FH_UNAVAILABLE, "the profile cannot be kept: there is no cache folder\n  set FOGHORN_CACHE_DIR to a folder, or HOME");
+  path_of(context, path, sizeof path);
+  const char *why = fh_cache_file_writable(path);
+  return why ? FH_STATUS(FH_UNAVAILABLE, "the profile %s cannot be written: %s", path, why) : FH_OK;
+}
+
+fh_status fh_profile_save(fh_context *context) {
+  char path[600];
+  FH_TRY(fh_profile_writable(context));
   path_of(context, path, sizeof path);
   now_text(context->profile.made);
   json_t *devices = json_array();

@@ -107,6 +107,24 @@ assert "--compare" in run(2, *small, "--compare", work / "text").stderr
 assert "no schema" in run(2, *small, "--compare", work / "text").stderr
 run(2, *small, "--compare", work / "nowhere")
 
+# Times that are none give no ratio, and those of another processor say nothing of the code.
+document = json.loads(changed(1).read_text())
+for result in document["rows"][0]["results"]:
+    result["samples_s"] = [5e-324] * 9
+(work / "text").write_text(json.dumps(document))
+answer = check(json.loads(run(0, *small, "--no-peers", "--json", "--compare", work / "text").stdout))
+assert [c["verdict"] for c in answer["comparison"]] == ["not compared"], answer["comparison"]
+document["machine"]["cpu"] = "Another Processor"
+(work / "text").write_text(json.dumps(document))
+assert 'measured on "Another Processor"' in run(2, *small, "--compare", work / "text").stderr
+
+# Where it is to be kept is looked at before; what cannot be kept all the same is still printed.
+missed = run(3, *small, "--no-peers", "--save", work / "no/such/folder.json")
+assert "--save" in missed.stderr and missed.stdout == "", missed
+assert "--plot" in run(3, *small, "--no-peers", "--plot", work).stderr
+full = run(3, *small, "--no-peers", "--save", "/dev/full")
+assert "--save /dev/full" in full.stderr and "24x16x20" in full.stdout, full
+
 # An interrupt leaves what was measured, whole and valid.
 child = subprocess.Popen([devprobe, "bench", "matmul", "--threads", "1", "--no-peers", "--rounds", "301", "--json"], stdout=subprocess.PIPE, text=True)
 time.sleep(4)
@@ -120,3 +138,18 @@ assert "did you mean matmul" in run(2, "matmull").stderr
 assert "expected" in run(2, "matmul", "3x4").stderr
 run(2, "matmul", "--threads", "0")
 run(2, "matmul", "--rounds", "none")
+assert "address" in run(2, "matmul", "1099511627776x1099511627776x1099511627776").stderr
+assert "--within" in run(2, "matmul", "--within", "3").stderr
+
+# Calibrating: what it has no use for is refused, where it cannot be kept it does not begin, and whoever ends it keeps what was measured.
+cache = {**os.environ, "FOGHORN_CACHE_DIR": str(work / "cache")}
+assert "--save does not go with --calibrate" in run(2, "axpy", "--calibrate", "--save", work / "x").stderr
+nowhere = subprocess.run([devprobe, "bench", "--calibrate", "--within", "60"], env={**cache, "FOGHORN_CACHE_DIR": "/proc/nowhere"}, capture_output=True,
+                         text=True, timeout=30)
+assert nowhere.returncode == 3 and "cannot be written" in nowhere.stderr, nowhere
+child = subprocess.Popen([devprobe, "bench", "--calibrate", "--within", "60", "--json"], env=cache, stdout=subprocess.PIPE, text=True)
+time.sleep(4)
+child.send_signal(signal.SIGTERM)
+text, _ = child.communicate(timeout=60)
+assert child.returncode == 130 and json.loads(text)["interrupted"] is True, (child.returncode, text)
+assert json.loads((work / "cache/profile.json").read_text())["devices"]

@@ -200,6 +200,36 @@ static void without_a_cache_folder_it_cannot_be_kept(void **state) {
   fh_context_release(context);
 }
 
+/* Known before anything is measured; and the try leaves nothing behind. */
+static void whether_it_can_be_kept_is_known_before(void **state) {
+  (void)state;
+  fh_context *context = open_context();
+  must(fh_profile_writable(context));
+  assert_int_equal(rmdir(folder_at(&cache, "new/cache")), 0); /* made, and empty */
+  folder_put(&cache, "new/cache", "no folder");
+  fh_status status = fh_profile_writable(context);
+  assert_int_equal(fh_status_code(status), FH_UNAVAILABLE);
+  assert_non_null(strstr(fh_status_message(status), "Not a directory"));
+  fh_status_free(status);
+  fh_context_release(context);
+}
+
+/* What a file says of itself goes to a terminal. */
+static void what_a_profile_says_is_made_safe(void **state) {
+  (void)state;
+  calibrate();
+  char part[32], *made = strstr(read_profile(), "\"made\":\"");
+  assert_non_null(made);
+  snprintf(part, sizeof part, "%.14s", made);
+  change(part, "\"made\":\"\\u001b");
+  fh_context *context = open_context();
+  char *text = decision(context);
+  assert_null(strchr(text, 0x1b));
+  assert_non_null(strstr(text, "calibrated ?"));
+  free(text);
+  fh_context_release(context);
+}
+
 static bool at_once(void *unused) {
   (void)unused;
   return true;
@@ -230,6 +260,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(impossible_times_are_left_out, setup, teardown),
       cmocka_unit_test_setup_teardown(a_profile_that_others_may_write_is_ignored, setup, teardown),
       cmocka_unit_test_setup_teardown(without_a_cache_folder_it_cannot_be_kept, setup, teardown),
+      cmocka_unit_test_setup_teardown(whether_it_can_be_kept_is_known_before, setup, teardown),
+      cmocka_unit_test_setup_teardown(what_a_profile_says_is_made_safe, setup, teardown),
       cmocka_unit_test_setup_teardown(calibration_can_be_stopped_and_knows_its_kernels, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ static void progress(void *unused, const char *kernel, double gone) {
 static fh_status calibrate(const fh_cli *cli, double seconds, fh_context *context, fh_calibration *out) {
   fh_calibration_options options = {
       .kernel = cli->operand_count ? cli->operands[0] : NULL, .seconds = seconds, .progress = progress, .stop = stop};
+  FH_TRY(fh_profile_writable(context)); /* before it has taken its time */
   FH_TRY(fh_calibrate(context, &options, out));
   return fh_profile_save(context);
 }
@@ -39,6 +40,7 @@ static int tell(const fh_cli *cli, const fh_context *context, const fh_calibrati
   int status = interrupted ? INTERRUPTED : FH_EXIT_OK;
   char path[600];
   snprintf(path, sizeof path, "%s/profile.json", context->config.cache_dir);
+  if (cli->given[FH_OPT_QUIET]) return status;
   if (cli->given[FH_OPT_JSON])
     return fh_cli_emit_json(
         cli,
@@ -54,7 +56,13 @@ static int tell(const fh_cli *cli, const fh_context *context, const fh_calibrati
   return fh_cli_emit_text(cli, &text, status);
 }
 
+/* The options of bench that mean nothing here: to take them and do nothing would be to promise what is not done. */
+static const fh_cli_option others[] = {FH_OPT_THREADS, FH_OPT_ROUNDS, FH_OPT_VARIANTS, FH_OPT_EXACT, FH_OPT_NO_PEERS, FH_OPT_PEERS,
+                                       FH_OPT_PYTHON,  FH_OPT_SAVE,   FH_OPT_COMPARE,  FH_OPT_PLOT,  FH_OPT_INJECT};
+
 int fh_calibrate_machine(const fh_cli *cli) {
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (cli->given[others[i]]) return fh_cli_usage(cli, "--%s does not go with --calibrate", fh_cli_option_name(others[i]));
   if (cli->operand_count > 1) return fh_cli_usage(cli, "--calibrate takes a kernel at most, found '%s' too", cli->operands[1]);
   double seconds = usual_seconds;
   if (!fh_cli_seconds(cli, FH_OPT_WITHIN, &seconds)) return FH_EXIT_USAGE;
@@ -62,13 +70,15 @@ int fh_calibrate_machine(const fh_cli *cli) {
   fh_calibration done = {0};
   const char *device = fh_cli_value(cli, FH_OPT_DEVICE);
   fh_context_options options = {.devices = device, .allow_fake = cli->given[FH_OPT_ALLOW_FAKE] > 0};
-  struct sigaction before, during = {.sa_handler = interrupt};
-  sigaction(SIGINT, &during, &before);
+  struct sigaction before[2], during = {.sa_handler = interrupt};
+  sigaction(SIGINT, &during, &before[0]);
+  sigaction(SIGTERM, &during, &before[1]);
   fh_cli_progress_start("opening devices");
   fh_status status = fh_context_create(&options, &context);
   if (!status) status = calibrate(cli, seconds, context, &done);
   fh_cli_progress_stop();
-  sigaction(SIGINT, &before, NULL);
+  sigaction(SIGINT, &before[0], NULL);
+  sigaction(SIGTERM, &before[1], NULL);
   int exit_status = status ? fh_cli_fail(cli, status) : tell(cli, context, &done);
   if (context) fh_context_release(context);
   return exit_status;

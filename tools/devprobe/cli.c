@@ -71,6 +71,8 @@ enum { HELP_COLUMN = 24, LINE_WIDTH = 80, LONG_BASE = 256 };
 
 /* ---- values ------------------------------------------------------------------------------------------- */
 
+const char *fh_cli_option_name(fh_cli_option option) { return option_texts[option].name; }
+
 const char *fh_cli_value(const fh_cli *cli, fh_cli_option option) {
   int count = cli->given[option];
   return count ? cli->value[option][count - 1] : NULL;
@@ -173,11 +175,11 @@ static int emit_stdout(const fh_cli *cli, const char *text, int exit_status) {
   return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "standard output cannot be written: %s", strerror(error)));
 }
 
-static fh_status write_device(const char *path, const char *text) {
+static fh_status write_device(const char *option, const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
   if (fd >= 0) error = fh_cli_write(fd, text, strlen(text));
   if (fd >= 0 && close(fd) != 0 && !error) error = errno;
-  return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
+  return error ? FH_STATUS(FH_UNAVAILABLE, "--%s %s cannot be written: %s", option, path, strerror(error)) : FH_OK;
 }
 
 /* Until a half-written file has its name or is gone: whoever ends us would leave it behind. It is a file, so it takes no time. */
@@ -201,12 +203,11 @@ static int write_new_file(char *template, const char *path, const char *text) {
   return error;
 }
 
-/* A new file beside it takes its name once it is complete: who reads it sees the old text or the new one. What is no file
- * (/dev/null, a pipe) is written to, not replaced. */
-static fh_status replace_file(const char *path, const char *text) {
+/* A new file beside it takes its name once it is complete. */
+fh_status fh_cli_write_file(fh_cli_option option, const char *path, const char *text) {
   fh_text name = {0};
   struct stat st;
-  if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return write_device(path, text);
+  if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return write_device(option_texts[option].name, path, text);
   fh_text_add(&name, "%s.XXXXXX", path);
   char *temporary = fh_text_take(&name);
   if (!temporary) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory while writing the answer");
@@ -215,7 +216,19 @@ static fh_status replace_file(const char *path, const char *text) {
   int error = write_new_file(temporary, path, text);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   free(temporary);
-  return error ? FH_STATUS(FH_UNAVAILABLE, "--output %s cannot be written: %s", path, strerror(error)) : FH_OK;
+  return error ? FH_STATUS(FH_UNAVAILABLE, "--%s %s cannot be written: %s", option_texts[option].name, path, strerror(error)) : FH_OK;
+}
+
+fh_status fh_cli_writable(const fh_cli *cli, fh_cli_option option) {
+  const char *path = fh_cli_value(cli, option), *slash = path ? strrchr(path, '/') : NULL;
+  struct stat st;
+  if (!path) return FH_OK;
+  int error = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? EISDIR : 0;
+  char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+  if (!folder) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory");
+  if (!error && (stat(path, &st) != 0 || S_ISREG(st.st_mode)) && access(folder, W_OK | X_OK) != 0) error = errno;
+  free(folder);
+  return error ? FH_STATUS(FH_UNAVAILABLE, "--%s %s cannot be written: %s", option_texts[option].name, path, strerror(error)) : FH_OK;
 }
 
 int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status) {
@@ -225,7 +238,7 @@ int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status) {
   if (!path) {
     exit_status = emit_stdout(cli, take_text, exit_status);
   } else {
-    fh_status status = replace_file(path, take_text);
+    fh_status status = fh_cli_write_file(FH_OPT_OUTPUT, path, take_text);
     if (status) exit_status = fh_cli_fail(cli, status);
   }
   free(take_text);

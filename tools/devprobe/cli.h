@@ -93,6 +93,8 @@ int fh_cli_main(const fh_cli_program *program, int argc, char **argv);
 
 /* ---- values ------------------------------------------------------------------------------------------- */
 
+/* "json": as it is written, without the dashes. */
+const char *fh_cli_option_name(fh_cli_option option);
 /* The option's last value; NULL: not given. */
 const char *fh_cli_value(const fh_cli *cli, fh_cli_option option);
 /* Reads the i-th value of an option as a number in [low, high]; false after a usage error was printed. Not given:
@@ -121,6 +123,12 @@ int fh_cli_emit(const fh_cli *cli, char *take_text, int exit_status);
 int fh_cli_emit_text(const fh_cli *cli, fh_text *text, int exit_status);
 /* The same for a value; takes the reference. */
 int fh_cli_emit_json(const fh_cli *cli, json_t *take_value, int exit_status);
+
+/* Writes the file that an option names: who reads it sees the old text or the new one, never half. What is no file (/dev/null, a pipe) is
+ * written to, not replaced. */
+fh_status fh_cli_write_file(fh_cli_option option, const char *path, const char *text);
+/* Could it be written, as far as can be seen before? For work that takes long. Not given: it could. */
+fh_status fh_cli_writable(const fh_cli *cli, fh_cli_option option);
 
 /* The nearest of `count` names by edits, when it is near enough to be a slip; else NULL. */
 const char *fh_cli_nearest(const char *name, const char *(*name_at)(int i), int count);

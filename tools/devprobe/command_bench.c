@@ -1,6 +1,5 @@
 /* devprobe bench: kernels against this machine's limits, against their peers, and against an earlier time.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,7 +60,8 @@ static int case_of_shapes(const fh_cli *cli, const fh_kernel_contract *contract,
     for (int32_t i = desc->rank - 1; i >= 0; i--) {
       desc->shape[i] = specs[v].shape.extents[i];
       desc->strides[i] = stride;
-      stride *= desc->shape[i];
+      if (__builtin_mul_overflow(stride, desc->shape[i] ? desc->shape[i] : 1, &stride))
+        return fh_cli_usage(cli, "%s has more elements than a 64-bit machine can address", contract->views[v].name);
     }
   }
   for (int i = 0; i < contract->scalar_count; i++) {
@@ -177,35 +177,27 @@ static json_t *comparison_json(const job *j) {
 
 /* ---- answers ------------------------------------------------------------------------------------------------------------ */
 
-static fh_status write_file(const char *path, const char *text) {
-  FILE *file = text ? fopen(path, "we") : NULL;
-  bool done = file && fputs(text, file) >= 0;
-  if (file && fclose(file) != 0) done = false;
-  return done ? FH_OK : FH_STATUS(FH_UNAVAILABLE, "%s cannot be written: %s", path, strerror(errno));
+/* A failure is told, and the measurement is still printed: it may have taken long. */
+static int keep(const job *j, fh_cli_option option, char *take_text, int exit_status) {
+  const char *path = fh_cli_value(j->cli, option);
+  fh_status status = take_text ? fh_cli_write_file(option, path, take_text) : FH_STATUS(FH_RESOURCE_EXHAUSTED, "out of memory");
+  free(take_text);
+  return status ? fh_cli_fail(j->cli, status) : exit_status;
 }
 
-static fh_status write_files(const job *j) {
-  const char *save = fh_cli_value(j->cli, FH_OPT_SAVE), *plot = fh_cli_value(j->cli, FH_OPT_PLOT);
-  if (save) {
-    char *text = fh_json_print(fh_bench_json(j->session, &j->options, &j->table, true, interrupted));
-    fh_status status = write_file(save, text);
-    free(text);
-    FH_TRY(status);
-  }
-  if (plot) {
+static int keep_files(const job *j, int exit_status) {
+  if (j->cli->given[FH_OPT_SAVE])
+    exit_status = keep(j, FH_OPT_SAVE, fh_json_print(fh_bench_json(j->session, &j->options, &j->table, true, interrupted)), exit_status);
+  if (j->cli->given[FH_OPT_PLOT]) {
     fh_text picture = {0};
     fh_bench_plot(&picture, &j->table, "Foghorn and its peers, against the limit");
-    fh_status status = write_file(plot, picture.data);
-    fh_text_free(&picture);
-    FH_TRY(status);
+    exit_status = keep(j, FH_OPT_PLOT, fh_text_take(&picture), exit_status);
   }
-  return FH_OK;
+  return exit_status;
 }
 
 static int answer(job *j) {
-  const int exit_status = interrupted ? INTERRUPTED : count_of(j, FH_COMPARED_SLOWER) ? FH_EXIT_UNMET : FH_EXIT_OK;
-  fh_status status = write_files(j);
-  if (status) return fh_cli_fail(j->cli, status);
+  const int exit_status = keep_files(j, interrupted ? INTERRUPTED : count_of(j, FH_COMPARED_SLOWER) ? FH_EXIT_UNMET : FH_EXIT_OK);
   fh_text text = {0};
   if (j->cli->given[FH_OPT_QUIET]) return exit_status;
   if (j->cli->given[FH_OPT_JSON]) {
@@ -271,6 +263,8 @@ static bool read_options(const fh_cli *cli, fh_bench_options *o) {
 
 static fh_status run(job *j, const fh_case *one) {
   const char *past = fh_cli_value(j->cli, FH_OPT_COMPARE);
+  FH_TRY(fh_cli_writable(j->cli, FH_OPT_SAVE));
+  FH_TRY(fh_cli_writable(j->cli, FH_OPT_PLOT));
   if (past) FH_TRY(fh_bench_past_read(past, &j->past));
   FH_TRY(fh_session_open(&j->options, &j->session));
   FH_TRY(measure(j, one));
@@ -285,6 +279,7 @@ static int bench_command(const fh_cli *cli) {
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
   const bool shaped = image && cli->operand_count > 1;
   if (cli->given[FH_OPT_CALIBRATE]) return fh_calibrate_machine(cli);
+  if (cli->given[FH_OPT_WITHIN]) return fh_cli_usage(cli, "--within is the time for --calibrate, which is not given");
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
   struct sigaction before[2], during = {.sa_handler = interrupt};

@@ -67,7 +67,7 @@ typedef struct fh_param {
   fh_operand_kind kind;
 } fh_param;
 
-enum { FH_MAX_OPERANDS = 40, FH_MAX_STAGES = 4, FH_MAX_TEMPS = 4, FH_MAX_VIEWS = 8, FH_MAX_PARAMS = 8 };
+enum { FH_MAX_OPERANDS = 48, FH_MAX_STAGES = 4, FH_MAX_TEMPS = 4, FH_MAX_VIEWS = 12, FH_MAX_PARAMS = 8 };
 
 typedef struct fh_stage {
   int32_t entry; /* index into contract->entries */

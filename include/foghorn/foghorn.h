@@ -14,6 +14,7 @@
 #include <foghorn/neighbours.h>
 #include <foghorn/products.h>
 #include <foghorn/reduce.h>
+#include <foghorn/sequence.h>
 #include <foghorn/signal.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>

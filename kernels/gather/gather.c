@@ -1,4 +1,4 @@
-/* The contract of gather: rows by their numbers. SPDX-License-Identifier: Apache-2.0
+/* The contract of gather: rows by their numbers, times a factor. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside x breaks the contract: a launch refuses it; a text that meets one writes a row of zeros. */
 #include "kernels/rows.h"
@@ -13,7 +13,9 @@ static const fh_view_param params[] = {
     {"y", FH_ROLE_OUT, FH_F32, "(n, d) or (n)", false},
 };
 
-static fh_status check(const fh_view_desc *v) {
+static const fh_scalar_param scalars_of[] = {{"scale", 'f', 1, "what the rows are multiplied by, finite"}};
+
+static fh_status check(const fh_view_desc *v, const fh_value *scalars) {
   FH_TRY(fh_check_view("gather", &params[X], &v[X], 1, 2));
   FH_TRY(fh_check_view("gather", &params[IDS], &v[IDS], 1, 1));
   FH_TRY(fh_check_view("gather", &params[Y], &v[Y], v[X].rank, v[X].rank));
@@ -21,13 +23,14 @@ static fh_status check(const fh_view_desc *v) {
   if (v[X].rank == 2) FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
   if (v[X].shape[0] > INT32_MAX)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: x has %" PRId64 " rows, expected at most %d (ids are i32)", v[X].shape[0], INT32_MAX);
+  if (!isfinite((float)scalars[0].f))
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: scale is %g, expected a finite float", scalars[0].f);
   return FH_OK;
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  (void)scalars;
   *out = (fh_bound){0};
-  FH_TRY(check(v));
+  FH_TRY(check(v, scalars));
   int64_t from = 0, count = 0;
   FH_TRY(fh_check_count("gather", &params[X], &v[X], &from));
   FH_TRY(fh_check_count("gather", &params[Y], &v[Y], &count));
@@ -52,7 +55,8 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
                             v[Y].strides[0],
                             rows ? v[Y].strides[1] : 1};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
-  out->flops = 0;
+  fh_push(stage, fh_op_f32((float)scalars[0].f));
+  out->flops = (double)count;
   out->bytes = 4.0 * ((double)n + 2.0 * (double)count);
   return FH_OK;
 }
@@ -71,13 +75,13 @@ static int64_t x_at(const fh_view_desc *v, int view, int64_t row, int64_t column
 }
 
 static void reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
-  (void)scalars;
+  const float scale = (float)scalars[0].f;
   const int64_t d = v[X].rank == 2 ? v[X].shape[1] : 1;
   for (int64_t r = 0; r < v[IDS].shape[0]; r++) {
     const int64_t id = fh_id_at(&v[IDS], data[IDS], r);
     for (int64_t j = 0; j < d; j++) {
       const bool inside = id >= 0 && id < v[X].shape[0];
-      ((fh_f32_any *)data[Y])[x_at(v, Y, r, j)] = inside ? ((const fh_f32_any *)data[X])[x_at(v, X, id, j)] : 0.0f;
+      ((fh_f32_any *)data[Y])[x_at(v, Y, r, j)] = inside ? scale * ((const fh_f32_any *)data[X])[x_at(v, X, id, j)] : 0.0f;
     }
   }
 }
@@ -101,17 +105,24 @@ static const shape benches[] = {
     {50257, 4096, 768, FH_SKEW_ZIPF},        {50257, 8191, 768, FH_SKEW_UNIFORM},
 };
 
-static bool fill_case(const shape *s, fh_case *out) {
+static bool fill_case(const shape *s, double scale, fh_case *out) {
   const int64_t x[] = {s->m, s->d}, y[] = {s->n, s->d};
   const int32_t rank = s->d ? 2 : 1;
   *out = (fh_case){.views = {fh_compact(FH_F32, rank, x), fh_compact(FH_I32, 1, &s->n), fh_compact(FH_F32, rank, y)}};
+  out->scalars[0].f = scale;
   *fh_case_skew(out) = s->skew;
   snprintf(out->label, sizeof out->label, "m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " %s", s->m, s->n, s->d, fh_skew_names[s->skew]);
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+/* Factors in turn: a copy, an embedding's sqrt(512), one below 0. */
+static bool case_at(int i, fh_case *out) {
+  static const double scales[] = {1, 22.6274, -0.3};
+  return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], scales[i % 3], out);
+}
+static bool bench_at(int i, fh_case *out) {
+  return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], 1, out);
+}
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
@@ -127,17 +138,19 @@ static const char *const entries[] = {"gather"};
 
 const fh_kernel_contract fh_contract_gather = {
     .name = "gather",
-    .version = 1,
-    .summary = "rows of x by their numbers",
-    .formula = "y[r,:] = x[ids[r],:]",
+    .version = 2,
+    .summary = "rows of x by their numbers, times a factor",
+    .formula = "y[r,:] = scale x[ids[r],:]",
     .views = params,
     .view_count = 3,
+    .scalars = scalars_of,
+    .scalar_count = 1,
     .entries = entries,
     .entry_count = 1,
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,
-    .bound_source = "a copy",
+    .bound_source = "one product, rounded once; with a scale of 1 a copy",
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << IDS,

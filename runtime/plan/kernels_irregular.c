@@ -1,11 +1,11 @@
 /* Kernels for irregular data, typed. SPDX-License-Identifier: Apache-2.0 */
 #include <foghorn/irregular.h>
+#include <foghorn/sequence.h>
 
 #include "runtime/plan/kernels.h"
 
 fh_status fh_gather(fh_queue *queue, const fh_view *x, const fh_view *ids, const fh_view *y, fh_event *out_event) {
-  const fh_view *views[] = {x, ids, y};
-  return fh_launch_named(queue, "gather", views, FH_COUNT(views), NULL, 0, out_event);
+  return fh_embedding(queue, x, ids, 1, y, out_event);
 }
 
 static fh_status scatter(fh_queue *queue, const fh_view *x, const fh_view *ids, const fh_view *y, bool fresh, fh_event *out_event) {

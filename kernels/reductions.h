@@ -41,6 +41,7 @@ static inline fh_status fh_reduction_of(const char *kernel, const fh_view_param 
   fh_reduction r = {.x = fh_rows_of(&v[x]), .n1 = 1};
   const int32_t last = v[y].rank - 1;
   const bool whole = all && (!outer || r.x.rows != 1);
+  if (whole && count == 0) r.x.rows = 0; /* however many empty rows there are */
   r.results = whole ? 1 : r.x.rows;
   r.of_each = whole ? count : r.x.d;
   r.chunks = r.x.d > FH_REDUCTION_PIECE ? (r.x.d - 1) / FH_REDUCTION_PIECE + 1 : 1;

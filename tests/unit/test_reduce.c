@@ -173,6 +173,24 @@ static void nothing_to_reduce(void **state) {
   assert_true(of_all(fh_sum, &result, 0) == 0);
 }
 
+/* Not one float of scratch for each of very many empty rows. */
+static void many_empty_rows_cost_nothing(void **state) {
+  (void)state;
+  const int64_t many = INT64_C(1) << 58;
+  float result = 1;
+  fh_view from = wrap(&result, FH_F32, FH_SHAPE(many, 0), FH_ROW_MAJOR, FH_READ),
+          to = wrap(&result, FH_F32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+  FH_EXPECT_OK(fh_sum(fh_context_queue(context), &from, &to, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  assert_true(result == 0);
+  result = 1;
+  FH_EXPECT_OK(fh_dot(fh_context_queue(context), &from, &from, &to, NULL));
+  FH_EXPECT_OK(fh_view_sync(&to));
+  assert_true(result == 0);
+  fh_view_release(&from);
+  fh_view_release(&to);
+}
+
 static void shapes_must_fit(void **state) {
   (void)state;
   float x[12] = {0}, y[5];
@@ -198,10 +216,15 @@ static void rms_norm_of_a_row(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(known_values),           cmocka_unit_test(every_place),
-      cmocka_unit_test(infinities_are_no_nan),  cmocka_unit_test(strides_change_no_bit),
-      cmocka_unit_test(variance_far_from_zero), cmocka_unit_test(nothing_to_reduce),
-      cmocka_unit_test(shapes_must_fit),        cmocka_unit_test(rms_norm_of_a_row),
+      cmocka_unit_test(known_values),
+      cmocka_unit_test(every_place),
+      cmocka_unit_test(infinities_are_no_nan),
+      cmocka_unit_test(strides_change_no_bit),
+      cmocka_unit_test(variance_far_from_zero),
+      cmocka_unit_test(nothing_to_reduce),
+      cmocka_unit_test(many_empty_rows_cost_nothing),
+      cmocka_unit_test(shapes_must_fit),
+      cmocka_unit_test(rms_norm_of_a_row),
   };
   return cmocka_run_group_tests(tests, open_context, close_context);
 }

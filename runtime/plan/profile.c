@@ -12,7 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 
-enum { MOST_BYTES = 16 << 20 };
+enum { MOST_BYTES = 16 << 20, MOST_DEVICES = 64, WHY = 160 };
 static const char schema[] = "foghorn.profile/1";
 static const char how_to[] = "devprobe bench --calibrate measures it";
 
@@ -115,27 +115,31 @@ static void reject(fh_context *context, const char *path, const char *why) {
   fh_log(FH_LOG_WARN, "the profile %s is not used: %s\n  fix     %s", path, why, how_to);
 }
 
+/* The kept profile; NULL with `why` empty: there is none. Owned by the caller. */
+static json_t *load(const char *path, char why[static WHY]) {
+  char *text;
+  size_t size;
+  const char *unread = fh_cache_file_read(path, MOST_BYTES, &text, &size);
+  snprintf(why, WHY, "%s", unread ? unread : "");
+  if (!text) return NULL;
+  json_error_t error;
+  json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+  free(text);
+  if (json_is_object(root) && same_text(root, "schema", schema)) return root;
+  snprintf(why, WHY, "%s", root ? "it is no profile of this version" : error.text);
+  json_decref(root);
+  return NULL;
+}
+
 void fh_profile_use(fh_context *context) {
   if (context->profile.looked) return;
   context->profile.looked = true;
   if (!context->config.cache_dir[0]) return;
-  char path[600], *text;
-  size_t size;
+  char path[600], why[WHY];
   path_of(context, path, sizeof path);
-  const char *why = fh_cache_file_read(path, MOST_BYTES, &text, &size);
-  if (why) {
-    reject(context, path, why);
-    return;
-  }
-  if (!text) return; /* this machine was never measured */
-  json_error_t error;
-  json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-  free(text);
-  if (!json_is_object(root) || !same_text(root, "schema", schema)) {
-    reject(context, path, root ? "it is no profile of this version" : error.text);
-  } else {
-    take(context, path, root);
-  }
+  json_t *root = load(path, why);
+  if (root) take(context, path, root);
+  if (why[0]) reject(context, path, why);
   json_decref(root);
 }
 
@@ -174,6 +178,25 @@ static json_t *device_json(const fh_context *context, int device) {
                    "kernels", kernels);
 }
 
+static bool is_here(const fh_context *context, const json_t *told) {
+  bool here = false;
+  for (int d = 0; d < context->device_count; d++)
+    here |= context->devices[d].state == FH_STATE_OPEN && same_text(told, "name", context->devices[d].info.name);
+  return here;
+}
+
+/* Devices that this context did not open, or of another machine with the same cache folder, keep their times as they are; an entry of the
+ * name of a device that is open is what it was before, say with another driver. */
+static void keep_others(const fh_context *context, const char *path, json_t *devices) {
+  char why[WHY];
+  json_t *before = load(path, why), *told;
+  size_t i;
+  json_array_foreach(json_object_get(before, "devices"), i, told) {
+    if (json_is_object(told) && !is_here(context, told) && json_array_size(devices) < MOST_DEVICES) json_array_append(devices, told);
+  }
+  json_decref(before);
+}
+
 static void now_text(char out[32]) {
   time_t now = time(NULL);
   struct tm utc;
@@ -197,6 +220,7 @@ fh_status fh_profile_save(fh_context *context) {
   json_t *devices = json_array();
   for (int d = 0; d < context->device_count; d++)
     if (context->devices[d].state == FH_STATE_OPEN) json_array_append_new(devices, device_json(context, d));
+  keep_others(context, path, devices);
   char *text =
       fh_json_line(json_pack("{ss ss ss so}", "schema", schema, "foghorn", FH_VERSION, "made", context->profile.made, "devices", devices));
   if (!text) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "the profile cannot be kept: no memory");

@@ -2,8 +2,9 @@
  *
  * One file, <cache folder>/profile.json: for every device and kernel, seconds by variant and bucket (cost.c). It is read when the first
  * launch is planned. Times count only for the device they were measured on (name, driver and parallel units are compared) and only while
- * the kernel's code is the same (by its hash); what does not fit is left out, and that is said once. A profile cannot change a result: it
- * only orders variants that pass their self-test.
+ * the kernel's code is the same (by the hash of its text; the CPU's driver has the version of the library, which stands for tuned code);
+ * what does not fit is left out, and that is said once. A profile cannot change a result: it only orders variants that pass their
+ * self-test.
  */
 #ifndef FOGHORN_PLAN_PROFILE_H_
 #define FOGHORN_PLAN_PROFILE_H_
@@ -14,7 +15,8 @@
 void fh_profile_use(fh_context *context);
 /* Could fh_profile_save write now? UNAVAILABLE: there is no cache folder, or it cannot be written. */
 fh_status fh_profile_writable(const fh_context *context);
-/* Writes what the context's candidates know by calibration. The lock is held. UNAVAILABLE: as above. */
+/* Writes what the context's candidates know by calibration, and leaves the times of other devices as they are. The lock is held.
+ * UNAVAILABLE: as above. */
 fh_status fh_profile_save(fh_context *context);
 /* One line for a person: "calibrated ..." or "not calibrated: ..., and what to do". */
 void fh_profile_print(const fh_context *context, char *out, size_t size);

@@ -214,6 +214,27 @@ static void whether_it_can_be_kept_is_known_before(void **state) {
   fh_context_release(context);
 }
 
+/* Times of a device that is not open now, or of another machine with the same home, stay; an older entry of a device here goes. */
+static void other_devices_keep_their_times(void **state) {
+  (void)state;
+  calibrate();
+  char *text = strdup(read_profile()), *devices = strstr(text, "\"devices\":[");
+  assert_non_null(devices);
+  devices += strlen("\"devices\":[");
+  const char *name = strstr(devices, "\"name\":"), *comma = strchr(name, ',');
+  fh_text changed = {0};
+  fh_text_append(&changed, text, (size_t)(devices - text));
+  fh_text_add(&changed, "7,{\"name\":\"Some Other GPU\",\"driver\":\"1\",\"units\":3,\"kernels\":{}},{%.*s,\"driver\":\"of old\"},%s",
+              (int)(comma - name), name, devices);
+  put_profile(changed.data);
+  fh_text_free(&changed);
+  free(text);
+  calibrate();
+  assert_non_null(strstr(read_profile(), "Some Other GPU"));
+  assert_null(strstr(read_profile(), "of old"));
+  expect_decision("  calibrated 20");
+}
+
 /* What a file says of itself goes to a terminal. */
 static void what_a_profile_says_is_made_safe(void **state) {
   (void)state;
@@ -261,6 +282,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_profile_that_others_may_write_is_ignored, setup, teardown),
       cmocka_unit_test_setup_teardown(without_a_cache_folder_it_cannot_be_kept, setup, teardown),
       cmocka_unit_test_setup_teardown(whether_it_can_be_kept_is_known_before, setup, teardown),
+      cmocka_unit_test_setup_teardown(other_devices_keep_their_times, setup, teardown),
       cmocka_unit_test_setup_teardown(what_a_profile_says_is_made_safe, setup, teardown),
       cmocka_unit_test_setup_teardown(calibration_can_be_stopped_and_knows_its_kernels, setup, teardown),
   };

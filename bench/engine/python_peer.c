@@ -16,7 +16,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/text.h"
 
-enum { ANSWER_SECONDS = 180, END_MS = 2000 };
+enum { ANSWER_SECONDS = 180, ANSWER_BYTES = 16 << 20, END_MS = 2000, LOOK_MS = 200 };
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
@@ -115,7 +115,10 @@ static bool write_all(int fd, const char *text, size_t size) {
   return true;
 }
 
-/* The next line without its end; NULL when the other side hung up or took too long. Caller frees. */
+static bool stopped(const fh_script *s) { return s->stop && s->stop(NULL); }
+
+/* The next line without its end; NULL when the other side hung up, took too long or says too much, or nobody waits any more. Caller frees.
+ */
 static char *read_line(fh_script *s) {
   const double until = fh_now_seconds() + ANSWER_SECONDS;
   for (;;) {
@@ -129,11 +132,12 @@ static char *read_line(fh_script *s) {
     }
     const double left = until - fh_now_seconds();
     struct pollfd ready = {.fd = s->from, .events = POLLIN};
-    char *grown = left > 0 ? realloc(s->pending, s->pending_bytes + 65536) : NULL;
+    const bool waits = left > 0 && s->pending_bytes < ANSWER_BYTES && !stopped(s);
+    char *grown = waits ? realloc(s->pending, s->pending_bytes + 65536) : NULL;
     if (!grown) return NULL;
     s->pending = grown;
-    if (poll(&ready, 1, (int)(left * 1000)) < 0 && errno == EINTR) continue;
-    const ssize_t got = ready.revents ? read(s->from, s->pending + s->pending_bytes, 65536) : 0;
+    if (poll(&ready, 1, LOOK_MS) <= 0) continue;
+    const ssize_t got = read(s->from, s->pending + s->pending_bytes, 65536);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return NULL;
     s->pending_bytes += (size_t)got;
@@ -161,7 +165,10 @@ static json_t *ask(fh_script *s, json_t *take_question, char *text, size_t size)
     return NULL;
   }
   if (!answer) {
-    snprintf(text, size, "%s ended, or gave no answer for %d s; what it says is on stderr", s->name, ANSWER_SECONDS);
+    if (stopped(s))
+      snprintf(text, size, "interrupted while %s was asked", s->name);
+    else
+      snprintf(text, size, "%s ended, or gave no answer for %d s; what it says is on stderr", s->name, ANSWER_SECONDS);
     fh_script_end(s);
   }
   return answer;
@@ -185,9 +192,9 @@ static void read_peers(fh_script *s, const json_t *answer) {
   }
 }
 
-void fh_script_start(const char *python, const char *path, int threads, fh_script *out) {
+void fh_script_start(const char *python, const char *path, int threads, bool (*stop)(void *unused), fh_script *out) {
   const char *base = strrchr(path, '/');
-  *out = (fh_script){.threads = threads, .to = -1, .from = -1};
+  *out = (fh_script){.threads = threads, .to = -1, .from = -1, .stop = stop};
   snprintf(out->name, sizeof out->name, "%s", base ? base + 1 : path);
   int to[2] = {-1, -1}, from[2] = {-1, -1};
   pid_t pid = 0;

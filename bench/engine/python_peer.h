@@ -14,8 +14,9 @@ typedef struct fh_script_peer {
 typedef struct fh_script {
   char name[64]; /* of the file */
   int threads;
-  int pid, to, from; /* pid 0: it does not run */
-  char *pending;     /* read and not yet asked for */
+  int pid, to, from;          /* pid 0: it does not run */
+  bool (*stop)(void *unused); /* true: nobody waits for answers any more; NULL: never */
+  char *pending;              /* read and not yet asked for */
   size_t pending_bytes;
   char folder[64]; /* of the operands' files */
   fh_script_peer peers[FH_SCRIPT_PEERS];
@@ -26,7 +27,7 @@ typedef struct fh_script {
 /* Does the script know the kernel? Its text has the name in quotes then; nothing is run. */
 bool fh_script_mentions(const char *path, const char *kernel);
 /* Starts a script and asks for its peers. A failure is no error: it stands in `why`. */
-void fh_script_start(const char *python, const char *path, int threads, fh_script *out_script);
+void fh_script_start(const char *python, const char *path, int threads, bool (*stop)(void *unused), fh_script *out_script);
 void fh_script_end(fh_script *script);
 
 /* The case becomes the script's. False with the reason in `text`. */

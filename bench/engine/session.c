@@ -381,7 +381,7 @@ static fh_script *script_of(fh_session *s, const char *name, const char *path, i
   if (s->script_count == MOST_SCRIPTS) return NULL;
   fh_script *script = &s->scripts[s->script_count++];
   say(s, "starting %s", name);
-  fh_script_start(s->options->python, path, threads, script);
+  fh_script_start(s->options->python, path, threads, s->options->stop, script);
   return script;
 }
 

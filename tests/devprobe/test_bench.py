@@ -133,6 +133,17 @@ text, _ = child.communicate(timeout=60)
 assert child.returncode == 130, child.returncode
 assert check(json.loads(text))["interrupted"] is True
 
+# Nor does a peer that hangs keep it from ending.
+hang = work / "hang"
+hang.write_text("#!/bin/sh\nexec sleep 100\n")
+hang.chmod(0o755)
+child = subprocess.Popen([devprobe, "bench", *map(str, small), "--peers", str(work / "peers"), "--python", str(hang)], stdout=subprocess.PIPE, text=True)
+time.sleep(4)
+child.send_signal(signal.SIGTERM)
+begin = time.monotonic()
+child.communicate(timeout=60)
+assert child.returncode == 130 and time.monotonic() - begin < 30, (child.returncode, time.monotonic() - begin)
+
 # Words that mean nothing.
 assert "did you mean matmul" in run(2, "matmull").stderr
 assert "expected" in run(2, "matmul", "3x4").stderr

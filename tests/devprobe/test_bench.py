@@ -105,6 +105,8 @@ assert other["comparison"][0]["verdict"] == "not compared"
 assert "--compare" in run(2, *small, "--compare", work / "text").stderr
 (work / "text").write_text("{}")
 assert "no schema" in run(2, *small, "--compare", work / "text").stderr
+(work / "text").write_text(json.dumps({"schema": "foghorn.measurement/999", "rows": []}))
+assert "(foghorn.measurement/999)" in run(2, *small, "--compare", work / "text").stderr
 run(2, *small, "--compare", work / "nowhere")
 
 # Times that are none give no ratio, and those of another processor say nothing of the code.

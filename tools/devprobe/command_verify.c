@@ -210,6 +210,7 @@ static int choose_devices(const fh_cli *cli, fh_device_list *list) {
   const char *device = fh_cli_value(cli, FH_OPT_DEVICE);
   *list = (fh_device_list){0};
   if (device) {
+    if (strlen(device) >= sizeof list->ids[0]) return fh_cli_usage(cli, "--device %s: expected one device, such as cpu or cuda:0", device);
     snprintf(list->ids[list->count++], sizeof list->ids[0], "%.23s", device);
     return FH_EXIT_OK;
   }

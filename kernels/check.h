@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "kernels/contract.h"
+#include "kernels/tables.h"
 
 enum { FH_CHECK_TEXT = 160 };
 

@@ -44,7 +44,7 @@ static inline void fh_walk(const fh_view_desc *v, fh_axis out[static FH_WALK_RAN
 
 /* The strides of view `view` as operands: outermost first. */
 static inline void fh_walk_operands(fh_stage *stage, const fh_axis axes[static FH_WALK_RANK], int view) {
-  for (int i = 0; i < FH_WALK_RANK; i++) stage->operands[stage->operand_count++] = fh_op_i64(axes[i].strides[view]);
+  for (int i = 0; i < FH_WALK_RANK; i++) fh_push(stage, fh_op_i64(axes[i].strides[view]));
 }
 
 /* ---- functions of one argument: kernels/dialect/elementwise.h ---- */
@@ -61,15 +61,11 @@ static inline fh_status fh_unary_bind(const char *kernel, const fh_view_param *p
   fh_axis axes[FH_WALK_RANK];
   fh_walk(views, axes);
   const int64_t n = axes[FH_WALK_RANK - 1].extent, pieces = (n + FH_MAP_PIECE - 1) / FH_MAP_PIECE;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = axes[0].extent * axes[1].extent * pieces;
-  stage->flops_per_item = flops * (double)count / (double)stage->items;
-  const int64_t shape[] = {axes[1].extent, n, pieces, fh_rows_stream(count)};
-  stage->operands[0] = fh_op_view(FH_OPERAND_IN, FH_WALK_IN, 0);
-  stage->operands[1] = fh_op_view(FH_OPERAND_OUT, FH_WALK_OUT, 0);
-  stage->operand_count = 2;
-  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) stage->operands[stage->operand_count++] = fh_op_i64(shape[i]);
+  const int64_t items = axes[0].extent * axes[1].extent * pieces;
+  fh_stage *stage = fh_add_stage(out, 0, items, flops * (double)count / (double)items);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, FH_WALK_IN, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, FH_WALK_OUT, 0));
+  FH_PUSH_I64(stage, axes[1].extent, n, pieces, fh_rows_stream(count));
   fh_walk_operands(stage, axes, FH_WALK_IN);
   fh_walk_operands(stage, axes, FH_WALK_OUT);
   out->flops = flops * (double)count;
@@ -87,12 +83,8 @@ static inline void fh_unary_reference(double (*exact)(double), const fh_view_des
 
 /* The shapes of the row kernels, and one around the end of a piece. */
 static inline bool fh_unary_case_at(int i, fh_case *out) {
-  static const fh_rows_shape more = {1, {2 * FH_MAP_PIECE + 17}};
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[FH_WALK_IN], out->label)) {
-    if (i < 0 || !fh_rows_case(i - 1, &out->views[FH_WALK_IN], out->label)) return false;
-    fh_rows_named(&more, &out->views[FH_WALK_IN], out->label);
-  }
+  static const fh_rows_shape more[] = {{1, {2 * FH_MAP_PIECE + 17}}};
+  if (!fh_rows_case(i, out) && (i < 0 || !fh_rows_case(i - 1, out) || !fh_rows_case_of(more, FH_LENGTH(more), 0, out))) return false;
   out->views[FH_WALK_OUT] = out->views[FH_WALK_IN];
   return true;
 }
@@ -100,25 +92,22 @@ static inline bool fh_unary_case_at(int i, fh_case *out) {
 /* In the first and second level of cache, an odd length, a length of the last level, and one that fits none. */
 static inline bool fh_unary_bench_at(int i, fh_case *out) {
   static const fh_rows_shape all[] = {{1, {1009}}, {1, {4096}}, {1, {65536}}, {2, {63, 1025}}, {1, {1048576}}, {1, {16777259}}};
-  *out = (fh_case){0};
-  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  fh_rows_named(&all[i], &out->views[FH_WALK_IN], out->label);
+  if (!fh_rows_case_of(all, FH_LENGTH(all), i, out)) return false;
   out->views[FH_WALK_OUT] = out->views[FH_WALK_IN];
   return true;
 }
 
 /* Most evenly where the function is interesting, some with any exponent, and either sign where low is negative. */
 static inline void fh_unary_fill(double low, double high, const fh_case *c, float *data, uint64_t seed) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[FH_WALK_IN].rank; i++) count *= c->views[FH_WALK_IN].shape[i];
+  const int64_t count = fh_elements(&c->views[FH_WALK_IN]);
   for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    const double unit = (double)(seed >> 40) * 0x1p-24;
-    uint32_t bits = (uint32_t)(seed >> 32);
+    const uint64_t random = fh_next_random(&seed);
+    const double unit = (double)(random >> 40) * 0x1p-24;
+    uint32_t bits = (uint32_t)(random >> 32);
     if (low >= 0) bits &= 0x7fffffffu;
     if ((bits & 0x7f800000u) == 0x7f800000u) bits &= ~0x40000000u; /* finite */
     data[i] = (float)(low + (high - low) * unit);
-    if (seed >> 24 & 1 && seed >> 25 & 1) memcpy(&data[i], &bits, sizeof bits);
+    if (random >> 24 & 1 && random >> 25 & 1) memcpy(&data[i], &bits, sizeof bits);
   }
 }
 
@@ -141,16 +130,13 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
     (void)index;                                                                                                                        \
     fh_unary_fill(LOW, HIGH, c, data, seed);                                                                                            \
   }                                                                                                                                     \
-  static const char *const entries[] = {"map_" #NAME};                                                                                  \
   const fh_kernel_contract fh_contract_##NAME = {                                                                                       \
       .name = #NAME,                                                                                                                    \
       .version = 1,                                                                                                                     \
       .summary = SUMMARY ", in place allowed",                                                                                          \
       .formula = FORMULA,                                                                                                               \
-      .views = params,                                                                                                                  \
-      .view_count = 2,                                                                                                                  \
-      .entries = entries,                                                                                                               \
-      .entry_count = 1,                                                                                                                 \
+      FH_VIEWS(params),                                                                                                                 \
+      FH_ENTRIES("map_" #NAME),                                                                                                         \
       .dialect_numerics = FH_EXACT,                                                                                                     \
       .bound_rel = ((ULP) + 0.5) * 0x1p-23,                                                                                             \
       .bound_abs = ((ULP) + 0.5) * 0x1p-149,                                                                                            \

@@ -4,7 +4,11 @@
 #ifndef FOGHORN_KERNELS_ROWS_H_
 #define FOGHORN_KERNELS_ROWS_H_
 
+#include <float.h>
+
+#include "kernels/cases.h"
 #include "kernels/check.h"
+#include "kernels/stage.h"
 
 typedef struct fh_rows {
   int64_t rows, n1, d;  /* rows = n0 * n1 */
@@ -50,44 +54,33 @@ static inline fh_status fh_check_rows(const char *kernel, const fh_view_param *p
   return fh_check_count(kernel, &params[0], &v[0], out_count);
 }
 
+/* View i has one number for each element of a row of x, view 0. */
+static inline fh_status fh_check_row_weights(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int i) {
+  FH_TRY(fh_check_view(kernel, &params[i], &v[i], 1, 1));
+  return fh_check_extent(kernel, &params[i], &v[i], 0, "d", v[0].shape[v[0].rank - 1], "x");
+}
+
+/* What is added under a root. */
+static inline fh_status fh_check_eps(const char *kernel, double eps) {
+  if (eps >= 0 && eps <= (double)FLT_MAX) return FH_OK;
+  return FH_STATUS(FH_INVALID_ARGUMENT, "fh_%s: eps is %g, expected a number from 0 to %g", kernel, eps, (double)FLT_MAX);
+}
+
+/* The next stage, with the rows of x as its items and `flops` for each element. */
+static inline fh_stage *fh_add_rows_stage(fh_bound *out, int entry, const fh_rows *x, double flops) {
+  fh_stage *stage = fh_add_stage(out, entry, x->rows, flops * (double)x->d);
+  out->flops = stage->flops_per_item * (double)stage->items;
+  return stage;
+}
+
 /* The shape operands of a row kernel from views 0 and y: n1, d, xs0, xs1, xs, ys0, ys1, ys. */
 static inline void fh_rows_operands(fh_stage *stage, const fh_rows *x, const fh_rows *y) {
-  const int64_t values[] = {x->n1, x->d, x->s0, x->s1, x->step, y->s0, y->s1, y->step};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  FH_PUSH_I64(stage, x->n1, x->d, x->s0, x->s1, x->step, y->s0, y->s1, y->step);
 }
 
 /* Should an output of `count` floats go past the caches? From 16 MiB on it fits none with its input, and what is written past them is not
  * read first: a third less traffic. */
 static inline int64_t fh_rows_stream(int64_t count) { return count >= INT64_C(16) << 18; }
-
-/* Operands of a stage, one after the other. */
-static inline void fh_push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-static inline void fh_push_i64(fh_stage *stage, const int64_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) fh_push(stage, fh_op_i64(values[i]));
-}
-#define FH_PUSH_I64(STAGE, ...) fh_push_i64(STAGE, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
-
-/* A compact view. */
-static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_t *shape) {
-  fh_view_desc v = {.dtype = dtype, .rank = rank};
-  int64_t stride = 1;
-  for (int32_t i = rank - 1; i >= 0; i--) {
-    v.shape[i] = shape[i];
-    v.strides[i] = stride;
-    stride *= shape[i] > 0 ? shape[i] : 1;
-  }
-  return v;
-}
-
-/* A compact f32 operand evenly in [-1, 1): for the fill() of a contract that has other operands too. */
-static inline void fh_fill_uniform(const fh_view_desc *v, float *data, uint64_t seed) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < v->rank; i++) count *= v->shape[i];
-  for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    data[i] = (float)(seed >> 40) * 0x1p-23f - 1.0f;
-  }
-}
 
 typedef struct fh_rows_shape {
   int32_t rank;
@@ -100,29 +93,33 @@ static inline void fh_rows_named(const fh_rows_shape *s, fh_view_desc *out, char
   for (int32_t k = 0; k < s->rank; k++) at += (size_t)snprintf(label + at, 48 - at, "%s%" PRId64, k ? "x" : "", s->shape[k]);
 }
 
-/* The shapes that every row kernel is tried on: the self-test's, empty, around the 16 and 64 lanes of a step, each rank,
+/* A case with view 0 of shape i of `count`, and nothing else. False past the last. */
+static inline bool fh_rows_case_of(const fh_rows_shape *shapes, int count, int i, fh_case *out) {
+  *out = (fh_case){0};
+  if (i < 0 || i >= count) return false;
+  fh_rows_named(&shapes[i], &out->views[0], out->label);
+  return true;
+}
+
+/* View 0 in the shapes that every row kernel is tried on: the self-test's, empty, around the 16 and 64 lanes of a step, each rank,
  * sizes of real work, and last one that is written past the caches, off a line's boundary. False past the last. */
-static inline bool fh_rows_case(int i, fh_view_desc *out, char label[static 48]) {
+static inline bool fh_rows_case(int i, fh_case *out) {
   static const fh_rows_shape all[] = {
       {2, {3, 83}},     {2, {0, 5}},   {2, {5, 0}},   {1, {1}},     {1, {15}},      {1, {16}},       {1, {17}},      {2, {7, 1}},
       {2, {5, 31}},     {2, {4, 32}},  {2, {3, 63}},  {2, {5, 64}}, {2, {3, 65}},   {3, {2, 3, 20}}, {3, {3, 1, 4}}, {2, {2, 127}},
       {3, {2, 2, 129}}, {2, {64, 16}}, {2, {9, 257}}, {1, {1031}},  {2, {3, 1000}}, {2, {4, 1025}},  {2, {3, 2100}}, {2, {64, 768}},
   };
-  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  fh_rows_named(&all[i], out, label);
-  return true;
+  return fh_rows_case_of(all, FH_LENGTH(all), i, out);
 }
 
-/* The shapes that are worth measuring: short rows, rows of real models in the first and second level of cache, odd and prime ones, and
- * sizes that fit no cache. */
-static inline bool fh_rows_bench(int i, fh_view_desc *out, char label[static 48]) {
+/* The same in shapes that are worth measuring: short rows, rows of real models in the first and second level of cache, odd and prime ones,
+ * and sizes that fit no cache. */
+static inline bool fh_rows_bench(int i, fh_case *out) {
   static const fh_rows_shape all[] = {
       {2, {4096, 4}},   {2, {1031, 7}},  {2, {1024, 16}}, {2, {512, 64}}, {2, {127, 257}},   {2, {64, 768}},    {2, {31, 1000}},
       {2, {128, 1024}}, {2, {32, 2048}}, {2, {13, 4099}}, {2, {8, 8192}}, {2, {20000, 768}}, {2, {65536, 257}}, {2, {4096, 4096}},
   };
-  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  fh_rows_named(&all[i], out, label);
-  return true;
+  return fh_rows_case_of(all, FH_LENGTH(all), i, out);
 }
 
 #endif /* FOGHORN_KERNELS_ROWS_H_ */

@@ -121,15 +121,9 @@ static bool arg_extreme_bench_at(int i, fh_case *out) {
 
 /* Few values, so that there are equals to choose from. */
 static void arg_extreme_fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[index].rank; i++) count *= c->views[index].shape[i];
-  for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    ((float *)data)[i] = (float)(seed >> 50) - 8192.0f;
-  }
+  const int64_t count = fh_elements(&c->views[index]);
+  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = (float)(fh_next_random(&seed) >> 50) - 8192.0f;
 }
-
-static const char *const entries[] = {"arg_rows", "arg_find", "arg_columns"};
 
 const fh_kernel_contract fh_contract_arg_extreme = {
     .name = "arg_extreme",
@@ -137,12 +131,9 @@ const fh_kernel_contract fh_contract_arg_extreme = {
     .summary = "where the least or largest element of the last dimension, or of all, is",
     .formula =
         "y[r] = the least i with x[r,i] = max_j x[r,j] (or min), or with x[r,i] a NaN where there is one; of all: i counts row by row",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("arg_rows", "arg_find", "arg_columns"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -20,19 +20,12 @@ static fh_status axpy_bind(const fh_view_desc *views, const fh_value *scalars, f
   fh_axis axes[FH_WALK_RANK];
   fh_walk(views, axes);
   const int64_t pieces = (axes[2].extent + PIECE - 1) / PIECE;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = axes[0].extent * axes[1].extent * pieces;
-  stage->flops_per_item = 2.0 * (double)count / (double)stage->items;
-  fh_operand *op = stage->operands;
-  int n = 0;
-  op[n++] = fh_op_view(FH_OPERAND_IN, X, 0);
-  op[n++] = fh_op_view(FH_OPERAND_INOUT, Y, 0);
-  op[n++] = fh_op_f32((float)scalars[0].f);
-  op[n++] = fh_op_i64(axes[1].extent);
-  op[n++] = fh_op_i64(axes[2].extent);
-  op[n++] = fh_op_i64(pieces);
-  stage->operand_count = n;
+  const int64_t items = axes[0].extent * axes[1].extent * pieces;
+  fh_stage *stage = fh_add_stage(out, 0, items, 2.0 * (double)count / (double)items);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_INOUT, Y, 0));
+  fh_push(stage, fh_op_f32((float)scalars[0].f));
+  FH_PUSH_I64(stage, axes[1].extent, axes[2].extent, pieces);
   fh_walk_operands(stage, axes, X);
   fh_walk_operands(stage, axes, Y);
   out->flops = 2.0 * (double)count;
@@ -56,8 +49,7 @@ static void axpy_reference(const fh_view_desc *views, void *const *data, const f
 
 static bool axpy_case_at(int i, fh_case *out) {
   static const double alphas[] = {-1.7, 1.0, 0.3, 0.0};
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
+  if (!fh_rows_case(i, out)) return false;
   out->views[Y] = out->views[X];
   out->scalars[0].f = alphas[i % 4];
   return true;
@@ -69,19 +61,14 @@ static bool axpy_bench_at(int i, fh_case *out) {
   return true;
 }
 
-static const char *const entries[] = {"axpy"};
-
 const fh_kernel_contract fh_contract_axpy = {
     .name = "axpy",
     .version = 1,
     .summary = "y = alpha x + y, in place in y",
     .formula = "y[i] = alpha x[i] + y[i] (Lawson et al., BLAS, 1979)",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("axpy"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -196,8 +196,6 @@ static void biquad_fill(int index, const fh_case *c, void *data, uint64_t seed) 
   }
 }
 
-static const char *const entries[] = {"biquad"};
-
 const fh_kernel_contract fh_contract_biquad = {
     .name = "biquad",
     .version = 1,
@@ -205,10 +203,8 @@ const fh_kernel_contract fh_contract_biquad = {
     .formula =
         "per section and sample: y = b0 x + s1, s1 = b1 x + s2 - a1 y, s2 = b2 x - a2 y; the next section takes y (transposed direct "
         "form II; Oppenheim and Schafer, Discrete-Time Signal Processing, 6.3)",
-    .views = params,
-    .view_count = 4,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("biquad"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

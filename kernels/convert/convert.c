@@ -37,16 +37,10 @@ static fh_status convert_bind(const fh_view_desc *views, const fh_value *scalars
   if (count == 0) return FH_OK;
 
   const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->entry = pair;
-  stage->items = x.rows;
-  stage->flops_per_item = 4.0 * (double)x.d;
-  stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[1] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operand_count = 2;
+  fh_stage *stage = fh_add_rows_stage(out, pair, &x, 4);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_rows_operands(stage, &x, &y);
-  out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 6.0 * (double)count;
   return FH_OK;
 }
@@ -70,8 +64,7 @@ static void convert_reference(const fh_view_desc *views, void *const *data, cons
 
 /* Every shape of the row kernels with every pair of types. */
 static bool convert_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (i < 0 || !fh_rows_case(i / PAIRS, &out->views[X], out->label)) return false;
+  if (i < 0 || !fh_rows_case(i / PAIRS, out)) return false;
   out->views[Y] = out->views[X];
   out->views[X].dtype = pairs[i % PAIRS].from;
   out->views[Y].dtype = pairs[i % PAIRS].to;
@@ -83,7 +76,7 @@ static bool convert_case_at(int i, fh_case *out) {
 static bool convert_bench_at(int i, fh_case *out) {
   static const int64_t rows[] = {4, 64, 1031, 16384}; /* of 1024: from 16 KiB of f32 to 64 MiB */
   *out = (fh_case){0};
-  if (i < 0 || i >= (int)(sizeof rows / sizeof *rows) * PAIRS) return false;
+  if (i < 0 || i >= FH_LENGTH(rows) * PAIRS) return false;
   const int64_t shape[] = {rows[i / PAIRS], 1024};
   for (int v = X; v <= Y; v++) out->views[v] = fh_compact(v == X ? pairs[i % PAIRS].from : pairs[i % PAIRS].to, 2, shape);
   snprintf(out->label, sizeof out->label, "%" PRId64 "x1024 %s", shape[0], entries[i % PAIRS]);
@@ -93,14 +86,13 @@ static bool convert_bench_at(int i, fh_case *out) {
 /* Any bits for the narrow types; f32 from far below the denormals of f16 to far above its largest. */
 static void convert_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   (void)index;
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[X].rank; i++) count *= c->views[X].shape[i];
+  const int64_t count = fh_elements(&c->views[X]);
   for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    const uint64_t random = fh_next_random(&seed);
     if (c->views[X].dtype == FH_F32)
-      ((float *)data)[i] = ldexpf((float)(int32_t)(seed >> 32), (int)(seed >> 20 & 63) - 74);
+      ((float *)data)[i] = ldexpf((float)(int32_t)(random >> 32), (int)(random >> 20 & 63) - 74);
     else
-      ((uint16_t *)data)[i] = (uint16_t)(seed >> 48);
+      ((uint16_t *)data)[i] = (uint16_t)(random >> 48);
   }
 }
 
@@ -109,10 +101,9 @@ const fh_kernel_contract fh_contract_convert = {
     .version = 1,
     .summary = "f32 from and to bf16 and f16",
     .formula = "y = x rounded to the type of y, to nearest, ties to even (IEEE 754-2019, 4.3.1); bf16 is the upper half of an f32",
-    .views = params,
-    .view_count = 2,
+    FH_VIEWS(params),
     .entries = entries,
-    .entry_count = PAIRS,
+    .entry_count = FH_LENGTH(entries),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

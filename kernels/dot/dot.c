@@ -110,17 +110,13 @@ static bool dot_bench_at(int i, fh_case *out) {
   return true;
 }
 
-static const char *const entries[] = {"dot_rows", "dot_join"};
-
 const fh_kernel_contract fh_contract_dot = {
     .name = "dot",
     .version = 1,
     .summary = "inner products over the last dimension, or over all",
     .formula = "z[r] = sum_i x[r,i] y[r,i]",
-    .views = params,
-    .view_count = 3,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_ENTRIES("dot_rows", "dot_join"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-15,
     .bound_abs = 0x1p-15,

@@ -159,17 +159,13 @@ static void fft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   fh_fill_uniform(&c->views[index], data, seed);
 }
 
-static const char *const entries[] = {"fft"};
-
 const fh_kernel_contract fh_contract_fft = {
     .name = "fft",
     .version = 1,
     .summary = "discrete Fourier transform of real rows, lengths 2^a 3^b 5^c",
     .formula = "y[r,k] = sum over j of x[r,j] exp(-2 pi i j k / n), k = 0 ... n / 2 (Stockham's self-sorting form, radix 4, 5, 3, 2)",
-    .views = params,
-    .view_count = 3,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("fft"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -148,17 +148,13 @@ static bool fir_bench_at(int i, fh_case *out) {
   return fir_case(all, sizeof all / sizeof *all, i, out);
 }
 
-static const char *const entries[] = {"fir_head", "fir", "fir_state"};
-
 const fh_kernel_contract fh_contract_fir = {
     .name = "fir",
     .version = 1,
     .summary = "filter of finite impulse response, with its state from call to call",
     .formula = "y[c,i] = sum over j < k of taps[j] x[c,i-j], added in the order of j; samples before x are the state, oldest first",
-    .views = params,
-    .view_count = 4,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_ENTRIES("fir_head", "fir", "fir_state"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -170,23 +170,15 @@ static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
     {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
-
-static const char *const entries[] = {"kmeans_assign"};
 
 const fh_kernel_contract fh_contract_kmeans_assign = {
     .name = "kmeans_assign",
     .version = 1,
     .summary = "nearest centroid of each row, with its squared distance",
     .formula = "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie",
-    .views = params,
-    .view_count = 4,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("kmeans_assign"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-12,
     .bound_abs = 0,
@@ -195,6 +187,5 @@ const fh_kernel_contract fh_contract_kmeans_assign = {
     .reference = kmeans_assign_reference,
     .case_at = kmeans_assign_case_at,
     .compare = kmeans_assign_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

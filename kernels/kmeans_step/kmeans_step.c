@@ -150,8 +150,6 @@ static bool step_bench_at(int i, fh_case *out) {
   return set_case(all[i][0], all[i][1], all[i][2], out);
 }
 
-static const char *const entries[] = {"kmeans_step_assign", "kmeans_step_partial", "kmeans_step_combine"};
-
 #if defined(__x86_64__)
 static const char *unfit(const fh_bound *bound) {
   if (bound->stages[0].operands[FH_ASSIGN_D].i > 1 << 20) return "rows of more than 2^20 elements would need too much scratch";
@@ -162,10 +160,6 @@ static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
     {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_step_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
 
 const fh_kernel_contract fh_contract_kmeans_step = {
@@ -175,10 +169,8 @@ const fh_kernel_contract fh_contract_kmeans_step = {
     .formula =
         "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie; sums[j] = sum of x[i] with labels[i] = j; counts[j] = how many "
         "(Lloyd 1982)",
-    .views = params,
-    .view_count = 6,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_ENTRIES("kmeans_step_assign", "kmeans_step_partial", "kmeans_step_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-12,
     .bound_abs = 0,
@@ -188,6 +180,5 @@ const fh_kernel_contract fh_contract_kmeans_step = {
     .case_at = step_case_at,
     .bench_at = step_bench_at,
     .compare = step_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

@@ -58,32 +58,24 @@ static fh_status update_check(const fh_view_desc *v) {
   return FH_OK;
 }
 
-static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-
-static void bind_partial(const fh_view_desc *v, const plan *p, fh_stage *stage) {
+static void bind_partial(const fh_view_desc *v, const plan *p, fh_bound *out) {
   const int64_t n = v[X].shape[0], d = v[X].shape[1], k = v[SUMS].shape[0];
-  stage->entry = PARTIAL_STAGE;
-  stage->items = p->chunks * p->bands;
-  stage->flops_per_item = (double)p->chunk_rows * (double)p->band;
-  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
-  push(stage, fh_op_view(FH_OPERAND_IN, LABELS, 0));
-  push(stage, fh_op_temp(PARTIAL));
-  push(stage, fh_op_temp(TALLY));
-  const int64_t values[] = {n, d, p->padded, k, p->chunk_rows, p->bands, p->band, v[X].strides[0], v[X].strides[1], v[LABELS].strides[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
+  fh_stage *stage = fh_add_stage(out, PARTIAL_STAGE, p->chunks * p->bands, (double)p->chunk_rows * (double)p->band);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, LABELS, 0));
+  fh_push(stage, fh_op_temp(PARTIAL));
+  fh_push(stage, fh_op_temp(TALLY));
+  FH_PUSH_I64(stage, n, d, p->padded, k, p->chunk_rows, p->bands, p->band, v[X].strides[0], v[X].strides[1], v[LABELS].strides[0]);
 }
 
-static void bind_combine(const fh_view_desc *v, const plan *p, fh_stage *stage) {
+static void bind_combine(const fh_view_desc *v, const plan *p, fh_bound *out) {
   const int64_t d = v[X].shape[1], k = v[SUMS].shape[0];
-  stage->entry = COMBINE_STAGE;
-  stage->items = k * (p->padded / 16);
-  stage->flops_per_item = 16.0 * (double)p->chunks;
-  push(stage, fh_op_temp(PARTIAL));
-  push(stage, fh_op_temp(TALLY));
-  push(stage, fh_op_view(FH_OPERAND_OUT, SUMS, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, COUNTS, 0));
-  const int64_t values[] = {d, p->padded, k, p->chunks, v[SUMS].strides[0], v[SUMS].strides[1], v[COUNTS].strides[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
+  fh_stage *stage = fh_add_stage(out, COMBINE_STAGE, k * (p->padded / 16), 16.0 * (double)p->chunks);
+  fh_push(stage, fh_op_temp(PARTIAL));
+  fh_push(stage, fh_op_temp(TALLY));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, SUMS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, COUNTS, 0));
+  FH_PUSH_I64(stage, d, p->padded, k, p->chunks, v[SUMS].strides[0], v[SUMS].strides[1], v[COUNTS].strides[0]);
 }
 
 static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
@@ -98,8 +90,8 @@ static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_
 
   /* Without rows there is no first stage and the second writes zeros. */
   const plan p = plan_of(n, v[X].shape[1], k);
-  if (n > 0) bind_partial(v, &p, &out->stages[out->stage_count++]);
-  bind_combine(v, &p, &out->stages[out->stage_count++]);
+  if (n > 0) bind_partial(v, &p, out);
+  bind_combine(v, &p, out);
   out->temp_count = 2;
   out->temp_bytes[PARTIAL] = (size_t)most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(float);
   out->temp_bytes[TALLY] = (size_t)most(1, p.chunks) * (size_t)k * sizeof(int32_t);
@@ -176,14 +168,12 @@ static bool update_case_at(int i, fh_case *out) {
 
 /* Labels: half the rows in cluster 0, the rest spread; now and then one out of range, which must be passed over. */
 static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[index].rank; i++) count *= c->views[index].shape[i];
-  const int64_t k = c->views[SUMS].shape[0];
+  const int64_t count = fh_elements(&c->views[index]), k = c->views[SUMS].shape[0];
   for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    const uint32_t r = (uint32_t)(seed >> 33);
+    const uint64_t random = fh_next_random(&seed);
+    const uint32_t r = (uint32_t)(random >> 33);
     if (index == X)
-      ((float *)data)[i] = (float)(seed >> 40) * 0x1p-23f - 1.0f;
+      ((float *)data)[i] = fh_uniform(random);
     else if (r % 61 == 60)
       ((int32_t *)data)[i] = r & 64 ? INT32_MIN : (int32_t)k;
     else
@@ -191,17 +181,13 @@ static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) 
   }
 }
 
-static const char *const entries[] = {"kmeans_update_partial", "kmeans_update_combine"};
-
 const fh_kernel_contract fh_contract_kmeans_update = {
     .name = "kmeans_update",
     .version = 1,
     .summary = "sums and counts of the rows of each cluster",
     .formula = "sums[j,i] = sum over rows r with labels[r] = j of x[r,i]; counts[j] = how many (Lloyd 1982, the update step)",
-    .views = params,
-    .view_count = 4,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_ENTRIES("kmeans_update_partial", "kmeans_update_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-13,
     .bound_abs = 0,

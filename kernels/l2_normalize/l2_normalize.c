@@ -27,17 +27,12 @@ static fh_status l2_normalize_bind(const fh_view_desc *views, const fh_value *sc
   if (count == 0) return FH_OK;
 
   const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = x.rows;
-  stage->flops_per_item = 3.0 * (double)x.d;
-  stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[1] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[2] = fh_op_f32(eps);
-  stage->operands[3] = fh_op_i64(fh_rows_stream(count));
-  stage->operand_count = 4;
+  fh_stage *stage = fh_add_rows_stage(out, 0, &x, 3);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_f32(eps));
+  fh_push(stage, fh_op_i64(fh_rows_stream(count)));
   fh_rows_operands(stage, &x, &y);
-  out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count;
   return FH_OK;
 }
@@ -58,38 +53,23 @@ static void l2_normalize_reference(const fh_view_desc *views, void *const *data,
 }
 
 /* The rest of a case from the shape of x. */
-static void l2_normalize_complete(int i, fh_case *out) {
+static bool l2_normalize_complete(int i, fh_case *out) {
   out->views[Y] = out->views[X];
   out->scalars[0].f = i % 3 == 2 ? 1.5 : 1e-12;
-}
-
-static bool l2_normalize_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
-  l2_normalize_complete(i, out);
   return true;
 }
 
-static bool l2_normalize_bench_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
-  l2_normalize_complete(i, out);
-  return true;
-}
-
-static const char *const entries[] = {"l2_normalize"};
+static bool l2_normalize_case_at(int i, fh_case *out) { return fh_rows_case(i, out) && l2_normalize_complete(i, out); }
+static bool l2_normalize_bench_at(int i, fh_case *out) { return fh_rows_bench(i, out) && l2_normalize_complete(i, out); }
 
 const fh_kernel_contract fh_contract_l2_normalize = {
     .name = "l2_normalize",
     .version = 1,
     .summary = "rows divided by their Euclidean norm, in place allowed",
     .formula = "y[r,i] = x[r,i] / max(sqrt(sum_j x[r,j]^2), eps)",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("l2_normalize"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-17,
     .bound_abs = 0x1p-149,

@@ -1,7 +1,6 @@
 /* The contract of layer_norm over rows. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/rows.h"
 
-#include <float.h>
 #include <math.h>
 
 enum { X, GAMMA, BETA, Y };
@@ -15,37 +14,22 @@ static const fh_view_param params[] = {
 
 static const fh_scalar_param scalars_of[] = {{"eps", 'f', 1e-5, "added to the variance; not negative"}};
 
-static fh_status layer_norm_check(const fh_view_desc *v, double eps, int64_t *out_count) {
-  FH_TRY(fh_check_rows("layer_norm", params, v, Y, out_count));
-  for (int i = GAMMA; i <= BETA; i++) {
-    FH_TRY(fh_check_view("layer_norm", &params[i], &v[i], 1, 1));
-    FH_TRY(fh_check_extent("layer_norm", &params[i], &v[i], 0, "d", v[X].shape[v[X].rank - 1], "x"));
-  }
-  if (!(eps >= 0 && eps <= (double)FLT_MAX))
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_layer_norm: eps is %g, expected a number from 0 to %g", eps, (double)FLT_MAX);
-  return FH_OK;
-}
-
 static fh_status layer_norm_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   *out = (fh_bound){0};
+  const double eps = scalars[0].f;
   int64_t count = 0;
-  FH_TRY(layer_norm_check(views, scalars[0].f, &count));
+  FH_TRY(fh_check_rows("layer_norm", params, views, Y, &count));
+  for (int i = GAMMA; i <= BETA; i++) FH_TRY(fh_check_row_weights("layer_norm", params, views, i));
+  FH_TRY(fh_check_eps("layer_norm", eps));
   if (count == 0) return FH_OK;
 
   const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = x.rows;
-  stage->flops_per_item = 8.0 * (double)x.d;
-  for (int i = X; i <= BETA; i++) stage->operands[i] = fh_op_view(FH_OPERAND_IN, i, 0);
-  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[4] = fh_op_f32((float)scalars[0].f);
-  stage->operands[5] = fh_op_i64(views[GAMMA].strides[0]);
-  stage->operands[6] = fh_op_i64(views[BETA].strides[0]);
-  stage->operands[7] = fh_op_i64(fh_rows_stream(count));
-  stage->operand_count = 8;
+  fh_stage *stage = fh_add_rows_stage(out, 0, &x, 8);
+  for (int i = X; i <= BETA; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_f32((float)eps));
+  FH_PUSH_I64(stage, views[GAMMA].strides[0], views[BETA].strides[0], fh_rows_stream(count));
   fh_rows_operands(stage, &x, &y);
-  out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count + 8.0 * (double)x.d;
   return FH_OK;
 }
@@ -87,28 +71,16 @@ static void layer_norm_reference(const fh_view_desc *v, void *const *data, const
 }
 
 /* The rest of a case from the shape of x. */
-static void layer_norm_complete(int i, fh_case *out) {
+static bool layer_norm_complete(int i, fh_case *out) {
   const int64_t d = out->views[X].shape[out->views[X].rank - 1];
   out->views[Y] = out->views[X];
   out->views[GAMMA] = out->views[BETA] = fh_compact(FH_F32, 1, &d);
   out->scalars[0].f = i % 2 ? 1e-3 : 1e-5;
-}
-
-static bool layer_norm_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
-  layer_norm_complete(i, out);
   return true;
 }
 
-static bool layer_norm_bench_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
-  layer_norm_complete(i, out);
-  return true;
-}
-
-static const char *const entries[] = {"layer_norm"};
+static bool layer_norm_case_at(int i, fh_case *out) { return fh_rows_case(i, out) && layer_norm_complete(i, out); }
+static bool layer_norm_bench_at(int i, fh_case *out) { return fh_rows_bench(i, out) && layer_norm_complete(i, out); }
 
 const fh_kernel_contract fh_contract_layer_norm = {
     .name = "layer_norm",
@@ -117,12 +89,9 @@ const fh_kernel_contract fh_contract_layer_norm = {
     .formula =
         "y[r,i] = (x[r,i] - mean_r) / sqrt(var_r + eps) gamma[i] + beta[i], biased variance about the mean, two passes "
         "(Ba, Kiros, Hinton: Layer Normalization, 2016)",
-    .views = params,
-    .view_count = 4,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("layer_norm"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-18,
     .bound_abs = 0x1p-16,

@@ -195,8 +195,6 @@ static void log_mel_fill(int index, const fh_case *c, void *data, uint64_t seed)
   }
 }
 
-static const char *const entries[] = {"log_mel_pad", "log_mel"};
-
 const fh_kernel_contract fh_contract_log_mel = {
     .name = "log_mel",
     .version = 1,
@@ -204,12 +202,9 @@ const fh_kernel_contract fh_contract_log_mel = {
     .formula =
         "y[c,m,f] = scale log10(max(sum over k < bands[m,1] of weights[m,k] |X[c,f,bands[m,0] + k]|^2, floor)), X as stft "
         "(Davis and Mermelstein 1980); energies are added in the order of k",
-    .views = params,
-    .view_count = 6,
-    .scalars = scalars_of,
-    .scalar_count = 4,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("log_mel_pad", "log_mel"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

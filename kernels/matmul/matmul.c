@@ -191,23 +191,15 @@ static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
     {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
-
-static const char *const entries[] = {"matmul"};
 
 const fh_kernel_contract fh_contract_matmul = {
     .name = "matmul",
     .version = 2,
     .summary = "matrix product of any strides, optionally batched",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]: a chain of fused multiply-adds in each 256 of l, block sums added in order",
-    .views = params,
-    .view_count = 3,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("matmul"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-14,
     .bound_abs = 0,
@@ -216,6 +208,5 @@ const fh_kernel_contract fh_contract_matmul = {
     .reference = matmul_reference,
     .case_at = matmul_case_at,
     .compare = matmul_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

@@ -87,23 +87,15 @@ static const fh_tuned tuned[] = {
      FH_NEEDS(FH_FEATURE_AVX512_BF16)},
     {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
-
-static const char *const entries[] = {"matmul_bf16"};
 
 const fh_kernel_contract fh_contract_matmul_bf16 = {
     .name = "matmul_bf16",
     .version = 1,
     .summary = "matrix product of bf16 in f32, any strides, optionally batched, weights plain or packed",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]",
-    .views = params,
-    .view_count = FH_PRODUCT_VIEWS,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("matmul_bf16"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-14,
     .bound_abs = 0,
@@ -115,6 +107,5 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
     .case_at = matmul_bf16_case_at,
     .bench_at = matmul_bf16_bench_at,
     .compare = matmul_bf16_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

@@ -153,25 +153,16 @@ static const fh_tuned tuned[] = {
      .scratch_bytes = fh_matmul_scratch_avx2,
      .efficiency = 0.85},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
-
-static const char *const entries[] = {"matmul_fused"};
 
 const fh_kernel_contract fh_contract_matmul_fused = {
     .name = "matmul_fused",
     .version = 1,
     .summary = "matrix product plus a bias through an activation, optionally batched",
     .formula = "c[i,j] = f(sum_l a[i,l] b[l,j] + d[i,j]): the sum as matmul adds it, one rounded addition, f none or relu",
-    .views = params,
-    .view_count = 4,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("matmul_fused"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-14,
     .bound_abs = 0,
@@ -181,6 +172,5 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     .case_at = matmul_fused_case_at,
     .bench_at = matmul_fused_bench_at,
     .compare = matmul_fused_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

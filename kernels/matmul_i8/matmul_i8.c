@@ -40,23 +40,15 @@ static const fh_tuned tuned[] = {
      FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
     {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
-
-static const char *const entries[] = {"matmul_i8"};
 
 const fh_kernel_contract fh_contract_matmul_i8 = {
     .name = "matmul_i8",
     .version = 1,
     .summary = "matrix product of u8 and s8 in i32, any strides, optionally batched, weights plain or packed",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j] modulo 2^32",
-    .views = params,
-    .view_count = FH_PRODUCT_VIEWS,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("matmul_i8"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,
@@ -65,6 +57,5 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
     .reference = matmul_i8_reference,
     .case_at = matmul_i8_case_at,
     .bench_at = matmul_i8_bench_at,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

@@ -11,8 +11,6 @@ static const fh_view_param params[] = {
      "(panels, groups, 32, group), panels = ceil(n / 32), group = 4 bytes of b's type, groups = ceil(k / group)", false},
 };
 
-static const char *const entries[] = {"pack_weights_8", "pack_weights_16", "pack_weights_32"};
-
 /* Elements in a word; 0: not a type of weights. */
 static int64_t group_of(fh_dtype dtype) {
   return dtype == FH_I8 || dtype == FH_U8 ? 4 : dtype == FH_BF16 || dtype == FH_F16 ? 2 : dtype == FH_F32 ? 1 : 0;
@@ -109,10 +107,8 @@ const fh_kernel_contract fh_contract_pack_weights = {
     .version = 1,
     .summary = "weights (k, n) into panels of 32 columns, for products that use them many times",
     .formula = "packed[j / 32, l / group, j % 32, l % group] = b[l, j], zero past k and n",
-    .views = params,
-    .view_count = 2,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_ENTRIES("pack_weights_8", "pack_weights_16", "pack_weights_32"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

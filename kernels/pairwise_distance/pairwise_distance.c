@@ -113,8 +113,6 @@ static bool pairwise_bench_at(int i, fh_case *out) {
   return i >= 0 && i < 3 * COUNT && set_case(all[i % COUNT], (fh_metric)(i / COUNT), out);
 }
 
-static const char *const entries[] = {"pairwise_distance"};
-
 #if defined(__x86_64__)
 static const char *unfit(const fh_bound *bound) {
   return bound->stages[0].operands[FH_PAIRWISE_D].i > 1 << 20 ? "rows of more than 2^20 elements would need too much scratch" : NULL;
@@ -135,10 +133,6 @@ static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
     {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
 
 const fh_kernel_contract fh_contract_pairwise_distance = {
@@ -146,12 +140,9 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     .version = 1,
     .summary = "squared distance, inner product or cosine distance of all pairs of rows",
     .formula = "out[i,j] = sum_l (x[i,l] - y[j,l])^2, or x[i].y[j], or 1 - x[i].y[j] / (|x[i]||y[j]|)",
-    .views = params,
-    .view_count = 3,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("pairwise_distance"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-13,
     .bound_abs = 0,
@@ -162,6 +153,5 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     .case_at = pairwise_case_at,
     .bench_at = pairwise_bench_at,
     .compare = pairwise_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

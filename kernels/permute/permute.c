@@ -190,19 +190,14 @@ static bool fill_case(const shape *s, fh_case *out) {
 static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
 static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
 
-static const char *const entries[] = {"permute"};
-
 const fh_kernel_contract fh_contract_permute = {
     .name = "permute",
     .version = 1,
     .summary = "a copy with the dimensions in another order: transposes, fields to planes and back",
     .formula = "y[i0,i1,i2,i3] = x[j0,j1,j2,j3] with j[axis k] = i[k]",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 4,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("permute"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

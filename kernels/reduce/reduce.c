@@ -142,19 +142,14 @@ static bool reduce_bench_at(int i, fh_case *out) {
   return true;
 }
 
-static const char *const entries[] = {"reduce_rows", "reduce_columns", "reduce_join"};
-
 const fh_kernel_contract fh_contract_reduce = {
     .name = "reduce",
     .version = 1,
     .summary = "sum, mean, norms or extreme over the last dimension, or over all",
     .formula = "y[r] = sum_i x[r,i], the same / d, sqrt(sum_i x[r,i]^2), sum_i |x[r,i]|, min_i x[r,i], max_i x[r,i] or max_i |x[r,i]|",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("reduce_rows", "reduce_columns", "reduce_join"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-15,
     .bound_abs = 0x1p-15,

@@ -188,8 +188,6 @@ static bool resample_bench_at(int i, fh_case *out) {
   return resample_case(all, sizeof all / sizeof *all, i, out);
 }
 
-static const char *const entries[] = {"resample_pad", "resample"};
-
 const fh_kernel_contract fh_contract_resample = {
     .name = "resample",
     .version = 1,
@@ -197,12 +195,9 @@ const fh_kernel_contract fh_contract_resample = {
     .formula =
         "y[c,m] = sum over t < k of taps[p,t] x[c,q-k+1+t], first + m down = q up + p, 0 <= p < up (Crochiere and Rabiner 1981); "
         "products t mod 32 are added in the order of t, then these 32 sums as a tree",
-    .views = params,
-    .view_count = 3,
-    .scalars = scalars_of,
-    .scalar_count = 2,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("resample_pad", "resample"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -3,7 +3,6 @@
  * A NaN in a row makes the row NaN. The sum of squares is an f32: above 3.4e38 (elements near 1e19) the row becomes 0. */
 #include "kernels/rows.h"
 
-#include <float.h>
 #include <math.h>
 
 enum { X, GAMMA, Y };
@@ -21,26 +20,18 @@ static fh_status rms_norm_bind(const fh_view_desc *views, const fh_value *scalar
   const double eps = scalars[0].f;
   int64_t count = 0;
   FH_TRY(fh_check_rows("rms_norm", params, views, Y, &count));
-  FH_TRY(fh_check_view("rms_norm", &params[GAMMA], &views[GAMMA], 1, 1));
-  FH_TRY(fh_check_extent("rms_norm", &params[GAMMA], &views[GAMMA], 0, "d", views[X].shape[views[X].rank - 1], "x"));
-  if (!(eps >= 0 && eps <= (double)FLT_MAX))
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_rms_norm: eps is %g, expected a number from 0 to %g", eps, (double)FLT_MAX);
+  FH_TRY(fh_check_row_weights("rms_norm", params, views, GAMMA));
+  FH_TRY(fh_check_eps("rms_norm", eps));
   if (count == 0) return FH_OK;
 
   const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = x.rows;
-  stage->flops_per_item = 4.0 * (double)x.d;
-  stage->operands[X] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[GAMMA] = fh_op_view(FH_OPERAND_IN, GAMMA, 0);
-  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[3] = fh_op_f32((float)eps);
-  stage->operands[4] = fh_op_i64(views[GAMMA].strides[0]);
-  stage->operands[5] = fh_op_i64(fh_rows_stream(count));
-  stage->operand_count = 6;
+  fh_stage *stage = fh_add_rows_stage(out, 0, &x, 4);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, GAMMA, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_f32((float)eps));
+  FH_PUSH_I64(stage, views[GAMMA].strides[0], fh_rows_stream(count));
   fh_rows_operands(stage, &x, &y);
-  out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count + 4.0 * (double)x.d;
   return FH_OK;
 }
@@ -59,40 +50,25 @@ static void rms_norm_reference(const fh_view_desc *v, void *const *data, const f
 }
 
 /* The rest of a case from the shape of x. */
-static void rms_norm_complete(int i, fh_case *out) {
+static bool rms_norm_complete(int i, fh_case *out) {
   const int64_t d = out->views[X].shape[out->views[X].rank - 1];
   out->views[Y] = out->views[X];
   out->views[GAMMA] = fh_compact(FH_F32, 1, &d);
   out->scalars[0].f = i % 2 ? 1e-3 : 1e-6;
-}
-
-static bool rms_norm_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
-  rms_norm_complete(i, out);
   return true;
 }
 
-static bool rms_norm_bench_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
-  rms_norm_complete(i, out);
-  return true;
-}
-
-static const char *const entries[] = {"rms_norm"};
+static bool rms_norm_case_at(int i, fh_case *out) { return fh_rows_case(i, out) && rms_norm_complete(i, out); }
+static bool rms_norm_bench_at(int i, fh_case *out) { return fh_rows_bench(i, out) && rms_norm_complete(i, out); }
 
 const fh_kernel_contract fh_contract_rms_norm = {
     .name = "rms_norm",
     .version = 1,
     .summary = "rows divided by the root of their mean square, in place allowed",
     .formula = "y[r,i] = x[r,i] / sqrt(sum_j x[r,j]^2 / d + eps) gamma[i] (Zhang and Sennrich: Root Mean Square Layer Normalization, 2019)",
-    .views = params,
-    .view_count = 3,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("rms_norm"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-17,
     .bound_abs = 0x1p-126,

@@ -18,16 +18,11 @@ static fh_status softmax_bind(const fh_view_desc *views, const fh_value *scalars
   if (count == 0) return FH_OK;
 
   const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = x.rows;
-  stage->flops_per_item = 22.0 * (double)x.d;
-  stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[1] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[2] = fh_op_i64(fh_rows_stream(count));
-  stage->operand_count = 3;
+  fh_stage *stage = fh_add_rows_stage(out, 0, &x, 22);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_i64(fh_rows_stream(count)));
   fh_rows_operands(stage, &x, &y);
-  out->flops = stage->flops_per_item * (double)x.rows;
   out->bytes = 8.0 * (double)count;
   return FH_OK;
 }
@@ -49,48 +44,32 @@ static void softmax_reference(const fh_view_desc *views, void *const *data, cons
 }
 
 /* The rest of a case from the shape of x. */
-static void softmax_complete(int i, fh_case *out) {
+static bool softmax_complete(int i, fh_case *out) {
   (void)i;
   out->views[Y] = out->views[X];
-}
-
-static bool softmax_case_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_case(i, &out->views[X], out->label)) return false;
-  softmax_complete(i, out);
   return true;
 }
+
+static bool softmax_case_at(int i, fh_case *out) { return fh_rows_case(i, out) && softmax_complete(i, out); }
+static bool softmax_bench_at(int i, fh_case *out) { return fh_rows_bench(i, out) && softmax_complete(i, out); }
 
 /* Logits as a classifier has them: most near 0, some large, so that small results are tried too. */
 static void softmax_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   (void)index;
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[X].rank; i++) count *= c->views[X].shape[i];
+  const int64_t count = fh_elements(&c->views[X]);
   for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    const float unit = (float)(seed >> 40) * 0x1p-23f - 1.0f;
-    ((float *)data)[i] = (seed >> 33) % 7 == 0 ? 60.0f * unit : 4.0f * unit;
+    const uint64_t random = fh_next_random(&seed);
+    ((float *)data)[i] = (random >> 33) % 7 == 0 ? 60.0f * fh_uniform(random) : 4.0f * fh_uniform(random);
   }
 }
-
-static bool softmax_bench_at(int i, fh_case *out) {
-  *out = (fh_case){0};
-  if (!fh_rows_bench(i, &out->views[X], out->label)) return false;
-  softmax_complete(i, out);
-  return true;
-}
-
-static const char *const entries[] = {"softmax"};
 
 const fh_kernel_contract fh_contract_softmax = {
     .name = "softmax",
     .version = 1,
     .summary = "softmax over the last dimension, in place allowed",
     .formula = "y[r,i] = exp(x[r,i] - max_j x[r,j]) / sum_j exp(x[r,j] - max)",
-    .views = params,
-    .view_count = 2,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("softmax"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-16,
     .bound_abs = 0x1p-125,

@@ -124,8 +124,6 @@ static void stft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
     fh_fill_uniform(&c->views[index], data, seed);
 }
 
-static const char *const entries[] = {"stft_pad", "stft"};
-
 const fh_kernel_contract fh_contract_stft = {
     .name = "stft",
     .version = 1,
@@ -133,12 +131,9 @@ const fh_kernel_contract fh_contract_stft = {
     .formula =
         "y[c,f,k] = sum over j < n of window[j] x'[c, f hop + j] exp(-2 pi i j k / n), x' = x with n / 2 samples more at both "
         "ends where pad says so (Allen and Rabiner 1977)",
-    .views = params,
-    .view_count = 4,
-    .scalars = scalars_of,
-    .scalar_count = 2,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("stft_pad", "stft"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

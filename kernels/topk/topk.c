@@ -247,15 +247,10 @@ static bool topk_bench_at(int i, fh_case *out) {
 
 /* Few different numbers in short rows, so that there are equal distances and equal rows. */
 static void topk_fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  const int64_t count = c->views[index].shape[0] * c->views[index].shape[1];
+  const int64_t count = fh_elements(&c->views[index]);
   const float steps = c->views[index].shape[1] <= 8 ? 2.0f : 0x1p23f;
-  for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    ((float *)data)[i] = floorf((float)(seed >> 40) * 0x1p-23f * steps) / steps - 1.0f;
-  }
+  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = floorf((float)(fh_next_random(&seed) >> 40) * 0x1p-23f * steps) / steps - 1.0f;
 }
-
-static const char *const entries[] = {"topk_scan", "topk_combine"};
 
 #if defined(__x86_64__)
 static const char *unfit(const fh_bound *bound) {
@@ -273,10 +268,6 @@ static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
     {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0},
 };
-enum { TUNED_COUNT = 2 };
-#else
-static const fh_tuned *const tuned = NULL; /* the dialect entry alone */
-enum { TUNED_COUNT = 0 };
 #endif
 
 const fh_kernel_contract fh_contract_topk = {
@@ -285,12 +276,9 @@ const fh_kernel_contract fh_contract_topk = {
     .summary = "the k nearest rows of each query, by squared distance or inner product",
     .formula =
         "indexes[i,:] = the k rows r of x with the least ||q[i] - x[r]||^2, or the largest q[i].x[r], in that order, lowest r on a tie",
-    .views = params,
-    .view_count = 4,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("topk_scan", "topk_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-13,
     .bound_abs = 0,
@@ -302,6 +290,5 @@ const fh_kernel_contract fh_contract_topk = {
     .bench_at = topk_bench_at,
     .fill = topk_fill,
     .compare = topk_compare,
-    .tuned = tuned,
-    .tuned_count = TUNED_COUNT,
+    FH_TUNED_X86(tuned),
 };

@@ -40,15 +40,10 @@ static fh_status nchw_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
     h = 1;
   }
   const int64_t pieces = (w + PIECE - 1) / PIECE;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = n * h * pieces;
-  stage->flops_per_item = 3.0 * (double)count / (double)stage->items;
-  for (int i = X; i <= STD; i++) stage->operands[i] = fh_op_view(FH_OPERAND_IN, i, 0);
-  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  const int64_t values[] = {c, h, w, pieces, xs[0], xs[1], xs[2], xs[3], v[MEAN].strides[0], v[STD].strides[0], ys[0], ys[1], ys[2], ys[3]};
-  stage->operand_count = Y + 1;
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  fh_stage *stage = fh_add_stage(out, 0, n * h * pieces, 3.0 * (double)count / (double)(n * h * pieces));
+  for (int i = X; i <= STD; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, c, h, w, pieces, xs[0], xs[1], xs[2], xs[3], v[MEAN].strides[0], v[STD].strides[0], ys[0], ys[1], ys[2], ys[3]);
   out->flops = 3.0 * (double)count;
   out->bytes = 5.0 * (double)count;
   return FH_OK;
@@ -89,28 +84,23 @@ static bool nchw_case_at(int i, fh_case *out) {
 
 /* Means from 0.4 to 0.5 and deviations from 0.2 to 0.3, as image models have them; any bytes. */
 static void nchw_fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < c->views[index].rank; i++) count *= c->views[index].shape[i];
+  const int64_t count = fh_elements(&c->views[index]);
   for (int64_t i = 0; i < count; i++) {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    const uint64_t random = fh_next_random(&seed);
     if (index == X)
-      ((uint8_t *)data)[i] = (uint8_t)(seed >> 56);
+      ((uint8_t *)data)[i] = (uint8_t)(random >> 56);
     else
-      ((float *)data)[i] = (index == STD ? 0.2f : 0.4f) + 0.1f * ((float)(seed >> 40) * 0x1p-24f);
+      ((float *)data)[i] = (index == STD ? 0.2f : 0.4f) + 0.1f * ((float)(random >> 40) * 0x1p-24f);
   }
 }
-
-static const char *const entries[] = {"u8_to_f32_nchw"};
 
 const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .name = "u8_to_f32_nchw",
     .version = 1,
     .summary = "u8 images (n,h,w,c) to normalised f32 planes (n,c,h,w)",
     .formula = "y[n,c,h,w] = (x[n,h,w,c] / 255 - mean[c]) / std[c]",
-    .views = params,
-    .view_count = 4,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_ENTRIES("u8_to_f32_nchw"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-22,
     .bound_abs = 0x1p-20,

@@ -128,19 +128,14 @@ static bool variance_bench_at(int i, fh_case *out) {
   return fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label);
 }
 
-static const char *const entries[] = {"variance_rows", "variance_columns", "variance_join"};
-
 const fh_kernel_contract fh_contract_variance = {
     .name = "variance",
     .version = 1,
     .summary = "variance over the last dimension, or over all",
     .formula = "y[r] = sum_i (x[r,i] - mean_r)^2 / (d - ddof), by pieces of 4096 about their own means (Chan, Golub, LeVeque 1983)",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("variance_rows", "variance_columns", "variance_join"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-14,
     .bound_abs = 0x1p-24,

@@ -1,0 +1,20 @@
+/* How bind() writes stages: their head, and operands one after the other. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_KERNELS_STAGE_H_
+#define FOGHORN_KERNELS_STAGE_H_
+
+#include "kernels/tables.h"
+
+/* The next stage of a bound call, without operands. */
+static inline fh_stage *fh_add_stage(fh_bound *out, int entry, int64_t items, double flops_per_item) {
+  fh_stage *stage = &out->stages[out->stage_count++];
+  *stage = (fh_stage){.entry = entry, .items = items, .flops_per_item = flops_per_item};
+  return stage;
+}
+
+static inline void fh_push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
+static inline void fh_push_i64(fh_stage *stage, const int64_t *values, size_t count) {
+  for (size_t i = 0; i < count; i++) fh_push(stage, fh_op_i64(values[i]));
+}
+#define FH_PUSH_I64(STAGE, ...) fh_push_i64(STAGE, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+#endif /* FOGHORN_KERNELS_STAGE_H_ */

@@ -49,6 +49,14 @@ static inline fh_status fh_check_edges(const char *kernel, const fh_view_param *
                    kernel, p->name, v->shape[0], segments + 1, segments, like);
 }
 
+/* The terms of a segment, as an oracle takes offsets that the contract forbids: cut to [0, n), never before the segment's beginning. */
+static inline void fh_segment_terms(const fh_view_desc *v, const void *offsets, int64_t segment, int64_t n, int64_t *out_begin,
+                                    int64_t *out_end) {
+  const int64_t begin = fh_offset_at(v, offsets, segment), end = fh_offset_at(v, offsets, segment + 1);
+  *out_begin = begin < 0 ? 0 : begin > n ? n : begin;
+  *out_end = end < *out_begin ? *out_begin : end > n ? n : end;
+}
+
 /* What a case does with its skew. */
 static inline void fh_segments_fill(const fh_case *c, int offsets, int64_t n, void *data, uint64_t seed) {
   fh_skew_offsets(fh_skew_of(c), data, c->views[offsets].shape[0] - 1, n, seed);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/cases.h"
 #include "kernels/check.h"
 #include "kernels/unaligned.h"
 
@@ -31,10 +32,7 @@ static inline int64_t *fh_case_skew(fh_case *c) { return &c->scalars[FH_MAX_PARA
 static inline fh_skew fh_skew_of(const fh_case *c) { return (fh_skew)c->scalars[FH_MAX_PARAMS - 1].i; }
 
 /* [0, 1) */
-static inline double fh_skew_unit(uint64_t *state) {
-  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-  return (double)(*state >> 11) * 0x1p-53;
-}
+static inline double fh_skew_unit(uint64_t *state) { return (double)(fh_next_random(state) >> 11) * 0x1p-53; }
 
 /* A number of [0, limit) with P(i) about (i + 1)^-s: the inverse of the continuous distribution. */
 static inline int64_t fh_skew_zipf(double unit, double s, int64_t limit) {

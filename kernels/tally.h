@@ -4,6 +4,7 @@
 #define FOGHORN_KERNELS_TALLY_H_
 
 #include "kernels/skew.h"
+#include "kernels/stage.h"
 
 /* A chunk of `per` values counts in `tables` tables of k counts. By shape alone. */
 typedef struct fh_tally {
@@ -23,23 +24,24 @@ static inline fh_tally fh_tally_of(int64_t n, int64_t k) {
   return t;
 }
 
-/* The stages of a count of n values into view `counts` of k: the caller has set the first stage's operands. */
-static inline void fh_tally_bound(const fh_tally *t, int64_t n, int64_t k, int counts, const fh_view_desc *v, fh_bound *out) {
-  out->stages[0].items = t->chunks;
-  out->stages[0].flops_per_item = 4.0 * (double)(t->per + t->tables * k);
-  fh_stage *combine = &out->stages[1];
-  *combine = (fh_stage){.entry = 1, .items = (k + 15) / 16, .operand_count = 5};
-  combine->flops_per_item = 16.0 * (double)(t->chunks * t->tables);
-  combine->operands[0] = fh_op_temp(0);
-  combine->operands[1] = fh_op_view(FH_OPERAND_OUT, counts, 0);
-  combine->operands[2] = fh_op_i64(t->chunks * t->tables);
-  combine->operands[3] = fh_op_i64(k);
-  combine->operands[4] = fh_op_i64(v[counts].strides[0]);
-  out->stage_count = 2;
+/* The stages of a count of the n values of view `values` into view `counts` of k. Returns the first: a kernel pushes what its text wants to
+ * know beyond that. */
+static inline fh_stage *fh_tally_bind(const fh_tally *t, int64_t n, int64_t k, int values, int counts, const fh_view_desc *v,
+                                      fh_bound *out) {
+  enum { CHUNK, COMBINE }; /* entries */
+  fh_stage *chunk = fh_add_stage(out, CHUNK, t->chunks, 4.0 * (double)(t->per + t->tables * k));
+  fh_push(chunk, fh_op_view(FH_OPERAND_IN, values, 0));
+  fh_push(chunk, fh_op_temp(0));
+  FH_PUSH_I64(chunk, n, k, t->per, t->tables, v[values].strides[0]);
+  fh_stage *combine = fh_add_stage(out, COMBINE, (k + 15) / 16, 16.0 * (double)(t->chunks * t->tables));
+  fh_push(combine, fh_op_temp(0));
+  fh_push(combine, fh_op_view(FH_OPERAND_OUT, counts, 0));
+  FH_PUSH_I64(combine, t->chunks * t->tables, k, v[counts].strides[0]);
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)(t->chunks * t->tables) * (size_t)k * sizeof(int32_t);
   out->flops = (double)n;
   out->bytes = 4.0 * ((double)n + (double)k);
+  return chunk;
 }
 
 /* Counts are i32. */

@@ -1,7 +1,6 @@
 /* The contract of bincount: how often each id occurs. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside the counts breaks the contract: a launch refuses it; a text that meets one passes it over. */
-#include "kernels/rows.h"
 #include "kernels/tally.h"
 
 enum { IDS, COUNTS };
@@ -19,12 +18,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   FH_TRY(fh_tally_check("bincount", &params[IDS], n, k));
   if (k == 0) return FH_OK;
   const fh_tally t = fh_tally_of(n, k);
-  fh_stage *chunk = &out->stages[0];
-  chunk->operands[chunk->operand_count++] = fh_op_view(FH_OPERAND_IN, IDS, 0);
-  chunk->operands[chunk->operand_count++] = fh_op_temp(0);
-  const int64_t values[] = {n, k, t.per, t.tables, v[IDS].strides[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) chunk->operands[chunk->operand_count++] = fh_op_i64(values[i]);
-  fh_tally_bound(&t, n, k, COUNTS, v, out);
+  fh_tally_bind(&t, n, k, IDS, COUNTS, v, out);
   return FH_OK;
 }
 
@@ -83,17 +77,13 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   if (index == IDS) fh_skew_ids(fh_skew_of(c), data, c->views[IDS].shape[0], c->views[COUNTS].shape[0], seed);
 }
 
-static const char *const entries[] = {"bincount_chunk", "bincount_combine"};
-
 const fh_kernel_contract fh_contract_bincount = {
     .name = "bincount",
     .version = 1,
     .summary = "how often each id occurs",
     .formula = "counts[j] = how many i have ids[i] = j",
-    .views = params,
-    .view_count = 2,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_ENTRIES("bincount_chunk", "bincount_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -26,26 +26,22 @@ static fh_status check(const fh_view_desc *v) {
   return FH_OK;
 }
 
-static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-
-static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_stage *stage) {
-  *stage = (fh_stage){.entry = entry, .items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows};
-  stage->flops_per_item = 8.0 * ((double)s->n + 2.0 * (double)s->segments) / (double)stage->items;
-  for (int i = VALUES; i <= X; i++) push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  const int64_t values[] = {s->n, s->segments, s->per, s->piece, v[X].shape[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
-  for (int i = VALUES; i <= Y; i++) push(stage, fh_op_i64(v[i].strides[0]));
-  if (entry == WINDOW) push(stage, fh_op_temp(0));
+static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_bound *out) {
+  const int64_t items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows;
+  fh_stage *stage = fh_add_stage(out, entry, items, 8.0 * ((double)s->n + 2.0 * (double)s->segments) / (double)items);
+  for (int i = VALUES; i <= X; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, s->n, s->segments, s->per, s->piece, v[X].shape[0]);
+  for (int i = VALUES; i <= Y; i++) fh_push(stage, fh_op_i64(v[i].strides[0]));
+  if (entry == WINDOW) fh_push(stage, fh_op_temp(0));
 }
 
-static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_stage *stage) {
-  *stage = (fh_stage){.entry = JOIN, .items = s->windows, .flops_per_item = 32};
-  push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  push(stage, fh_op_temp(0));
-  const int64_t values[] = {s->n, s->segments, s->piece, v[OFFSETS].strides[0], v[Y].strides[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) push(stage, fh_op_i64(values[i]));
+static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, JOIN, s->windows, 32);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_temp(0));
+  FH_PUSH_I64(stage, s->n, s->segments, s->piece, v[OFFSETS].strides[0], v[Y].strides[0]);
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
@@ -56,8 +52,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   for (int i = VALUES; i <= Y; i++) FH_TRY(fh_check_count("csr_matvec", &params[i], &v[i], &counts[i]));
   const fh_segments s = cut_of(v);
   if (s.segments == 0) return FH_OK;
-  out->stage_count = 1;
-  bind_sums(v, &s, EVEN, &out->stages[0]);
+  bind_sums(v, &s, EVEN, out);
   out->flops = 2.0 * (double)s.n;
   out->bytes = 8.0 * (double)s.n + 12.0 * (double)s.segments + 4.0 * (double)counts[X];
   return FH_OK;
@@ -73,9 +68,9 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   const bool split = fh_segments_want_split(&s, sizes.longest);
   fh_segments_note(&s, &sizes, split, "row", note);
   if (!split) return FH_OK;
-  bound->stage_count = 2;
-  bind_sums(v, &s, WINDOW, &bound->stages[0]);
-  bind_join(v, &s, &bound->stages[1]);
+  bound->stage_count = 0; /* in place of the even cut */
+  bind_sums(v, &s, WINDOW, bound);
+  bind_join(v, &s, bound);
   bound->temp_count = 1;
   bound->temp_bytes[0] = 2 * (size_t)s.windows * sizeof(float);
   return FH_OK;
@@ -84,10 +79,8 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
 static double row_of(const fh_view_desc *v, void *const *data, int64_t row, int64_t *out_terms, double *out_magnitude) {
-  const int64_t n = v[VALUES].shape[0];
-  int64_t begin = fh_offset_at(&v[OFFSETS], data[OFFSETS], row), end = fh_offset_at(&v[OFFSETS], data[OFFSETS], row + 1);
-  begin = begin < 0 ? 0 : begin > n ? n : begin;
-  end = end < begin ? begin : end > n ? n : end;
+  int64_t begin, end;
+  fh_segment_terms(&v[OFFSETS], data[OFFSETS], row, v[VALUES].shape[0], &begin, &end);
   double sum = 0;
   *out_magnitude = 0;
   *out_terms = end - begin;
@@ -171,21 +164,17 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
     const fh_skew columns = skew == FH_SKEW_EQUAL || skew == FH_SKEW_HEAVY ? FH_SKEW_UNIFORM : skew;
     fh_skew_ids(columns, data, v[COLUMNS].shape[0], v[X].shape[0], seed);
   } else {
-    for (int64_t i = 0; i < v[index].shape[0]; i++) ((float *)data)[i] = (float)(2 * fh_skew_unit(&seed) - 1);
+    fh_fill_uniform(&v[index], data, seed);
   }
 }
-
-static const char *const entries[] = {"csr_matvec_even", "csr_matvec_window", "csr_matvec_join"};
 
 const fh_kernel_contract fh_contract_csr_matvec = {
     .name = "csr_matvec",
     .version = 1,
     .summary = "a sparse matrix in compressed rows times a vector",
     .formula = "y[i] = sum of values[e] x[columns[e]] over offsets[i] <= e < offsets[i+1]; products rounded, added as segment_sum adds",
-    .views = params,
-    .view_count = 5,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_ENTRIES("csr_matvec_even", "csr_matvec_window", "csr_matvec_join"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-12,
     .bound_abs = 0,

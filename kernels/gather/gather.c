@@ -1,10 +1,9 @@
 /* The contract of gather: rows by their numbers, times a factor. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside x breaks the contract: a launch refuses it; a text that meets one writes a row of zeros. */
-#include "kernels/rows.h"
-#include "kernels/skew.h"
+#include "kernels/numbered_rows.h"
 
-enum { X, IDS, Y };
+enum { X = FH_NUMBERED_X, IDS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
 enum { ITEM_FLOATS = 4096 };
 
 static const fh_view_param params[] = {
@@ -15,46 +14,22 @@ static const fh_view_param params[] = {
 
 static const fh_scalar_param scalars_of[] = {{"scale", 'f', 1, "what the rows are multiplied by, finite"}};
 
-static fh_status check(const fh_view_desc *v, const fh_value *scalars) {
-  FH_TRY(fh_check_view("gather", &params[X], &v[X], 1, 2));
-  FH_TRY(fh_check_view("gather", &params[IDS], &v[IDS], 1, 1));
-  FH_TRY(fh_check_view("gather", &params[Y], &v[Y], v[X].rank, v[X].rank));
-  FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 0, "n", v[IDS].shape[0], "ids"));
-  if (v[X].rank == 2) FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
-  if (v[X].shape[0] > INT32_MAX)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: x has %" PRId64 " rows, expected at most %d (ids are i32)", v[X].shape[0], INT32_MAX);
-  if (!isfinite((float)scalars[0].f))
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: scale is %g, expected a finite float", scalars[0].f);
-  return FH_OK;
-}
-
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   *out = (fh_bound){0};
-  FH_TRY(check(v, scalars));
   int64_t from = 0, count = 0;
-  FH_TRY(fh_check_count("gather", &params[X], &v[X], &from));
-  FH_TRY(fh_check_count("gather", &params[Y], &v[Y], &count));
+  FH_TRY(fh_check_numbered("gather", params, v, &from, &count));
+  FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 0, "n", v[IDS].shape[0], "ids"));
+  FH_TRY(fh_check_ids_reach("gather", params, v, X));
+  if (!isfinite((float)scalars[0].f))
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: scale is %g, expected a finite float", scalars[0].f);
   if (count == 0) return FH_OK;
-  const bool rows = v[X].rank == 2;
-  const int64_t n = v[IDS].shape[0], d = rows ? v[X].shape[1] : 1, per = d >= ITEM_FLOATS ? 1 : ITEM_FLOATS / d;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = (n - 1) / per + 1;
-  stage->flops_per_item = 4.0 * (double)count / (double)stage->items;
-  stage->operands[0] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[1] = fh_op_view(FH_OPERAND_IN, IDS, 0);
-  stage->operands[2] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operand_count = 3;
-  const int64_t values[] = {n,
-                            v[X].shape[0],
-                            d,
-                            per,
-                            v[X].strides[0],
-                            rows ? v[X].strides[1] : 1,
-                            v[IDS].strides[0],
-                            v[Y].strides[0],
-                            rows ? v[Y].strides[1] : 1};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  const int64_t n = y.rows, per = x.d >= ITEM_FLOATS ? 1 : ITEM_FLOATS / x.d, items = (n - 1) / per + 1;
+  fh_stage *stage = fh_add_stage(out, 0, items, 4.0 * (double)count / (double)items);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, IDS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, n, x.rows, x.d, per, x.row, x.column, v[IDS].strides[0], y.row, y.column);
   fh_push(stage, fh_op_f32((float)scalars[0].f));
   out->flops = (double)count;
   out->bytes = 4.0 * ((double)n + 2.0 * (double)count);
@@ -70,19 +45,13 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   return FH_OK;
 }
 
-static int64_t x_at(const fh_view_desc *v, int view, int64_t row, int64_t column) {
-  return row * v[view].strides[0] + (v[view].rank == 2 ? column * v[view].strides[1] : 0);
-}
-
 static void reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
   const float scale = (float)scalars[0].f;
-  const int64_t d = v[X].rank == 2 ? v[X].shape[1] : 1;
-  for (int64_t r = 0; r < v[IDS].shape[0]; r++) {
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  for (int64_t r = 0; r < y.rows; r++) {
     const int64_t id = fh_id_at(&v[IDS], data[IDS], r);
-    for (int64_t j = 0; j < d; j++) {
-      const bool inside = id >= 0 && id < v[X].shape[0];
-      ((fh_f32_any *)data[Y])[x_at(v, Y, r, j)] = inside ? scale * ((const fh_f32_any *)data[X])[x_at(v, X, id, j)] : 0.0f;
-    }
+    const bool inside = id >= 0 && id < x.rows;
+    for (int64_t j = 0; j < x.d; j++) *fh_numbered_at(&y, data[Y], r, j) = inside ? scale * *fh_numbered_at(&x, data[X], id, j) : 0.0f;
   }
 }
 
@@ -106,11 +75,8 @@ static const shape benches[] = {
 };
 
 static bool fill_case(const shape *s, double scale, fh_case *out) {
-  const int64_t x[] = {s->m, s->d}, y[] = {s->n, s->d};
-  const int32_t rank = s->d ? 2 : 1;
-  *out = (fh_case){.views = {fh_compact(FH_F32, rank, x), fh_compact(FH_I32, 1, &s->n), fh_compact(FH_F32, rank, y)}};
+  *out = fh_numbered_case(s->m, FH_I32, s->n, s->n, s->d, s->skew);
   out->scalars[0].f = scale;
-  *fh_case_skew(out) = s->skew;
   snprintf(out->label, sizeof out->label, "m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " %s", s->m, s->n, s->d, fh_skew_names[s->skew]);
   return true;
 }
@@ -126,27 +92,20 @@ static bool bench_at(int i, fh_case *out) {
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
-  if (index == IDS) {
+  if (index == IDS)
     fh_skew_ids(fh_skew_of(c), data, v[IDS].shape[0], v[X].shape[0], seed);
-    return;
-  }
-  const int64_t count = v[index].shape[0] * (v[index].rank == 2 ? v[index].shape[1] : 1);
-  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = (float)(2 * fh_skew_unit(&seed) - 1);
+  else
+    fh_fill_uniform(&v[index], data, seed);
 }
-
-static const char *const entries[] = {"gather"};
 
 const fh_kernel_contract fh_contract_gather = {
     .name = "gather",
     .version = 2,
     .summary = "rows of x by their numbers, times a factor",
     .formula = "y[r,:] = scale x[ids[r],:]",
-    .views = params,
-    .view_count = 3,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 1,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("gather"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -1,5 +1,4 @@
 /* The contract of histogram: counts of floats in equal bins. SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/rows.h"
 #include "kernels/tally.h"
 
 enum { X, COUNTS };
@@ -41,14 +40,9 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   if (k == 0) return FH_OK;
   const fh_tally t = fh_tally_of(n, k);
   const float low = (float)scalars[LOW].f, high = (float)scalars[HIGH].f;
-  fh_stage *chunk = &out->stages[0];
-  chunk->operands[chunk->operand_count++] = fh_op_view(FH_OPERAND_IN, X, 0);
-  chunk->operands[chunk->operand_count++] = fh_op_temp(0);
-  const int64_t values[] = {n, k, t.per, t.tables, v[X].strides[0]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) chunk->operands[chunk->operand_count++] = fh_op_i64(values[i]);
+  fh_stage *chunk = fh_tally_bind(&t, n, k, X, COUNTS, v, out);
   const float floats[] = {low, high, scale_of(k, low, high), (float)(k - 1)};
-  for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) chunk->operands[chunk->operand_count++] = fh_op_f32(floats[i]);
-  fh_tally_bound(&t, n, k, COUNTS, v, out);
+  for (int i = 0; i < FH_LENGTH(floats); i++) fh_push(chunk, fh_op_f32(floats[i]));
   out->flops = 6.0 * (double)n;
   return FH_OK;
 }
@@ -125,19 +119,14 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
-static const char *const entries[] = {"histogram_chunk", "histogram_combine"};
-
 const fh_kernel_contract fh_contract_histogram = {
     .name = "histogram",
     .version = 1,
     .summary = "counts of floats in equal bins between two edges",
     .formula = "counts[j] = how many x in [low, high] have min(trunc((x - low) bins / (high - low)), bins - 1) = j, rounded step by step",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 2,
-    .entries = entries,
-    .entry_count = 2,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("histogram_chunk", "histogram_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0,
     .bound_abs = 0,

@@ -1,10 +1,9 @@
 /* The contract of scatter_add: rows added to places by their numbers. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside y breaks the contract: a launch refuses it; a text that meets one passes the row over. */
-#include "kernels/rows.h"
-#include "kernels/skew.h"
+#include "kernels/numbered_rows.h"
 
-enum { X, IDS, Y };
+enum { X = FH_NUMBERED_X, IDS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
 enum { FRESH };
 enum { DIRECT, CHUNK, COMBINE }; /* entries */
 
@@ -25,7 +24,7 @@ typedef struct plan {
 /* Chunks where their tables are few and small beside the rows, so that clearing and adding them up is the smaller part. */
 static plan plan_of(const fh_view_desc *v) {
   enum { MOST = 128, WORTH = 1 << 14, SCRATCH = 4 << 20, SMALL = 1024, BAND = 64 };
-  plan p = {.n = v[IDS].shape[0], .m = v[Y].shape[0], .d = v[X].rank == 2 ? v[X].shape[1] : 1, .band = BAND};
+  plan p = {.n = v[IDS].shape[0], .m = v[Y].shape[0], .d = fh_numbered_of(&v[X]).d, .band = BAND};
   p.dp = p.d == 1 ? 1 : (p.d + 15) / 16 * 16;
   p.tables = p.d == 1 && p.m <= SMALL && p.n >= 4 * p.m ? 4 : 1;
   const double table = (double)(p.tables * p.dp) * (double)p.m, rows = (double)p.n * (double)p.dp;
@@ -38,82 +37,50 @@ static plan plan_of(const fh_view_desc *v) {
   return p;
 }
 
-static fh_status check(const fh_view_desc *v, const fh_value *scalars) {
-  FH_TRY(fh_check_view("scatter_add", &params[X], &v[X], 1, 2));
-  FH_TRY(fh_check_view("scatter_add", &params[IDS], &v[IDS], 1, 1));
-  FH_TRY(fh_check_view("scatter_add", &params[Y], &v[Y], v[X].rank, v[X].rank));
-  FH_TRY(fh_check_extent("scatter_add", &params[IDS], &v[IDS], 0, "n", v[X].shape[0], "x"));
-  if (v[X].rank == 2) FH_TRY(fh_check_extent("scatter_add", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
-  if (v[Y].shape[0] > INT32_MAX)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_scatter_add: y has %" PRId64 " rows, expected at most %d (ids are i32)", v[Y].shape[0],
-                     INT32_MAX);
-  if (scalars[FRESH].i != 0 && scalars[FRESH].i != 1)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_scatter_add: fresh is %lld, expected 0 or 1", (long long)scalars[FRESH].i);
-  return FH_OK;
-}
-
-static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-
-static void push_all(fh_stage *stage, const int64_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) push(stage, fh_op_i64(values[i]));
-}
-
 enum { DIRECT_RUNS = 8, CHUNK_RUNS = 9 }; /* operands that say whether runs are kept in a register */
 
-static void bind_direct(const fh_view_desc *v, const plan *p, int64_t fresh, fh_stage *stage) {
-  const bool rows = v[X].rank == 2;
-  *stage = (fh_stage){.entry = DIRECT, .items = (p->d - 1) / p->band + 1};
-  stage->flops_per_item = 8.0 * (double)p->n * (double)(p->d < p->band ? p->d : p->band);
-  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
-  push(stage, fh_op_view(FH_OPERAND_IN, IDS, 0));
-  push(stage, fh_op_view(FH_OPERAND_INOUT, Y, 0));
-  const int64_t values[] = {p->n,
-                            p->m,
-                            p->d,
-                            p->band,
-                            fresh,
-                            0,
-                            v[X].strides[0],
-                            rows ? v[X].strides[1] : 1,
-                            v[IDS].strides[0],
-                            v[Y].strides[0],
-                            rows ? v[Y].strides[1] : 1};
-  push_all(stage, values, sizeof values / sizeof *values);
+static void bind_direct(const fh_view_desc *v, const plan *p, int64_t fresh, fh_bound *out) {
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  const double work = 8.0 * (double)p->n * (double)(p->d < p->band ? p->d : p->band);
+  fh_stage *stage = fh_add_stage(out, DIRECT, (p->d - 1) / p->band + 1, work);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, IDS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_INOUT, Y, 0));
+  FH_PUSH_I64(stage, p->n, p->m, p->d, p->band, fresh, 0, x.row, x.column, v[IDS].strides[0], y.row, y.column);
 }
 
 static void bind_chunks(const fh_view_desc *v, const plan *p, int64_t fresh, fh_bound *out) {
-  const bool rows = v[X].rank == 2;
-  fh_stage *chunk = &out->stages[0], *combine = &out->stages[1];
-  *chunk = (fh_stage){.entry = CHUNK, .items = p->chunks, .flops_per_item = 8.0 * (double)(p->per + p->tables * p->m) * (double)p->dp};
-  push(chunk, fh_op_view(FH_OPERAND_IN, X, 0));
-  push(chunk, fh_op_view(FH_OPERAND_IN, IDS, 0));
-  push(chunk, fh_op_temp(0));
-  const int64_t values[] = {p->n, p->m, p->d, p->dp, p->per, p->tables, 0, v[X].strides[0], rows ? v[X].strides[1] : 1, v[IDS].strides[0]};
-  push_all(chunk, values, sizeof values / sizeof *values);
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  const int64_t all_tables = p->chunks * p->tables;
+  fh_stage *chunk = fh_add_stage(out, CHUNK, p->chunks, 8.0 * (double)(p->per + p->tables * p->m) * (double)p->dp);
+  fh_push(chunk, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(chunk, fh_op_view(FH_OPERAND_IN, IDS, 0));
+  fh_push(chunk, fh_op_temp(0));
+  FH_PUSH_I64(chunk, p->n, p->m, p->d, p->dp, p->per, p->tables, 0, x.row, x.column, v[IDS].strides[0]);
 
-  *combine = (fh_stage){.entry = COMBINE, .items = p->dp == 1 ? (p->m + 15) / 16 : p->m};
-  combine->flops_per_item = (double)(p->dp == 1 ? 16 : p->dp) * (double)(p->chunks * p->tables);
-  push(combine, fh_op_temp(0));
-  push(combine, fh_op_view(FH_OPERAND_INOUT, Y, 0));
-  const int64_t sums[] = {p->m, p->d, p->dp, p->chunks * p->tables, fresh, v[Y].strides[0], rows ? v[Y].strides[1] : 1};
-  push_all(combine, sums, sizeof sums / sizeof *sums);
+  const int64_t items = p->dp == 1 ? (p->m + 15) / 16 : p->m;
+  fh_stage *combine = fh_add_stage(out, COMBINE, items, (double)(p->dp == 1 ? 16 : p->dp) * (double)all_tables);
+  fh_push(combine, fh_op_temp(0));
+  fh_push(combine, fh_op_view(FH_OPERAND_INOUT, Y, 0));
+  FH_PUSH_I64(combine, p->m, p->d, p->dp, all_tables, fresh, y.row, y.column);
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)(p->chunks * p->tables * p->dp) * (size_t)p->m * sizeof(float);
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   *out = (fh_bound){0};
-  FH_TRY(check(v, scalars));
+  const int64_t fresh = scalars[FRESH].i;
   int64_t from = 0, to = 0;
-  FH_TRY(fh_check_count("scatter_add", &params[X], &v[X], &from));
-  FH_TRY(fh_check_count("scatter_add", &params[Y], &v[Y], &to));
-  if (to == 0 || (from == 0 && !scalars[FRESH].i)) return FH_OK;
+  FH_TRY(fh_check_numbered("scatter_add", params, v, &from, &to));
+  FH_TRY(fh_check_extent("scatter_add", &params[IDS], &v[IDS], 0, "n", v[X].shape[0], "x"));
+  FH_TRY(fh_check_ids_reach("scatter_add", params, v, Y));
+  if (fresh != 0 && fresh != 1) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_scatter_add: fresh is %" PRId64 ", expected 0 or 1", fresh);
+  if (to == 0 || (from == 0 && !fresh)) return FH_OK;
   const plan p = plan_of(v);
-  out->stage_count = p.chunks > 1 ? 2 : 1;
   if (p.chunks > 1)
-    bind_chunks(v, &p, scalars[FRESH].i, out);
+    bind_chunks(v, &p, fresh, out);
   else
-    bind_direct(v, &p, scalars[FRESH].i, &out->stages[0]);
+    bind_direct(v, &p, fresh, out);
   out->flops = (double)from;
   const double touched =
       scalars[FRESH].i ? (double)to : 2.0 * (double)(to < from ? to : from); /* fresh: all of y is written, none is read */
@@ -141,44 +108,40 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
-static int64_t at(const fh_view_desc *v, int view, int64_t row, int64_t column) {
-  return row * v[view].strides[0] + (v[view].rank == 2 ? column * v[view].strides[1] : 0);
-}
-
 /* Exact sums need more than a float for each place: one place of all rows at a time. */
 static double place_of(const fh_view_desc *v, void *const *data, const fh_value *scalars, int64_t place, int64_t j, int64_t *out_terms,
                        double *out_magnitude) {
-  double sum = scalars[FRESH].i ? 0 : (double)((const fh_f32_any *)data[Y])[at(v, Y, place, j)];
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  double sum = scalars[FRESH].i ? 0 : (double)*fh_numbered_at(&y, data[Y], place, j);
   *out_terms = 1;
   *out_magnitude = fabs(sum);
   for (int64_t r = 0; r < v[IDS].shape[0]; r++) {
     if (fh_id_at(&v[IDS], data[IDS], r) != place) continue;
-    const double x = (double)((const fh_f32_any *)data[X])[at(v, X, r, j)];
-    sum += x;
-    *out_magnitude += fabs(x);
+    const double term = (double)*fh_numbered_at(&x, data[X], r, j);
+    sum += term;
+    *out_magnitude += fabs(term);
     ++*out_terms;
   }
   return sum;
 }
 
 static void reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
-  const int64_t d = v[X].rank == 2 ? v[X].shape[1] : 1;
+  const fh_numbered y = fh_numbered_of(&v[Y]);
   int64_t terms;
   double magnitude;
-  for (int64_t i = 0; i < v[Y].shape[0]; i++)
-    for (int64_t j = 0; j < d; j++) ((fh_f32_any *)data[Y])[at(v, Y, i, j)] = (float)place_of(v, data, scalars, i, j, &terms, &magnitude);
+  for (int64_t i = 0; i < y.rows; i++)
+    for (int64_t j = 0; j < y.d; j++) *fh_numbered_at(&y, data[Y], i, j) = (float)place_of(v, data, scalars, i, j, &terms, &magnitude);
 }
 
 /* A sum of m terms in any order is within (m - 1) u sum |x| of the exact one (Higham 2002, eq. 4.4). What y held before is not
  * known here: the oracle's result, which is within u of the exact sum, stands for it, and |y| <= |sum| + sum |x|. */
 static const char *compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_view_desc *v = c->views;
-  const int64_t d = v[X].rank == 2 ? v[X].shape[1] : 1;
+  const fh_numbered y = fh_numbered_of(&v[Y]);
   const fh_value fresh = {.i = 1};
-  for (int64_t i = 0; i < v[Y].shape[0]; i++) {
-    for (int64_t j = 0; j < d; j++) {
-      const double found = (double)((const fh_f32_any *)got[Y])[at(v, Y, i, j)],
-                   expected = (double)((const fh_f32_any *)want[Y])[at(v, Y, i, j)];
+  for (int64_t i = 0; i < y.rows; i++) {
+    for (int64_t j = 0; j < y.d; j++) {
+      const double found = (double)*fh_numbered_at(&y, got[Y], i, j), expected = (double)*fh_numbered_at(&y, want[Y], i, j);
       int64_t terms;
       double magnitude;
       place_of(v, want, &fresh, i, j, &terms, &magnitude);
@@ -227,11 +190,8 @@ static const shape benches[] = {
 };
 
 static bool fill_case(const shape *s, fh_case *out) {
-  const int64_t x[] = {s->n, s->d}, y[] = {s->m, s->d};
-  const int32_t rank = s->d ? 2 : 1;
-  *out = (fh_case){.views = {fh_compact(FH_F32, rank, x), fh_compact(FH_I32, 1, &s->n), fh_compact(FH_F32, rank, y)}};
+  *out = fh_numbered_case(s->n, FH_I32, s->n, s->m, s->d, s->skew);
   out->scalars[FRESH].i = s->fresh;
-  *fh_case_skew(out) = s->skew;
   snprintf(out->label, sizeof out->label, "n=%" PRId64 " m=%" PRId64 " d=%" PRId64 "%s %s", s->n, s->m, s->d, s->fresh ? " fresh" : "",
            fh_skew_names[s->skew]);
   return true;
@@ -242,27 +202,20 @@ static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof be
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
-  if (index == IDS) {
+  if (index == IDS)
     fh_skew_ids(fh_skew_of(c), data, v[IDS].shape[0], v[Y].shape[0], seed);
-    return;
-  }
-  const int64_t count = v[index].shape[0] * (v[index].rank == 2 ? v[index].shape[1] : 1);
-  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = (float)(2 * fh_skew_unit(&seed) - 1);
+  else
+    fh_fill_uniform(&v[index], data, seed);
 }
-
-static const char *const entries[] = {"scatter_add_direct", "scatter_add_chunk", "scatter_add_combine"};
 
 const fh_kernel_contract fh_contract_scatter_add = {
     .name = "scatter_add",
     .version = 1,
     .summary = "rows added to the rows of y that their ids name; ids may repeat",
     .formula = "y[j,:] += sum of x[r,:] over ids[r] = j, in order of r within a chunk and of chunks, which depend on the shape alone",
-    .views = params,
-    .view_count = 3,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("scatter_add_direct", "scatter_add_chunk", "scatter_add_combine"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-12,
     .bound_abs = 0,

@@ -1,9 +1,8 @@
 /* The contract of segment_sum: sums of rows between offsets. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/numbered_rows.h"
 #include "kernels/segments.h"
 
-#include "kernels/rows.h"
-
-enum { X, OFFSETS, Y };
+enum { X = FH_NUMBERED_X, OFFSETS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
 enum { EVEN, WINDOW, JOIN }; /* entries */
 
 static const fh_view_param params[] = {
@@ -12,80 +11,43 @@ static const fh_view_param params[] = {
     {"y", FH_ROLE_OUT, FH_F32, "(segments, d) or (segments)", false},
 };
 
-static fh_segments cut_of(const fh_view_desc *v) {
-  return fh_segments_of(v[X].shape[0], v[Y].shape[0], v[X].rank == 2 ? v[X].shape[1] : 1);
-}
-
-static fh_status check(const fh_view_desc *v) {
-  FH_TRY(fh_check_view("segment_sum", &params[X], &v[X], 1, 2));
-  FH_TRY(fh_check_view("segment_sum", &params[OFFSETS], &v[OFFSETS], 1, 1));
-  FH_TRY(fh_check_view("segment_sum", &params[Y], &v[Y], v[X].rank, v[X].rank));
-  if (v[X].rank == 2) FH_TRY(fh_check_extent("segment_sum", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
-  return fh_check_edges("segment_sum", &params[OFFSETS], &v[OFFSETS], v[Y].shape[0], "y");
-}
-
-static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-
-static void push_all(fh_stage *stage, const int64_t *values, int count) {
-  for (int i = 0; i < count; i++) push(stage, fh_op_i64(values[i]));
-}
+static fh_segments cut_of(const fh_view_desc *v) { return fh_segments_of(v[X].shape[0], v[Y].shape[0], fh_numbered_of(&v[X]).d); }
 
 /* One row of 16 columns at a time from this many columns on; fewer are padded by lanes that do nothing. */
-static bool wide(const fh_view_desc *v) { return v[X].rank == 2 && v[X].shape[1] > 1; }
-static int64_t place_floats(const fh_view_desc *v) { return wide(v) ? (v[X].shape[1] + 15) / 16 * 16 : 1; }
+static bool wide(const fh_segments *s) { return s->d > 1; }
+static int64_t place_floats(const fh_segments *s) { return wide(s) ? (s->d + 15) / 16 * 16 : 1; }
 
-static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_stage *stage) {
-  *stage = (fh_stage){.entry = entry, .items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows};
-  stage->flops_per_item = 2.0 * ((double)s->n * (double)s->d + 4.0 * (double)s->segments) / (double)stage->items;
-  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
-  push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  const bool rows = v[X].rank == 2;
-  const int64_t values[] = {s->n,
-                            s->segments,
-                            s->per,
-                            s->piece,
-                            wide(v),
-                            s->d,
-                            v[X].strides[0],
-                            rows ? v[X].strides[1] : 0,
-                            v[OFFSETS].strides[0],
-                            v[Y].strides[0],
-                            rows ? v[Y].strides[1] : 0};
-  push_all(stage, values, (int)(sizeof values / sizeof *values));
+static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_bound *out) {
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  const int64_t items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows;
+  fh_stage *stage = fh_add_stage(out, entry, items, 2.0 * ((double)s->n * (double)s->d + 4.0 * (double)s->segments) / (double)items);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, s->n, s->segments, s->per, s->piece, wide(s), s->d, x.row, x.column, v[OFFSETS].strides[0], y.row, y.column);
   if (entry == EVEN) return;
-  push(stage, fh_op_temp(0));
-  push(stage, fh_op_i64(place_floats(v)));
+  fh_push(stage, fh_op_temp(0));
+  fh_push(stage, fh_op_i64(place_floats(s)));
 }
 
-static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_stage *stage) {
-  *stage = (fh_stage){.entry = JOIN, .items = s->windows, .flops_per_item = 32};
-  push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  push(stage, fh_op_temp(0));
-  const int64_t values[] = {s->n,
-                            s->segments,
-                            s->piece,
-                            wide(v),
-                            s->d,
-                            place_floats(v),
-                            v[OFFSETS].strides[0],
-                            v[Y].strides[0],
-                            v[X].rank == 2 ? v[Y].strides[1] : 0};
-  push_all(stage, values, (int)(sizeof values / sizeof *values));
+static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_bound *out) {
+  const fh_numbered y = fh_numbered_of(&v[Y]);
+  fh_stage *stage = fh_add_stage(out, JOIN, s->windows, 32);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_temp(0));
+  FH_PUSH_I64(stage, s->n, s->segments, s->piece, wide(s), s->d, place_floats(s), v[OFFSETS].strides[0], y.row, y.column);
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
   *out = (fh_bound){0};
-  FH_TRY(check(v));
   int64_t terms = 0, sums = 0;
-  FH_TRY(fh_check_count("segment_sum", &params[X], &v[X], &terms));
-  FH_TRY(fh_check_count("segment_sum", &params[Y], &v[Y], &sums));
+  FH_TRY(fh_check_numbered("segment_sum", params, v, &terms, &sums));
+  FH_TRY(fh_check_edges("segment_sum", &params[OFFSETS], &v[OFFSETS], v[Y].shape[0], "y"));
   if (sums == 0) return FH_OK;
   const fh_segments s = cut_of(v);
-  out->stage_count = 1;
-  bind_sums(v, &s, EVEN, &out->stages[0]);
+  bind_sums(v, &s, EVEN, out);
   out->flops = (double)terms;
   out->bytes = 4.0 * ((double)terms + (double)sums) + 8.0 * (double)s.segments;
   return FH_OK;
@@ -99,52 +61,50 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   const bool split = fh_segments_want_split(&s, sizes.longest);
   fh_segments_note(&s, &sizes, split, "segment", note);
   if (!split) return FH_OK;
-  bound->stage_count = 2;
-  bind_sums(v, &s, WINDOW, &bound->stages[0]);
-  bind_join(v, &s, &bound->stages[1]);
+  bound->stage_count = 0; /* in place of the even cut */
+  bind_sums(v, &s, WINDOW, bound);
+  bind_join(v, &s, bound);
   bound->temp_count = 1;
-  bound->temp_bytes[0] = 2 * (size_t)s.windows * (size_t)place_floats(v) * sizeof(float);
+  bound->temp_bytes[0] = 2 * (size_t)s.windows * (size_t)place_floats(&s) * sizeof(float);
   return FH_OK;
 }
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
 static double sum_of(const fh_view_desc *v, void *const *data, int64_t segment, int64_t column, int64_t *out_terms, double *out_magnitude) {
-  const int64_t n = v[X].shape[0], last = v[X].rank == 2 ? v[X].strides[1] : 0;
-  int64_t begin = fh_offset_at(&v[OFFSETS], data[OFFSETS], segment), end = fh_offset_at(&v[OFFSETS], data[OFFSETS], segment + 1);
-  begin = begin < 0 ? 0 : begin > n ? n : begin;
-  end = end < begin ? begin : end > n ? n : end;
+  const fh_numbered x = fh_numbered_of(&v[X]);
+  int64_t begin, end;
+  fh_segment_terms(&v[OFFSETS], data[OFFSETS], segment, x.rows, &begin, &end);
   double sum = 0;
   *out_magnitude = 0;
   *out_terms = end - begin;
   for (int64_t e = begin; e < end; e++) {
-    const double x = (double)((const fh_f32_any *)data[X])[e * v[X].strides[0] + column * last];
-    sum += x;
-    *out_magnitude += fabs(x);
+    const double term = (double)*fh_numbered_at(&x, data[X], e, column);
+    sum += term;
+    *out_magnitude += fabs(term);
   }
   return sum;
-}
-
-static fh_f32_any *y_at(const fh_view_desc *v, void *const *data, int64_t segment, int64_t column) {
-  return (fh_f32_any *)data[Y] + segment * v[Y].strides[0] + (v[Y].rank == 2 ? column * v[Y].strides[1] : 0);
 }
 
 static void reference(const fh_view_desc *v, void *const *data, const fh_value *scalars) {
   (void)scalars;
   const fh_segments s = cut_of(v);
+  const fh_numbered y = fh_numbered_of(&v[Y]);
   int64_t terms;
   double magnitude;
   for (int64_t i = 0; i < s.segments; i++)
-    for (int64_t j = 0; j < s.d; j++) *y_at(v, data, i, j) = (float)sum_of(v, data, i, j, &terms, &magnitude);
+    for (int64_t j = 0; j < s.d; j++) *fh_numbered_at(&y, data[Y], i, j) = (float)sum_of(v, data, i, j, &terms, &magnitude);
 }
 
 static const char *compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_segments s = cut_of(c->views);
+  const fh_numbered y = fh_numbered_of(&c->views[Y]);
   for (int64_t i = 0; i < s.segments; i++) {
     for (int64_t j = 0; j < s.d; j++) {
       int64_t terms;
       double magnitude, exact = sum_of(c->views, want, i, j, &terms, &magnitude);
-      if (!fh_segments_close((double)*y_at(c->views, got, i, j), exact, magnitude, terms)) return "a sum is off by more than m u sum |x|";
+      if (!fh_segments_close((double)*fh_numbered_at(&y, got[Y], i, j), exact, magnitude, terms))
+        return "a sum is off by more than m u sum |x|";
     }
   }
   return NULL;
@@ -176,10 +136,7 @@ static const shape benches[] = {
 };
 
 static bool fill_case(const shape *s, fh_case *out) {
-  const int64_t x[] = {s->n, s->d}, y[] = {s->segments, s->d}, edges = s->segments + 1;
-  const int32_t rank = s->d ? 2 : 1;
-  *out = (fh_case){.views = {fh_compact(FH_F32, rank, x), fh_compact(FH_I64, 1, &edges), fh_compact(FH_F32, rank, y)}};
-  *fh_case_skew(out) = s->skew;
+  *out = fh_numbered_case(s->n, FH_I64, s->segments + 1, s->segments, s->d, s->skew);
   snprintf(out->label, sizeof out->label, "n=%" PRId64 " segments=%" PRId64 " d=%" PRId64 " %s", s->n, s->segments, s->d,
            fh_skew_names[s->skew]);
   return true;
@@ -190,25 +147,19 @@ static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof be
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
-  if (index == OFFSETS) {
+  if (index == OFFSETS)
     fh_segments_fill(c, OFFSETS, v[X].shape[0], data, seed);
-    return;
-  }
-  const int64_t count = v[index].shape[0] * (v[index].rank == 2 ? v[index].shape[1] : 1);
-  for (int64_t i = 0; i < count; i++) ((float *)data)[i] = (float)(2 * fh_skew_unit(&seed) - 1);
+  else
+    fh_fill_uniform(&v[index], data, seed);
 }
-
-static const char *const entries[] = {"segment_sum_even", "segment_sum_window", "segment_sum_join"};
 
 const fh_kernel_contract fh_contract_segment_sum = {
     .name = "segment_sum",
     .version = 1,
     .summary = "sums of the rows between ascending offsets; an empty segment is 0",
     .formula = "y[i,:] = sum of x[r,:] over offsets[i] <= r < offsets[i+1]; in pieces of 4096 elements, each by 16 lanes, in order",
-    .views = params,
-    .view_count = 3,
-    .entries = entries,
-    .entry_count = 3,
+    FH_VIEWS(params),
+    FH_ENTRIES("segment_sum_even", "segment_sum_window", "segment_sum_join"),
     .dialect_numerics = FH_EXACT,
     .bound_rel = 0x1p-12,
     .bound_abs = 0,

@@ -2,7 +2,7 @@
 #ifndef FOGHORN_KERNELS_CASES_H_
 #define FOGHORN_KERNELS_CASES_H_
 
-#include "kernels/contract.h"
+#include "kernels/tables.h"
 
 /* A compact view. */
 static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_t *shape) {
@@ -14,6 +14,12 @@ static inline fh_view_desc fh_compact(fh_dtype dtype, int32_t rank, const int64_
     stride *= shape[i] > 0 ? shape[i] : 1;
   }
   return v;
+}
+
+/* A compact f32 matrix, or `batch` of them; 0: one, of rank 2. */
+static inline fh_view_desc fh_compact_matrices(int64_t batch, int64_t rows, int64_t columns) {
+  const int64_t shape[] = {batch, rows, columns};
+  return batch ? fh_compact(FH_F32, 3, shape) : fh_compact(FH_F32, 2, shape + 1);
 }
 
 /* Elements of a view of a case. */
@@ -35,5 +41,10 @@ static inline void fh_fill_uniform(const fh_view_desc *v, float *data, uint64_t 
   const int64_t count = fh_elements(v);
   for (int64_t i = 0; i < count; i++) data[i] = fh_uniform(fh_next_random(&seed));
 }
+
+/* case_at() and bench_at() of a contract whose cases are rows of two tables: `bool make(const row *, fh_case *)` writes one. */
+#define FH_CASES_OF(make, cases, benches)                                                                       \
+  static bool case_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(cases) && make(&(cases)[i], out); } \
+  static bool bench_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(benches) && make(&(benches)[i], out); }
 
 #endif /* FOGHORN_KERNELS_CASES_H_ */

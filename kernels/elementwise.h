@@ -113,40 +113,38 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
 
 /* The contract of the kernel NAME, whose entry is map_NAME: EXACT is its function in double precision, ULP the bound of its error in units
  * of the last place, and LOW to HIGH where the tests look most. */
-#define FH_UNARY_KERNEL(NAME, EXACT, LOW, HIGH, FLOPS, ULP, SUMMARY, FORMULA, SOURCE)                                                   \
-  static const fh_view_param params[] = {                                                                                               \
-      {"x", FH_ROLE_IN, FH_F32, "(...), rank 1 to 3", true},                                                                            \
-      {"y", FH_ROLE_OUT, FH_F32, "that of x", false},                                                                                   \
-  };                                                                                                                                    \
-  static fh_status bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {                                            \
-    (void)scalars;                                                                                                                      \
-    return fh_unary_bind(#NAME, params, FLOPS, views, out);                                                                             \
-  }                                                                                                                                     \
-  static void reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {                                        \
-    (void)scalars;                                                                                                                      \
-    fh_unary_reference(EXACT, views, data);                                                                                             \
-  }                                                                                                                                     \
-  static void fill(int index, const fh_case *c, void *data, uint64_t seed) {                                                            \
-    (void)index;                                                                                                                        \
-    fh_unary_fill(LOW, HIGH, c, data, seed);                                                                                            \
-  }                                                                                                                                     \
-  const fh_kernel_contract fh_contract_##NAME = {                                                                                       \
-      .name = #NAME,                                                                                                                    \
-      .version = 1,                                                                                                                     \
-      .summary = SUMMARY ", in place allowed",                                                                                          \
-      .formula = FORMULA,                                                                                                               \
-      FH_VIEWS(params),                                                                                                                 \
-      FH_ENTRIES("map_" #NAME),                                                                                                         \
-      .dialect_numerics = FH_EXACT,                                                                                                     \
-      .bound_rel = ((ULP) + 0.5) * 0x1p-23,                                                                                             \
-      .bound_abs = ((ULP) + 0.5) * 0x1p-149,                                                                                            \
-      .bound_source =                                                                                                                   \
-          "at most " #ULP " units of the last place, tried by sh tools/dev maths (docs/maths.md), and the half of the oracle; " SOURCE, \
-      .bind = bind,                                                                                                                     \
-      .reference = reference,                                                                                                           \
-      .case_at = fh_unary_case_at,                                                                                                      \
-      .bench_at = fh_unary_bench_at,                                                                                                    \
-      .fill = fill,                                                                                                                     \
+#define FH_UNARY_KERNEL(NAME, EXACT, LOW, HIGH, FLOPS, ULP, SUMMARY, FORMULA, SOURCE)                                                \
+  static const fh_view_param params[] = {                                                                                            \
+      {"x", FH_ROLE_IN, FH_F32, "(...), rank 1 to 3", true},                                                                         \
+      {"y", FH_ROLE_OUT, FH_F32, "that of x", false},                                                                                \
+  };                                                                                                                                 \
+  static fh_status bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {                                         \
+    (void)scalars;                                                                                                                   \
+    return fh_unary_bind(#NAME, params, FLOPS, views, out);                                                                          \
+  }                                                                                                                                  \
+  static void reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {                                     \
+    (void)scalars;                                                                                                                   \
+    fh_unary_reference(EXACT, views, data);                                                                                          \
+  }                                                                                                                                  \
+  static void fill(int index, const fh_case *c, void *data, uint64_t seed) {                                                         \
+    (void)index;                                                                                                                     \
+    fh_unary_fill(LOW, HIGH, c, data, seed);                                                                                         \
+  }                                                                                                                                  \
+  const fh_kernel_contract fh_contract_##NAME = {                                                                                    \
+      .name = #NAME,                                                                                                                 \
+      .version = 1,                                                                                                                  \
+      .summary = SUMMARY ", in place allowed",                                                                                       \
+      .formula = FORMULA,                                                                                                            \
+      FH_VIEWS(params),                                                                                                              \
+      FH_ENTRIES("map_" #NAME),                                                                                                      \
+      FH_EXACT_WITHIN(((ULP) + 0.5) * 0x1p-23, ((ULP) + 0.5) * 0x1p-149,                                                             \
+                      "at most " #ULP                                                                                                \
+                      " units of the last place, tried by sh tools/dev maths (docs/maths.md), and the half of the oracle; " SOURCE), \
+      .bind = bind,                                                                                                                  \
+      .reference = reference,                                                                                                        \
+      .case_at = fh_unary_case_at,                                                                                                   \
+      .bench_at = fh_unary_bench_at,                                                                                                 \
+      .fill = fill,                                                                                                                  \
   }
 
 #endif /* FOGHORN_KERNELS_ELEMENTWISE_H_ */

@@ -7,12 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 #include "kernels/signal_tables.h"
 
-static inline int64_t fh_least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t fh_most(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t fh_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t fh_bins(int64_t n) { return n / 2 + 1; }
 
 /* The length of a transform is one that the text can do, and `table` is that of fh_fft_table for it. */
@@ -38,8 +36,8 @@ typedef struct fh_groups {
 static inline fh_groups fh_groups_of(int64_t count, int64_t n) {
   /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a frame has a sample at least */
   const int64_t bytes = 2 * fh_frames_area(n) * (int64_t)sizeof(float), most = fh_most(1, (INT64_C(64) << 20) / bytes);
-  fh_groups g = {.count = count, .per_item = fh_ceil_div(count, most)};
-  g.items = fh_ceil_div(count, g.per_item);
+  fh_groups g = {.count = count, .per_item = fh_divide_up(count, most)};
+  g.items = fh_divide_up(count, g.per_item);
   g.scratch_bytes = (size_t)(g.items * bytes);
   return g;
 }
@@ -80,17 +78,17 @@ static inline int64_t fh_frames_in(int64_t samples, int64_t n, int64_t hop, fh_p
 }
 
 static inline void fh_frames_plan(fh_frames *f) {
-  f->of_channel = fh_ceil_div(f->frames, 16);
+  f->of_channel = fh_divide_up(f->frames, 16);
   f->first_right = f->of_channel;
   if (f->pad == 0) return;
   const int64_t whole = f->pad + f->samples < f->n ? 0 : fh_least(f->frames, (f->pad + f->samples - f->n) / f->hop + 1);
-  f->first_inner = fh_least(f->of_channel, fh_ceil_div(fh_ceil_div(f->pad, f->hop), 16));
+  f->first_inner = fh_least(f->of_channel, fh_divide_up(fh_divide_up(f->pad, f->hop), 16));
   f->first_right = fh_most(f->first_inner, whole == f->frames ? f->of_channel : whole / 16);
   f->right_at = 16 * f->first_right * f->hop;
   if (f->first_inner > 0) f->left = (fh_least(16 * f->first_inner, f->frames) - 1) * f->hop + f->n;
   f->edge = f->left;
   if (f->first_right < f->of_channel) f->edge += (f->frames - 1) * f->hop + f->n - f->right_at;
-  f->pieces = fh_ceil_div(f->edge, FH_FRAMES_PIECE);
+  f->pieces = fh_divide_up(f->edge, FH_FRAMES_PIECE);
 }
 
 /* Checks x (channels, samples), window (n) and hop and padding, and plans for `frames` frames per channel. */
@@ -131,10 +129,7 @@ static inline fh_status fh_frames_bind_ends(const char *kernel, const fh_frames 
   out->temp_count = FH_FRAMES_TEMPS;
   FH_TRY(fh_check_scratch(kernel, f->channels, fh_most(1, f->edge), sizeof(float), &out->temp_bytes[FH_FRAMES_ENDS]));
   if (f->edge == 0) return FH_OK;
-  fh_stage *stage = &out->stages[out->stage_count++];
-  stage->entry = entry;
-  stage->items = f->channels * f->pieces;
-  stage->flops_per_item = FH_FRAMES_PIECE;
+  fh_stage *stage = fh_add_stage(out, entry, f->channels * f->pieces, FH_FRAMES_PIECE);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, x_index, 0));
   fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
   FH_PUSH_I64(stage, f->pieces, f->samples, f->pad, f->mode == FH_PAD_MODE_ZEROS, f->left, f->right_at, f->edge, x->strides[0],
@@ -147,16 +142,14 @@ static inline fh_status fh_frames_bind_ends(const char *kernel, const fh_frames 
 static inline fh_stage *fh_frames_bind(const fh_frames *f, const fh_view_desc *v, int x, int window, int table, int result, int entry,
                                        double more_flops, fh_bound *out) {
   const fh_groups groups = fh_groups_of(f->channels * f->of_channel, f->n);
-  fh_stage *stage = &out->stages[out->stage_count++];
-  stage->entry = entry;
-  stage->items = groups.items;
-  stage->flops_per_item = 16 * (fh_transform_flops(f->n) + more_flops) * (double)groups.per_item;
+  const double work = fh_transform_flops(f->n) + more_flops; /* on a frame */
+  fh_stage *stage = fh_add_stage(out, entry, groups.items, 16 * work * (double)groups.per_item);
   for (int i = 0; i < result; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, result, 0));
   fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
   fh_push(stage, fh_op_temp(FH_FRAMES_SCRATCH));
   out->temp_bytes[FH_FRAMES_SCRATCH] = groups.scratch_bytes;
-  out->flops = (fh_transform_flops(f->n) + more_flops) * (double)f->channels * (double)f->frames;
+  out->flops = work * (double)f->channels * (double)f->frames;
   FH_PUSH_I64(stage, f->n, fh_frames_area(f->n), groups.count, groups.per_item, f->frames, f->of_channel, f->hop, f->pad, f->first_inner,
               f->first_right, f->left, f->right_at, f->edge, v[x].strides[0], v[x].strides[1], v[window].strides[0], v[table].strides[0]);
   return stage;

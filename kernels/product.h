@@ -8,6 +8,7 @@
 #ifndef FOGHORN_KERNELS_PRODUCT_H_
 #define FOGHORN_KERNELS_PRODUCT_H_
 
+#include "kernels/arithmetic.h"
 #include "kernels/check.h"
 #include "kernels/rows.h"
 
@@ -30,8 +31,6 @@ typedef struct fh_product {
   int64_t batch, m, n, k;
   int64_t a[3], b[5], c[3]; /* strides, in the order of the operands */
 } fh_product;
-
-static inline int64_t fh_divide_up(int64_t a, int64_t b) { return b > 0 ? a / b + (a % b != 0) : 0; }
 
 /* The shape of packed weights for (k, n). */
 static inline void fh_packed_shape(int64_t k, int64_t n, int64_t group, int64_t shape[static 4]) {
@@ -120,10 +119,7 @@ static inline fh_status fh_product_bind(const char *kernel, const fh_view_param 
   if (elements[FH_PRODUCT_C] == 0) return FH_OK;
 
   const fh_product p = fh_product_of(views, group);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = p.batch * p.m * fh_divide_up(p.n, 16);
-  stage->flops_per_item = 2.0 * 16.0 * (double)p.k;
+  fh_stage *stage = fh_add_stage(out, 0, p.batch * p.m * fh_divide_up(p.n, 16), 2.0 * 16.0 * (double)p.k);
   fh_operand *op = stage->operands;
   op[FH_PRODUCT_A] = fh_op_view(FH_OPERAND_IN, FH_PRODUCT_A, 0);
   op[FH_PRODUCT_B] = fh_op_view(FH_OPERAND_IN, FH_PRODUCT_B, 0);
@@ -175,7 +171,7 @@ static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c,
       {0, 8, 100, 127},  {0, 67, 3, 128}, {0, 2, 200, 100}, {0, 50, 7, 63},    {2, 30, 127, 31}, {0, 3, 40, 515}, {0, 13, 11, 1031},
       {0, 61, 129, 127}, {0, 1, 300, 70}, {0, 4, 37, 2},    {0, 1, 129, 2051},
   };
-  if (i < 0 || i >= 2 * (int)(sizeof shapes / sizeof *shapes)) return false;
+  if (i < 0 || i >= 2 * FH_LENGTH(shapes)) return false;
   *out = fh_product_case(shapes[i / 2], a, b, c, group, i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
   return true;
 }
@@ -188,7 +184,7 @@ static inline bool fh_product_bench_at(int i, fh_dtype a, fh_dtype b, fh_dtype c
       {0, 128, 3072, 768}, {0, 31, 769, 3067}, {0, 4096, 16, 1024}, {0, 4096, 1, 1024},    {16, 128, 128, 64},
   };
   const int form = i % FH_PRODUCT_FORMS;
-  if (i < 0 || i >= FH_PRODUCT_FORMS * (int)(sizeof shapes / sizeof *shapes)) return false;
+  if (i < 0 || i >= FH_PRODUCT_FORMS * FH_LENGTH(shapes)) return false;
   *out = fh_product_case(shapes[i / FH_PRODUCT_FORMS], a, b, c, group, (fh_product_form)form);
   return true;
 }

@@ -58,6 +58,19 @@ static inline fh_status fh_reduction_of(const char *kernel, const fh_view_param 
   return FH_OK;
 }
 
+/* The same for views that bind() has checked. */
+static inline fh_reduction fh_reduction_bound(const fh_view_param *params, const fh_view_desc *v, int x, int y) {
+  fh_reduction r = {0};
+  fh_status_free(fh_reduction_of("", params, v, x, y, &r));
+  return r;
+}
+
+/* The operands x and y of a kernel that makes results of type Y. */
+#define FH_REDUCTION_OPERANDS(Y)                                                            \
+  {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false}, {                     \
+    "y", FH_ROLE_OUT, Y, "that of x without its last dimension, or (1) for all of x", false \
+  }
+
 /* A kernel without a value for no elements refuses them. */
 static inline fh_status fh_reduction_not_empty(const char *call, const fh_view_param *params, const fh_view_desc *v, int x,
                                                const fh_reduction *r) {
@@ -69,14 +82,15 @@ static inline fh_status fh_reduction_not_empty(const char *call, const fh_view_p
 
 /* The operands n1, d, xs0, xs1, xs of a first stage. */
 static inline void fh_reduction_push_x(fh_stage *stage, const fh_reduction *r) {
-  const int64_t values[] = {r->x.n1, r->x.d, r->x.s0, r->x.s1, r->x.step};
-  fh_push_i64(stage, values, sizeof values / sizeof *values);
+  FH_PUSH_I64(stage, r->x.n1, r->x.d, r->x.s0, r->x.s1, r->x.step);
 }
 
 /* Where the first stage puts what (row, chunk) gives: strides of the outer dimensions and of chunks. In scratch row by row. */
 static inline void fh_reduction_push_place(fh_stage *stage, const fh_reduction *r) {
-  const int64_t scratch[] = {r->x.n1 * r->chunks, r->chunks, 1}, result[] = {r->ys0, r->ys1, 0};
-  fh_push_i64(stage, r->joined ? scratch : result, 3);
+  if (r->joined)
+    FH_PUSH_I64(stage, r->x.n1 * r->chunks, r->chunks, 1);
+  else
+    FH_PUSH_I64(stage, r->ys0, r->ys1, 0);
 }
 
 /* Scratch for a value of each chunk. */

@@ -1,4 +1,4 @@
-/* Members of a contract that are tables, each with its length. SPDX-License-Identifier: Apache-2.0 */
+/* Members of a contract that belong together: tables with their lengths, numerics with their bound. SPDX-License-Identifier: Apache-2.0 */
 #ifndef FOGHORN_KERNELS_TABLES_H_
 #define FOGHORN_KERNELS_TABLES_H_
 
@@ -11,11 +11,19 @@
 /* FH_ENTRIES("softmax"), or several in the order of their stages. */
 #define FH_ENTRIES(...) .entries = (const char *const[]){__VA_ARGS__}, .entry_count = FH_LENGTH(((const char *const[]){__VA_ARGS__}))
 
+/* A text that gives the same bits everywhere, within REL and ABS of the oracle; SOURCE says why. */
+#define FH_EXACT_WITHIN(REL, ABS, SOURCE) .dialect_numerics = FH_EXACT, .bound_rel = (REL), .bound_abs = (ABS), .bound_source = SOURCE
+
 /* A table of fh_tuned that stands under #if defined(__x86_64__); elsewhere the text runs alone. */
 #if defined(__x86_64__)
 #define FH_TUNED_X86(table) .tuned = (table), .tuned_count = FH_LENGTH(table)
 #else
 #define FH_TUNED_X86(table) .tuned = NULL, .tuned_count = 0
 #endif
+
+/* A tuned function of a kernel for one instruction set, and the scratch that it wants. */
+#define FH_TUNED_ENTRY(kernel, isa)                                    \
+  void fh_##kernel##_##isa(const fh_slot *slots, const fh_team *team); \
+  size_t fh_##kernel##_scratch_##isa(const fh_bound *bound, int team_size);
 
 #endif /* FOGHORN_KERNELS_TABLES_H_ */

@@ -8,17 +8,12 @@
 enum { X, Y };
 enum { ROWS_STAGE, FIND_STAGE, COLUMNS_STAGE }; /* entries */
 
-static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
-    {"y", FH_ROLE_OUT, FH_I32, "that of x without its last dimension, or (1) for all of x", false},
-};
+static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_I32)};
 
 static const fh_scalar_param scalars_of[] = {{"largest", 'i', 1, "1: the largest, 0: the least"}};
 
-static void bind_rows(const fh_reduction *r, int64_t largest, fh_stage *stage) {
-  stage->entry = ROWS_STAGE;
-  stage->items = r->x.rows * r->chunks;
-  stage->flops_per_item = fh_reduction_work(r);
+static void bind_rows(const fh_reduction *r, int64_t largest, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, ROWS_STAGE, r->x.rows * r->chunks, fh_reduction_work(r));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_temp(0));
   fh_push(stage, fh_op_i64(largest));
@@ -26,11 +21,9 @@ static void bind_rows(const fh_reduction *r, int64_t largest, fh_stage *stage) {
   fh_reduction_push_x(stage, r);
 }
 
-static void bind_find(const fh_reduction *r, int64_t largest, fh_stage *stage) {
+static void bind_find(const fh_reduction *r, int64_t largest, fh_bound *out) {
   const int64_t pieces = r->joined ? r->joined : 1;
-  stage->entry = FIND_STAGE;
-  stage->items = r->results;
-  stage->flops_per_item = fh_reduction_work(r) + (double)pieces;
+  fh_stage *stage = fh_add_stage(out, FIND_STAGE, r->results, fh_reduction_work(r) + (double)pieces);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_temp(0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
@@ -38,20 +31,16 @@ static void bind_find(const fh_reduction *r, int64_t largest, fh_stage *stage) {
   fh_push(stage, fh_op_i64(pieces));
   fh_push(stage, fh_op_i64(r->chunks));
   fh_reduction_push_x(stage, r);
-  const int64_t place[] = {r->n1, r->ys0, r->ys1};
-  fh_push_i64(stage, place, sizeof place / sizeof *place);
+  FH_PUSH_I64(stage, r->n1, r->ys0, r->ys1);
 }
 
-static void bind_columns(const fh_reduction *r, int64_t largest, fh_stage *stage) {
-  stage->entry = COLUMNS_STAGE;
-  stage->items = r->items / r->chunks;
-  stage->flops_per_item = 48.0 * (double)r->x.d;
+static void bind_columns(const fh_reduction *r, int64_t largest, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, COLUMNS_STAGE, r->items / r->chunks, 48.0 * (double)r->x.d);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_i64(largest));
   fh_reduction_push_x(stage, r);
-  const int64_t place[] = {r->ys0, r->ys1};
-  fh_push_i64(stage, place, sizeof place / sizeof *place);
+  FH_PUSH_I64(stage, r->ys0, r->ys1);
 }
 
 static fh_status arg_extreme_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
@@ -69,10 +58,10 @@ static fh_status arg_extreme_bind(const fh_view_desc *views, const fh_value *sca
   if (r.results == 0) return FH_OK;
 
   if (r.columns && r.results == r.x.rows) {
-    bind_columns(&r, largest, &out->stages[out->stage_count++]);
+    bind_columns(&r, largest, out);
   } else {
-    bind_rows(&r, largest, &out->stages[out->stage_count++]);
-    bind_find(&r, largest, &out->stages[out->stage_count++]);
+    bind_rows(&r, largest, out);
+    bind_find(&r, largest, out);
     out->temp_count = 1;
     out->temp_bytes[0] = fh_reduction_scratch(&r);
   }
@@ -87,8 +76,7 @@ static bool better(double v, double best, int64_t largest) {
 }
 
 static void arg_extreme_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
-  fh_reduction r = {0};
-  fh_status_free(fh_reduction_of("arg_extreme", params, views, X, Y, &r)); /* bind has checked it */
+  const fh_reduction r = fh_reduction_bound(params, views, X, Y);
   const float *x = data[X];
   for (int64_t i = 0; i < r.results; i++) {
     int64_t best = 0;
@@ -134,10 +122,7 @@ const fh_kernel_contract fh_contract_arg_extreme = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("arg_rows", "arg_find", "arg_columns"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "an index is right or wrong",
+    FH_EXACT_WITHIN(0, 0, "an index is right or wrong"),
     .bind = arg_extreme_bind,
     .reference = arg_extreme_reference,
     .case_at = arg_extreme_case_at,

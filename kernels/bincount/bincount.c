@@ -70,8 +70,7 @@ static bool fill_case(const shape *s, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+FH_CASES_OF(fill_case, cases, benches)
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   if (index == IDS) fh_skew_ids(fh_skew_of(c), data, c->views[IDS].shape[0], c->views[COUNTS].shape[0], seed);
@@ -84,10 +83,7 @@ const fh_kernel_contract fh_contract_bincount = {
     .formula = "counts[j] = how many i have ids[i] = j",
     FH_VIEWS(params),
     FH_ENTRIES("bincount_chunk", "bincount_combine"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "counts are integers",
+    FH_EXACT_WITHIN(0, 0, "counts are integers"),
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << IDS,

@@ -35,19 +35,14 @@ static fh_status biquad_bind(const fh_view_desc *v, const fh_value *scalars, fh_
   FH_TRY(biquad_check(v, &count));
   if (count == 0) return FH_OK;
   const int64_t channels = v[X].shape[0], n = v[X].shape[1], sections = v[SECTIONS].shape[1];
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = (channels + 15) / 16;
-  stage->flops_per_item = 16.0 * 9.0 * (double)n * (double)(sections + 1);
-  stage->operands[X] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[SECTIONS] = fh_op_view(FH_OPERAND_IN, SECTIONS, 0);
-  stage->operands[STATE] = fh_op_view(FH_OPERAND_INOUT, STATE, 0);
-  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[4] = fh_op_temp(0);
-  stage->operand_count = 5;
+  fh_stage *stage = fh_add_stage(out, 0, (channels + 15) / 16, 16.0 * 9.0 * (double)n * (double)(sections + 1));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, SECTIONS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_INOUT, STATE, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_temp(0));
   const int64_t *xs = v[X].strides, *cs = v[SECTIONS].strides, *ss = v[STATE].strides, *ys = v[Y].strides;
-  const int64_t values[] = {channels, n, sections, xs[0], xs[1], cs[0], cs[1], cs[2], ss[0], ss[1], ss[2], ys[0], ys[1]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  FH_PUSH_I64(stage, channels, n, sections, xs[0], xs[1], cs[0], cs[1], cs[2], ss[0], ss[1], ss[2], ys[0], ys[1]);
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)stage->items * 16 * BLOCK * sizeof(float);
   out->flops = 9.0 * (double)count * (double)sections;
@@ -162,9 +157,12 @@ typedef struct biquad_shape {
   int64_t channels, n, sections;
 } biquad_shape;
 
-static bool biquad_case(const biquad_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const biquad_shape *s = &all[i];
+static const biquad_shape cases[] = {{3, 83, 2},  {0, 5, 1},   {5, 0, 1},   {3, 7, 0},    {1, 1, 1},   {1, 64, 3},   {2, 65, 1},
+                                     {15, 16, 4}, {16, 63, 5}, {17, 17, 7}, {33, 130, 2}, {4, 257, 6}, {1, 1000, 4}, {20, 300, 8}};
+static const biquad_shape benches[] = {{1, 4800, 1},   {1, 480000, 1},  {1, 480000, 4},   {2, 480000, 4}, {8, 48000, 6},
+                                       {16, 48000, 4}, {64, 48000, 10}, {16, 1440000, 2}, {31, 47999, 3}};
+
+static bool biquad_case(const biquad_shape *s, fh_case *out) {
   const int64_t x[] = {s->channels, s->n}, sections[] = {s->channels, s->sections, COEFFICIENTS}, state[] = {s->channels, s->sections, 2};
   *out = (fh_case){
       .views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 3, sections), fh_compact(FH_F32, 3, state), fh_compact(FH_F32, 2, x)}};
@@ -172,17 +170,7 @@ static bool biquad_case(const biquad_shape *all, size_t count, int i, fh_case *o
   return true;
 }
 
-static bool biquad_case_at(int i, fh_case *out) {
-  static const biquad_shape all[] = {{3, 83, 2},  {0, 5, 1},   {5, 0, 1},   {3, 7, 0},    {1, 1, 1},   {1, 64, 3},   {2, 65, 1},
-                                     {15, 16, 4}, {16, 63, 5}, {17, 17, 7}, {33, 130, 2}, {4, 257, 6}, {1, 1000, 4}, {20, 300, 8}};
-  return biquad_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool biquad_bench_at(int i, fh_case *out) {
-  static const biquad_shape all[] = {{1, 4800, 1},   {1, 480000, 1},  {1, 480000, 4},   {2, 480000, 4}, {8, 48000, 6},
-                                     {16, 48000, 4}, {64, 48000, 10}, {16, 1440000, 2}, {31, 47999, 3}};
-  return biquad_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(biquad_case, cases, benches)
 
 /* Sections with poles of radius 0.6 to 0.95. */
 static void biquad_fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -205,14 +193,11 @@ const fh_kernel_contract fh_contract_biquad = {
         "form II; Oppenheim and Schafer, Discrete-Time Signal Processing, 6.3)",
     FH_VIEWS(params),
     FH_ENTRIES("biquad"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "eight roundings a step, each passed through the section's own response, section by section in compare",
+    FH_EXACT_WITHIN(0, 0, "eight roundings a step, each passed through the section's own response, section by section in compare"),
     .bind = biquad_bind,
     .reference = biquad_reference,
-    .case_at = biquad_case_at,
-    .bench_at = biquad_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = biquad_fill,
     .compare = biquad_compare,
 };

@@ -152,8 +152,7 @@ static bool fill_case(const shape *s, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+FH_CASES_OF(fill_case, cases, benches)
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
@@ -175,11 +174,9 @@ const fh_kernel_contract fh_contract_csr_matvec = {
     .formula = "y[i] = sum of values[e] x[columns[e]] over offsets[i] <= e < offsets[i+1]; products rounded, added as segment_sum adds",
     FH_VIEWS(params),
     FH_ENTRIES("csr_matvec_even", "csr_matvec_window", "csr_matvec_join"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-12,
-    .bound_abs = 0,
-    .bound_source =
-        "(m + 1) u sum |a||x| for m products in any order (Higham 2002, eq. 3.5), element by element in compare; bound_rel is 4096 u",
+    FH_EXACT_WITHIN(
+        0x1p-12, 0,
+        "(m + 1) u sum |a||x| for m products in any order (Higham 2002, eq. 3.5), element by element in compare; bound_rel is 4096 u"),
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << OFFSETS | 1u << COLUMNS,

@@ -25,40 +25,26 @@ static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh
   r.items = r.x.rows * r.chunks;
   if (r.x.rows > 0) {
     const fh_rows y = fh_rows_of(&views[Y]);
-    fh_stage *stage = &out->stages[out->stage_count++];
-    stage->entry = ROWS_STAGE;
-    stage->items = r.items;
-    stage->flops_per_item = 2 * fh_reduction_work(&r);
+    fh_stage *stage = fh_add_stage(out, ROWS_STAGE, r.items, 2 * fh_reduction_work(&r));
     fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(stage, fh_op_view(FH_OPERAND_IN, Y, 0));
     fh_push(stage, r.joined ? fh_op_temp(0) : fh_op_view(FH_OPERAND_OUT, Z, 0));
     fh_push(stage, fh_op_i64(r.chunks));
     fh_reduction_push_x(stage, &r);
-    const int64_t values[] = {y.s0, y.s1, y.step};
-    fh_push_i64(stage, values, sizeof values / sizeof *values);
+    FH_PUSH_I64(stage, y.s0, y.s1, y.step);
     fh_reduction_push_place(stage, &r);
   }
   out->temp_count = r.joined > 0 || r.x.rows == 0; /* the join alone writes the result of no rows */
   if (out->temp_count) {
-    fh_stage *stage = &out->stages[out->stage_count++];
-    stage->entry = JOIN_STAGE;
-    stage->items = r.results;
-    stage->flops_per_item = (double)r.joined;
+    fh_stage *stage = fh_add_stage(out, JOIN_STAGE, r.results, (double)r.joined);
     fh_push(stage, fh_op_temp(0));
     fh_push(stage, fh_op_view(FH_OPERAND_OUT, Z, 0));
-    const int64_t values[] = {r.joined, r.n1, r.ys0, r.ys1};
-    fh_push_i64(stage, values, sizeof values / sizeof *values);
+    FH_PUSH_I64(stage, r.joined, r.n1, r.ys0, r.ys1);
   }
   out->temp_bytes[0] = fh_reduction_scratch(&r);
   out->flops = 2.0 * (double)r.results * (double)r.of_each;
   out->bytes = 4.0 * (out->flops + (double)r.results);
   return FH_OK;
-}
-
-static fh_reduction reduction_of(const fh_view_desc *views) {
-  fh_reduction r = {0};
-  fh_status_free(fh_reduction_of("dot", params, views, X, Z, &r)); /* bind has checked it */
-  return r;
 }
 
 /* The result, and the sum of magnitudes that bounds its error. */
@@ -77,13 +63,13 @@ static double product_of(const fh_view_desc *views, void *const *data, const fh_
 
 static void dot_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
   (void)scalars;
-  const fh_reduction r = reduction_of(views);
+  const fh_reduction r = fh_reduction_bound(params, views, X, Z);
   double size;
   for (int64_t i = 0; i < r.results; i++) ((float *)data[Z])[fh_reduction_result_at(&r, i)] = (float)product_of(views, data, &r, i, &size);
 }
 
 static const char *dot_compare(const fh_case *c, void *const *got, void *const *want) {
-  const fh_reduction r = reduction_of(c->views);
+  const fh_reduction r = fh_reduction_bound(params, c->views, X, Z);
   for (int64_t i = 0; i < r.results; i++) {
     const int64_t at = fh_reduction_result_at(&r, i);
     const double found = (double)((const float *)got[Z])[at], expected = (double)((const float *)want[Z])[at];
@@ -117,10 +103,7 @@ const fh_kernel_contract fh_contract_dot = {
     .formula = "z[r] = sum_i x[r,i] y[r,i]",
     FH_VIEWS(params),
     FH_ENTRIES("dot_rows", "dot_join"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-15,
-    .bound_abs = 0x1p-15,
-    .bound_source = "(t + 1) u sum |x y|, u = 2^-24, t as for a sum (reduce), in compare",
+    FH_EXACT_WITHIN(0x1p-15, 0x1p-15, "(t + 1) u sum |x y|, u = 2^-24, t as for a sum (reduce), in compare"),
     .bind = dot_bind,
     .reference = dot_reference,
     .case_at = dot_case_at,

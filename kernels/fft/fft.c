@@ -50,21 +50,15 @@ static fh_status fft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bou
     x.n1 = x.rows;
     outer = 1;
   }
-  const int64_t of_outer = fh_ceil_div(x.n1, 16);
+  const int64_t of_outer = fh_divide_up(x.n1, 16);
   const fh_groups groups = fh_groups_of(outer * of_outer, n);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = groups.items;
-  stage->flops_per_item = 16 * fh_transform_flops(n) * (double)groups.per_item;
-  stage->operands[X] = fh_op_view(FH_OPERAND_IN, X, 0);
-  stage->operands[TABLE] = fh_op_view(FH_OPERAND_IN, TABLE, 0);
-  stage->operands[Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  stage->operands[3] = fh_op_temp(SCRATCH);
-  stage->operand_count = 4;
-  const int64_t values[] = {
-      n,      fh_frames_area(n),     groups.count, groups.per_item, x.n1, of_outer, v[TABLE].strides[0], x.s0, x.s1, x.step, y.s0, y.s1,
-      y.step, v[Y].strides[last + 1]};
-  for (size_t i = 0; i < sizeof values / sizeof *values; i++) stage->operands[stage->operand_count++] = fh_op_i64(values[i]);
+  fh_stage *stage = fh_add_stage(out, 0, groups.items, 16 * fh_transform_flops(n) * (double)groups.per_item);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, TABLE, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  fh_push(stage, fh_op_temp(SCRATCH));
+  FH_PUSH_I64(stage, n, fh_frames_area(n), groups.count, groups.per_item, x.n1, of_outer, v[TABLE].strides[0], x.s0, x.s1, x.step, y.s0,
+              y.s1, y.step, v[Y].strides[last + 1]);
   out->temp_count = 1;
   out->temp_bytes[SCRATCH] = groups.scratch_bytes;
   out->flops = fh_transform_flops(n) * (double)x.rows;
@@ -116,40 +110,27 @@ static const char *fft_compare(const fh_case *c, void *const *got, void *const *
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-typedef struct fft_shape {
-  int32_t rank;
-  int64_t shape[3];
-} fft_shape;
+static const fh_rows_shape cases[] = {
+    {2, {3, 60}},   {2, {0, 8}},   {2, {1, 1}},    {2, {1, 2}},   {2, {1, 3}},    {2, {1, 4}},     {2, {1, 5}},      {2, {2, 6}},
+    {2, {16, 8}},   {2, {17, 9}},  {2, {15, 10}},  {2, {5, 15}},  {2, {33, 16}},  {3, {2, 3, 20}}, {3, {3, 17, 25}}, {3, {4, 1, 18}},
+    {2, {18, 27}},  {2, {20, 32}}, {2, {1, 64}},   {2, {7, 81}},  {2, {3, 125}},  {2, {19, 128}},  {2, {2, 240}},    {2, {5, 256}},
+    {2, {35, 400}}, {2, {1, 405}}, {2, {18, 512}}, {2, {2, 600}}, {2, {1, 1024}},
+};
+static const fh_rows_shape benches[] = {{2, {16, 64}},    {2, {16, 400}},   {2, {3000, 400}}, {2, {3000, 512}},  {2, {512, 1024}},
+                                        {2, {256, 4096}}, {2, {1000, 243}}, {2, {997, 360}},  {2, {30000, 512}}, {2, {1, 1024}}};
 
-static bool fft_case(const fft_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const fft_shape *s = &all[i];
+static bool fft_case(const fh_rows_shape *s, fh_case *out) {
   int64_t y[4];
   for (int32_t k = 0; k < s->rank; k++) y[k] = s->shape[k];
   const int64_t n = s->shape[s->rank - 1], table = 2 * n;
   y[s->rank - 1] = fh_bins(n);
   y[s->rank] = 2;
-  *out = (fh_case){.views = {fh_compact(FH_F32, s->rank, s->shape), fh_compact(FH_F32, 1, &table), fh_compact(FH_F32, s->rank + 1, y)}};
-  size_t at = 0;
-  for (int32_t k = 0; k < s->rank; k++) at += (size_t)snprintf(out->label + at, 48 - at, "%s%" PRId64, k ? "x" : "", s->shape[k]);
+  *out = (fh_case){.views = {[TABLE] = fh_compact(FH_F32, 1, &table), [Y] = fh_compact(FH_F32, s->rank + 1, y)}};
+  fh_rows_named(s, &out->views[X], out->label);
   return true;
 }
 
-static bool fft_case_at(int i, fh_case *out) {
-  static const fft_shape all[] = {
-      {2, {3, 60}},   {2, {0, 8}},   {2, {1, 1}},    {2, {1, 2}},   {2, {1, 3}},    {2, {1, 4}},     {2, {1, 5}},      {2, {2, 6}},
-      {2, {16, 8}},   {2, {17, 9}},  {2, {15, 10}},  {2, {5, 15}},  {2, {33, 16}},  {3, {2, 3, 20}}, {3, {3, 17, 25}}, {3, {4, 1, 18}},
-      {2, {18, 27}},  {2, {20, 32}}, {2, {1, 64}},   {2, {7, 81}},  {2, {3, 125}},  {2, {19, 128}},  {2, {2, 240}},    {2, {5, 256}},
-      {2, {35, 400}}, {2, {1, 405}}, {2, {18, 512}}, {2, {2, 600}}, {2, {1, 1024}},
-  };
-  return fft_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool fft_bench_at(int i, fh_case *out) {
-  static const fft_shape all[] = {{2, {16, 64}},    {2, {16, 400}},   {2, {3000, 400}}, {2, {3000, 512}},  {2, {512, 1024}},
-                                  {2, {256, 4096}}, {2, {1000, 243}}, {2, {997, 360}},  {2, {30000, 512}}, {2, {1, 1024}}};
-  return fft_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(fft_case, cases, benches)
 
 static void fft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   if (index == TABLE) {
@@ -166,14 +147,11 @@ const fh_kernel_contract fh_contract_fft = {
     .formula = "y[r,k] = sum over j of x[r,j] exp(-2 pi i j k / n), k = 0 ... n / 2 (Stockham's self-sorting form, radix 4, 5, 3, 2)",
     FH_VIEWS(params),
     FH_ENTRIES("fft"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = FH_TRANSFORM_BOUND,
+    FH_EXACT_WITHIN(0, 0, FH_TRANSFORM_BOUND),
     .bind = fft_bind,
     .reference = fft_reference,
-    .case_at = fft_case_at,
-    .bench_at = fft_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = fft_fill,
     .compare = fft_compare,
 };

@@ -27,14 +27,6 @@ static fh_status fir_check(const fh_view_desc *v, int64_t *out_count) {
   return fh_check_count("fir", &params[X], &v[X], out_count);
 }
 
-static fh_stage *add_stage(fh_bound *out, int entry, int64_t items, double flops) {
-  fh_stage *stage = &out->stages[out->stage_count++];
-  stage->entry = entry;
-  stage->items = items;
-  stage->flops_per_item = flops;
-  return stage;
-}
-
 static fh_status fir_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
   *out = (fh_bound){0};
@@ -48,20 +40,20 @@ static fh_status fir_bind(const fh_view_desc *v, const fh_value *scalars, fh_bou
   out->temp_count = 1;
   FH_TRY(fh_check_scratch("fir", channels, past + ahead > 0 ? past + ahead : 1, sizeof(float), &out->temp_bytes[0]));
   if (past > 0) {
-    fh_stage *head = add_stage(out, HEAD_STAGE, channels, (double)(past + ahead));
+    fh_stage *head = fh_add_stage(out, HEAD_STAGE, channels, (double)(past + ahead));
     fh_push(head, fh_op_view(FH_OPERAND_IN, STATE, 0));
     fh_push(head, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(head, fh_op_temp(0));
     FH_PUSH_I64(head, past, ahead, ss[0], ss[1], xs[0], xs[1]);
   }
-  fh_stage *stage = add_stage(out, FIR_STAGE, channels * pieces, 2.0 * (double)taps * (double)(n < PIECE ? n : PIECE));
+  fh_stage *stage = fh_add_stage(out, FIR_STAGE, channels * pieces, 2.0 * (double)taps * (double)(n < PIECE ? n : PIECE));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, TAPS, 0));
   fh_push(stage, fh_op_temp(0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   FH_PUSH_I64(stage, n, taps, ahead, pieces, xs[0], xs[1], v[TAPS].strides[0], ys[0], ys[1]);
   if (past > 0) {
-    fh_stage *keep = add_stage(out, STATE_STAGE, channels, (double)past);
+    fh_stage *keep = fh_add_stage(out, STATE_STAGE, channels, (double)past);
     fh_push(keep, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(keep, fh_op_temp(0));
     fh_push(keep, fh_op_view(FH_OPERAND_OUT, STATE, 0));
@@ -125,9 +117,13 @@ typedef struct fir_shape {
   int64_t channels, n, taps;
 } fir_shape;
 
-static bool fir_case(const fir_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const fir_shape *s = &all[i];
+static const fir_shape cases[] = {{2, 150, 9},   {0, 5, 3},     {3, 0, 4},    {1, 1, 1},    {1, 1, 5},    {3, 7, 20},
+                                  {1, 16, 2},    {2, 17, 17},   {1, 128, 1},  {2, 129, 3},  {1, 127, 64}, {3, 300, 31},
+                                  {1, 256, 129}, {2, 513, 130}, {1, 4097, 8}, {1, 900, 401}};
+static const fir_shape benches[] = {{1, 2000, 33},   {1, 480000, 16},  {1, 480000, 64}, {1, 480000, 257},
+                                    {8, 48000, 101}, {1, 4800000, 32}, {7, 47999, 31},  {1, 48000, 2049}};
+
+static bool fir_case(const fir_shape *s, fh_case *out) {
   const int64_t x[] = {s->channels, s->n}, state[] = {s->channels, s->taps - 1};
   *out = (fh_case){
       .views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 1, &s->taps), fh_compact(FH_F32, 2, state), fh_compact(FH_F32, 2, x)}};
@@ -135,18 +131,7 @@ static bool fir_case(const fir_shape *all, size_t count, int i, fh_case *out) {
   return true;
 }
 
-static bool fir_case_at(int i, fh_case *out) {
-  static const fir_shape all[] = {{2, 150, 9},   {0, 5, 3},     {3, 0, 4},    {1, 1, 1},    {1, 1, 5},    {3, 7, 20},
-                                  {1, 16, 2},    {2, 17, 17},   {1, 128, 1},  {2, 129, 3},  {1, 127, 64}, {3, 300, 31},
-                                  {1, 256, 129}, {2, 513, 130}, {1, 4097, 8}, {1, 900, 401}};
-  return fir_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool fir_bench_at(int i, fh_case *out) {
-  static const fir_shape all[] = {{1, 2000, 33},   {1, 480000, 16},  {1, 480000, 64}, {1, 480000, 257},
-                                  {8, 48000, 101}, {1, 4800000, 32}, {7, 47999, 31},  {1, 48000, 2049}};
-  return fir_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(fir_case, cases, benches)
 
 const fh_kernel_contract fh_contract_fir = {
     .name = "fir",
@@ -155,13 +140,10 @@ const fh_kernel_contract fh_contract_fir = {
     .formula = "y[c,i] = sum over j < k of taps[j] x[c,i-j], added in the order of j; samples before x are the state, oldest first",
     FH_VIEWS(params),
     FH_ENTRIES("fir_head", "fir", "fir_state"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare",
+    FH_EXACT_WITHIN(0, 0, "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare"),
     .bind = fir_bind,
     .reference = fir_reference,
-    .case_at = fir_case_at,
-    .bench_at = fir_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .compare = fir_compare,
 };

@@ -24,6 +24,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_gather: scale is %g, expected a finite float", scalars[0].f);
   if (count == 0) return FH_OK;
   const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): y has elements, so d is not 0 */
   const int64_t n = y.rows, per = x.d >= ITEM_FLOATS ? 1 : ITEM_FLOATS / x.d, items = (n - 1) / per + 1;
   fh_stage *stage = fh_add_stage(out, 0, items, 4.0 * (double)count / (double)items);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
@@ -84,11 +85,9 @@ static bool fill_case(const shape *s, double scale, fh_case *out) {
 /* Factors in turn: a copy, an embedding's sqrt(512), one below 0. */
 static bool case_at(int i, fh_case *out) {
   static const double scales[] = {1, 22.6274, -0.3};
-  return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], scales[i % 3], out);
+  return i >= 0 && i < FH_LENGTH(cases) && fill_case(&cases[i], scales[i % 3], out);
 }
-static bool bench_at(int i, fh_case *out) {
-  return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], 1, out);
-}
+static bool bench_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(benches) && fill_case(&benches[i], 1, out); }
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
@@ -106,10 +105,7 @@ const fh_kernel_contract fh_contract_gather = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("gather"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "one product, rounded once; with a scale of 1 a copy",
+    FH_EXACT_WITHIN(0, 0, "one product, rounded once; with a scale of 1 a copy"),
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << IDS,

@@ -99,8 +99,7 @@ static bool fill_case(const shape *s, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+FH_CASES_OF(fill_case, cases, benches)
 
 /* Values whose bins have the skew: an id of 4096, and a bit more. Wild ones are outside or at an edge. */
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -127,10 +126,7 @@ const fh_kernel_contract fh_contract_histogram = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("histogram_chunk", "histogram_combine"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "each operation rounds once: the bin is fixed, and counts are integers",
+    FH_EXACT_WITHIN(0, 0, "each operation rounds once: the bin is fixed, and counts are integers"),
     .bind = bind,
     .reference = reference,
     .case_at = case_at,

@@ -3,8 +3,10 @@
  * A centroid whose distance is NaN never wins. A row without any finite distance gets some label in range and
  * that label's distance (NaN or infinity), so a label never points outside the centroids.
  */
-#include "kernels/check.h"
+#include "kernels/metric.h"
+#include "kernels/stage.h"
 #include "kernels/tile/assign.h"
+#include "kernels/tile/limits.h"
 #include "kernels/unaligned.h"
 
 #include <float.h>
@@ -44,10 +46,7 @@ static fh_status kmeans_assign_bind(const fh_view_desc *views, const fh_value *s
   int64_t n = views[X].shape[0], d = views[X].shape[1], k = views[C].shape[0];
   if (n == 0) return FH_OK;
 
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = n;
-  stage->flops_per_item = 3.0 * (double)k * (double)d;
+  fh_stage *stage = fh_add_stage(out, 0, n, 3.0 * (double)k * (double)d);
   stage->operand_count = (int32_t)FH_ASSIGN_SLOTS;
   fh_operand *op = stage->operands;
   op[FH_ASSIGN_X] = fh_op_view(FH_OPERAND_IN, X, 0);
@@ -71,14 +70,10 @@ static fh_status kmeans_assign_bind(const fh_view_desc *views, const fh_value *s
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
-static float element(const fh_view_desc *v, const void *data, int64_t row, int64_t col) {
-  return ((const fh_f32_any *)data)[row * v->strides[0] + col * v->strides[1]];
-}
-
 static double distance(const fh_view_desc *v, void *const *data, int64_t row, int64_t centroid) {
   double sum = 0;
   for (int64_t l = 0; l < v[X].shape[1]; l++) {
-    double diff = (double)element(&v[X], data[X], row, l) - (double)element(&v[C], data[C], centroid, l);
+    double diff = fh_metric_element(&v[X], data[X], row, l) - fh_metric_element(&v[C], data[C], centroid, l);
     sum += diff * diff;
   }
   return sum;
@@ -101,13 +96,6 @@ static void kmeans_assign_reference(const fh_view_desc *v, void *const *data, co
   }
 }
 
-static bool same_centroid(const fh_view_desc *v, void *const *data, int64_t one, int64_t other) {
-  for (int64_t l = 0; l < v[C].shape[1]; l++) {
-    if (element(&v[C], data[C], one, l) != element(&v[C], data[C], other, l)) return false;
-  }
-  return true;
-}
-
 /* What may be right for one row:
  *  - the label's true distance D is within D <= best (1 + 4 (d + 8) u) + (4 u)^2 ||x||^2 + d 2^-148, u = 2^-24:
  *    a direct f32 sum is off by (d + 2) u at most, so it cannot tell apart what lies closer; the absolute term is
@@ -122,11 +110,11 @@ static const char *compare_row(const fh_view_desc *v, void *const *got, void *co
   double best = distance(v, want, i, best_label), own = distance(v, want, i, label), d = (double)v[X].shape[1];
   if (!(best < (double)FLT_MAX)) return isfinite(given) ? "a finite distance where none is" : NULL;
   double norm = 0;
-  for (int64_t l = 0; l < v[X].shape[1]; l++) norm += (double)element(&v[X], want[X], i, l) * (double)element(&v[X], want[X], i, l);
+  for (int64_t l = 0; l < v[X].shape[1]; l++) norm += fh_metric_element(&v[X], want[X], i, l) * fh_metric_element(&v[X], want[X], i, l);
   double tiny = (d + 1) * 0x1p-148;
   if (!(own <= best * (1 + 4 * (d + 8) * 0x1p-24) + 0x1p-44 * norm + tiny))
     return "a label's centroid is farther than the best by more than the bound";
-  if (label > best_label && same_centroid(v, want, label, best_label)) return "a label is not the lowest of equal centroids";
+  if (label > best_label && fh_metric_same_row(&v[C], want[C], label, best_label)) return "a label is not the lowest of equal centroids";
   if (!(fabs((double)given - own) <= 2 * (d + 4) * 0x1p-24 * own + tiny)) return "a distance is not that of its label";
   return NULL;
 }
@@ -149,7 +137,7 @@ static const int64_t shapes[][3] = {
 };
 
 static bool kmeans_assign_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= (int)(sizeof shapes / sizeof shapes[0])) return false;
+  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
   int64_t n = shapes[i][0], d = shapes[i][1], k = shapes[i][2];
   *out = (fh_case){.views = {{FH_F32, 2, {n, d}, {d, 1}}, {FH_F32, 2, {k, d}, {d, 1}}, {FH_I32, 1, {n}, {1}}, {FH_F32, 1, {n}, {1}}}};
   snprintf(out->label, sizeof out->label, "n%" PRId64 " d%" PRId64 " k%" PRId64, n, d, k);
@@ -157,13 +145,11 @@ static bool kmeans_assign_case_at(int i, fh_case *out) {
 }
 
 #if defined(__x86_64__)
-/* A worker packs 32 rows at a time, and the error bound of the product grows with d. Against one centroid there is nothing to reuse:
- * a plain pass took 0.6 of the time on 60 000 x 784. */
+/* Against one centroid there is nothing to reuse: a plain pass took 0.6 of the time on 60 000 x 784. */
 static const char *unfit(const fh_bound *bound) {
   const fh_operand *operands = bound->stages[0].operands;
-  if (operands[FH_ASSIGN_D].i > 1 << 20) return "rows of more than 2^20 elements would need too much scratch";
   if (operands[FH_ASSIGN_K].i == 1) return "one centroid: a plain pass over the rows is faster";
-  return NULL;
+  return fh_tile_unfit(operands[FH_ASSIGN_D].i);
 }
 
 static const fh_tuned tuned[] = {
@@ -179,10 +165,7 @@ const fh_kernel_contract fh_contract_kmeans_assign = {
     .formula = "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie",
     FH_VIEWS(params),
     FH_ENTRIES("kmeans_assign"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-12,
-    .bound_abs = 0,
-    .bound_source = "a direct f32 sum of d squares is off by (d + 2) 2^-24; labels are judged by true distance in compare",
+    FH_EXACT_WITHIN(0x1p-12, 0, "a direct f32 sum of d squares is off by (d + 2) 2^-24; labels are judged by true distance in compare"),
     .bind = kmeans_assign_bind,
     .reference = kmeans_assign_reference,
     .case_at = kmeans_assign_case_at,

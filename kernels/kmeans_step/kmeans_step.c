@@ -4,6 +4,7 @@
  * Stages, oracle and comparison are those of the two contracts; the sums are the same bits as kmeans_update's for the same labels. */
 #include "kernels/rows.h"
 #include "kernels/tile/assign.h"
+#include "kernels/tile/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,34 +128,28 @@ static const char *step_compare(const fh_case *c, void *const *got, void *const 
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-static bool set_case(int64_t n, int64_t d, int64_t k, fh_case *out) {
-  const int64_t x[] = {n, d}, centroids[] = {k, d};
-  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &n),
-                             fh_compact(FH_F32, 1, &n), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &k)}};
-  snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, n, d, k);
+typedef struct shape {
+  int64_t n, d, k;
+} shape;
+
+static const shape cases[] = {{37, 5, 3},   {1, 1, 1},      {0, 4, 2},     {5, 0, 3},    {8, 3, 2},      {9, 17, 5},
+                              {64, 16, 1},  {65, 64, 7},    {100, 33, 31}, {257, 31, 2}, {300, 100, 13}, {601, 15, 16},
+                              {1000, 8, 3}, {1500, 20, 10}, {700, 130, 9}, {999, 4, 40}, {2000, 16, 29}};
+static const shape benches[] = {{1000, 16, 8},       {10007, 31, 13},   {100000, 64, 16}, {100000, 64, 256},
+                                {100000, 128, 1024}, {1000000, 16, 64}, {60000, 784, 10}, {60000, 784, 256}};
+
+static bool fill_case(const shape *s, fh_case *out) {
+  const int64_t x[] = {s->n, s->d}, centroids[] = {s->k, s->d};
+  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &s->n),
+                             fh_compact(FH_F32, 1, &s->n), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &s->k)}};
+  snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, s->n, s->d, s->k);
   return true;
 }
 
-static bool step_case_at(int i, fh_case *out) {
-  static const int64_t all[][3] = {{37, 5, 3},   {1, 1, 1},      {0, 4, 2},     {5, 0, 3},    {8, 3, 2},      {9, 17, 5},
-                                   {64, 16, 1},  {65, 64, 7},    {100, 33, 31}, {257, 31, 2}, {300, 100, 13}, {601, 15, 16},
-                                   {1000, 8, 3}, {1500, 20, 10}, {700, 130, 9}, {999, 4, 40}, {2000, 16, 29}};
-  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  return set_case(all[i][0], all[i][1], all[i][2], out);
-}
-
-static bool step_bench_at(int i, fh_case *out) {
-  static const int64_t all[][3] = {{1000, 16, 8},       {10007, 31, 13},   {100000, 64, 16}, {100000, 64, 256},
-                                   {100000, 128, 1024}, {1000000, 16, 64}, {60000, 784, 10}, {60000, 784, 256}};
-  if (i < 0 || i >= (int)(sizeof all / sizeof *all)) return false;
-  return set_case(all[i][0], all[i][1], all[i][2], out);
-}
+FH_CASES_OF(fill_case, cases, benches)
 
 #if defined(__x86_64__)
-static const char *unfit(const fh_bound *bound) {
-  if (bound->stages[0].operands[FH_ASSIGN_D].i > 1 << 20) return "rows of more than 2^20 elements would need too much scratch";
-  return NULL;
-}
+static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_ASSIGN_D].i); }
 
 static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
@@ -171,14 +166,11 @@ const fh_kernel_contract fh_contract_kmeans_step = {
         "(Lloyd 1982)",
     FH_VIEWS(params),
     FH_ENTRIES("kmeans_step_assign", "kmeans_step_partial", "kmeans_step_combine"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-12,
-    .bound_abs = 0,
-    .bound_source = "those of kmeans_assign and kmeans_update; sums are judged for the labels that were given",
+    FH_EXACT_WITHIN(0x1p-12, 0, "those of kmeans_assign and kmeans_update; sums are judged for the labels that were given"),
     .bind = step_bind,
     .reference = step_reference,
-    .case_at = step_case_at,
-    .bench_at = step_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .compare = step_compare,
     FH_TUNED_X86(tuned),
 };

@@ -1,6 +1,7 @@
 /* The contract of kmeans_update: sums and counts of the rows of each cluster. SPDX-License-Identifier: Apache-2.0
  *
  * A label outside [0, k) breaks the contract; such a row is passed over, never written anywhere. */
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 
 #include <math.h>
@@ -23,23 +24,19 @@ typedef struct plan {
   int64_t bands, band; /* a band of dimensions is a multiple of 16; the order of additions does not depend on it */
 } plan;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* Enough chunks for 64 threads; but all accumulators together stay within 16 MiB (one chunk always fits: it is as large as the
  * result) and within a quarter of the rows, so that clearing and combining them stays the smaller part of the work. */
 static plan plan_of(int64_t n, int64_t d, int64_t k) {
   enum { THREADS = 64, SCRATCH = 16 << 20 };
-  plan p = {.padded = 16 * most(1, ceil_div(d, 16))};
+  plan p = {.padded = 16 * fh_most(1, fh_divide_up(d, 16))};
   const int64_t by_memory = SCRATCH / 4 / p.padded / k, by_work = n / 4 / k;
-  p.chunks = most(1, least(2 * THREADS, least(by_memory, by_work)));
-  p.chunk_rows = most(1, ceil_div(n, p.chunks));
-  if (p.chunk_rows > 8 * 32) p.chunk_rows = 32 * ceil_div(p.chunk_rows, 32); /* whole tiles of rows for kmeans_step */
-  p.chunks = ceil_div(n, p.chunk_rows);
+  p.chunks = fh_most(1, fh_least(2 * THREADS, fh_least(by_memory, by_work)));
+  p.chunk_rows = fh_most(1, fh_divide_up(n, p.chunks));
+  if (p.chunk_rows > 8 * 32) p.chunk_rows = 32 * fh_divide_up(p.chunk_rows, 32); /* whole tiles of rows for kmeans_step */
+  p.chunks = fh_divide_up(n, p.chunk_rows);
   const int64_t blocks = p.padded / 16;
-  p.band = 16 * ceil_div(blocks, least(blocks, ceil_div(THREADS, most(1, p.chunks))));
-  p.bands = ceil_div(p.padded, p.band);
+  p.band = 16 * fh_divide_up(blocks, fh_least(blocks, fh_divide_up(THREADS, fh_most(1, p.chunks))));
+  p.bands = fh_divide_up(p.padded, p.band);
   return p;
 }
 
@@ -93,8 +90,8 @@ static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_
   if (n > 0) bind_partial(v, &p, out);
   bind_combine(v, &p, out);
   out->temp_count = 2;
-  out->temp_bytes[PARTIAL] = (size_t)most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(float);
-  out->temp_bytes[TALLY] = (size_t)most(1, p.chunks) * (size_t)k * sizeof(int32_t);
+  out->temp_bytes[PARTIAL] = (size_t)fh_most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(float);
+  out->temp_bytes[TALLY] = (size_t)fh_most(1, p.chunks) * (size_t)k * sizeof(int32_t);
   out->flops = (double)count;
   out->bytes = 4.0 * ((double)count + (double)n + (double)sums + (double)k);
   return FH_OK;
@@ -158,7 +155,7 @@ static const struct {
               {99, 33, 4}, {7, 48, 9}, {257, 31, 2}, {1000, 8, 3}, {1500, 20, 10}, {600, 130, 16}, {3000, 4, 40}};
 
 static bool update_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= (int)(sizeof shapes / sizeof *shapes)) return false;
+  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
   const int64_t n = shapes[i].n, d = shapes[i].d, k = shapes[i].k;
   const int64_t x[] = {n, d}, sums[] = {k, d};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_I32, 1, &n), fh_compact(FH_F32, 2, sums), fh_compact(FH_I32, 1, &k)}};
@@ -188,10 +185,8 @@ const fh_kernel_contract fh_contract_kmeans_update = {
     .formula = "sums[j,i] = sum over rows r with labels[r] = j of x[r,i]; counts[j] = how many (Lloyd 1982, the update step)",
     FH_VIEWS(params),
     FH_ENTRIES("kmeans_update_partial", "kmeans_update_combine"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-13,
-    .bound_abs = 0,
-    .bound_source = "m u sum |x| for m rows in a cluster (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 2048 u",
+    FH_EXACT_WITHIN(0x1p-13, 0,
+                    "m u sum |x| for m rows in a cluster (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 2048 u"),
     .bind = update_bind,
     .reference = update_reference,
     .case_at = update_case_at,

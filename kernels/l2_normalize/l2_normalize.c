@@ -70,12 +70,9 @@ const fh_kernel_contract fh_contract_l2_normalize = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("l2_normalize"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-17,
-    .bound_abs = 0x1p-149,
-    .bound_source =
-        "u = 2^-24: the sum of squares is within (d / 64 + 8) u (Higham 2002, 4.2, 64 running sums), halved by the root; "
-        "root, reciprocal and product add 3 u: under 128 u for d up to 15000",
+    FH_EXACT_WITHIN(0x1p-17, 0x1p-149,
+                    "u = 2^-24: the sum of squares is within (d / 64 + 8) u (Higham 2002, 4.2, 64 running sums), halved by the root; "
+                    "root, reciprocal and product add 3 u: under 128 u for d up to 15000"),
     .bind = l2_normalize_bind,
     .reference = l2_normalize_reference,
     .case_at = l2_normalize_case_at,

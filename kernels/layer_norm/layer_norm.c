@@ -92,13 +92,10 @@ const fh_kernel_contract fh_contract_layer_norm = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("layer_norm"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-18,
-    .bound_abs = 0x1p-16,
-    .bound_source =
-        "u = 2^-24, t = d / 64 + 9: the mean is off by t u max|x|, the variance by 2 t u, so y by about "
-        "(t max|x| / sqrt(var + eps) + (t + 6) |x - mean| / sqrt(var + eps)) |gamma| u; with |x| <= 1, |gamma| <= 1, "
-        "sqrt(var + eps) >= 0.3 (uniform data) that is under 256 u for d up to 2500",
+    FH_EXACT_WITHIN(0x1p-18, 0x1p-16,
+                    "u = 2^-24, t = d / 64 + 9: the mean is off by t u max|x|, the variance by 2 t u, so y by about "
+                    "(t max|x| / sqrt(var + eps) + (t + 6) |x - mean| / sqrt(var + eps)) |gamma| u; with |x| <= 1, |gamma| <= 1, "
+                    "sqrt(var + eps) >= 0.3 (uniform data) that is under 256 u for d up to 2500"),
     .bind = layer_norm_bind,
     .reference = layer_norm_reference,
     .case_at = layer_norm_case_at,

@@ -137,9 +137,25 @@ typedef struct log_mel_shape {
   int64_t fewer;
 } log_mel_shape;
 
-static bool log_mel_case(const log_mel_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const log_mel_shape *s = &all[i];
+static const log_mel_shape cases[] = {
+    {1, 300, 40, 11, 6, 8, FH_PAD_MODE_REFLECT, 0},
+    {1, 0, 8, 2, 3, 2, FH_PAD_MODE_ZEROS, 0},
+    {1, 40, 8, 2, 0, 2, FH_PAD_MODE_NONE, 0},
+    {1, 40, 8, 2, 3, 0, FH_PAD_MODE_NONE, 0},
+    {1, 1, 1, 1, 1, 1, FH_PAD_MODE_NONE, 0},
+    {2, 200, 15, 7, 4, 3, FH_PAD_MODE_ZEROS, 0},
+    {3, 333, 32, 5, 9, 5, FH_PAD_MODE_REFLECT, 1},
+    {1, 3000, 128, 33, 20, 13, FH_PAD_MODE_NONE, 0},
+    {1, 9000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1},
+    {2, 4000, 512, 129, 40, 30, FH_PAD_MODE_ZEROS, 0},
+};
+static const log_mel_shape benches[] = {
+    {1, 4000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 0},    {1, 480000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1},
+    {1, 480000, 512, 160, 40, 24, FH_PAD_MODE_REFLECT, 0},  {1, 1323000, 2048, 512, 128, 60, FH_PAD_MODE_REFLECT, 0},
+    {16, 480000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1}, {1, 479909, 480, 97, 64, 20, FH_PAD_MODE_NONE, 0},
+};
+
+static bool log_mel_case(const log_mel_shape *s, fh_case *out) {
   const int64_t frames = fh_frames_in(s->samples, s->n, s->hop, s->pad) - s->fewer, table = 2 * s->n;
   const int64_t x[] = {s->channels, s->samples}, y[] = {s->channels, s->mels, frames}, bands[] = {s->mels, 2}, w[] = {s->mels, s->width};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 1, &s->n), fh_compact(FH_F32, 1, &table),
@@ -150,30 +166,7 @@ static bool log_mel_case(const log_mel_shape *all, size_t count, int i, fh_case 
   return true;
 }
 
-static bool log_mel_case_at(int i, fh_case *out) {
-  static const log_mel_shape all[] = {
-      {1, 300, 40, 11, 6, 8, FH_PAD_MODE_REFLECT, 0},
-      {1, 0, 8, 2, 3, 2, FH_PAD_MODE_ZEROS, 0},
-      {1, 40, 8, 2, 0, 2, FH_PAD_MODE_NONE, 0},
-      {1, 40, 8, 2, 3, 0, FH_PAD_MODE_NONE, 0},
-      {1, 1, 1, 1, 1, 1, FH_PAD_MODE_NONE, 0},
-      {2, 200, 15, 7, 4, 3, FH_PAD_MODE_ZEROS, 0},
-      {3, 333, 32, 5, 9, 5, FH_PAD_MODE_REFLECT, 1},
-      {1, 3000, 128, 33, 20, 13, FH_PAD_MODE_NONE, 0},
-      {1, 9000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1},
-      {2, 4000, 512, 129, 40, 30, FH_PAD_MODE_ZEROS, 0},
-  };
-  return log_mel_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool log_mel_bench_at(int i, fh_case *out) {
-  static const log_mel_shape all[] = {
-      {1, 4000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 0},    {1, 480000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1},
-      {1, 480000, 512, 160, 40, 24, FH_PAD_MODE_REFLECT, 0},  {1, 1323000, 2048, 512, 128, 60, FH_PAD_MODE_REFLECT, 0},
-      {16, 480000, 400, 160, 80, 14, FH_PAD_MODE_REFLECT, 1}, {1, 479909, 480, 97, 64, 20, FH_PAD_MODE_NONE, 0},
-  };
-  return log_mel_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(log_mel_case, cases, benches)
 
 /* Bands spread over the spectrum; those of small cases reach beyond it at both ends, which must do no harm. */
 static void log_mel_fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -205,14 +198,11 @@ const fh_kernel_contract fh_contract_log_mel = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("log_mel_pad", "log_mel"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "the spectrum's bound carried through squares, sums and logarithm, band by band in compare; " FH_TRANSFORM_BOUND,
+    FH_EXACT_WITHIN(0, 0, "the spectrum's bound carried through squares, sums and logarithm, band by band in compare; " FH_TRANSFORM_BOUND),
     .bind = log_mel_bind,
     .reference = log_mel_reference,
-    .case_at = log_mel_case_at,
-    .bench_at = log_mel_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = log_mel_fill,
     .compare = log_mel_compare,
 };

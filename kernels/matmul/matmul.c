@@ -38,9 +38,7 @@ static fh_status check_shapes(const char *kernel, const fh_view_param *of, const
 static void add_strides(fh_stage *stage, const fh_view_desc *v) {
   int row = v->rank - 2;
   int64_t batch_stride = row == 1 ? v->strides[0] : 0;
-  stage->operands[stage->operand_count++] = fh_op_i64(batch_stride);
-  stage->operands[stage->operand_count++] = fh_op_i64(v->strides[row]);
-  stage->operands[stage->operand_count++] = fh_op_i64(v->strides[row + 1]);
+  FH_PUSH_I64(stage, batch_stride, v->strides[row], v->strides[row + 1]);
 }
 
 fh_status fh_matmul_bind(const char *kernel, const fh_view_param of[static 3], const fh_view_desc views[static 3], int index_of_c,
@@ -54,10 +52,7 @@ fh_status fh_matmul_bind(const char *kernel, const fh_view_param of[static 3], c
   int64_t m = views[A].shape[row], k = views[A].shape[row + 1], n = views[B].shape[row + 1];
   if (elements[C] == 0) return FH_OK;
 
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = batch * m * (n / 16 + (n % 16 != 0));
-  stage->flops_per_item = 2.0 * 16.0 * (double)k;
+  fh_stage *stage = fh_add_stage(out, 0, batch * m * (n / 16 + (n % 16 != 0)), 2.0 * 16.0 * (double)k);
   fh_operand *op = stage->operands;
   op[FH_MATMUL_A] = fh_op_view(FH_OPERAND_IN, A, 0);
   op[FH_MATMUL_B] = fh_op_view(FH_OPERAND_IN, B, 0);
@@ -171,14 +166,11 @@ static const int64_t shapes[][4] = {
     {0, 200, 129, 127}, {0, 6, 21, 256},  {0, 17, 33, 257}, {2, 33, 20, 513}, {0, 3, 67, 1030}, {0, 9, 260, 259},   {0, 41, 257, 256},
 };
 
-static fh_view_desc case_view(int64_t batch, int64_t rows, int64_t cols) {
-  return batch ? fh_compact(FH_F32, 3, (const int64_t[]){batch, rows, cols}) : fh_compact(FH_F32, 2, (const int64_t[]){rows, cols});
-}
-
 static bool matmul_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= (int)(sizeof shapes / sizeof shapes[0])) return false;
+  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
   const int64_t *s = shapes[i];
-  *out = (fh_case){.views = {case_view(s[0], s[1], s[3]), case_view(s[0], s[3], s[2]), case_view(s[0], s[1], s[2])}};
+  *out = (fh_case){
+      .views = {fh_compact_matrices(s[0], s[1], s[3]), fh_compact_matrices(s[0], s[3], s[2]), fh_compact_matrices(s[0], s[1], s[2])}};
   if (s[0])
     snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
   else
@@ -200,10 +192,7 @@ const fh_kernel_contract fh_contract_matmul = {
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]: a chain of fused multiply-adds in each 256 of l, block sums added in order",
     FH_VIEWS(params),
     FH_ENTRIES("matmul"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-14,
-    .bound_abs = 0,
-    .bound_source = "gamma_k sum |a||b| (Higham 2002, eq. 3.5), element by element in compare; bound_rel is gamma_1024",
+    FH_EXACT_WITHIN(0x1p-14, 0, "gamma_k sum |a||b| (Higham 2002, eq. 3.5), element by element in compare; bound_rel is gamma_1024"),
     .bind = matmul_bind,
     .reference = matmul_reference,
     .case_at = matmul_case_at,

@@ -26,7 +26,7 @@ typedef struct few {
 /* x for `steps` of l: DEPTH floats of each row side by side, so that no two fall into one set of the cache. */
 static void few_pack(const few *f, int64_t l, int64_t steps, float *out) {
   for (int64_t s = 0; s < steps; s += DEPTH) {
-    const int64_t depth = smaller(DEPTH, steps - s);
+    const int64_t depth = fh_least(DEPTH, steps - s);
     for (int64_t i = 0; i < f->m; i++, out += DEPTH)
       for (int64_t d = 0; d < depth; d++) out[d] = f->x[i * f->x_row + (l + s + d) * f->x_col];
   }
@@ -67,10 +67,10 @@ static void few_by_rows(void *arg, int64_t task, int worker) {
   (void)worker;
   const few *f = arg;
   /* An odd number of vectors, so that rows of sums do not fall into one set of the cache. */
-  const int64_t first = task * f->part, n = smaller(f->n - first, f->part), width = (divide_up(n, FH_LANES) | 1) * FH_LANES;
+  const int64_t first = task * f->part, n = fh_least(f->n - first, f->part), width = (fh_divide_up(n, FH_LANES) | 1) * FH_LANES;
   float sums[SUM_FLOATS];
   for (int64_t l = 0; l < f->k; l += FH_MATMUL_STEPS) {
-    const int64_t steps = smaller(f->k - l, FH_MATMUL_STEPS);
+    const int64_t steps = fh_least(f->k - l, FH_MATMUL_STEPS);
     const fh_f32_any *w = f->w + l * f->w_row + first;
     for (int64_t i = 0; i < f->m * width; i += FH_LANES) fh_v_store(sums + i, fh_v_zero());
     int64_t s = 0;
@@ -142,7 +142,7 @@ static void few_columns(const few *f, int64_t first, int64_t end) {
   float x[FEW_ROWS * FH_MATMUL_STEPS];
   fh_vt sums[FEW_ROWS];
   for (int64_t l = 0; l < f->k; l += FH_MATMUL_STEPS) {
-    const int64_t steps = smaller(f->k - l, FH_MATMUL_STEPS);
+    const int64_t steps = fh_least(f->k - l, FH_MATMUL_STEPS);
     few_pack(f, l, steps, x);
     for (int64_t j = first; j + FH_TURN <= end; j += FH_TURN) {
       few_turned(f, f->m, 1, 1, f->w + j * f->w_col + l, x, 0, steps, sums);
@@ -159,7 +159,7 @@ static inline __attribute__((always_inline)) void one_row(const few *f, const in
   int64_t l = 0;
   for (; l < f->k;) {
     const bool together = l + TOGETHER <= f->k;
-    const int64_t steps = together ? TOGETHER : smaller(f->k - l, FH_MATMUL_STEPS);
+    const int64_t steps = together ? TOGETHER : fh_least(f->k - l, FH_MATMUL_STEPS);
     const float *x = copy;
     if (f->x_col == 1 && (uintptr_t)f->x % sizeof(float) == 0)
       x = (const float *)(const void *)(f->x + l);
@@ -183,8 +183,8 @@ static inline __attribute__((always_inline)) void one_row(const few *f, const in
 static void few_dot(const few *f, const fh_f32_any *x, const fh_f32_any *w, fh_f32_any *y) {
   float total = 0;
   for (int64_t l = 0; l < f->k; l += FH_TURN * FH_MATMUL_STEPS) {
-    const int64_t blocks = smaller(FH_TURN, divide_up(f->k - l, FH_MATMUL_STEPS));
-    const int64_t last = smaller(f->k - l, blocks * FH_MATMUL_STEPS) - (blocks - 1) * FH_MATMUL_STEPS; /* steps of the last one */
+    const int64_t blocks = fh_least(FH_TURN, fh_divide_up(f->k - l, FH_MATMUL_STEPS));
+    const int64_t last = fh_least(f->k - l, blocks * FH_MATMUL_STEPS) - (blocks - 1) * FH_MATMUL_STEPS; /* steps of the last one */
     fh_vt sum = fh_t_zero(), block[FH_TURN], each[FH_TURN];
     int64_t s = 0;
     for (; f->x_col == 1 && s + FH_TURN <= last; s += FH_TURN) {
@@ -207,7 +207,7 @@ static void few_by_columns(void *arg, int64_t task, int worker) {
   (void)worker;
   const few *f = arg;
   int64_t j = task * f->part;
-  const int64_t end = smaller(f->n, j + f->part);
+  const int64_t end = fh_least(f->n, j + f->part);
   if (f->m == 1) {
     for (; j + CHAINS * FH_TURN <= end; j += CHAINS * FH_TURN) one_row(f, CHAINS, j);
     for (; j + FH_TURN <= end; j += FH_TURN) one_row(f, 1, j);
@@ -238,8 +238,9 @@ static bool run_few(const product *p, const fh_team *team) {
   if (!by_rows && (f.w_row != 1 || (f.m >= FH_HALF && f.x_row == 1))) return false; /* the latter: x in vectors, w in place */
   const int64_t unit = by_rows ? 4 * FH_LANES : CHAINS * FH_TURN, most = by_rows ? (SUM_FLOATS / f.m / FH_LANES - 1) * FH_LANES : 64 * unit;
   const bool shared = team && team->size > 1 && (double)f.m * (double)f.n * (double)f.k >= 16384.0;
-  f.part = smaller(shared ? divide_up(divide_up(f.n, unit), team->size) * unit : divide_up(f.n, unit) * unit, smaller(most, 2048));
-  share(shared ? team : NULL, divide_up(f.n, f.part), by_rows ? few_by_rows : few_by_columns, &f);
+  f.part =
+      fh_least(shared ? fh_divide_up(fh_divide_up(f.n, unit), team->size) * unit : fh_divide_up(f.n, unit) * unit, fh_least(most, 2048));
+  share(shared ? team : NULL, fh_divide_up(f.n, f.part), by_rows ? few_by_rows : few_by_columns, &f);
   return true;
 }
 

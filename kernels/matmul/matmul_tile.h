@@ -14,6 +14,7 @@
 #ifndef FOGHORN_KERNELS_MATMUL_MATMUL_TILE_H_
 #define FOGHORN_KERNELS_MATMUL_MATMUL_TILE_H_
 
+#include "kernels/arithmetic.h"
 #include "kernels/contract.h"
 #include "kernels/matmul.h"
 
@@ -49,9 +50,6 @@ static void complete(const product *p, bool turned, int64_t row, int64_t rows, i
   else
     e->apply(e->slots, p->batch, row, rows, col, cols);
 }
-
-static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- the register tile --------------------------------------------------------------------------- */
 
@@ -108,7 +106,7 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   uintptr_t next = (uintptr_t)t->next;
   int64_t left = t->steps;
   do { /* once even for k = 0, which gives zeros */
-    int64_t block = smaller(left, FH_MATMUL_STEPS);
+    int64_t block = fh_least(left, FH_MATMUL_STEPS);
     left -= block;
 #define ZERO(r)                                             \
   fh_vf sum##r##_0 = fh_v_zero(), sum##r##_1 = fh_v_zero(); \
@@ -116,7 +114,7 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
     FH_TILE_EACH_ROW(ZERO)
 #undef ZERO
     while (block > 0) {
-      int64_t s = smaller(block, LINE);
+      int64_t s = fh_least(block, LINE);
       block -= s;
       if (next) {
         for (int r = 0; r < rows; r++) __builtin_prefetch((const void *)(next + (uintptr_t)(r * a_row * 4)));
@@ -229,7 +227,7 @@ static product turned_product(product p) {
 
 /* Costs beside the multiplication, in elements moved: vector lanes left idle and C written one by one. */
 static double overhead(const product *p) {
-  int64_t idle = divide_up(p->n, FH_HALF) * FH_HALF - p->n;
+  int64_t idle = fh_divide_up(p->n, FH_HALF) * FH_HALF - p->n;
   double scattered = p->c_col == 1 || p->n == 1 ? 0 : (double)p->m * (double)p->n;
   return (double)idle * (double)p->m * (double)p->k / FH_LANES + 2 * scattered;
 }
@@ -248,7 +246,7 @@ static void plan_operands(plan *q) {
   q->height = !q->pack_a && crowd && MR > 7 && k > 64 ? 7 : MR; /* eight ways */
   q->fetch = !q->pack_a && p->a_col == 1 && !small_a;
   /* A narrow B is packed whole, so that rows of A in place are read from end to end. */
-  const int64_t wide = divide_up(n, NR) * NR;
+  const int64_t wide = fh_divide_up(n, NR) * NR;
   q->steps = STEPS_MAX;
   q->cols = CHUNK_FLOATS / STEPS_MAX;
   if (q->fetch && wide <= FEW_COLS) {
@@ -259,9 +257,9 @@ static void plan_operands(plan *q) {
     q->cols = CHUNK_FLOATS / FH_MATMUL_STEPS;
   }
   if (!q->pack_a && !q->pack_b) q->steps = k; /* nothing to cut for */
-  q->steps = smaller(q->steps, k);
-  q->cols = smaller(q->cols, wide);
-  q->rows = q->pack_a ? smaller(m, ROWS_MAX) : m;
+  q->steps = fh_least(q->steps, k);
+  q->cols = fh_least(q->cols, wide);
+  q->rows = q->pack_a ? fh_least(m, ROWS_MAX) : m;
 }
 
 static plan plan_of(const fh_slot *s) {
@@ -306,7 +304,7 @@ typedef struct pass {
   int64_t row_parts;
 } pass;
 
-static int64_t panel_start(const pass *x, int64_t i) { return i * x->height + smaller(i, x->taller); }
+static int64_t panel_start(const pass *x, int64_t i) { return i * x->height + fh_least(i, x->taller); }
 
 static void pack_row_panel(void *arg, int64_t i, int worker) {
   (void)worker;
@@ -332,7 +330,7 @@ static void pack_chunk(const pass *x, float *dst, const fh_f32_any *src, int64_t
 static void multiply_task(void *arg, int64_t i, int worker) {
   const pass *x = arg;
   const product *p = x->p;
-  const int64_t part = i % x->row_parts, col = i / x->row_parts * x->cols, cols = smaller(p->n - col, x->cols);
+  const int64_t part = i % x->row_parts, col = i / x->row_parts * x->cols, cols = fh_least(p->n - col, x->cols);
   const int64_t begin = x->panels * part / x->row_parts, end = x->panels * (part + 1) / x->row_parts;
   const fh_f32_any *b = p->b + x->step * p->b_row + col * p->b_col;
   int64_t b_panel = NR * p->b_col;
@@ -374,22 +372,22 @@ static const double worth_sharing = 48.0 * 48 * 48;
 
 /* Tasks for every worker, as equal as can be: chunks of columns where there are enough of them, else parts of the rows too. */
 static void cut_tasks(pass *x, int workers) {
-  const int64_t n = x->p->n, vectors = divide_up(n, NR);
+  const int64_t n = x->p->n, vectors = fh_divide_up(n, NR);
   x->cols = x->q->cols;
   x->row_parts = 1;
-  x->panels = divide_up(x->rows, x->q->height);
+  x->panels = fh_divide_up(x->rows, x->q->height);
   if (workers > 1) {
-    const int64_t chunks = divide_up(n, x->cols);
+    const int64_t chunks = fh_divide_up(n, x->cols);
     if (chunks < 4 * workers && vectors >= 2 * workers) { /* narrower chunks, a whole number for each */
-      const int64_t each = divide_up(chunks, workers);
-      x->cols = divide_up(vectors, each * workers) * NR;
+      const int64_t each = fh_divide_up(chunks, workers);
+      x->cols = fh_divide_up(vectors, each * workers) * NR;
     }
-    if (divide_up(n, x->cols) % workers != 0) {
-      if (x->panels < 4 * workers) x->panels = smaller(x->rows, divide_up(x->panels, workers) * workers);
-      x->row_parts = smaller(x->panels, workers);
+    if (fh_divide_up(n, x->cols) % workers != 0) {
+      if (x->panels < 4 * workers) x->panels = fh_least(x->rows, fh_divide_up(x->panels, workers) * workers);
+      x->row_parts = fh_least(x->panels, workers);
     }
   }
-  x->chunks = divide_up(n, x->cols);
+  x->chunks = fh_divide_up(n, x->cols);
   x->height = x->rows / x->panels;
   x->taller = x->rows % x->panels;
 }
@@ -398,11 +396,11 @@ static void run_product(const product *p, const plan *q, float *scratch, const f
   if (team && (team->size == 1 || (double)p->m * (double)p->n * (double)p->k < worth_sharing)) team = NULL;
   pass x = {.p = p, .q = q, .packed_a = scratch, .packed_b = scratch + q->a_floats};
   for (x.row = 0; x.row < p->m; x.row += q->rows) {
-    x.rows = smaller(p->m - x.row, q->rows);
+    x.rows = fh_least(p->m - x.row, q->rows);
     cut_tasks(&x, team ? team->size : 1);
     x.step = 0;
     do { /* once even for k = 0 */
-      x.steps = smaller(p->k - x.step, q->steps);
+      x.steps = fh_least(p->k - x.step, q->steps);
       if (q->pack_a) share(team, x.panels, pack_row_panel, &x);
       share(team, x.chunks * x.row_parts, multiply_task, &x);
       x.step += x.steps;
@@ -447,7 +445,7 @@ void FH_MATMUL_WITH(const fh_slot *slots, const fh_team *team, const fh_matmul_e
   if (q.by_batch) {
     const double work = (double)q.batch * (double)q.p.m * (double)q.p.n * (double)q.p.k;
     const bool alone = team->size == 1 || work < worth_sharing;
-    batch_job job = {&q, slots, epilogue, team->scratch, q.batch, alone ? 1 : smaller(q.batch, 8 * (int64_t)team->size)};
+    batch_job job = {&q, slots, epilogue, team->scratch, q.batch, alone ? 1 : fh_least(q.batch, 8 * (int64_t)team->size)};
     share(team, job.parts, run_part_of_batch, &job);
     return;
   }

@@ -96,12 +96,9 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]",
     FH_VIEWS(params),
     FH_ENTRIES("matmul_bf16"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-14,
-    .bound_abs = 0,
-    .bound_source =
-        "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and what flushed denormals lose, element by element in compare; "
-        "bound_rel is gamma_1024",
+    FH_EXACT_WITHIN(0x1p-14, 0,
+                    "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and what flushed denormals lose, element by element in compare; "
+                    "bound_rel is gamma_1024"),
     .bind = matmul_bf16_bind,
     .reference = matmul_bf16_reference,
     .case_at = matmul_bf16_case_at,

@@ -3,11 +3,9 @@
 #ifndef FOGHORN_KERNELS_MATMUL_BF16_MATMUL_BF16_H_
 #define FOGHORN_KERNELS_MATMUL_BF16_MATMUL_BF16_H_
 
-#include "kernels/contract.h"
+#include "kernels/tables.h"
 
-void fh_matmul_bf16_avx2(const fh_slot *slots, const fh_team *team);
-void fh_matmul_bf16_avx512bf16(const fh_slot *slots, const fh_team *team);
-size_t fh_matmul_bf16_scratch_avx2(const fh_bound *bound, int team_size);
-size_t fh_matmul_bf16_scratch_avx512bf16(const fh_bound *bound, int team_size);
+FH_TUNED_ENTRY(matmul_bf16, avx2)
+FH_TUNED_ENTRY(matmul_bf16, avx512bf16)
 
 #endif /* FOGHORN_KERNELS_MATMUL_BF16_MATMUL_BF16_H_ */

@@ -107,36 +107,31 @@ static const char *matmul_fused_compare(const fh_case *c, void *const *got, void
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-static const int64_t shapes[][5] = {
-    /* batch (0: rank 2), m, n, k, activation + 10 where d is (n) */
+typedef struct shape {
+  int64_t batch, m, n, k; /* batch 0: rank 2 */
+  int activation;         /* 10 more where d is (n) */
+} shape;
+
+static const shape shapes[] = {
     {0, 3, 5, 4, 1},      {0, 1, 1, 1, 0},     {0, 2, 3, 0, 11},     {0, 0, 4, 3, 0},      {0, 1, 33, 9, 11},  {0, 7, 1, 31, 10},
     {0, 15, 16, 17, 1},   {3, 4, 5, 6, 11},    {2, 17, 15, 33, 1},   {0, 31, 32, 33, 11},  {0, 63, 65, 64, 1}, {0, 129, 3, 128, 0},
     {0, 17, 33, 257, 11}, {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11}, {0, 41, 257, 256, 1},
 };
-static const int64_t bench_shapes[][5] = {
+static const shape bench_shapes[] = {
     {0, 16, 16, 16, 11},     {0, 128, 131, 127, 11}, {0, 512, 512, 512, 11}, {0, 1021, 1031, 1019, 11},
     {0, 32, 4096, 1024, 11}, {0, 1, 4096, 1024, 11}, {10000, 4, 4, 4, 11},   {10000, 16, 16, 16, 11},
 };
 
-static fh_view_desc case_view(int64_t batch, int64_t rows, int64_t cols) {
-  return batch ? fh_compact(FH_F32, 3, (const int64_t[]){batch, rows, cols}) : fh_compact(FH_F32, 2, (const int64_t[]){rows, cols});
-}
-
-static bool case_of(const int64_t *s, fh_case *out) {
-  *out = (fh_case){
-      .views = {case_view(s[0], s[1], s[3]), case_view(s[0], s[3], s[2]), case_view(s[0], s[1], s[2]), case_view(s[0], s[1], s[2])},
-      .scalars = {{.i = s[4] % 10}}};
-  if (s[4] >= 10) out->views[D] = fh_compact(FH_F32, 1, &s[2]);
-  snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s", s[0] ? s[0] : 1, s[1], s[2], s[3],
-           s[4] % 10 ? " relu" : "");
+static bool case_of(const shape *s, fh_case *out) {
+  *out = (fh_case){.views = {fh_compact_matrices(s->batch, s->m, s->k), fh_compact_matrices(s->batch, s->k, s->n),
+                             fh_compact_matrices(s->batch, s->m, s->n), fh_compact_matrices(s->batch, s->m, s->n)},
+                   .scalars = {{.i = s->activation % 10}}};
+  if (s->activation >= 10) out->views[D] = fh_compact(FH_F32, 1, &s->n);
+  snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s", s->batch ? s->batch : 1, s->m, s->n, s->k,
+           s->activation % 10 ? " relu" : "");
   return true;
 }
-static bool matmul_fused_case_at(int i, fh_case *out) {
-  return i >= 0 && i < (int)(sizeof shapes / sizeof *shapes) && case_of(shapes[i], out);
-}
-static bool matmul_fused_bench_at(int i, fh_case *out) {
-  return i >= 0 && i < (int)(sizeof bench_shapes / sizeof *bench_shapes) && case_of(bench_shapes[i], out);
-}
+FH_CASES_OF(case_of, shapes, bench_shapes)
 
 #if defined(__x86_64__)
 static const fh_tuned tuned[] = {
@@ -163,14 +158,12 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("matmul_fused"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-14,
-    .bound_abs = 0,
-    .bound_source = "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and a rounding, element by element in compare; bound_rel is gamma_1024",
+    FH_EXACT_WITHIN(0x1p-14, 0,
+                    "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and a rounding, element by element in compare; bound_rel is gamma_1024"),
     .bind = matmul_fused_bind,
     .reference = matmul_fused_reference,
-    .case_at = matmul_fused_case_at,
-    .bench_at = matmul_fused_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .compare = matmul_fused_compare,
     FH_TUNED_X86(tuned),
 };

@@ -3,11 +3,9 @@
 #ifndef FOGHORN_KERNELS_MATMUL_I8_MATMUL_I8_H_
 #define FOGHORN_KERNELS_MATMUL_I8_MATMUL_I8_H_
 
-#include "kernels/contract.h"
+#include "kernels/tables.h"
 
-void fh_matmul_i8_avx2(const fh_slot *slots, const fh_team *team);
-void fh_matmul_i8_avx512vnni(const fh_slot *slots, const fh_team *team);
-size_t fh_matmul_i8_scratch_avx2(const fh_bound *bound, int team_size);
-size_t fh_matmul_i8_scratch_avx512vnni(const fh_bound *bound, int team_size);
+FH_TUNED_ENTRY(matmul_i8, avx2)
+FH_TUNED_ENTRY(matmul_i8, avx512vnni)
 
 #endif /* FOGHORN_KERNELS_MATMUL_I8_MATMUL_I8_H_ */

@@ -38,22 +38,12 @@ static fh_status pack_weights_bind(const fh_view_desc *views, const fh_value *sc
                      fh_check_shape_text(&views[W], (char[FH_CHECK_TEXT]){0}));
   if (count == 0) return FH_OK; /* no weights: the packed shape is empty too */
 
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->entry = group == 4 ? 0 : group == 2 ? 1 : 2;
-  stage->items = want.shape[0] * want.shape[1];
-  stage->flops_per_item = 4.0 * FH_PANEL * (double)group;
-  fh_operand *op = stage->operands;
-  int i = 0;
-  op[i++] = fh_op_view(FH_OPERAND_IN, W, 0);
-  op[i++] = fh_op_view(FH_OPERAND_OUT, PACKED, 0);
-  op[i++] = fh_op_i64(views[W].shape[0]);
-  op[i++] = fh_op_i64(views[W].shape[1]);
-  op[i++] = fh_op_i64(want.shape[1]);
-  op[i++] = fh_op_i64(group);
-  for (int s = 0; s < 2; s++) op[i++] = fh_op_i64(views[W].strides[s]);
-  for (int s = 0; s < 4; s++) op[i++] = fh_op_i64(views[PACKED].strides[s]);
-  stage->operand_count = i;
+  fh_stage *stage = fh_add_stage(out, group == 4 ? 0 : group == 2 ? 1 : 2, want.shape[0] * want.shape[1], 4.0 * FH_PANEL * (double)group);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, W, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, PACKED, 0));
+  FH_PUSH_I64(stage, views[W].shape[0], views[W].shape[1], want.shape[1], group);
+  fh_push_i64(stage, views[W].strides, 2);
+  fh_push_i64(stage, views[PACKED].strides, 4);
   out->flops = stage->flops_per_item * (double)stage->items;
   out->bytes = 2.0 * (double)fh_dtype_size(views[W].dtype) * (double)count;
   return FH_OK;
@@ -76,7 +66,7 @@ static void pack_weights_reference(const fh_view_desc *views, void *const *data,
 }
 
 static const fh_dtype types[] = {FH_I8, FH_BF16, FH_F32, FH_U8, FH_F16};
-enum { TYPES = sizeof types / sizeof *types };
+enum { TYPES = FH_LENGTH(types) };
 
 static bool case_of(int i, const int64_t (*shapes)[2], int count, fh_case *out) {
   *out = (fh_case){0};
@@ -94,12 +84,12 @@ static bool case_of(int i, const int64_t (*shapes)[2], int count, fh_case *out) 
 static bool pack_weights_case_at(int i, fh_case *out) {
   static const int64_t shapes[][2] = {{6, 5},  {0, 4},   {3, 0},    {1, 1},    {4, 32},  {7, 33},
                                       {2, 31}, {64, 64}, {65, 127}, {129, 16}, {1, 100}, {101, 1}};
-  return case_of(i, shapes, (int)(sizeof shapes / sizeof *shapes), out);
+  return case_of(i, shapes, FH_LENGTH(shapes), out);
 }
 
 static bool pack_weights_bench_at(int i, fh_case *out) {
   static const int64_t shapes[][2] = {{64, 64}, {768, 3072}, {3067, 769}, {4096, 4096}};
-  return case_of(i, shapes, (int)(sizeof shapes / sizeof *shapes), out);
+  return case_of(i, shapes, FH_LENGTH(shapes), out);
 }
 
 const fh_kernel_contract fh_contract_pack_weights = {
@@ -109,10 +99,7 @@ const fh_kernel_contract fh_contract_pack_weights = {
     .formula = "packed[j / 32, l / group, j % 32, l % group] = b[l, j], zero past k and n",
     FH_VIEWS(params),
     FH_ENTRIES("pack_weights_8", "pack_weights_16", "pack_weights_32"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "elements are moved, not computed",
+    FH_EXACT_WITHIN(0, 0, "elements are moved, not computed"),
     .bind = pack_weights_bind,
     .reference = pack_weights_reference,
     .case_at = pack_weights_case_at,

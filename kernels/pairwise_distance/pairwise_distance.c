@@ -2,6 +2,7 @@
 #include "kernels/pairwise_distance/pairwise_distance.h"
 #include "kernels/metric.h"
 #include "kernels/rows.h"
+#include "kernels/tile/limits.h"
 
 #include <float.h>
 #include <math.h>
@@ -29,10 +30,7 @@ static fh_status pairwise_bind(const fh_view_desc *v, const fh_value *scalars, f
   const int64_t m = v[X].shape[0], n = v[Y].shape[0], d = v[X].shape[1], blocks = n / 16 + (n % 16 != 0);
   if (counts[OUT] == 0) return FH_OK;
 
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = m * blocks;
-  stage->flops_per_item = 32.0 * (double)d;
+  fh_stage *stage = fh_add_stage(out, 0, m * blocks, 32.0 * (double)d);
   fh_operand *op = stage->operands;
   op[FH_PAIRWISE_X] = fh_op_view(FH_OPERAND_IN, X, 0);
   op[FH_PAIRWISE_Y] = fh_op_view(FH_OPERAND_IN, Y, 0);
@@ -114,20 +112,10 @@ static bool pairwise_bench_at(int i, fh_case *out) {
 }
 
 #if defined(__x86_64__)
-static const char *unfit(const fh_bound *bound) {
-  return bound->stages[0].operands[FH_PAIRWISE_D].i > 1 << 20 ? "rows of more than 2^20 elements would need too much scratch" : NULL;
-}
+static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_PAIRWISE_D].i); }
 
-#define TUNED(isa)                                                                                                                      \
-  static const fh_pairs *tiles_##isa(int64_t metric) { return metric == FH_METRIC_L2 ? &fh_pairs_squared_##isa : &fh_pairs_dot_##isa; } \
-  static void run_##isa(const fh_slot *slots, const fh_team *team) {                                                                    \
-    fh_pairwise_run(tiles_##isa(slots[FH_PAIRWISE_METRIC].i), slots, team);                                                             \
-  }                                                                                                                                     \
-  static size_t scratch_##isa(const fh_bound *bound, int team_size) {                                                                   \
-    return fh_pairwise_scratch(tiles_##isa(bound->stages[0].operands[FH_PAIRWISE_METRIC].i), bound, team_size);                         \
-  }
-TUNED(avx512)
-TUNED(avx2)
+FH_PAIRS_TUNED(pairwise, avx512)
+FH_PAIRS_TUNED(pairwise, avx2)
 
 static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
@@ -143,11 +131,9 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("pairwise_distance"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-13,
-    .bound_abs = 0,
-    .bound_source =
-        "(d + 2) 2^-24 of a sum of d squares, gamma_d sum |x||y| of a product (Higham 2002, eq. 3.5), element by element in compare",
+    FH_EXACT_WITHIN(
+        0x1p-13, 0,
+        "(d + 2) 2^-24 of a sum of d squares, gamma_d sum |x||y| of a product (Higham 2002, eq. 3.5), element by element in compare"),
     .bind = pairwise_bind,
     .reference = pairwise_reference,
     .case_at = pairwise_case_at,

@@ -24,7 +24,7 @@ enum {
 };
 
 /* The tuned entry (pairwise_team.c) with the tiles of one instruction set, and the scratch it wants. */
-void fh_pairwise_run(const fh_pairs *tiles, const fh_slot *slots, const fh_team *team);
-size_t fh_pairwise_scratch(const fh_pairs *tiles, const fh_bound *bound, int team_size);
+void fh_pairwise_run(const fh_pairs_set *tiles, const fh_slot *slots, const fh_team *team);
+size_t fh_pairwise_scratch(const fh_pairs_set *tiles, const fh_bound *bound, int team_size);
 
 #endif /* FOGHORN_KERNELS_PAIRWISE_DISTANCE_PAIRWISE_DISTANCE_H_ */

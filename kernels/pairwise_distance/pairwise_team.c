@@ -6,6 +6,8 @@
  */
 #include "kernels/pairwise_distance/pairwise_distance.h"
 
+#include "kernels/arithmetic.h"
+
 #include <math.h>
 
 enum {
@@ -27,13 +29,8 @@ typedef struct pairwise {
   size_t x_bytes, y_bytes;
 } pairwise;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t whole(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+static int64_t whole(int64_t a, int64_t b) { return fh_divide_up(a, b) * b; }
 static size_t line_bytes(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) & ~(size_t)63; }
-/* Where part i of nearly equal parts begins. */
-static int64_t part_start(int64_t all, int64_t parts, int64_t i) { return all / parts * i + all % parts * i / parts; }
 
 static void turn(pairwise *p) {
   const fh_matrix x = p->x;
@@ -50,7 +47,8 @@ static bool better_turned(const pairwise *p) {
   return p->out_col != 1 && p->out_row == 1;
 }
 
-static pairwise pairwise_of(const fh_pairs *tiles, const fh_slot *s, int workers) {
+static pairwise pairwise_of(const fh_pairs_set *set, const fh_slot *s, int workers) {
+  const fh_pairs *tiles = s[FH_PAIRWISE_METRIC].i == FH_METRIC_L2 ? set->squared : set->dot;
   pairwise p = {.tiles = tiles,
                 .m = s[FH_PAIRWISE_M].i,
                 .n = s[FH_PAIRWISE_N].i,
@@ -66,16 +64,16 @@ static pairwise pairwise_of(const fh_pairs *tiles, const fh_slot *s, int workers
   if (p.d == 1) p.x.col = p.y.col = 1;
   p.in_place = p.m <= fh_pairs_few(p.d);
   const int64_t panel = p.in_place ? FEW : tiles->rows;
-  p.task_cols = least(whole(p.n, tiles->cols), most(tiles->cols, PACKED_FLOATS / most(1, p.d) / tiles->cols * tiles->cols));
+  p.task_cols = fh_least(whole(p.n, tiles->cols), fh_most(tiles->cols, PACKED_FLOATS / fh_most(1, p.d) / tiles->cols * tiles->cols));
   p.task_rows = p.m;
   if (workers > 1) { /* first rows, then columns, until there are tasks enough */
-    const int64_t wanted = divide_up(TASKS_PER_WORKER * workers, divide_up(p.n, p.task_cols));
-    p.task_rows = most(least(p.m, 4 * panel), whole(divide_up(p.m, wanted), panel));
-    const int64_t columns = divide_up(TASKS_PER_WORKER * workers, divide_up(p.m, p.task_rows));
-    p.task_cols = least(p.task_cols, whole(divide_up(p.n, columns), tiles->cols));
+    const int64_t wanted = fh_divide_up(TASKS_PER_WORKER * workers, fh_divide_up(p.n, p.task_cols));
+    p.task_rows = fh_most(fh_least(p.m, 4 * panel), whole(fh_divide_up(p.m, wanted), panel));
+    const int64_t columns = fh_divide_up(TASKS_PER_WORKER * workers, fh_divide_up(p.m, p.task_rows));
+    p.task_cols = fh_least(p.task_cols, whole(fh_divide_up(p.n, columns), tiles->cols));
   }
-  p.row_tasks = divide_up(p.m, p.task_rows);
-  p.col_tasks = divide_up(p.n, p.task_cols);
+  p.row_tasks = fh_divide_up(p.m, p.task_rows);
+  p.col_tasks = fh_divide_up(p.n, p.task_cols);
   p.x_bytes = line_bytes((p.in_place ? FEW : tiles->rows) * p.d);
   p.y_bytes = line_bytes((p.in_place ? tiles->cols : p.task_cols) * p.d);
   return p;
@@ -98,9 +96,9 @@ enum { SCALE_ROWS = 256 };
 static void scale_task(void *arg, int64_t i, int worker) {
   (void)worker;
   const pairwise *p = arg;
-  const int64_t x_tasks = divide_up(p->m, SCALE_ROWS);
+  const int64_t x_tasks = fh_divide_up(p->m, SCALE_ROWS);
   const bool of_x = i < x_tasks;
-  const int64_t first = (of_x ? i : i - x_tasks) * SCALE_ROWS, last = least(first + SCALE_ROWS, of_x ? p->m : p->n);
+  const int64_t first = (of_x ? i : i - x_tasks) * SCALE_ROWS, last = fh_least(first + SCALE_ROWS, of_x ? p->m : p->n);
   for (int64_t row = first; row < last; row++) (of_x ? p->x_scale : p->y_scale)[row] = scale_of(of_x ? &p->x : &p->y, row, p->d);
 }
 
@@ -125,14 +123,14 @@ static void packed_task(const pairwise *p, int64_t row, int64_t last_row, int64_
   const fh_pairs *t = p->tiles;
   _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
   for (int64_t j = col; j < last_col; j += t->cols)
-    t->pack(y + (j - col) * p->d, t->cols, p->y.first + j * p->y.row, p->y.row, p->y.col, (int)least(last_col - j, t->cols), p->d);
-  const int64_t panels = divide_up(last_row - row, t->rows);
+    t->pack(y + (j - col) * p->d, t->cols, p->y.first + j * p->y.row, p->y.row, p->y.col, (int)fh_least(last_col - j, t->cols), p->d);
+  const int64_t panels = fh_divide_up(last_row - row, t->rows);
   for (int64_t panel = 0; panel < panels; panel++) {
-    const int64_t i = row + part_start(last_row - row, panels, panel);
-    const int rows = (int)(row + part_start(last_row - row, panels, panel + 1) - i);
+    const int64_t i = row + fh_part_start(last_row - row, panels, panel);
+    const int rows = (int)(row + fh_part_start(last_row - row, panels, panel + 1) - i);
     t->pack(x, rows, p->x.first + i * p->x.row, p->x.row, p->x.col, rows, p->d);
     for (int64_t j = col; j < last_col; j += t->cols) {
-      const int cols = (int)least(last_col - j, t->cols);
+      const int cols = (int)fh_least(last_col - j, t->cols);
       const bool direct = cols == t->cols && p->out_col == 1 && !p->cosine;
       float *out = direct ? (float *)(void *)(p->out + i * p->out_row + j) : buffer;
       t->tile(x, rows, y + (j - col) * p->d, p->d, out, direct ? p->out_row : t->cols);
@@ -145,10 +143,10 @@ static void in_place_task(const pairwise *p, int64_t col, int64_t last_col, floa
   const fh_pairs *t = p->tiles;
   _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
   for (int64_t i = 0; i < p->m; i += FEW) {
-    const int rows = (int)least(p->m - i, FEW);
+    const int rows = (int)fh_least(p->m - i, FEW);
     t->pack(x, (int)p->d, p->x.first + i * p->x.row, p->x.col, p->x.row, (int)p->d, rows);
     for (int64_t j = col; j < last_col; j += t->cols) {
-      const int cols = (int)least(last_col - j, t->cols);
+      const int cols = (int)fh_least(last_col - j, t->cols);
       const fh_f32_any *first = p->y.first + j * p->y.row;
       if (p->y.col != 1) t->pack(y, (int)p->d, first, p->y.col, p->y.row, (int)p->d, cols);
       t->in_place(x, p->d, rows, p->y.col == 1 ? first : y, p->y.col == 1 ? p->y.row : p->d, cols, p->d, buffer);
@@ -162,25 +160,25 @@ static void task(void *arg, int64_t i, int worker) {
   char *mine = p->scratch + (size_t)worker * (p->x_bytes + p->y_bytes);
   float *x = (float *)(void *)mine, *y = (float *)(void *)(mine + p->x_bytes);
   const int64_t row = i / p->col_tasks * p->task_rows, col = i % p->col_tasks * p->task_cols;
-  const int64_t last_row = least(row + p->task_rows, p->m), last_col = least(col + p->task_cols, p->n);
+  const int64_t last_row = fh_least(row + p->task_rows, p->m), last_col = fh_least(col + p->task_cols, p->n);
   if (p->in_place)
     in_place_task(p, col, last_col, x, y);
   else
     packed_task(p, row, last_row, col, last_col, x, y);
 }
 
-void fh_pairwise_run(const fh_pairs *tiles, const fh_slot *slots, const fh_team *team) {
+void fh_pairwise_run(const fh_pairs_set *tiles, const fh_slot *slots, const fh_team *team) {
   pairwise p = pairwise_of(tiles, slots, team->size);
   p.scratch = (char *)team->scratch + scale_bytes(&p);
   if (p.cosine) {
     p.x_scale = team->scratch;
     p.y_scale = (float *)(void *)((char *)team->scratch + line_bytes(p.m));
-    team->parallel(team, divide_up(p.m, SCALE_ROWS) + divide_up(p.n, SCALE_ROWS), scale_task, &p);
+    team->parallel(team, fh_divide_up(p.m, SCALE_ROWS) + fh_divide_up(p.n, SCALE_ROWS), scale_task, &p);
   }
   team->parallel(team, p.row_tasks * p.col_tasks, task, &p);
 }
 
-size_t fh_pairwise_scratch(const fh_pairs *tiles, const fh_bound *bound, int team_size) {
+size_t fh_pairwise_scratch(const fh_pairs_set *tiles, const fh_bound *bound, int team_size) {
   fh_slot slots[FH_PAIRWISE_SLOTS] = {{0}};
   for (int i = FH_PAIRWISE_M; i < FH_PAIRWISE_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
   const pairwise p = pairwise_of(tiles, slots, team_size);

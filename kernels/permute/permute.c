@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
@@ -86,14 +87,12 @@ static void planes_of(const fh_view_desc *v, const fh_value *axes, dimension out
   }
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Rows that are copied are cut by elements; planes that are turned into tiles whose lines fit the L1 cache. */
 static void tile_of(const dimension *d, int64_t *out_ti, int64_t *out_tj) {
   enum { ELEMENTS = 16384, TURNED_I = 256, TURNED_J = 64 };
   const bool copied = d[3].xs == 1 && d[3].ys == 1;
-  *out_tj = least(d[3].extent, copied ? ELEMENTS : d[2].extent < 16 ? ELEMENTS / 16 : TURNED_J);
-  *out_ti = least(d[2].extent, copied ? (ELEMENTS - 1) / *out_tj + 1 : TURNED_I);
+  *out_tj = fh_least(d[3].extent, copied ? ELEMENTS : d[2].extent < 16 ? ELEMENTS / 16 : TURNED_J);
+  *out_ti = fh_least(d[2].extent, copied ? (ELEMENTS - 1) / *out_tj + 1 : TURNED_I);
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *axes, fh_bound *out) {
@@ -106,10 +105,8 @@ static fh_status bind(const fh_view_desc *v, const fh_value *axes, fh_bound *out
   dimension d[RANK];
   planes_of(v, axes, d);
   tile_of(d, &ti, &tj);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = d[0].extent * d[1].extent * ((d[2].extent - 1) / ti + 1) * ((d[3].extent - 1) / tj + 1);
-  stage->flops_per_item = 2.0 * (double)count / (double)stage->items;
+  const int64_t items = d[0].extent * d[1].extent * ((d[2].extent - 1) / ti + 1) * ((d[3].extent - 1) / tj + 1);
+  fh_stage *stage = fh_add_stage(out, 0, items, 2.0 * (double)count / (double)items);
   stage->operands[FH_PERMUTE_X] = fh_op_view(FH_OPERAND_IN, X, 0);
   stage->operands[FH_PERMUTE_Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
   const int64_t values[] = {d[1].extent, d[2].extent, d[3].extent, ti, tj, count > STREAM_BYTES / 4};
@@ -187,8 +184,7 @@ static bool fill_case(const shape *s, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+FH_CASES_OF(fill_case, cases, benches)
 
 const fh_kernel_contract fh_contract_permute = {
     .name = "permute",
@@ -198,10 +194,7 @@ const fh_kernel_contract fh_contract_permute = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("permute"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "a copy",
+    FH_EXACT_WITHIN(0, 0, "a copy"),
     .bind = bind,
     .reference = reference,
     .case_at = case_at,

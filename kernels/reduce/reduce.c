@@ -18,18 +18,13 @@ static const struct {
 } ops[OPS] = {{"sum", 0, 0, true},  {"mean", 0, 1, false}, {"norm", 2, 2, true},    {"sum_abs", 1, 0, true},
               {"min", 3, 0, false}, {"max", 4, 0, false},  {"max_abs", 5, 0, false}};
 
-static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
-    {"y", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
-};
+static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_F32)};
 
 static const fh_scalar_param scalars_of[] = {
     {"op", 'i', 0, "0 sum, 1 mean, 2 Euclidean norm, 3 sum of magnitudes, 4 least, 5 largest, 6 largest magnitude"}};
 
-static void bind_first(const fh_reduction *r, int64_t op, fh_stage *stage) {
-  stage->entry = r->columns ? COLUMNS_STAGE : ROWS_STAGE;
-  stage->items = r->items;
-  stage->flops_per_item = fh_reduction_work(r);
+static void bind_first(const fh_reduction *r, int64_t op, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, r->columns ? COLUMNS_STAGE : ROWS_STAGE, r->items, fh_reduction_work(r));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, r->joined ? fh_op_temp(0) : fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_i64(ops[op].kind));
@@ -40,17 +35,14 @@ static void bind_first(const fh_reduction *r, int64_t op, fh_stage *stage) {
   fh_reduction_push_place(stage, r);
 }
 
-static void bind_join(const fh_reduction *r, int64_t op, fh_stage *stage) {
-  stage->entry = JOIN_STAGE;
-  stage->items = r->results;
-  stage->flops_per_item = (double)r->joined;
+static void bind_join(const fh_reduction *r, int64_t op, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, JOIN_STAGE, r->results, (double)r->joined);
   fh_push(stage, fh_op_temp(0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_i64(ops[op].kind));
   fh_push(stage, fh_op_i64(ops[op].finish));
   fh_push(stage, fh_op_f32((float)r->of_each));
-  const int64_t values[] = {r->joined, r->n1, r->ys0, r->ys1};
-  fh_push_i64(stage, values, sizeof values / sizeof *values);
+  FH_PUSH_I64(stage, r->joined, r->n1, r->ys0, r->ys1);
 }
 
 static fh_status reduce_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
@@ -63,8 +55,8 @@ static fh_status reduce_bind(const fh_view_desc *views, const fh_value *scalars,
   if (r.results == 0) return FH_OK;
 
   const bool joins = r.joined > 0 || r.x.rows == 0; /* the join alone writes the result of no rows */
-  if (r.x.rows > 0) bind_first(&r, op, &out->stages[out->stage_count++]);
-  if (joins) bind_join(&r, op, &out->stages[out->stage_count++]);
+  if (r.x.rows > 0) bind_first(&r, op, out);
+  if (joins) bind_join(&r, op, out);
   out->temp_count = joins;
   out->temp_bytes[0] = fh_reduction_scratch(&r);
   out->flops = (double)r.results * (double)r.of_each;
@@ -88,21 +80,15 @@ static double result_of(int64_t op, const fh_reduction *r, const float *x, int64
   return op == MEAN ? value / (double)r->of_each : op == NORM ? sqrt(value) : value + 0.0;
 }
 
-static fh_reduction reduction_of(const fh_view_desc *views) {
-  fh_reduction r = {0};
-  fh_status_free(fh_reduction_of("reduce", params, views, X, Y, &r)); /* bind has checked it */
-  return r;
-}
-
 static void reduce_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
-  const fh_reduction r = reduction_of(views);
+  const fh_reduction r = fh_reduction_bound(params, views, X, Y);
   for (int64_t i = 0; i < r.results; i++)
     ((float *)data[Y])[fh_reduction_result_at(&r, i)] = (float)result_of(scalars[0].i, &r, data[X], i);
 }
 
 /* Extremes are exact. A sum of m terms in this order is within t u sum |x|; so is a norm, whose squares may each lose 2^-150 too. */
 static const char *reduce_compare(const fh_case *c, void *const *got, void *const *want) {
-  const fh_reduction r = reduction_of(c->views);
+  const fh_reduction r = fh_reduction_bound(params, c->views, X, Y);
   const int64_t op = c->scalars[0].i;
   for (int64_t i = 0; i < r.results; i++) {
     const int64_t at = fh_reduction_result_at(&r, i);
@@ -150,12 +136,10 @@ const fh_kernel_contract fh_contract_reduce = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("reduce_rows", "reduce_columns", "reduce_join"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-15,
-    .bound_abs = 0x1p-15,
-    .bound_source =
+    FH_EXACT_WITHIN(
+        0x1p-15, 0x1p-15,
         "t u sum |x| in compare, u = 2^-24: 64 running sums over pieces of 4096, so t = d / 64 + 8 up to 72, and as much again for the "
-        "sums of pieces (Higham 2002, eq. 4.4); extremes are exact, a zero is +0",
+        "sums of pieces (Higham 2002, eq. 4.4); extremes are exact, a zero is +0"),
     .bind = reduce_bind,
     .reference = reduce_reference,
     .case_at = reduce_case_at,

@@ -28,7 +28,7 @@ static int64_t sample_of(const plan *p, int64_t m) { return (p->first + m * p->d
 /* The first output whose newest sample is sample q. */
 static int64_t output_from(const plan *p, int64_t q) {
   const int64_t position = q * p->up - p->first;
-  return position <= 0 ? 0 : fh_least(p->outputs, fh_ceil_div(position, p->down));
+  return position <= 0 ? 0 : fh_least(p->outputs, fh_divide_up(position, p->down));
 }
 
 static fh_status resample_check(const fh_view_desc *v, const fh_value *scalars, plan *p) {
@@ -88,14 +88,12 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
                     .left = p.left,
                     .right_at = p.right_at,
                     .edge = p.edge,
-                    .pieces = fh_ceil_div(p.edge, FH_FRAMES_PIECE)};
+                    .pieces = fh_divide_up(p.edge, FH_FRAMES_PIECE)};
   FH_TRY(fh_frames_bind_ends("resample", &ends, &v[X], X, PAD_STAGE, out));
   out->temp_count = 1;
-  fh_stage *stage = &out->stages[out->stage_count++];
-  const int64_t pieces = fh_ceil_div(p.outputs, PIECE);
-  stage->entry = RESAMPLE_STAGE;
-  stage->items = p.channels * pieces;
-  stage->flops_per_item = 2.0 * (double)(p.k + 16) * (double)fh_least(p.outputs, PIECE);
+  const int64_t pieces = fh_divide_up(p.outputs, PIECE);
+  const double work = 2.0 * (double)(p.k + 16) * (double)fh_least(p.outputs, PIECE);
+  fh_stage *stage = fh_add_stage(out, RESAMPLE_STAGE, p.channels * pieces, work);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, TAPS, 0));
   fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
@@ -157,10 +155,20 @@ typedef struct resample_shape {
   int64_t channels, n, up, down, k, first, outputs; /* outputs -1: n up / down, rounded up */
 } resample_shape;
 
-static bool resample_case(const resample_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const resample_shape *s = &all[i];
-  const int64_t outputs = s->outputs >= 0 ? s->outputs : fh_ceil_div(s->n * s->up, s->down);
+static const resample_shape cases[] = {
+    {2, 120, 3, 2, 21, 30, -1}, {0, 5, 1, 1, 3, 1, -1},           {3, 9, 1, 1, 3, 1, 0},          {1, 1, 1, 1, 1, 0, -1},
+    {1, 1, 7, 3, 5, 17, -1},    {2, 4, 2, 1, 33, 32, -1},         {1, 50, 1, 3, 61, 30, -1},      {2, 300, 1, 1, 16, 8, -1},
+    {1, 700, 5, 7, 32, 70, -1}, {3, 257, 160, 147, 21, 1600, -1}, {1, 2000, 16, 44, 55, 440, -1}, {1, 600, 3, 1, 17, 25, -1},
+    {1, 64, 2, 3, 48, 0, 40},
+};
+static const resample_shape benches[] = {
+    {1, 4410, 160, 441, 56, 4410, -1},   {1, 1323000, 160, 441, 56, 4410, -1}, {1, 1440000, 1, 3, 61, 30, -1},
+    {1, 480000, 3, 1, 21, 30, -1},       {1, 480000, 2, 3, 31, 30, -1},        {8, 441000, 160, 147, 21, 1600, -1},
+    {1, 480000, 441, 160, 21, 4410, -1}, {3, 100003, 7, 5, 21, 70, -1},
+};
+
+static bool resample_case(const resample_shape *s, fh_case *out) {
+  const int64_t outputs = s->outputs >= 0 ? s->outputs : fh_divide_up(s->n * s->up, s->down);
   const int64_t x[] = {s->channels, s->n}, taps[] = {s->up, s->k}, y[] = {s->channels, outputs};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, taps), fh_compact(FH_F32, 2, y)},
                    .scalars = {{.i = s->down}, {.i = s->first}}};
@@ -169,24 +177,7 @@ static bool resample_case(const resample_shape *all, size_t count, int i, fh_cas
   return true;
 }
 
-static bool resample_case_at(int i, fh_case *out) {
-  static const resample_shape all[] = {
-      {2, 120, 3, 2, 21, 30, -1}, {0, 5, 1, 1, 3, 1, -1},           {3, 9, 1, 1, 3, 1, 0},          {1, 1, 1, 1, 1, 0, -1},
-      {1, 1, 7, 3, 5, 17, -1},    {2, 4, 2, 1, 33, 32, -1},         {1, 50, 1, 3, 61, 30, -1},      {2, 300, 1, 1, 16, 8, -1},
-      {1, 700, 5, 7, 32, 70, -1}, {3, 257, 160, 147, 21, 1600, -1}, {1, 2000, 16, 44, 55, 440, -1}, {1, 600, 3, 1, 17, 25, -1},
-      {1, 64, 2, 3, 48, 0, 40},
-  };
-  return resample_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool resample_bench_at(int i, fh_case *out) {
-  static const resample_shape all[] = {
-      {1, 4410, 160, 441, 56, 4410, -1},   {1, 1323000, 160, 441, 56, 4410, -1}, {1, 1440000, 1, 3, 61, 30, -1},
-      {1, 480000, 3, 1, 21, 30, -1},       {1, 480000, 2, 3, 31, 30, -1},        {8, 441000, 160, 147, 21, 1600, -1},
-      {1, 480000, 441, 160, 21, 4410, -1}, {3, 100003, 7, 5, 21, 70, -1},
-  };
-  return resample_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(resample_case, cases, benches)
 
 const fh_kernel_contract fh_contract_resample = {
     .name = "resample",
@@ -198,13 +189,10 @@ const fh_kernel_contract fh_contract_resample = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("resample_pad", "resample"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare",
+    FH_EXACT_WITHIN(0, 0, "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare"),
     .bind = resample_bind,
     .reference = resample_reference,
-    .case_at = resample_case_at,
-    .bench_at = resample_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .compare = resample_compare,
 };

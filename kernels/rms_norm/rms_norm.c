@@ -69,12 +69,10 @@ const fh_kernel_contract fh_contract_rms_norm = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("rms_norm"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-17,
-    .bound_abs = 0x1p-126,
-    .bound_source =
+    FH_EXACT_WITHIN(
+        0x1p-17, 0x1p-126,
         "u = 2^-24: the mean of squares is within (d / 64 + 9) u (Higham 2002, 4.2, 64 running sums), halved by the root; eps, root, "
-        "reciprocal and two products add 5 u: under 128 u for d up to 14000; products below 2^-126 round by what they are",
+        "reciprocal and two products add 5 u: under 128 u for d up to 14000; products below 2^-126 round by what they are"),
     .bind = rms_norm_bind,
     .reference = rms_norm_reference,
     .case_at = rms_norm_case_at,

@@ -142,8 +142,7 @@ static bool fill_case(const shape *s, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof cases / sizeof *cases) && fill_case(&cases[i], out); }
-static bool bench_at(int i, fh_case *out) { return i >= 0 && i < (int)(sizeof benches / sizeof *benches) && fill_case(&benches[i], out); }
+FH_CASES_OF(fill_case, cases, benches)
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const fh_view_desc *v = c->views;
@@ -160,10 +159,8 @@ const fh_kernel_contract fh_contract_segment_sum = {
     .formula = "y[i,:] = sum of x[r,:] over offsets[i] <= r < offsets[i+1]; in pieces of 4096 elements, each by 16 lanes, in order",
     FH_VIEWS(params),
     FH_ENTRIES("segment_sum_even", "segment_sum_window", "segment_sum_join"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-12,
-    .bound_abs = 0,
-    .bound_source = "m u sum |x| for m terms in any order (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 4096 u",
+    FH_EXACT_WITHIN(0x1p-12, 0,
+                    "m u sum |x| for m terms in any order (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 4096 u"),
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << OFFSETS,

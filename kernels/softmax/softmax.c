@@ -70,12 +70,9 @@ const fh_kernel_contract fh_contract_softmax = {
     .formula = "y[r,i] = exp(x[r,i] - max_j x[r,j]) / sum_j exp(x[r,j] - max)",
     FH_VIEWS(params),
     FH_ENTRIES("softmax"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-16,
-    .bound_abs = 0x1p-125,
-    .bound_source =
-        "u = 2^-24: rounding x - max, at most 88 in size, moves exp by 88 u; exp (4 + 88 / 4) u; the sum of d terms "
-        "(d / 32 + 6) u; reciprocal and product 2 u; together under 256 u for d up to 4000. Exponentials under 2^-125.9 are 0",
+    FH_EXACT_WITHIN(0x1p-16, 0x1p-125,
+                    "u = 2^-24: rounding x - max, at most 88 in size, moves exp by 88 u; exp (4 + 88 / 4) u; the sum of d terms "
+                    "(d / 32 + 6) u; reciprocal and product 2 u; together under 256 u for d up to 4000. Exponentials under 2^-125.9 are 0"),
     .bind = softmax_bind,
     .reference = softmax_reference,
     .case_at = softmax_case_at,

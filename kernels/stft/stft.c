@@ -81,9 +81,20 @@ typedef struct stft_shape {
   int64_t fewer; /* frames than there are */
 } stft_shape;
 
-static bool stft_case(const stft_shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const stft_shape *s = &all[i];
+static const stft_shape cases[] = {
+    {1, 300, 40, 11, FH_PAD_MODE_REFLECT, 0}, {1, 0, 8, 2, FH_PAD_MODE_ZEROS, 0},          {0, 20, 8, 2, FH_PAD_MODE_NONE, 0},
+    {1, 1, 1, 1, FH_PAD_MODE_NONE, 0},        {2, 5, 8, 3, FH_PAD_MODE_ZEROS, 0},          {1, 5, 8, 1, FH_PAD_MODE_REFLECT, 0},
+    {2, 100, 16, 4, FH_PAD_MODE_NONE, 1},     {1, 100, 15, 7, FH_PAD_MODE_REFLECT, 0},     {3, 333, 32, 5, FH_PAD_MODE_REFLECT, 1},
+    {1, 64, 64, 1, FH_PAD_MODE_REFLECT, 0},   {1, 1000, 50, 61, FH_PAD_MODE_ZEROS, 0},     {2, 1500, 27, 2, FH_PAD_MODE_REFLECT, 0},
+    {1, 3000, 128, 33, FH_PAD_MODE_NONE, 0},  {1, 9000, 400, 160, FH_PAD_MODE_REFLECT, 1}, {2, 2050, 256, 100, FH_PAD_MODE_ZEROS, 0},
+};
+static const stft_shape benches[] = {
+    {1, 4000, 400, 160, FH_PAD_MODE_REFLECT, 0},    {1, 480000, 400, 160, FH_PAD_MODE_REFLECT, 0},
+    {1, 480000, 512, 128, FH_PAD_MODE_REFLECT, 0},  {2, 1323000, 2048, 512, FH_PAD_MODE_REFLECT, 0},
+    {16, 480000, 400, 160, FH_PAD_MODE_REFLECT, 1}, {1, 479909, 480, 97, FH_PAD_MODE_NONE, 0},
+};
+
+static bool stft_case(const stft_shape *s, fh_case *out) {
   const int64_t frames = fh_frames_in(s->samples, s->n, s->hop, s->pad) - s->fewer;
   const int64_t x[] = {s->channels, s->samples}, y[] = {s->channels, frames, fh_bins(s->n), 2}, table = 2 * s->n;
   *out =
@@ -94,25 +105,7 @@ static bool stft_case(const stft_shape *all, size_t count, int i, fh_case *out) 
   return true;
 }
 
-static bool stft_case_at(int i, fh_case *out) {
-  static const stft_shape all[] = {
-      {1, 300, 40, 11, FH_PAD_MODE_REFLECT, 0}, {1, 0, 8, 2, FH_PAD_MODE_ZEROS, 0},          {0, 20, 8, 2, FH_PAD_MODE_NONE, 0},
-      {1, 1, 1, 1, FH_PAD_MODE_NONE, 0},        {2, 5, 8, 3, FH_PAD_MODE_ZEROS, 0},          {1, 5, 8, 1, FH_PAD_MODE_REFLECT, 0},
-      {2, 100, 16, 4, FH_PAD_MODE_NONE, 1},     {1, 100, 15, 7, FH_PAD_MODE_REFLECT, 0},     {3, 333, 32, 5, FH_PAD_MODE_REFLECT, 1},
-      {1, 64, 64, 1, FH_PAD_MODE_REFLECT, 0},   {1, 1000, 50, 61, FH_PAD_MODE_ZEROS, 0},     {2, 1500, 27, 2, FH_PAD_MODE_REFLECT, 0},
-      {1, 3000, 128, 33, FH_PAD_MODE_NONE, 0},  {1, 9000, 400, 160, FH_PAD_MODE_REFLECT, 1}, {2, 2050, 256, 100, FH_PAD_MODE_ZEROS, 0},
-  };
-  return stft_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static bool stft_bench_at(int i, fh_case *out) {
-  static const stft_shape all[] = {
-      {1, 4000, 400, 160, FH_PAD_MODE_REFLECT, 0},    {1, 480000, 400, 160, FH_PAD_MODE_REFLECT, 0},
-      {1, 480000, 512, 128, FH_PAD_MODE_REFLECT, 0},  {2, 1323000, 2048, 512, FH_PAD_MODE_REFLECT, 0},
-      {16, 480000, 400, 160, FH_PAD_MODE_REFLECT, 1}, {1, 479909, 480, 97, FH_PAD_MODE_NONE, 0},
-  };
-  return stft_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(stft_case, cases, benches)
 
 static void stft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   const int64_t count = c->views[index].shape[0];
@@ -134,14 +127,11 @@ const fh_kernel_contract fh_contract_stft = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("stft_pad", "stft"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = FH_TRANSFORM_BOUND,
+    FH_EXACT_WITHIN(0, 0, FH_TRANSFORM_BOUND),
     .bind = stft_bind,
     .reference = stft_reference,
-    .case_at = stft_case_at,
-    .bench_at = stft_bench_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = stft_fill,
     .compare = stft_compare,
 };

@@ -18,9 +18,11 @@
 #ifndef FOGHORN_KERNELS_TILE_ASSIGN_SIMD_H_
 #define FOGHORN_KERNELS_TILE_ASSIGN_SIMD_H_
 
+#include "kernels/arithmetic.h"
 #include "kernels/contract.h"
 #include "kernels/tile/assign.h"
 #include "kernels/tile/pairs.h"
+#include "kernels/tile/squares.h"
 
 #include <math.h>
 #include <string.h>
@@ -53,8 +55,6 @@ typedef struct assign {
   size_t worker_floats;
 } assign;
 
-static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t part_start(int64_t whole, int64_t parts, int64_t i) { return whole / parts * i + (whole % parts) * i / parts; }
 static size_t whole_lines(int64_t floats) { return ((size_t)floats + 15) & ~(size_t)15; }
 
 static assign assign_of(const fh_slot *s) {
@@ -91,15 +91,6 @@ static size_t place_scratch(assign *a, float *base, int workers) {
 
 /* ---- direct differences --------------------------------------------------------------------------- */
 
-static inline float sum_lanes(fh_vf v) {
-  float lanes[FH_LANES];
-  fh_v_store(lanes, v);
-  for (int half = FH_LANES / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
-}
-
 static float distance_apart(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
   float sums[4] = {0};
   for (int64_t i = 0; i < d; i++) {
@@ -109,25 +100,8 @@ static float distance_apart(const fh_f32_any *x, int64_t x_col, const fh_f32_any
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-/* The lanes of the result add up to the squared distance; elements lie side by side. */
-static inline fh_vf squares_of(const fh_f32_any *x, const fh_f32_any *c, int64_t d) {
-  fh_vf even = fh_v_zero(), odd = fh_v_zero();
-  int64_t i = 0;
-  for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
-    fh_vf p = fh_v_sub(fh_v_load(x + i), fh_v_load(c + i)), q = fh_v_sub(fh_v_load(x + i + FH_LANES), fh_v_load(c + i + FH_LANES));
-    even = fh_v_fma(p, p, even);
-    odd = fh_v_fma(q, q, odd);
-  }
-  for (; i < d; i += FH_LANES) {
-    fh_vm mask = fh_vm_first(fh_tile_min(d - i, FH_LANES));
-    fh_vf p = fh_v_sub(fh_v_load_masked(x + i, mask), fh_v_load_masked(c + i, mask));
-    even = fh_v_fma(p, p, even);
-  }
-  return fh_v_add(even, odd);
-}
-
 static inline float distance_of(const fh_f32_any *x, int64_t x_col, const fh_f32_any *c, int64_t c_col, int64_t d) {
-  return x_col == 1 && c_col == 1 ? sum_lanes(squares_of(x, c, d)) : distance_apart(x, x_col, c, c_col, d);
+  return x_col == 1 && c_col == 1 ? fh_sum_lanes(fh_squares_of(x, c, d)) : distance_apart(x, x_col, c, c_col, d);
 }
 
 static void put(const assign *a, int64_t row, int32_t label, float distance) {
@@ -168,7 +142,7 @@ static void find_mean(assign *a) {
 static void pack_centroids(void *arg, int64_t panel, int worker) {
   (void)worker;
   const assign *a = arg;
-  int64_t first = part_start(a->k, a->panel_count, panel), last = part_start(a->k, a->panel_count, panel + 1);
+  int64_t first = fh_part_start(a->k, a->panel_count, panel), last = fh_part_start(a->k, a->panel_count, panel + 1);
   int count = (int)(last - first);
   float *out = a->panels + first * a->d, norms[MR] = {0};
   fh_pack(out, count, a->c.first + first * a->c.row, a->c.row, 1, count, a->d);
@@ -358,7 +332,7 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
     state.label[h] = fh_vi_set1(0);
   }
   for (int64_t p = 0; p < a->panel_count; p++) {
-    int64_t begin = part_start(a->k, a->panel_count, p), end = part_start(a->k, a->panel_count, p + 1);
+    int64_t begin = fh_part_start(a->k, a->panel_count, p), end = fh_part_start(a->k, a->panel_count, p + 1);
     panels[end - begin - 1](a->panels + begin * a->d, a->norms + begin, scratch, a->d, (int32_t)begin,
                             fetch_ahead(a, first + NR, p, scratch), &state);
   }
@@ -378,7 +352,7 @@ static void assign_block(const assign *a, int64_t first, int count, float *scrat
     fh_vf sums[FH_LANES];
     for (int i = 0; i < FH_LANES; i++) {
       const fh_f32_any *row = x.first + fh_tile_min(h + i, count - 1) * x.row;
-      sums[i] = squares_of(row, a->c.first + labels[h + i] * a->c.row, a->d);
+      sums[i] = fh_squares_of(row, a->c.first + labels[h + i] * a->c.row, a->d);
     }
     fh_v_store(distances + h, fh_v_sum_each(sums));
   }
@@ -522,7 +496,7 @@ static void prepare(assign *a, const fh_team *team) {
     fh_pack(a->copy_c, (int)a->d, a->c.first, a->c.col, a->c.row, (int)a->d, a->k);
     a->c = (fh_matrix){a->copy_c, a->d, 1};
   }
-  a->panel_count = divide_up(a->k, MR);
+  a->panel_count = fh_divide_up(a->k, MR);
   find_mean(a);
   share(team, (double)a->k * (double)a->d, a->panel_count, pack_centroids, a);
   leave_out_equals(a);
@@ -532,7 +506,7 @@ static void prepare(assign *a, const fh_team *team) {
 static void assign_all(assign *a, const fh_team *team) {
   const double work = (double)a->n * (double)a->k * (double)a->d;
   if (a->packed)
-    share(team, work, divide_up(a->n, TASK_BLOCKS * NR), assign_task, a);
+    share(team, work, fh_divide_up(a->n, TASK_BLOCKS * NR), assign_task, a);
   else
     share(team, work, a->n, decide_row, a);
 }
@@ -564,7 +538,7 @@ void FH_STEP_ENTRY(const fh_slot *slots, const fh_team *team) {
     assign_all(&a, team);
     share(team, adds, s.chunks, sum_task, &s);
   }
-  share(team, (double)s.chunks * (double)(a.k * a.d), divide_up(a.k, COMBINE_CLUSTERS), combine_task, &s);
+  share(team, (double)s.chunks * (double)(a.k * a.d), fh_divide_up(a.k, COMBINE_CLUSTERS), combine_task, &s);
 }
 
 size_t FH_ASSIGN_SCRATCH(const fh_bound *bound, int team_size) {

@@ -57,10 +57,6 @@ typedef struct plan {
 
 /* The largest part of `whole` cut into as few nearly equal parts as `limit` allows. */
 static int64_t even_part(int64_t whole, int64_t limit) { return whole <= limit ? whole : fh_divide_up(whole, fh_divide_up(whole, limit)); }
-/* Where part i of nearly equal parts begins. */
-static int64_t part_start(int64_t whole, int64_t parts, int64_t i) {
-  return i == 0 ? 0 : i == parts ? whole : whole / parts * i + (whole % parts) * i / parts;
-}
 static size_t line_up(int64_t bytes) { return ((size_t)bytes + 63) & ~(size_t)63; }
 
 static bool b_runs_along_k(const fh_product *p) { return p->k == 1 || (p->b[4] == 1 && (p->b[3] == FH_GROUP || p->k <= FH_GROUP)); }
@@ -251,7 +247,7 @@ static void pack_a_panel(void *arg, int64_t i, int worker) {
   (void)worker;
   const block *b = arg;
   const fh_product *p = &b->q->p;
-  const int64_t first = part_start(b->rows, b->row_panels, i), last = part_start(b->rows, b->row_panels, i + 1);
+  const int64_t first = fh_part_start(b->rows, b->row_panels, i), last = fh_part_start(b->rows, b->row_panels, i + 1);
   const char *from = b->q->a + ((b->row + first) * p->a[1] + b->step * FH_GROUP * p->a[2]) * FH_ELEMENT;
   fh_pack_words(b->packed_a + first * words_of(b), (int)(last - first), from, p->a[1] * FH_ELEMENT, p->a[2] * FH_ELEMENT,
                 (int)(last - first), depth_of(b));
@@ -293,7 +289,7 @@ static void multiply_panel(const block *b, int64_t panel, const int32_t *weights
     t.b = weights + at;
     const int vectors = t.cols > FH_LANES ? 2 : 1;
     for (int64_t i = first_panel; i < last_panel; i++) {
-      const int64_t first = part_start(b->rows, b->row_panels, i), rows = part_start(b->rows, b->row_panels, i + 1) - first;
+      const int64_t first = fh_part_start(b->rows, b->row_panels, i), rows = fh_part_start(b->rows, b->row_panels, i + 1) - first;
       t.a = b->q->pack_a ? (const char *)(b->packed_a + first * words_of(b))
                          : b->q->a + ((b->row + first) * p->a[1] + b->step * FH_GROUP * p->a[2]) * FH_ELEMENT;
       t.c = b->q->c + 4 * ((b->row + first) * p->c[1] + (panel * FH_PANEL + at) * p->c[2]);
@@ -314,8 +310,8 @@ static void multiply_panel(const block *b, int64_t panel, const int32_t *weights
 static void pack_b_panels(void *arg, int64_t i, int worker) {
   (void)worker;
   const block *b = arg;
-  const int64_t last = part_start(b->panels, b->col_tasks, i + 1);
-  for (int64_t j = part_start(b->panels, b->col_tasks, i); j < last; j++)
+  const int64_t last = fh_part_start(b->panels, b->col_tasks, i + 1);
+  for (int64_t j = fh_part_start(b->panels, b->col_tasks, i); j < last; j++)
     pack_b_panel(b, b->panel + j, b->packed_b + j * words_of(b) * FH_PANEL);
 }
 
@@ -324,9 +320,10 @@ static void multiply_task(void *arg, int64_t i, int worker) {
   const block *b = arg;
   const plan *q = b->q;
   const int64_t row_task = i % b->row_tasks, col_task = i / b->row_tasks;
-  const int64_t first = part_start(b->row_panels, b->row_tasks, row_task), last = part_start(b->row_panels, b->row_tasks, row_task + 1);
-  const int64_t end = part_start(b->panels, b->col_tasks, col_task + 1);
-  for (int64_t j = part_start(b->panels, b->col_tasks, col_task); j < end; j++) {
+  const int64_t first = fh_part_start(b->row_panels, b->row_tasks, row_task),
+                last = fh_part_start(b->row_panels, b->row_tasks, row_task + 1);
+  const int64_t end = fh_part_start(b->panels, b->col_tasks, col_task + 1);
+  for (int64_t j = fh_part_start(b->panels, b->col_tasks, col_task); j < end; j++) {
     const int64_t panel = b->panel + j;
     const int32_t *weights = q->how == PACKED
                                  ? (const int32_t *)(const void *)(q->b + (panel * q->p.b[1] + b->step * q->p.b[3]) * FH_ELEMENT)
@@ -338,7 +335,7 @@ static void multiply_task(void *arg, int64_t i, int worker) {
 static void strip_task(void *arg, int64_t i, int worker) {
   const block *b = arg;
   int32_t *weights = (int32_t *)(void *)(b->own + (size_t)worker * b->q->own);
-  const int64_t first = part_start(b->panels, b->col_tasks, i), last = part_start(b->panels, b->col_tasks, i + 1);
+  const int64_t first = fh_part_start(b->panels, b->col_tasks, i), last = fh_part_start(b->panels, b->col_tasks, i + 1);
   for (int64_t j = first; j < last; j++) pack_b_panel(b, b->panel + j, weights + (j - first) * words_of(b) * FH_PANEL);
   for (int64_t j = first; j < last; j++) multiply_panel(b, b->panel + j, weights + (j - first) * words_of(b) * FH_PANEL, 0, b->row_panels);
 }
@@ -490,8 +487,8 @@ static void dots_task(void *arg, int64_t part, int worker) {
   const dots_job *job = arg;
   const fh_product *p = &job->q->p;
   const bool by_rows = p->m > p->n;
-  const int64_t whole = by_rows ? p->m : p->n, stop = part_start(whole, job->parts, part + 1);
-  for (int64_t at = part_start(whole, job->parts, part), next; at < stop; at = next) {
+  const int64_t whole = by_rows ? p->m : p->n, stop = fh_part_start(whole, job->parts, part + 1);
+  for (int64_t at = fh_part_start(whole, job->parts, part), next; at < stop; at = next) {
     next = fh_least(at + 8, stop);
     if (by_rows)
       dots_block(job->q, &job->all, at, next, 0, p->n);
@@ -616,8 +613,8 @@ static void strips_task(void *arg, int64_t i, int worker) {
   const plan *q = job->q;
   const fh_product *p = &q->p;
   float *sums = (float *)(void *)(job->scratch + (size_t)worker * q->own);
-  const int64_t stop = part_start(p->n, job->parts, i + 1);
-  for (int64_t col = part_start(p->n, job->parts, i); col < stop; col += STRIP_COLUMNS) {
+  const int64_t stop = fh_part_start(p->n, job->parts, i + 1);
+  for (int64_t col = fh_part_start(p->n, job->parts, i); col < stop; col += STRIP_COLUMNS) {
     const int64_t cols = fh_least(STRIP_COLUMNS, stop - col);
     strip_columns(q, col, cols, sums);
     for (int64_t r = 0; r < p->m; r++)

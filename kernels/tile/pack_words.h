@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-enum { FH_GROUP = 4 / FH_ELEMENT, FH_VECTOR_BYTES = 4 * FH_LANES, FH_CHUNK = 32 };
+#include "kernels/arithmetic.h"
 
-static inline int64_t fh_least(int64_t a, int64_t b) { return a < b ? a : b; }
+enum { FH_GROUP = 4 / FH_ELEMENT, FH_VECTOR_BYTES = 4 * FH_LANES, FH_CHUNK = 32 };
 
 /* The elements of one lane lie side by side: square blocks of words are turned in registers. */
 static inline void fh_pack_words_turn(int32_t *dst, int width, const char *src, int64_t lane_stride, int lanes, int64_t bytes) {

@@ -53,6 +53,18 @@ typedef struct fh_pairs {
 
 extern const fh_pairs fh_pairs_squared_avx2, fh_pairs_squared_avx512, fh_pairs_dot_avx2, fh_pairs_dot_avx512;
 
+/* One instruction set's tiles. */
+typedef struct fh_pairs_set {
+  const fh_pairs *squared, *dot;
+} fh_pairs_set;
+
+/* The tuned entry run_ISA of a contract and the scratch that it wants, scratch_ISA: fh_KERNEL_run and fh_KERNEL_scratch, which its team
+ * file has once, with the tiles of an instruction set. */
+#define FH_PAIRS_TUNED(kernel, isa)                                                                                  \
+  static const fh_pairs_set tiles_##isa = {&fh_pairs_squared_##isa, &fh_pairs_dot_##isa};                            \
+  static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_##kernel##_run(&tiles_##isa, slots, team); } \
+  static size_t scratch_##isa(const fh_bound *bound, int team_size) { return fh_##kernel##_scratch(&tiles_##isa, bound, team_size); }
+
 /* Up to so many rows of x it is faster to read y in place: packing a row of y costs about d / 4 cycles, the reductions
  * that it saves about 2 cycles per pair. */
 static inline int64_t fh_pairs_few(int64_t d) { return d / 8 < 1 ? 1 : d / 8 > 12 ? 12 : d / 8; }

@@ -7,6 +7,7 @@
 #define FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_
 
 #include "kernels/tile/pairs.h"
+#include "kernels/tile/squares.h"
 
 enum { COLS = 2 * FH_LANES, SUMS = FH_PAIRS_SUMS };
 _Static_assert(FH_PAIRS_ROWS <= (int)FH_PAIRS_ROWS_MAX && (int)COLS <= (int)FH_PAIRS_COLS_MAX && SUMS % (int)FH_LANES == 0,
@@ -193,25 +194,7 @@ static float half_squares(const float *y, int64_t d, float *half) {
   return largest;
 }
 
-static float squared(const fh_f32_any *x, const fh_f32_any *y, int64_t d) {
-  fh_vf even = fh_v_zero(), odd = fh_v_zero();
-  int64_t i = 0;
-  for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
-    fh_vf p = fh_v_sub(fh_v_load(x + i), fh_v_load(y + i)), q = fh_v_sub(fh_v_load(x + i + FH_LANES), fh_v_load(y + i + FH_LANES));
-    even = fh_v_fma(p, p, even);
-    odd = fh_v_fma(q, q, odd);
-  }
-  for (; i < d; i += FH_LANES) {
-    fh_vm mask = fh_vm_first(fh_tile_min(d - i, FH_LANES));
-    fh_vf p = fh_v_sub(fh_v_load_masked(x + i, mask), fh_v_load_masked(y + i, mask));
-    even = fh_v_fma(p, p, even);
-  }
-  float lanes[FH_LANES];
-  fh_v_store(lanes, fh_v_add(even, odd));
-  for (int half = FH_LANES / 2; half > 0; half /= 2)
-    for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
-  return lanes[0];
-}
+static float squared(const fh_f32_any *x, const fh_f32_any *y, int64_t d) { return fh_sum_lanes(fh_squares_of(x, y, d)); }
 
 static void pack(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int64_t step_stride, int lanes, int64_t steps) {
   fh_pack(dst, width, src, lane_stride, step_stride, lanes, steps);

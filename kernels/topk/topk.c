@@ -5,6 +5,7 @@
 #include "kernels/topk/topk.h"
 #include "kernels/metric.h"
 #include "kernels/rows.h"
+#include "kernels/tile/limits.h"
 
 #include <float.h>
 #include <math.h>
@@ -48,41 +49,30 @@ static int64_t chunks_of(int64_t m, int64_t n, int64_t k) {
   return chunks > 1 ? chunks : 1;
 }
 
-static void push(fh_stage *stage, fh_operand operand) { stage->operands[stage->operand_count++] = operand; }
-static void push_all(fh_stage *stage, const int64_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) push(stage, fh_op_i64(values[i]));
-}
-
-static void bind_scan(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_stage *stage) {
+static void bind_scan(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_bound *out) {
   const int64_t m = v[Q].shape[0], n = v[X].shape[0], d = v[Q].shape[1], k = v[VALUES].shape[1], rows = (n + chunks - 1) / chunks;
   const int64_t *vs = v[VALUES].strides, *is = v[INDEXES].strides;
-  stage->entry = SCAN_STAGE;
-  stage->items = m * chunks;
-  stage->flops_per_item = 2.0 * (double)rows * (double)d;
-  push(stage, fh_op_view(FH_OPERAND_IN, Q, 0));
-  push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
-  push(stage, chunks > 1 ? fh_op_temp(LIST) : fh_op_view(FH_OPERAND_OUT, VALUES, 0));
-  push(stage, chunks > 1 ? fh_op_temp(PLACES) : fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
-  const int64_t values[] = {m, n, d, k, sign, chunks, rows, v[Q].strides[0], v[Q].strides[1], v[X].strides[0], v[X].strides[1]};
-  push_all(stage, values, sizeof values / sizeof *values);
-  const int64_t strides[] = {
-      vs[0], vs[1], is[0], is[1], chunks > 1 ? k : vs[0], chunks > 1 ? 1 : vs[1], chunks > 1 ? k : is[0], chunks > 1 ? 1 : is[1]};
-  push_all(stage, strides, sizeof strides / sizeof *strides);
+  const bool lists = chunks > 1;
+  fh_stage *stage = fh_add_stage(out, SCAN_STAGE, m * chunks, 2.0 * (double)rows * (double)d);
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, Q, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  fh_push(stage, lists ? fh_op_temp(LIST) : fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  fh_push(stage, lists ? fh_op_temp(PLACES) : fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  FH_PUSH_I64(stage, m, n, d, k, sign, chunks, rows, v[Q].strides[0], v[Q].strides[1], v[X].strides[0], v[X].strides[1]);
+  FH_PUSH_I64(stage, vs[0], vs[1], is[0], is[1]);
+  FH_PUSH_I64(stage, lists ? k : vs[0], lists ? 1 : vs[1], lists ? k : is[0], lists ? 1 : is[1]);
 }
 
-static void bind_combine(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_stage *stage) {
+static void bind_combine(const fh_view_desc *v, int64_t sign, int64_t chunks, fh_bound *out) {
   const int64_t k = v[VALUES].shape[1];
-  stage->entry = COMBINE_STAGE;
-  stage->items = v[Q].shape[0];
-  stage->flops_per_item = (double)chunks * (double)k;
-  push(stage, fh_op_temp(LIST));
-  push(stage, fh_op_temp(PLACES));
-  push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
-  push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
-  const int64_t values[] = {k, sign, chunks, v[VALUES].strides[0], v[VALUES].strides[1], v[INDEXES].strides[0], v[INDEXES].strides[1]};
-  push_all(stage, values, sizeof values / sizeof *values);
+  fh_stage *stage = fh_add_stage(out, COMBINE_STAGE, v[Q].shape[0], (double)chunks * (double)k);
+  fh_push(stage, fh_op_temp(LIST));
+  fh_push(stage, fh_op_temp(PLACES));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, VALUES, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, INDEXES, 0));
+  FH_PUSH_I64(stage, k, sign, chunks, v[VALUES].strides[0], v[VALUES].strides[1], v[INDEXES].strides[0], v[INDEXES].strides[1]);
 }
 
 static fh_status topk_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
@@ -93,9 +83,9 @@ static fh_status topk_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
   const int64_t m = v[Q].shape[0], n = v[X].shape[0], k = v[VALUES].shape[1], sign = scalars && scalars[0].i == FH_METRIC_DOT ? -1 : 1;
   if (counts[VALUES] == 0) return FH_OK;
   const int64_t chunks = chunks_of(m, n, k);
-  bind_scan(v, sign, chunks, &out->stages[out->stage_count++]);
+  bind_scan(v, sign, chunks, out);
   if (chunks > 1) {
-    bind_combine(v, sign, chunks, &out->stages[out->stage_count++]);
+    bind_combine(v, sign, chunks, out);
     out->temp_count = 2;
     out->temp_bytes[LIST] = (size_t)(m * chunks * k) * sizeof(float);
     out->temp_bytes[PLACES] = (size_t)(m * chunks * k) * sizeof(int32_t);
@@ -210,10 +200,12 @@ static const char *topk_compare(const fh_case *c, void *const *got, void *const 
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-static const struct {
+typedef struct shape {
   int64_t m, n, d, k;
   fh_metric metric;
-} shapes[] = {
+} shape;
+
+static const shape cases[] = {
     {3, 40, 5, 4, FH_METRIC_L2},     {5, 37, 7, 3, FH_METRIC_DOT},   {2, 9, 3, 12, FH_METRIC_L2},       {0, 4, 2, 3, FH_METRIC_L2},
     {3, 0, 4, 2, FH_METRIC_L2},      {3, 0, 4, 2, FH_METRIC_DOT},    {3, 4, 2, 0, FH_METRIC_DOT},       {2, 7, 0, 3, FH_METRIC_L2},
     {1, 1, 1, 1, FH_METRIC_DOT},     {1, 31, 16, 5, FH_METRIC_L2},   {1, 67, 33, 8, FH_METRIC_DOT},     {2, 100, 64, 10, FH_METRIC_L2},
@@ -222,27 +214,25 @@ static const struct {
     {40, 1031, 4, 10, FH_METRIC_L2},
 };
 
-static bool set_case(int64_t m, int64_t n, int64_t d, int64_t k, fh_metric metric, fh_case *out) {
-  const int64_t q[] = {m, d}, x[] = {n, d}, y[] = {m, k};
+static bool fill_case(const shape *s, fh_case *out) {
+  const int64_t q[] = {s->m, s->d}, x[] = {s->n, s->d}, y[] = {s->m, s->k};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, q), fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, y), fh_compact(FH_I32, 2, y)}};
-  out->scalars[0].i = metric;
-  snprintf(out->label, sizeof out->label, "%s m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " k=%" PRId64, fh_metric_name(metric), m, n, d, k);
+  out->scalars[0].i = s->metric;
+  snprintf(out->label, sizeof out->label, "%s m=%" PRId64 " n=%" PRId64 " d=%" PRId64 " k=%" PRId64, fh_metric_name(s->metric), s->m, s->n,
+           s->d, s->k);
   return true;
 }
 
-static bool topk_case_at(int i, fh_case *out) {
-  return i >= 0 && i < (int)(sizeof shapes / sizeof *shapes) &&
-         set_case(shapes[i].m, shapes[i].n, shapes[i].d, shapes[i].k, shapes[i].metric, out);
-}
+static bool topk_case_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(cases) && fill_case(&cases[i], out); }
 
 /* From a table in L1 over word vectors and image features to a million rows; one query, a few, a batch. */
 static bool topk_bench_at(int i, fh_case *out) {
   static const int64_t bases[][2] = {{100, 64}, {5003, 96}, {100000, 64}, {100000, 128}, {100003, 127}, {100000, 784}, {1000000, 32}};
   static const int64_t asked[][2] = {{1, 10}, {8, 10}, {32, 10}, {256, 10}, {8, 100}, {67, 1}};
-  enum { BASES = sizeof bases / sizeof *bases, ASKED = sizeof asked / sizeof *asked };
+  enum { BASES = FH_LENGTH(bases), ASKED = FH_LENGTH(asked) };
   if (i < 0 || i >= 2 * BASES * ASKED) return false;
   const int64_t *base = bases[i / ASKED % BASES], *ask = asked[i % ASKED];
-  return set_case(ask[0], base[0], base[1], ask[1], i < BASES * ASKED ? FH_METRIC_L2 : FH_METRIC_DOT, out);
+  return fill_case(&(shape){ask[0], base[0], base[1], ask[1], i < BASES * ASKED ? FH_METRIC_L2 : FH_METRIC_DOT}, out);
 }
 
 /* Few different numbers in short rows, so that there are equal distances and equal rows. */
@@ -253,16 +243,10 @@ static void topk_fill(int index, const fh_case *c, void *data, uint64_t seed) {
 }
 
 #if defined(__x86_64__)
-static const char *unfit(const fh_bound *bound) {
-  return bound->stages[0].operands[FH_TOPK_D].i > 1 << 20 ? "rows of more than 2^20 elements would need too much scratch" : NULL;
-}
+static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_TOPK_D].i); }
 
-#define TUNED(isa)                                                                                             \
-  static const fh_topk_tiles tiles_##isa = {&fh_pairs_squared_##isa, &fh_pairs_dot_##isa};                     \
-  static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_topk_run(&tiles_##isa, slots, team); } \
-  static size_t scratch_##isa(const fh_bound *bound, int team_size) { return fh_topk_scratch(&tiles_##isa, bound, team_size); }
-TUNED(avx512)
-TUNED(avx2)
+FH_PAIRS_TUNED(topk, avx512)
+FH_PAIRS_TUNED(topk, avx2)
 
 static const fh_tuned tuned[] = {
     {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
@@ -279,11 +263,9 @@ const fh_kernel_contract fh_contract_topk = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("topk_scan", "topk_combine"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-13,
-    .bound_abs = 0,
-    .bound_source =
-        "(d + 2) 2^-24 of a sum of d squares, gamma_d sum |q||x| of an inner product (Higham 2002, eq. 3.5), row by row in compare",
+    FH_EXACT_WITHIN(
+        0x1p-13, 0,
+        "(d + 2) 2^-24 of a sum of d squares, gamma_d sum |q||x| of an inner product (Higham 2002, eq. 3.5), row by row in compare"),
     .bind = topk_bind,
     .reference = topk_reference,
     .case_at = topk_case_at,

@@ -31,13 +31,8 @@ enum {
   FH_TOPK_SLOTS = FH_TOPK_PLACES_STRIDES + 2,
 };
 
-/* One instruction set's tiles. */
-typedef struct fh_topk_tiles {
-  const fh_pairs *squared, *dot;
-} fh_topk_tiles;
-
 /* The tuned entry (topk_team.c) with them, and the scratch it wants. */
-void fh_topk_run(const fh_topk_tiles *tiles, const fh_slot *slots, const fh_team *team);
-size_t fh_topk_scratch(const fh_topk_tiles *tiles, const fh_bound *bound, int team_size);
+void fh_topk_run(const fh_pairs_set *tiles, const fh_slot *slots, const fh_team *team);
+size_t fh_topk_scratch(const fh_pairs_set *tiles, const fh_bound *bound, int team_size);
 
 #endif /* FOGHORN_KERNELS_TOPK_TOPK_H_ */

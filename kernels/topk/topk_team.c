@@ -17,6 +17,8 @@
  */
 #include "kernels/topk/topk.h"
 
+#include "kernels/arithmetic.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -91,14 +93,9 @@ typedef struct search {
   int64_t first, count;
 } search;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-/* Where part i of nearly equal parts begins. */
-static int64_t part_start(int64_t whole, int64_t parts, int64_t i) { return whole / parts * i + whole % parts * i / parts; }
 static size_t whole_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-static search search_of(const fh_topk_tiles *both, const fh_slot *s, int workers) {
+static search search_of(const fh_pairs_set *both, const fh_slot *s, int workers) {
   search a = {.m = s[FH_TOPK_M].i,
               .n = s[FH_TOPK_N].i,
               .d = s[FH_TOPK_D].i,
@@ -116,19 +113,19 @@ static search search_of(const fh_topk_tiles *both, const fh_slot *s, int workers
   a.in_place = a.m <= fh_pairs_few(a.d);
   a.screened = !a.negative && !a.in_place && a.x.col == 1 && (a.q.col == 1 || a.d == 1);
   const fh_pairs *tiles = a.tiles = a.negative || a.screened ? both->dot : both->squared;
-  const int64_t heap = a.k * (int64_t)sizeof(uint64_t), heaps = most(1, HEAP_BYTES / heap);
-  const int64_t by_queries = least(least(BLOCK_QUERIES, divide_up(a.m, workers)), most(1, heaps / workers));
-  a.by_queries = workers == 1 || divide_up(a.m, by_queries) >= 2 * workers || (by_queries >= 4 * FH_PAIRS_ROWS_MAX && !a.in_place);
+  const int64_t heap = a.k * (int64_t)sizeof(uint64_t), heaps = fh_most(1, HEAP_BYTES / heap);
+  const int64_t by_queries = fh_least(fh_least(BLOCK_QUERIES, fh_divide_up(a.m, workers)), fh_most(1, heaps / workers));
+  a.by_queries = workers == 1 || fh_divide_up(a.m, by_queries) >= 2 * workers || (by_queries >= 4 * FH_PAIRS_ROWS_MAX && !a.in_place);
   if (a.by_queries) {
     a.block = by_queries;
     a.parts = 1;
   } else {
-    a.block = least(least(BLOCK_QUERIES, a.m), heaps);
-    a.parts = most(1, least(least(4 * workers, divide_up(a.n, PART_ROWS)), heaps / a.block));
-    if (a.parts < workers) a.parts = most(1, least(workers, a.n / (4 * tiles->cols)));
+    a.block = fh_least(fh_least(BLOCK_QUERIES, a.m), heaps);
+    a.parts = fh_most(1, fh_least(fh_least(4 * workers, fh_divide_up(a.n, PART_ROWS)), heaps / a.block));
+    if (a.parts < workers) a.parts = fh_most(1, fh_least(workers, a.n / (4 * tiles->cols)));
   }
-  a.part_rows = divide_up(divide_up(most(a.n, 1), a.parts), tiles->cols) * tiles->cols;
-  a.parts = divide_up(most(a.n, 1), a.part_rows);
+  a.part_rows = fh_divide_up(fh_divide_up(fh_most(a.n, 1), a.parts), tiles->cols) * tiles->cols;
+  a.parts = fh_divide_up(fh_most(a.n, 1), a.part_rows);
   a.queries_bytes = whole_lines((size_t)(a.block * a.d) * sizeof(float));
   a.limits_bytes = whole_lines((size_t)a.block * sizeof(float)) * (a.screened ? 2 : 1);
   a.squares_bytes = a.screened ? whole_lines((size_t)a.block * sizeof(float)) : 0;
@@ -173,10 +170,10 @@ static void pack_queries(const search *a, int64_t first, int64_t count, char *bl
     for (int64_t i = 0; i < count; i++)
       for (int64_t l = 0; l < a->d; l++) out[i * a->d + l] = q[i * a->q.row + l * a->q.col];
   } else {
-    const int64_t panels = divide_up(count, a->tiles->rows);
+    const int64_t panels = fh_divide_up(count, a->tiles->rows);
     for (int64_t p = 0; p < panels; p++) {
-      const int64_t i = part_start(count, panels, p);
-      const int rows = (int)(part_start(count, panels, p + 1) - i);
+      const int64_t i = fh_part_start(count, panels, p);
+      const int rows = (int)(fh_part_start(count, panels, p + 1) - i);
       a->tiles->pack(out + i * a->d, rows, q + i * a->q.row, a->q.row, a->q.col, rows, a->d);
     }
   }
@@ -258,14 +255,14 @@ static void scan_panel(const search *a, int64_t first, int count, int64_t first_
   }
   _Alignas(64) float offsets[FH_PAIRS_COLS_MAX];
   const bool all = a->screened && !screen_offsets(a, panel, offsets);
-  const int64_t panels = divide_up(queries, a->in_place ? IN_PLACE : t->rows);
+  const int64_t panels = fh_divide_up(queries, a->in_place ? IN_PLACE : t->rows);
   for (int64_t p = 0; p < panels; p++) {
     _Alignas(64) float out[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
     uint32_t bits[FH_PAIRS_ROWS_MAX];
-    const int64_t i = part_start(queries, panels, p);
-    const int rows = (int)(part_start(queries, panels, p + 1) - i);
+    const int64_t i = fh_part_start(queries, panels, p);
+    const int rows = (int)(fh_part_start(queries, panels, p + 1) - i);
     if (!a->in_place && a->x.col == 1 && first + t->cols < a->n)
-      fh_fetch_rows(x + t->cols * a->x.row, a->x.row, least(a->n - first - t->cols, t->cols), a->d, p, panels);
+      fh_fetch_rows(x + t->cols * a->x.row, a->x.row, fh_least(a->n - first - t->cols, t->cols), a->d, p, panels);
     if (a->in_place)
       t->in_place(query_at(a, block, i), a->d, rows, x, x_row, count, a->d, out);
     else
@@ -293,7 +290,7 @@ static void scan(const search *a, int64_t first, int64_t last, int64_t first_que
   uint64_t *heaps = heaps_of(a, block, part);
   clear_heaps(a, queries, block, part);
   for (int64_t row = first; row < last; row += a->tiles->cols)
-    scan_panel(a, row, (int)least(last - row, a->tiles->cols), first_query, queries, block, panel, limits, heaps);
+    scan_panel(a, row, (int)fh_least(last - row, a->tiles->cols), first_query, queries, block, panel, limits, heaps);
 }
 
 /* The best of all parts, in order, for query i of a block that begins at query `first`. */
@@ -325,7 +322,7 @@ typedef struct job {
 static void block_task(void *arg, int64_t i, int worker) {
   const job *j = arg;
   const search *a = j->a;
-  const int64_t first = i * a->block, count = least(a->block, a->m - first);
+  const int64_t first = i * a->block, count = fh_least(a->block, a->m - first);
   char *block = block_of(a, worker);
   pack_queries(a, first, count, block);
   scan(a, 0, a->n, first, count, block, 0, panel_of(a, j->workers, worker));
@@ -336,7 +333,7 @@ static void block_task(void *arg, int64_t i, int worker) {
 static void part_task(void *arg, int64_t i, int worker) {
   const search *a = ((const job *)arg)->a;
   const int64_t first = i * a->part_rows;
-  scan(a, first, least(first + a->part_rows, a->n), a->first, a->count, a->scratch, i, panel_of(a, 1, worker));
+  scan(a, first, fh_least(first + a->part_rows, a->n), a->first, a->count, a->scratch, i, panel_of(a, 1, worker));
 }
 
 static void finish_task(void *arg, int64_t i, int worker) {
@@ -345,23 +342,23 @@ static void finish_task(void *arg, int64_t i, int worker) {
   finish(a, a->first, i, a->scratch);
 }
 
-void fh_topk_run(const fh_topk_tiles *tiles, const fh_slot *slots, const fh_team *team) {
+void fh_topk_run(const fh_pairs_set *tiles, const fh_slot *slots, const fh_team *team) {
   search a = search_of(tiles, slots, team->size);
   a.scratch = team->scratch;
   job j = {&a, team->size};
   if (a.by_queries) {
-    team->parallel(team, divide_up(a.m, a.block), block_task, &j);
+    team->parallel(team, fh_divide_up(a.m, a.block), block_task, &j);
     return;
   }
   for (a.first = 0; a.first < a.m; a.first += a.block) {
-    a.count = least(a.block, a.m - a.first);
+    a.count = fh_least(a.block, a.m - a.first);
     pack_queries(&a, a.first, a.count, a.scratch);
     team->parallel(team, a.parts, part_task, &j);
     team->parallel(team, a.count, finish_task, &j);
   }
 }
 
-size_t fh_topk_scratch(const fh_topk_tiles *tiles, const fh_bound *bound, int team_size) {
+size_t fh_topk_scratch(const fh_pairs_set *tiles, const fh_bound *bound, int team_size) {
   fh_slot slots[FH_TOPK_SLOTS] = {{0}};
   for (int i = FH_TOPK_M; i < FH_TOPK_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
   const search a = search_of(tiles, slots, team_size);

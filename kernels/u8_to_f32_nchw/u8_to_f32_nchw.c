@@ -73,7 +73,7 @@ static bool nchw_case_at(int i, fh_case *out) {
       {1, 1, 17, 3},  {2, 3, 5, 1},   {1, 2, 33, 1},  {1, 4, 7, 4},    {2, 2, 20, 2},  {1, 3, 18, 5},
       {2, 17, 16, 3}, {1, 33, 31, 3}, {3, 28, 28, 1}, {1, 2, 1025, 3}, {2, 40, 52, 3},
   };
-  if (i < 0 || i >= (int)(sizeof shapes / sizeof *shapes)) return false;
+  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
   const int64_t *s = shapes[i];
   const int64_t planes[] = {s[0], s[3], s[1], s[2]};
   *out = (fh_case){
@@ -101,12 +101,9 @@ const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .formula = "y[n,c,h,w] = (x[n,h,w,c] / 255 - mean[c]) / std[c]",
     FH_VIEWS(params),
     FH_ENTRIES("u8_to_f32_nchw"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-22,
-    .bound_abs = 0x1p-20,
-    .bound_source =
-        "u = 2^-24: x times 1/255 is within 2 u, the difference adds u, the reciprocal and the product 2 u: "
-        "|error| <= 2 u / std + 3 u |y|; with std >= 0.2 that is 10 u + 3 u |y|",
+    FH_EXACT_WITHIN(0x1p-22, 0x1p-20,
+                    "u = 2^-24: x times 1/255 is within 2 u, the difference adds u, the reciprocal and the product 2 u: "
+                    "|error| <= 2 u / std + 3 u |y|; with std >= 0.2 that is 10 u + 3 u |y|"),
     .bind = nchw_bind,
     .reference = nchw_reference,
     .case_at = nchw_case_at,

@@ -7,18 +7,13 @@ enum { X, Y };
 enum { SUMS, SQUARES };                         /* scratch */
 enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE }; /* entries */
 
-static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
-    {"y", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
-};
+static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_F32)};
 
 static const fh_scalar_param scalars_of[] = {
     {"ddof", 'i', 0, "what is taken off the count to divide by: 0 for the variance, 1 for an estimate"}};
 
-static void bind_first(const fh_reduction *r, float divisor, fh_stage *stage) {
-  stage->entry = r->columns ? COLUMNS_STAGE : ROWS_STAGE;
-  stage->items = r->items;
-  stage->flops_per_item = 4 * fh_reduction_work(r);
+static void bind_first(const fh_reduction *r, float divisor, fh_bound *out) {
+  fh_stage *stage = fh_add_stage(out, r->columns ? COLUMNS_STAGE : ROWS_STAGE, r->items, 4 * fh_reduction_work(r));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, r->joined ? fh_op_temp(SQUARES) : fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_temp(SUMS));
@@ -30,20 +25,17 @@ static void bind_first(const fh_reduction *r, float divisor, fh_stage *stage) {
 }
 
 /* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
-static void bind_join(const fh_reduction *r, float divisor, fh_stage *stage) {
+static void bind_join(const fh_reduction *r, float divisor, fh_bound *out) {
   const int64_t left = r->x.d % FH_REDUCTION_PIECE;
   const bool even = r->chunks == 1 || left == 0;
   const int64_t full = even ? r->joined : r->chunks - 1, piece = r->chunks == 1 ? r->x.d : FH_REDUCTION_PIECE;
-  stage->entry = JOIN_STAGE;
-  stage->items = r->results;
-  stage->flops_per_item = 4.0 * (double)r->joined;
+  fh_stage *stage = fh_add_stage(out, JOIN_STAGE, r->results, 4.0 * (double)r->joined);
   fh_push(stage, fh_op_temp(SUMS));
   fh_push(stage, fh_op_temp(SQUARES));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_f32((float)r->of_each));
   fh_push(stage, fh_op_f32(divisor));
-  const int64_t values[] = {r->joined, full, piece, even ? 0 : left, r->n1, r->ys0, r->ys1};
-  fh_push_i64(stage, values, sizeof values / sizeof *values);
+  FH_PUSH_I64(stage, r->joined, full, piece, even ? 0 : left, r->n1, r->ys0, r->ys1);
 }
 
 static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
@@ -58,8 +50,8 @@ static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalar
                      ddof, r.of_each - 1);
 
   const float divisor = (float)(r.of_each - ddof);
-  bind_first(&r, divisor, &out->stages[out->stage_count++]);
-  if (r.joined) bind_join(&r, divisor, &out->stages[out->stage_count++]);
+  bind_first(&r, divisor, out);
+  if (r.joined) bind_join(&r, divisor, out);
   out->temp_count = 2;
   out->temp_bytes[SUMS] = r.joined ? fh_reduction_scratch(&r) : sizeof(float);
   out->temp_bytes[SQUARES] = out->temp_bytes[SUMS];
@@ -70,12 +62,6 @@ static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalar
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
-static fh_reduction reduction_of(const fh_view_desc *views) {
-  fh_reduction r = {0};
-  fh_status_free(fh_reduction_of("variance", params, views, X, Y, &r)); /* bind has checked it */
-  return r;
-}
-
 static double mean_of(const fh_reduction *r, const float *x, int64_t result) {
   double sum = 0;
   for (int64_t e = 0; e < r->of_each; e++) sum += (double)x[fh_reduction_at(r, &r->x, result, e)];
@@ -83,7 +69,7 @@ static double mean_of(const fh_reduction *r, const float *x, int64_t result) {
 }
 
 static void variance_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
-  const fh_reduction r = reduction_of(views);
+  const fh_reduction r = fh_reduction_bound(params, views, X, Y);
   const float *x = data[X];
   for (int64_t i = 0; i < r.results; i++) {
     const double mean = mean_of(&r, x, i);
@@ -98,7 +84,7 @@ static void variance_reference(const fh_view_desc *views, void *const *data, con
 
 /* A mean that is off by t u max|x| adds its square; the squares and their sum are off by 2 t u of themselves. */
 static const char *variance_compare(const fh_case *c, void *const *got, void *const *want) {
-  const fh_reduction r = reduction_of(c->views);
+  const fh_reduction r = fh_reduction_bound(params, c->views, X, Y);
   const float *x = want[X];
   for (int64_t i = 0; i < r.results; i++) {
     const int64_t at = fh_reduction_result_at(&r, i);
@@ -136,10 +122,7 @@ const fh_kernel_contract fh_contract_variance = {
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("variance_rows", "variance_columns", "variance_join"),
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0x1p-14,
-    .bound_abs = 0x1p-24,
-    .bound_source = "2 t u of itself and (t u max |x|)^2 for the mean, u = 2^-24, t as for a sum (reduce), in compare",
+    FH_EXACT_WITHIN(0x1p-14, 0x1p-24, "2 t u of itself and (t u max |x|)^2 for the mean, u = 2^-24, t as for a sum (reduce), in compare"),
     .bind = variance_bind,
     .reference = variance_reference,
     .case_at = variance_case_at,

@@ -10,22 +10,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define FH_DIALECT_ISA test
 #include "kernels/dialect/prelude_c.h"
-
-static uint32_t bits_of(float f) {
-  uint32_t bits;
-  memcpy(&bits, &f, sizeof bits);
-  return bits;
-}
-
-static float float_of(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
+#include "kernels/narrow.h"
 
 static uint64_t random_bits(uint64_t *state) {
   *state ^= *state << 13;
@@ -39,7 +27,7 @@ typedef struct batch {
   int count;
 } batch;
 
-static bool same(float got, float want) { return (isnan(got) && isnan(want)) || bits_of(got) == bits_of(want); }
+static bool same(float got, float want) { return (isnan(got) && isnan(want)) || fh_bits_from_f32(got) == fh_bits_from_f32(want); }
 
 static void check(batch *t) {
   float got[FH_LANES];
@@ -92,7 +80,7 @@ static void special_values(void **state) {
   const int count = (int)(sizeof values / sizeof *values);
   batch t = {0};
   for (int i = 0; i < count * count * count; i++)
-    add(&t, float_of(values[i % count]), float_of(values[i / count % count]), float_of(values[i / count / count]));
+    add(&t, fh_f32_from_bits(values[i % count]), fh_f32_from_bits(values[i / count % count]), fh_f32_from_bits(values[i / count / count]));
   check(&t);
 }
 
@@ -102,9 +90,9 @@ static void random_values(void **state) {
   batch t = {0};
   for (int i = 0; i < 2000000; i++) {
     const uint64_t r = random_bits(&seed), s = random_bits(&seed);
-    float a = float_of((uint32_t)r), b = float_of((uint32_t)(r >> 32)), c = float_of((uint32_t)s);
+    float a = fh_f32_from_bits((uint32_t)r), b = fh_f32_from_bits((uint32_t)(r >> 32)), c = fh_f32_from_bits((uint32_t)s);
     if (i & 1) c = a * b * (1.0f + (float)((int32_t)(s >> 32)) * 0x1p-34f) * (i & 2 ? 1.0f : -1.0f); /* near cancellation */
-    if (i & 4) a = float_of(bits_of(a) & 0xfff80000u); /* few bits: sums that are exact, or ties */
+    if (i & 4) a = fh_f32_from_bits(fh_bits_from_f32(a) & 0xfff80000u); /* few bits: sums that are exact, or ties */
     add(&t, a, b, c);
   }
   check(&t);

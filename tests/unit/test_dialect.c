@@ -19,16 +19,11 @@
 #define FH_DIALECT_SCALAR 1
 #include "kernels/dialect/prelude_c.h"
 
+#include "kernels/narrow.h"
 #include "kernels/rows.h"
 #include "runtime/plan/conformance.h"
 
 /* ---- exp ---------------------------------------------------------------------------------------------- */
-
-static float float_of(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
 
 /* Distance of got from exact in units of the last place of exact, subnormal places counted as such. */
 static double ulps(float got, double exact) {
@@ -52,7 +47,7 @@ static error error_of(fh_vf (*f)(fh_vf), double (*scale)(float), uint32_t first,
     float in[FH_LANES], out[FH_LANES];
     for (uint32_t l = 0; l < FH_LANES; l++) {
       const uint64_t b = bits + (uint64_t)l * step;
-      in[l] = float_of(b <= last ? (uint32_t)b : last);
+      in[l] = fh_f32_from_bits(b <= last ? (uint32_t)b : last);
     }
     fh_store_packed(out, f(fh_load_packed(in)));
     for (int l = 0; l < FH_LANES; l++) {
@@ -66,17 +61,11 @@ static error error_of(fh_vf (*f)(fh_vf), double (*scale)(float), uint32_t first,
 
 static fh_vf negative(fh_vf x) { return fh_exp_negative(x); }
 
-static uint32_t bits_of(float f) {
-  uint32_t bits;
-  memcpy(&bits, &f, sizeof bits);
-  return bits;
-}
-
 static void exp_negative_is_accurate(void **state) {
   (void)state;
   const char *form = getenv("FOGHORN_DIALECT");
   const uint32_t step = form && strcmp(form, "long") == 0 ? 1 : 1009;
-  const error fast = error_of(negative, negative_bound, bits_of(-0.0f), bits_of(-87.29f), step);
+  const error fast = error_of(negative, negative_bound, fh_bits_from_f32(-0.0f), fh_bits_from_f32(-87.29f), step);
   print_message("exp_negative: %.4f of its bound at %.9g\n", fast.worst, (double)fast.at);
   assert_true(fast.worst < 1);
 }
@@ -266,7 +255,7 @@ static fh_status run_and_digest(void *arg, const fh_conform_call *call) {
     for (size_t i = 0; i + 4 <= call->places[v].bytes; i += 4) {
       float f;
       memcpy(&f, bytes + i, sizeof f);
-      const uint32_t word = isnan(f) && call->views[v].dtype == FH_F32 ? 0x7fc00000u : bits_of(f);
+      const uint32_t word = isnan(f) && call->views[v].dtype == FH_F32 ? 0x7fc00000u : fh_bits_from_f32(f);
       d->value = (d->value ^ word) * UINT64_C(0x100000001b3); /* FNV-1a by words */
     }
   }

@@ -13,19 +13,7 @@
 
 #include <foghorn/foghorn.h>
 
-static fh_context *context;
-
-static int setup(void **state) {
-  (void)state;
-  const fh_context_options options = {.policy = FH_CPU_ONLY, .threads = 2};
-  return fh_context_create(&options, &context) ? -1 : 0;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  fh_context_release(context);
-  return 0;
-}
+#include "tests/support/cpu_context.h"
 
 static fh_view wrap(const void *data, fh_dtype dtype, fh_shape shape, fh_access access) {
   fh_view view = {0};
@@ -212,5 +200,5 @@ int main(void) {
       cmocka_unit_test(small_examples),        cmocka_unit_test(a_split_changes_no_bit),
       cmocka_unit_test(runs_change_no_bit),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "kernels/contract.h"
+#include "kernels/narrow.h"
 #include "tests/support/isa.h"
 
 enum { BLOCK = 4096 };
@@ -66,18 +67,6 @@ typedef struct subject {
   fh_slot slots[FH_MAX_OPERANDS];
 } subject;
 
-static float float_of(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
-
-static uint32_t bits_of(float f) {
-  uint32_t bits;
-  memcpy(&bits, &f, sizeof bits);
-  return bits;
-}
-
 static subject subject_of(const function *f) {
   int count;
   const fh_kernel_image *image = fh_kernel_images(&count);
@@ -109,7 +98,7 @@ static float value(const char *name, float x) {
   static float in[BLOCK], out[BLOCK];
   for (int i = 0; i < BLOCK; i++) in[i] = x;
   evaluate(&s, in, out);
-  assert_int_equal(bits_of(out[0]), bits_of(out[BLOCK - 1]));
+  assert_int_equal(fh_bits_from_f32(out[0]), fh_bits_from_f32(out[BLOCK - 1]));
   return out[0];
 }
 
@@ -146,7 +135,7 @@ static void note(error *e, double u, float x) {
 /* BLOCK floats from `first` on, `step` apart as bit patterns; past 2^32 - 1 it begins again. */
 static void try_block(const subject *s, uint64_t first, uint32_t step, error *e) {
   float in[BLOCK], out[BLOCK];
-  for (uint32_t i = 0; i < BLOCK; i++) in[i] = float_of((uint32_t)(first + (uint64_t)i * step));
+  for (uint32_t i = 0; i < BLOCK; i++) in[i] = fh_f32_from_bits((uint32_t)(first + (uint64_t)i * step));
   evaluate(s, in, out);
   for (int i = 0; i < BLOCK; i++) note(e, ulps(out[i], s->function->exact((double)in[i])), in[i]);
   if (s->function->symmetry == NO_SYMMETRY) return;
@@ -155,7 +144,7 @@ static void try_block(const subject *s, uint64_t first, uint32_t step, error *e)
   evaluate(s, in, mirrored);
   const uint32_t sign = s->function->symmetry == ODD ? 0x80000000u : 0;
   for (int i = 0; i < BLOCK; i++)
-    if (!isnan(out[i]) && bits_of(mirrored[i]) != (bits_of(out[i]) ^ sign)) note(e, (double)INFINITY, in[i]);
+    if (!isnan(out[i]) && fh_bits_from_f32(mirrored[i]) != (fh_bits_from_f32(out[i]) ^ sign)) note(e, (double)INFINITY, in[i]);
 }
 
 static uint64_t floats_of(const subject *s) { return s->function->symmetry == NO_SYMMETRY ? UINT64_C(1) << 32 : UINT64_C(1) << 31; }
@@ -176,7 +165,7 @@ static void errors_keep_their_bounds(void **state) {
     error e = {0};
     const uint32_t step = 1031; /* a prime: 2 blocks of each exponent */
     for (uint64_t first = 0; first < floats_of(&s); first += (uint64_t)step * BLOCK) try_block(&s, first, step, &e);
-    for (const float *b = f->breaks; *b; b++) try_block(&s, bits_of(*b) - BLOCK / 2, 1, &e);
+    for (const float *b = f->breaks; *b; b++) try_block(&s, fh_bits_from_f32(*b) - BLOCK / 2, 1, &e);
     try_block(&s, 0, 1, &e);
     try_block(&s, 0x7f800000u - BLOCK / 2, 1, &e);
     try_block(&s, 0x007ff800u, 1, &e);
@@ -241,7 +230,7 @@ static void all_floats_keep_the_bounds(void **state) {
 
 static void is(const char *name, float x, float want) {
   const float got = value(name, x);
-  if (isnan(want) ? !isnan(got) : bits_of(got) != bits_of(want))
+  if (isnan(want) ? !isnan(got) : fh_bits_from_f32(got) != fh_bits_from_f32(want))
     fail_msg("%s(%a) is %a, expected %a", name, (double)x, (double)got, (double)want);
 }
 
@@ -312,7 +301,7 @@ static void large_angles_are_reduced(void **state) {
     assert_true(ulps(out[5], sin((double)hard[i])) < s.bound);
     assert_true(ulps(value("cos", hard[i]), cos((double)hard[i])) < c.bound);
     for (int k = 0; k < BLOCK; k++)
-      if (k != 5) assert_int_equal(bits_of(out[k]), bits_of(alone[k]));
+      if (k != 5) assert_int_equal(fh_bits_from_f32(out[k]), fh_bits_from_f32(alone[k]));
   }
 }
 

@@ -11,22 +11,9 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
-#include "tests/support/expect.h"
+#include "tests/support/cpu_context.h"
 
 typedef fh_status (*reduction)(fh_queue *queue, const fh_view *x, const fh_view *y, fh_event *out_event);
-
-static fh_context *context;
-
-static int open_context(void **state) {
-  (void)state;
-  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.policy = FH_CPU_ONLY}, &context));
-  return 0;
-}
-static int close_context(void **state) {
-  (void)state;
-  fh_context_release(context);
-  return 0;
-}
 
 static fh_view wrap(const void *data, fh_dtype type, fh_shape shape, fh_order order, fh_access access) {
   fh_view v;
@@ -34,23 +21,22 @@ static fh_view wrap(const void *data, fh_dtype type, fh_shape shape, fh_order or
   return v;
 }
 
-/* The f32 result of all of n elements. */
-static float of_all(reduction call, const float *x, int64_t n) {
-  float result = -12345;
-  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(&result, FH_F32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
+/* The result, of that type, of all of n elements. */
+static void reduce_all(reduction call, const float *x, int64_t n, fh_dtype type, void *result) {
+  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(result, type, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
   FH_EXPECT_OK(call(fh_context_queue(context), &from, &to, NULL));
   FH_EXPECT_OK(fh_view_sync(&to));
   fh_view_release(&from);
   fh_view_release(&to);
+}
+static float of_all(reduction call, const float *x, int64_t n) {
+  float result = -12345;
+  reduce_all(call, x, n, FH_F32, &result);
   return result;
 }
 static int32_t place_in_all(reduction call, const float *x, int64_t n) {
   int32_t result = -1;
-  fh_view from = wrap(x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ), to = wrap(&result, FH_I32, FH_SHAPE(1), FH_ROW_MAJOR, FH_WRITE);
-  FH_EXPECT_OK(call(fh_context_queue(context), &from, &to, NULL));
-  FH_EXPECT_OK(fh_view_sync(&to));
-  fh_view_release(&from);
-  fh_view_release(&to);
+  reduce_all(call, x, n, FH_I32, &result);
   return result;
 }
 

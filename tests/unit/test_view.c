@@ -9,20 +9,7 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
-#include "tests/support/expect.h"
-
-static fh_context *context;
-
-static int setup(void **state) {
-  (void)state;
-  fh_context_options options = {.policy = FH_CPU_ONLY};
-  return fh_context_create(&options, &context) != FH_OK;
-}
-static int teardown(void **state) {
-  (void)state;
-  fh_context_release(context);
-  return 0;
-}
+#include "tests/support/cpu_context.h"
 
 static void creates_in_both_orders(void **state) {
   (void)state;
@@ -199,5 +186,5 @@ int main(void) {
       cmocka_unit_test(read_only_memory_is_not_mapped_for_writing),
       cmocka_unit_test(views_may_outlive_the_context),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -2,26 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/plan/calibrate.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "runtime/plan/profile.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/interrupt.h"
 
-enum { INTERRUPTED = 130 };
 static const double usual_seconds = 45;
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number) {
-  (void)signal_number;
-  interrupted = 1;
-}
-
-static bool stop(void *unused) {
-  (void)unused;
-  return interrupted;
-}
 
 static void progress(void *unused, const char *kernel, double gone) {
   (void)unused;
@@ -30,14 +17,14 @@ static void progress(void *unused, const char *kernel, double gone) {
 
 static fh_status calibrate(const fh_cli *cli, double seconds, fh_context *context, fh_calibration *out) {
   fh_calibration_options options = {
-      .kernel = cli->operand_count ? cli->operands[0] : NULL, .seconds = seconds, .progress = progress, .stop = stop};
+      .kernel = cli->operand_count ? cli->operands[0] : NULL, .seconds = seconds, .progress = progress, .stop = fh_interrupt_stop};
   FH_TRY(fh_profile_writable(context)); /* before it has taken its time */
   FH_TRY(fh_calibrate(context, &options, out));
   return fh_profile_save(context);
 }
 
 static int tell(const fh_cli *cli, const fh_context *context, const fh_calibration *done) {
-  int status = interrupted ? INTERRUPTED : FH_EXIT_OK;
+  int status = fh_interrupted() ? FH_EXIT_INTERRUPTED : FH_EXIT_OK;
   char path[600];
   snprintf(path, sizeof path, "%s/profile.json", context->config.cache_dir);
   if (cli->given[FH_OPT_QUIET]) return status;
@@ -45,14 +32,14 @@ static int tell(const fh_cli *cli, const fh_context *context, const fh_calibrati
     return fh_cli_emit_json(
         cli,
         json_pack("{ss so si si si si sb}", "schema", "foghorn.calibration/1", "profile", fh_json_text(path), "kernels", done->kernels,
-                  "sizes", done->sizes, "times", done->times, "left_out", done->left_out, "interrupted", interrupted != 0),
+                  "sizes", done->sizes, "times", done->times, "left_out", done->left_out, "interrupted", fh_interrupted()),
         status);
   fh_text text = {0};
   fh_text_add(&text, "calibrated: %d variants' times of %d sizes of %d kernels, kept in %s\n", done->times, done->sizes, done->kernels,
               path);
   if (done->left_out)
     fh_text_add(&text, "%d larger sizes were left out: %s\n", done->left_out,
-                interrupted ? "interrupted" : "the time was up; --within SECONDS gives more");
+                fh_interrupted() ? "interrupted" : "the time was up; --within SECONDS gives more");
   return fh_cli_emit_text(cli, &text, status);
 }
 
@@ -70,15 +57,13 @@ int fh_calibrate_machine(const fh_cli *cli) {
   fh_calibration done = {0};
   const char *device = fh_cli_value(cli, FH_OPT_DEVICE);
   fh_context_options options = {.devices = device, .allow_fake = cli->given[FH_OPT_ALLOW_FAKE] > 0};
-  struct sigaction before[2], during = {.sa_handler = interrupt};
-  sigaction(SIGINT, &during, &before[0]);
-  sigaction(SIGTERM, &during, &before[1]);
+  fh_interrupt begun;
+  fh_interrupt_begin(&begun);
   fh_cli_progress_start("opening devices");
   fh_status status = fh_context_create(&options, &context);
   if (!status) status = calibrate(cli, seconds, context, &done);
   fh_cli_progress_stop();
-  sigaction(SIGINT, &before[0], NULL);
-  sigaction(SIGTERM, &before[1], NULL);
+  fh_interrupt_end(&begun);
   int exit_status = status ? fh_cli_fail(cli, status) : tell(cli, context, &done);
   if (context) fh_context_release(context);
   return exit_status;

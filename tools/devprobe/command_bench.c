@@ -1,7 +1,6 @@
 /* devprobe bench: kernels against this machine's limits, against their peers, and against an earlier time.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +8,13 @@
 #include "bench/engine/report.h"
 #include "bench/engine/rounds.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/interrupt.h"
 #include "tools/devprobe/kernel_name.h"
 #include "tools/devprobe/screen.h"
 #include "tools/devprobe/shapes.h"
 
-enum { DEFAULT_ROUNDS = 21, MOST_THREADS = 1024, INTERRUPTED = 130 };
+enum { DEFAULT_ROUNDS = 21, MOST_THREADS = 1024 };
 static const double sample_seconds = 0.004, budget_seconds = 3;
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number) {
-  (void)signal_number;
-  interrupted = 1;
-}
-
-static bool stop(void *unused) {
-  (void)unused;
-  return interrupted;
-}
 
 static void progress(const char *text) { fh_cli_progress_update("%s", text); }
 
@@ -77,7 +65,7 @@ static int case_of_shapes(const fh_cli *cli, const fh_kernel_contract *contract,
 /* An empty case of a kernel's list has nothing to measure and is left out; any other failure ends the run. */
 static fh_status measure_listed(job *j, const fh_kernel_image *image) {
   fh_case c;
-  for (int i = 0; !interrupted && fh_bench_case_at(image->contract, i, &c); i++) {
+  for (int i = 0; !fh_interrupted() && fh_bench_case_at(image->contract, i, &c); i++) {
     fh_bound bound;
     FH_TRY(image->contract->bind(c.views, c.scalars, &bound));
     if (bound.stage_count > 0) FH_TRY(fh_session_measure(j->session, image, &c, &j->table));
@@ -89,7 +77,7 @@ static fh_status measure(job *j, const fh_case *one) {
   int count;
   const fh_kernel_image *images = fh_kernel_images(&count);
   if (one) return fh_session_measure(j->session, fh_kernel_named(j->cli->operands[0]), one, &j->table);
-  for (int i = 0; i < count && !interrupted; i++) {
+  for (int i = 0; i < count && !fh_interrupted(); i++) {
     const bool wanted = j->cli->operand_count == 0 || strcmp(j->cli->operands[0], images[i].contract->name) == 0;
     if (wanted) FH_TRY(measure_listed(j, &images[i]));
   }
@@ -136,7 +124,7 @@ static fh_status compare(job *j, const fh_case *one) {
   for (int i = 0; i < j->table.count; i++) {
     fh_comparison *c = &j->comparisons[i];
     *c = fh_bench_compare(&j->past, &j->table.rows[i], j->table.count);
-    if ((c->verdict == FH_COMPARED_SLOWER || c->verdict == FH_COMPARED_FASTER) && !interrupted) FH_TRY(confirm(j, c, one));
+    if ((c->verdict == FH_COMPARED_SLOWER || c->verdict == FH_COMPARED_FASTER) && !fh_interrupted()) FH_TRY(confirm(j, c, one));
   }
   return FH_OK;
 }
@@ -187,7 +175,8 @@ static int keep(const job *j, fh_cli_option option, char *take_text, int exit_st
 
 static int keep_files(const job *j, int exit_status) {
   if (j->cli->given[FH_OPT_SAVE])
-    exit_status = keep(j, FH_OPT_SAVE, fh_json_print(fh_bench_json(j->session, &j->options, &j->table, true, interrupted)), exit_status);
+    exit_status =
+        keep(j, FH_OPT_SAVE, fh_json_print(fh_bench_json(j->session, &j->options, &j->table, true, fh_interrupted())), exit_status);
   if (j->cli->given[FH_OPT_PLOT]) {
     fh_text picture = {0};
     fh_bench_plot(&picture, &j->table, "Foghorn and its peers, against the limit");
@@ -197,11 +186,13 @@ static int keep_files(const job *j, int exit_status) {
 }
 
 static int answer(job *j) {
-  const int exit_status = keep_files(j, interrupted ? INTERRUPTED : count_of(j, FH_COMPARED_SLOWER) ? FH_EXIT_UNMET : FH_EXIT_OK);
+  const int exit_status = keep_files(j, fh_interrupted()                  ? FH_EXIT_INTERRUPTED
+                                        : count_of(j, FH_COMPARED_SLOWER) ? FH_EXIT_UNMET
+                                                                          : FH_EXIT_OK);
   fh_text text = {0};
   if (j->cli->given[FH_OPT_QUIET]) return exit_status;
   if (j->cli->given[FH_OPT_JSON]) {
-    json_t *document = fh_bench_json(j->session, &j->options, &j->table, false, interrupted);
+    json_t *document = fh_bench_json(j->session, &j->options, &j->table, false, fh_interrupted());
     if (j->comparisons) json_object_set_new(document, "comparison", comparison_json(j));
     char *json = fh_json_print(document);
     text.failed = json == NULL;
@@ -213,7 +204,7 @@ static int answer(job *j) {
     if (fh_session_limits(j->session, i)) fh_bench_print_limits(&text, fh_session_limits(j->session, i));
   fh_bench_print_table(&text, &j->table);
   if (j->comparisons) print_comparison(j, &text);
-  if (interrupted) fh_text_add(&text, "\ninterrupted: the rest was not measured\n");
+  if (fh_interrupted()) fh_text_add(&text, "\ninterrupted: the rest was not measured\n");
   return fh_cli_emit_text(j->cli, &text, exit_status);
 }
 
@@ -252,7 +243,7 @@ static bool read_options(const fh_cli *cli, fh_bench_options *o) {
                           .python = python ? python : "/usr/bin/python3",
                           .allow_fake = cli->given[FH_OPT_ALLOW_FAKE] > 0,
                           .progress = progress,
-                          .stop = stop};
+                          .stop = fh_interrupt_stop};
   if (!read_threads(cli, o) || !fh_cli_integer(cli, FH_OPT_ROUNDS, 0, 1, FH_ROUNDS_MOST, &rounds) ||
       !fh_cli_integer(cli, FH_OPT_INJECT, 0, 0, 1000, &inject))
     return false;
@@ -282,14 +273,12 @@ static int bench_command(const fh_cli *cli) {
   if (cli->given[FH_OPT_WITHIN]) return fh_cli_usage(cli, "--within is the time for --calibrate, which is not given");
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
-  struct sigaction before[2], during = {.sa_handler = interrupt};
-  sigaction(SIGINT, &during, &before[0]);
-  sigaction(SIGTERM, &during, &before[1]);
+  fh_interrupt begun;
+  fh_interrupt_begin(&begun);
   fh_cli_progress_start("measuring");
   fh_status status = run(&j, shaped ? &one : NULL);
   fh_cli_progress_stop();
-  sigaction(SIGINT, &before[0], NULL);
-  sigaction(SIGTERM, &before[1], NULL);
+  fh_interrupt_end(&begun);
   const int exit_status = status ? fh_cli_fail(cli, status) : answer(&j);
   fh_session_close(j.session);
   fh_bench_table_free(&j.table);

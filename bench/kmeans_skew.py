@@ -7,13 +7,9 @@ The same iteration on rows of five kinds, in turns: clusters of equal size, size
 90 % of the rows, 30 % of the rows equal to others, and more clusters than distinct rows. The spread is the slowest median over the
 fastest, less 1; the goal is 5 %.
 """
-import argparse
-import json
 import os
-import sys
-import tempfile
 
-from peers import Foghorn, np, progress, summary
+from peers import Foghorn, np, progress, run_all, summary
 
 SHAPES = [(100_000, 64, 16), (100_000, 64, 256), (1_000_000, 16, 64)]
 GOAL = 0.05
@@ -73,28 +69,16 @@ def measure(folder, shape, threads, rounds, temporary):
     return {"shape": list(shape), "threads": threads, "results": results, "spread": max(medians) / min(medians) - 1}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder")
-    parser.add_argument("--json")
-    parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--shape", action="append", type=lambda text: tuple(map(int, text.split(","))))
-    options = parser.parse_args()
-    rows = []
-    print(f"ms per iteration, median; the spread should be below {GOAL:.0%}")
-    print(f"{'n':>8} {'d':>5} {'k':>5} T " + "".join(f"{kind.__name__:>14}" for kind in KINDS) + f"{'spread':>9}")
-    with tempfile.TemporaryDirectory() as temporary:
-        for threads in map(int, options.threads.split(",")):
-            for shape in options.shape or SHAPES:
-                row = measure(options.folder, shape, threads, options.rounds, temporary)
-                rows.append(row)
-                times = "".join(f"{1e3 * result['median_s']:14.3f}" for result in row["results"])
-                print(f"{shape[0]:8d} {shape[1]:5d} {shape[2]:5d} {threads:1d} {times}{row['spread']:9.1%}", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"schema": "foghorn.bench/1", "bench": "kmeans_skew", "cpus": len(os.sched_getaffinity(0)), "rows": rows}, file, indent=1)
+def print_row(row):
+    n, d, k = row["shape"]
+    times = "".join(f"{1e3 * result['median_s']:14.3f}" for result in row["results"])
+    print(f"{n:8d} {d:5d} {k:5d} {row['threads']:1d} {times}{row['spread']:9.1%}", flush=True)
 
+
+HEADING = (
+    f"ms per iteration, median; the spread should be below {GOAL:.0%}\n"
+    f"{'n':>8} {'d':>5} {'k':>5} T " + "".join(f"{kind.__name__:>14}" for kind in KINDS) + f"{'spread':>9}"
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_all(__doc__.splitlines()[0], "kmeans_skew", SHAPES, HEADING, measure, print_row)

@@ -144,8 +144,9 @@ def print_row(row):
     print(f"{n:8d} {d:5d} {k:5d} {row['threads']:2d}{times}{ratios}", flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run_all(description, bench, shapes, heading, measure, print_row):
+    """Reads the command line and measures every shape on every number of threads."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder")
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=21)
@@ -153,17 +154,19 @@ def main():
     parser.add_argument("--shape", action="append", type=lambda text: tuple(map(int, text.split(","))))
     options = parser.parse_args()
     rows = []
-    print("ms per iteration, median (p10-p90); last columns: times faster than scikit-learn, whole iteration and assign alone")
-    print(f"{'n':>8} {'d':>5} {'k':>5} T {'foghorn':26} {'foghorn assign':26} {'scikit-learn':26} scikit-learn assign")
+    print(heading)
     with tempfile.TemporaryDirectory() as temporary:
         for threads in map(int, options.threads.split(",")):
-            for shape in options.shape or SHAPES:
+            for shape in options.shape or shapes:
                 rows.append(measure(options.folder, shape, threads, options.rounds, temporary))
                 print_row(rows[-1])
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"schema": "foghorn.bench/1", "bench": "kmeans", "cpus": len(os.sched_getaffinity(0)), "rows": rows}, file, indent=1)
+            json.dump({"schema": "foghorn.bench/1", "bench": bench, "cpus": len(os.sched_getaffinity(0)), "rows": rows}, file, indent=1)
 
+
+HEADING = f"""ms per iteration, median (p10-p90); last columns: times faster than scikit-learn, whole iteration and assign alone
+{'n':>8} {'d':>5} {'k':>5} T {'foghorn':26} {'foghorn assign':26} {'scikit-learn':26} scikit-learn assign"""
 
 if __name__ == "__main__":
-    main()
+    run_all(__doc__.splitlines()[0], "kmeans", SHAPES, HEADING, measure, print_row)

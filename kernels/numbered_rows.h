@@ -52,4 +52,12 @@ static inline fh_case fh_numbered_case(int64_t x_rows, fh_dtype by, int64_t coun
   return out;
 }
 
+/* fill() of a kernel whose ids name the rows of view `named`. */
+static inline void fh_numbered_fill(int index, const fh_case *c, int named, void *data, uint64_t seed) {
+  if (index == FH_NUMBERED_BY)
+    fh_skew_ids(fh_skew_of(c), data, c->views[index].shape[0], c->views[named].shape[0], seed);
+  else
+    fh_fill_uniform(&c->views[index], data, seed);
+}
+
 #endif /* FOGHORN_KERNELS_NUMBERED_ROWS_H_ */

@@ -14,11 +14,11 @@
 /* A text that gives the same bits everywhere, within REL and ABS of the oracle; SOURCE says why. */
 #define FH_EXACT_WITHIN(REL, ABS, SOURCE) .dialect_numerics = FH_EXACT, .bound_rel = (REL), .bound_abs = (ABS), .bound_source = SOURCE
 
-/* A table of fh_tuned that stands under #if defined(__x86_64__); elsewhere the text runs alone. */
+/* Rows of fh_tuned for x86-64; elsewhere the text runs alone. */
 #if defined(__x86_64__)
-#define FH_TUNED_X86(table) .tuned = (table), .tuned_count = FH_LENGTH(table)
+#define FH_TUNED_X86(...) .tuned = (const fh_tuned[]){__VA_ARGS__}, .tuned_count = FH_LENGTH(((const fh_tuned[]){__VA_ARGS__}))
 #else
-#define FH_TUNED_X86(table) .tuned = NULL, .tuned_count = 0
+#define FH_TUNED_X86(...) .tuned = NULL, .tuned_count = 0
 #endif
 
 /* A tuned function of a kernel for one instruction set, and the scratch that it wants. */

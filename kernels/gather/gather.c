@@ -89,13 +89,7 @@ static bool case_at(int i, fh_case *out) {
 }
 static bool bench_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(benches) && fill_case(&benches[i], 1, out); }
 
-static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  const fh_view_desc *v = c->views;
-  if (index == IDS)
-    fh_skew_ids(fh_skew_of(c), data, v[IDS].shape[0], v[X].shape[0], seed);
-  else
-    fh_fill_uniform(&v[index], data, seed);
-}
+static void fill(int index, const fh_case *c, void *data, uint64_t seed) { fh_numbered_fill(index, c, X, data, seed); }
 
 const fh_kernel_contract fh_contract_gather = {
     .name = "gather",

@@ -151,11 +151,6 @@ static const char *unfit(const fh_bound *bound) {
   if (operands[FH_ASSIGN_K].i == 1) return "one centroid: a plain pass over the rows is faster";
   return fh_tile_unfit(operands[FH_ASSIGN_D].i);
 }
-
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
-};
 #endif
 
 const fh_kernel_contract fh_contract_kmeans_assign = {
@@ -170,5 +165,6 @@ const fh_kernel_contract fh_contract_kmeans_assign = {
     .reference = kmeans_assign_reference,
     .case_at = kmeans_assign_case_at,
     .compare = kmeans_assign_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
+                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0}),
 };

@@ -150,11 +150,6 @@ FH_CASES_OF(fill_case, cases, benches)
 
 #if defined(__x86_64__)
 static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_ASSIGN_D].i); }
-
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_step_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0},
-};
 #endif
 
 const fh_kernel_contract fh_contract_kmeans_step = {
@@ -172,5 +167,6 @@ const fh_kernel_contract fh_contract_kmeans_step = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = step_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
+                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_step_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0}),
 };

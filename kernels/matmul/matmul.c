@@ -178,13 +178,6 @@ static bool matmul_case_at(int i, fh_case *out) {
   return true;
 }
 
-#if defined(__x86_64__)
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
-    {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0},
-};
-#endif
-
 const fh_kernel_contract fh_contract_matmul = {
     .name = "matmul",
     .version = 2,
@@ -197,5 +190,6 @@ const fh_kernel_contract fh_contract_matmul = {
     .reference = matmul_reference,
     .case_at = matmul_case_at,
     .compare = matmul_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
+                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
 };

@@ -81,14 +81,6 @@ static const char *matmul_bf16_compare(const fh_case *c, void *const *got, void 
 static bool matmul_bf16_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_BF16, FH_BF16, FH_F32, GROUP, out); }
 static bool matmul_bf16_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_BF16, FH_BF16, FH_F32, GROUP, out); }
 
-#if defined(__x86_64__)
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_matmul_bf16_avx512bf16, fh_matmul_bf16_scratch_avx512bf16, NULL, 0.9,
-     FH_NEEDS(FH_FEATURE_AVX512_BF16)},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0},
-};
-#endif
-
 const fh_kernel_contract fh_contract_matmul_bf16 = {
     .name = "matmul_bf16",
     .version = 1,
@@ -104,5 +96,7 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
     .case_at = matmul_bf16_case_at,
     .bench_at = matmul_bf16_bench_at,
     .compare = matmul_bf16_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_matmul_bf16_avx512bf16, fh_matmul_bf16_scratch_avx512bf16, NULL, 0.9,
+                  FH_NEEDS(FH_FEATURE_AVX512_BF16)},
+                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0}),
 };

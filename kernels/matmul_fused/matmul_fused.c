@@ -133,23 +133,6 @@ static bool case_of(const shape *s, fh_case *out) {
 }
 FH_CASES_OF(case_of, shapes, bench_shapes)
 
-#if defined(__x86_64__)
-static const fh_tuned tuned[] = {
-    {.name = "tuned",
-     .isa = FH_ISA_AVX512,
-     .numerics = FH_EXACT,
-     .fn = fh_matmul_fused_avx512,
-     .scratch_bytes = fh_matmul_scratch_avx512,
-     .efficiency = 0.9},
-    {.name = "tuned",
-     .isa = FH_ISA_AVX2,
-     .numerics = FH_EXACT,
-     .fn = fh_matmul_fused_avx2,
-     .scratch_bytes = fh_matmul_scratch_avx2,
-     .efficiency = 0.85},
-};
-#endif
-
 const fh_kernel_contract fh_contract_matmul_fused = {
     .name = "matmul_fused",
     .version = 1,
@@ -165,5 +148,6 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = matmul_fused_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_fused_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
+                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_fused_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
 };

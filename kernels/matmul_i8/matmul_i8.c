@@ -34,14 +34,6 @@ static void matmul_i8_reference(const fh_view_desc *views, void *const *data, co
 static bool matmul_i8_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_U8, FH_I8, FH_I32, GROUP, out); }
 static bool matmul_i8_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_U8, FH_I8, FH_I32, GROUP, out); }
 
-#if defined(__x86_64__)
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_i8_avx512vnni, fh_matmul_i8_scratch_avx512vnni, NULL, 0.9,
-     FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
-    {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0},
-};
-#endif
-
 const fh_kernel_contract fh_contract_matmul_i8 = {
     .name = "matmul_i8",
     .version = 1,
@@ -54,5 +46,7 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
     .reference = matmul_i8_reference,
     .case_at = matmul_i8_case_at,
     .bench_at = matmul_i8_bench_at,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_i8_avx512vnni, fh_matmul_i8_scratch_avx512vnni, NULL, 0.9,
+                  FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
+                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0}),
 };

@@ -116,11 +116,6 @@ static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->st
 
 FH_PAIRS_TUNED(pairwise, avx512)
 FH_PAIRS_TUNED(pairwise, avx2)
-
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0},
-};
 #endif
 
 const fh_kernel_contract fh_contract_pairwise_distance = {
@@ -139,5 +134,6 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     .case_at = pairwise_case_at,
     .bench_at = pairwise_bench_at,
     .compare = pairwise_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
+                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
 };

@@ -199,13 +199,7 @@ static bool fill_case(const shape *s, fh_case *out) {
 
 FH_CASES_OF(fill_case, cases, benches)
 
-static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
-  const fh_view_desc *v = c->views;
-  if (index == IDS)
-    fh_skew_ids(fh_skew_of(c), data, v[IDS].shape[0], v[Y].shape[0], seed);
-  else
-    fh_fill_uniform(&v[index], data, seed);
-}
+static void fill(int index, const fh_case *c, void *data, uint64_t seed) { fh_numbered_fill(index, c, Y, data, seed); }
 
 const fh_kernel_contract fh_contract_scatter_add = {
     .name = "scatter_add",

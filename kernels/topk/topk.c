@@ -247,11 +247,6 @@ static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->st
 
 FH_PAIRS_TUNED(topk, avx512)
 FH_PAIRS_TUNED(topk, avx2)
-
-static const fh_tuned tuned[] = {
-    {"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
-    {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0},
-};
 #endif
 
 const fh_kernel_contract fh_contract_topk = {
@@ -272,5 +267,6 @@ const fh_kernel_contract fh_contract_topk = {
     .bench_at = topk_bench_at,
     .fill = topk_fill,
     .compare = topk_compare,
-    FH_TUNED_X86(tuned),
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
+                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0}),
 };

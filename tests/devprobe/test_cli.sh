@@ -37,8 +37,8 @@ run 2 frobnicate
 says err 'report require cause'
 run 2 --from
 says err 'an argument is missing'
-run 2 verify --device cpu,cuda:0,opencl:0,cpu # not cut to the length of a name
-says err '--device cpu,cuda:0,opencl:0,cpu: expected one device'
+run 2 verify --device cpu,cuda:0,opencl:0,cpu,cpu # not cut to the length of a name
+says err '--device cpu,cuda:0,opencl:0,cpu,cpu: expected one device'
 run 2 --json=yes
 says err 'takes no argument'
 run 2 report extra

@@ -17,4 +17,14 @@ static inline void fh_push_i64(fh_stage *stage, const int64_t *values, size_t co
 }
 #define FH_PUSH_I64(STAGE, ...) fh_push_i64(STAGE, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
+/* Views [first, last] in their order, as what their roles say. */
+static inline void fh_push_views(fh_stage *stage, const fh_view_param *params, int first, int last) {
+  static const fh_operand_kind kinds[] = {[FH_ROLE_IN] = FH_OPERAND_IN, [FH_ROLE_OUT] = FH_OPERAND_OUT, [FH_ROLE_INOUT] = FH_OPERAND_INOUT};
+  for (int i = first; i <= last; i++) fh_push(stage, fh_op_view(kinds[params[i].role], i, 0));
+}
+/* The strides of views [first, last]. */
+static inline void fh_push_strides(fh_stage *stage, const fh_view_desc *v, int first, int last) {
+  for (int i = first; i <= last; i++) fh_push_i64(stage, v[i].strides, (size_t)v[i].rank);
+}
+
 #endif /* FOGHORN_KERNELS_STAGE_H_ */

@@ -55,23 +55,20 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   const int64_t keys = v[K].shape[2], of_k = v[K].shape[1];
   if (batch == 0 || heads == 0 || queries == 0 || dv == 0) return FH_OK;
   const int64_t group = heads / of_k, blocks = (group * queries + ROWS - 1) / ROWS, width = (dv + 15) / 16 * 16;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = batch * of_k * blocks;
-  for (int i = Q; i <= Y; i++) fh_push(stage, fh_op_view(i == Y ? FH_OPERAND_OUT : FH_OPERAND_IN, i, 0));
+  const int64_t items = batch * of_k * blocks;
+  const double pairs = (double)batch * (double)heads * (double)queries * (double)keys * (scalars[CAUSAL].i && queries > 1 ? 0.5 : 1);
+  out->flops = pairs * (2.0 * (double)d + 2.0 * (double)dv + 16);
+  fh_stage *stage = fh_add_stage(out, 0, items, out->flops / (double)items);
+  fh_push_views(stage, params, Q, Y);
   fh_push(stage, fh_op_temp(0));
   FH_PUSH_I64(stage, of_k, group, queries, keys, d, dv, blocks, scalars[CAUSAL].i);
-  for (int i = Q; i <= Y; i++)
-    for (int k = 0; k < 4; k++) fh_push(stage, fh_op_i64(v[i].strides[k]));
+  fh_push_strides(stage, v, Q, Y);
   fh_push(stage, fh_op_f32((float)scalars[SCALE].f));
   int64_t bytes;
-  if (__builtin_mul_overflow(stage->items, (KEYS * (d + 4) + ROWS * (width + 17)) * (int64_t)sizeof(float), &bytes))
+  if (__builtin_mul_overflow(items, (KEYS * (d + 4) + ROWS * (width + 17)) * (int64_t)sizeof(float), &bytes))
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_attention: %" PRId64 " queries of %" PRId64 " heads, more than memory holds", queries, heads);
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)bytes;
-  const double pairs = (double)batch * (double)heads * (double)queries * (double)keys * (scalars[CAUSAL].i && queries > 1 ? 0.5 : 1);
-  out->flops = pairs * (2.0 * (double)d + 2.0 * (double)dv + 16);
-  stage->flops_per_item = out->flops / (double)stage->items;
   out->bytes = 4.0 * (double)batch * ((double)heads * (double)queries + (double)of_k * (double)keys) * (double)(d + dv);
   return FH_OK;
 }
@@ -187,9 +184,21 @@ typedef struct shape {
   double scale;
 } shape;
 
-static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const shape *s = &all[i];
+static const shape cases[] = {
+    {1, 4, 2, 7, 19, 5, 6, 1, 0.5},        {0, 1, 1, 2, 3, 4, 4, 0, 1},        {1, 2, 1, 0, 3, 4, 4, 0, 1},
+    {1, 2, 1, 3, 0, 4, 4, 1, 1},           {1, 1, 1, 1, 1, 1, 1, 0, 1},        {2, 1, 1, 5, 3, 16, 16, 1, 0.25},
+    {1, 2, 2, 4, 64, 16, 64, 0, 3},        {1, 1, 1, 9, 65, 17, 15, 1, -0.7},  {1, 6, 2, 1, 130, 32, 70, 1, 0.18},
+    {1, 3, 1, 23, 23, 8, 33, 1, 40},       {1, 1, 1, 66, 70, 20, 17, 1, 0.22}, {2, 4, 1, 17, 129, 33, 32, 0, 0.17},
+    {1, 1, 1, 130, 190, 64, 64, 1, 0.125},
+};
+/* Prompts of an encoder and of a decoder, heads in groups, a step. */
+static const shape benches[] = {
+    {1, 12, 12, 128, 128, 64, 64, 0, 0.125},  {1, 12, 12, 512, 512, 64, 64, 0, 0.125}, {1, 12, 12, 1024, 1024, 64, 64, 1, 0.125},
+    {1, 16, 4, 512, 512, 128, 128, 1, 0.088}, {1, 12, 12, 1, 1024, 64, 64, 1, 0.125},  {1, 32, 8, 1, 4096, 128, 128, 1, 0.088},
+    {8, 12, 12, 1, 257, 64, 64, 1, 0.125},    {3, 5, 5, 101, 103, 48, 48, 0, 0.144},
+};
+
+static bool fill_case(const shape *s, fh_case *out) {
   const int64_t q[] = {s->batch, s->heads, s->queries, s->d}, k[] = {s->batch, s->kv_heads, s->keys, s->d};
   const int64_t v[] = {s->batch, s->kv_heads, s->keys, s->dv}, y[] = {s->batch, s->heads, s->queries, s->dv};
   *out = (fh_case){.views = {fh_compact(FH_F32, 4, q), fh_compact(FH_F32, 4, k), fh_compact(FH_F32, 4, v), fh_compact(FH_F32, 4, y)}};
@@ -200,28 +209,7 @@ static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) {
-  static const shape all[] = {
-      {1, 4, 2, 7, 19, 5, 6, 1, 0.5},        {0, 1, 1, 2, 3, 4, 4, 0, 1},        {1, 2, 1, 0, 3, 4, 4, 0, 1},
-      {1, 2, 1, 3, 0, 4, 4, 1, 1},           {1, 1, 1, 1, 1, 1, 1, 0, 1},        {2, 1, 1, 5, 3, 16, 16, 1, 0.25},
-      {1, 2, 2, 4, 64, 16, 64, 0, 3},        {1, 1, 1, 9, 65, 17, 15, 1, -0.7},  {1, 6, 2, 1, 130, 32, 70, 1, 0.18},
-      {1, 3, 1, 23, 23, 8, 33, 1, 40},       {1, 1, 1, 66, 70, 20, 17, 1, 0.22}, {2, 4, 1, 17, 129, 33, 32, 0, 0.17},
-      {1, 1, 1, 130, 190, 64, 64, 1, 0.125},
-  };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
-
-/* Prompts of an encoder and of a decoder, heads in groups, a step. */
-static bool bench_at(int i, fh_case *out) {
-  static const shape all[] = {
-      {1, 12, 12, 128, 128, 64, 64, 0, 0.125},  {1, 12, 12, 512, 512, 64, 64, 0, 0.125}, {1, 12, 12, 1024, 1024, 64, 64, 1, 0.125},
-      {1, 16, 4, 512, 512, 128, 128, 1, 0.088}, {1, 12, 12, 1, 1024, 64, 64, 1, 0.125},  {1, 32, 8, 1, 4096, 128, 128, 1, 0.088},
-      {8, 12, 12, 1, 257, 64, 64, 1, 0.125},    {3, 5, 5, 101, 103, 48, 48, 0, 0.144},
-  };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static const char *const entries[] = {"attention"};
+FH_CASES_OF(fill_case, cases, benches)
 
 const fh_kernel_contract fh_contract_attention = {
     .name = "attention",
@@ -230,16 +218,10 @@ const fh_kernel_contract fh_contract_attention = {
     .formula =
         "y[b,h,i,:] = sum over j of w[j] v[b,g,j,:] / sum over j of w[j], w[j] = exp(scale q[b,h,i,:] k[b,g,j,:]), g = h kv_heads / "
         "heads, j over all keys, or, causal, up to i + keys - queries; without a key 0 (Vaswani et al. 2017; one pass: Dao et al. 2022)",
-    .views = params,
-    .view_count = 4,
-    .scalars = scalars_of,
-    .scalar_count = 2,
-    .entries = entries,
-    .entry_count = 1,
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source = "what scores, weights and sums may be off by, as a part of the weighted mean of |v|: query by query in compare",
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("attention"),
+    FH_EXACT_WITHIN(0, 0, "what scores, weights and sums may be off by, as a part of the weighted mean of |v|: query by query in compare"),
     .bind = bind,
     .reference = reference,
     .case_at = case_at,

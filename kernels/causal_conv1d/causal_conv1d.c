@@ -34,18 +34,6 @@ static fh_status check(const fh_view_desc *v) {
   return fh_check_extent("causal_conv1d", &params[Y], &v[Y], 2, "n", v[X].shape[2], "x");
 }
 
-static void push_strides(fh_stage *stage, const fh_view_desc *v) {
-  for (int32_t i = 0; i < v->rank; i++) fh_push(stage, fh_op_i64(v->strides[i]));
-}
-
-static fh_stage *add_stage(fh_bound *out, int entry, int64_t items, double flops) {
-  fh_stage *stage = &out->stages[out->stage_count++];
-  stage->entry = entry;
-  stage->items = items;
-  stage->flops_per_item = flops;
-  return stage;
-}
-
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   *out = (fh_bound){0};
   FH_TRY(check(v));
@@ -58,11 +46,11 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   const int64_t channels = v[X].shape[1], n = v[X].shape[2], taps = v[WEIGHTS].shape[1], past = taps - 1;
   const int64_t pieces = (n + PIECE - 1) / PIECE, lines = v[X].shape[0] * ((channels + 15) / 16);
   if (n > 0) {
-    fh_stage *whole = add_stage(out, WHOLE, lines * pieces, 16.0 * (2.0 * (double)taps + 20) * (double)(n < PIECE ? n : PIECE));
-    for (int i = X; i <= Y; i++) fh_push(whole, fh_op_view(params[i].role == FH_ROLE_IN ? FH_OPERAND_IN : FH_OPERAND_OUT, i, 0));
+    fh_stage *whole = fh_add_stage(out, WHOLE, lines * pieces, 16.0 * (2.0 * (double)taps + 20) * (double)(n < PIECE ? n : PIECE));
+    fh_push_views(whole, params, X, Y);
     fh_push(whole, fh_op_temp(0));
     FH_PUSH_I64(whole, channels, n, taps, pieces, scalars[0].i);
-    for (int i = X; i <= Y; i++) push_strides(whole, &v[i]);
+    fh_push_strides(whole, v, X, Y);
     out->temp_count = 1;
     int64_t bytes;
     if (__builtin_mul_overflow(lines * pieces, 3 * 16 * taps * (int64_t)sizeof(float), &bytes))
@@ -71,14 +59,13 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
     out->temp_bytes[0] = (size_t)bytes;
   }
   if (pieces != 1 && past > 0) { /* without samples the state stays, which is a copy */
-    fh_stage *keep = add_stage(out, KEEP, lines, 16.0 * (double)past);
+    fh_stage *keep = fh_add_stage(out, KEEP, lines, 16.0 * (double)past);
     fh_push(keep, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(keep, fh_op_view(FH_OPERAND_IN, STATE, 0));
     fh_push(keep, fh_op_view(FH_OPERAND_OUT, NEXT, 0));
     FH_PUSH_I64(keep, channels, n, past);
-    push_strides(keep, &v[X]);
-    push_strides(keep, &v[STATE]);
-    push_strides(keep, &v[NEXT]);
+    fh_push_strides(keep, v, X, X);
+    fh_push_strides(keep, v, STATE, NEXT);
   }
   out->flops = (2.0 * (double)taps + (scalars[0].i ? 20 : 0)) * (double)count;
   out->bytes = 8.0 * (double)count + 8.0 * (double)states + 4.0 * (double)channels * (double)(taps + 1);
@@ -148,9 +135,16 @@ typedef struct shape {
   int64_t batch, channels, n, taps, silu;
 } shape;
 
-static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const shape *s = &all[i];
+static const shape cases[] = {
+    {2, 5, 21, 4, 1},  {0, 3, 4, 2, 0},   {2, 0, 4, 2, 0},    {2, 3, 0, 4, 0},    {1, 1, 1, 1, 0},     {2, 19, 1, 4, 1},
+    {1, 16, 2, 4, 1},  {1, 17, 3, 9, 0},  {2, 15, 5, 3, 0},   {1, 3, 16, 20, 1},  {1, 33, 15, 2, 1},   {2, 2, 67, 31, 0},
+    {3, 1, 129, 4, 1}, {1, 18, 64, 1, 1}, {1, 2, 1024, 4, 0}, {1, 2, 1025, 4, 1}, {2, 17, 1030, 3, 0}, {1, 1, 2100, 1100, 0},
+};
+/* Mamba's step and prompt, a Conformer's depthwise convolution. */
+static const shape benches[] = {{1, 1536, 1, 4, 1}, {16, 1536, 1, 4, 1},  {1, 1536, 128, 4, 1},  {1, 1536, 2048, 4, 1},
+                                {8, 5120, 1, 4, 1}, {2, 5120, 512, 4, 1}, {4, 512, 1000, 31, 0}, {3, 97, 1003, 3, 0}};
+
+static bool fill_case(const shape *s, fh_case *out) {
   const int64_t x[] = {s->batch, s->channels, s->n}, weights[] = {s->channels, s->taps}, state[] = {s->batch, s->channels, s->taps - 1};
   *out = (fh_case){.views = {fh_compact(FH_F32, 3, x), fh_compact(FH_F32, 2, weights), fh_compact(FH_F32, 1, &s->channels),
                              fh_compact(FH_F32, 3, state), fh_compact(FH_F32, 3, state), fh_compact(FH_F32, 3, x)}};
@@ -160,23 +154,7 @@ static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) {
-  static const shape all[] = {
-      {2, 5, 21, 4, 1},  {0, 3, 4, 2, 0},   {2, 0, 4, 2, 0},    {2, 3, 0, 4, 0},    {1, 1, 1, 1, 0},     {2, 19, 1, 4, 1},
-      {1, 16, 2, 4, 1},  {1, 17, 3, 9, 0},  {2, 15, 5, 3, 0},   {1, 3, 16, 20, 1},  {1, 33, 15, 2, 1},   {2, 2, 67, 31, 0},
-      {3, 1, 129, 4, 1}, {1, 18, 64, 1, 1}, {1, 2, 1024, 4, 0}, {1, 2, 1025, 4, 1}, {2, 17, 1030, 3, 0}, {1, 1, 2100, 1100, 0},
-  };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
-
-/* Mamba's step and prompt, a Conformer's depthwise convolution. */
-static bool bench_at(int i, fh_case *out) {
-  static const shape all[] = {{1, 1536, 1, 4, 1}, {16, 1536, 1, 4, 1},  {1, 1536, 128, 4, 1},  {1, 1536, 2048, 4, 1},
-                              {8, 5120, 1, 4, 1}, {2, 5120, 512, 4, 1}, {4, 512, 1000, 31, 0}, {3, 97, 1003, 3, 0}};
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
-
-static const char *const entries[] = {"causal_conv1d", "causal_conv1d_state"};
+FH_CASES_OF(fill_case, cases, benches)
 
 const fh_kernel_contract fh_contract_causal_conv1d = {
     .name = "causal_conv1d",
@@ -185,18 +163,13 @@ const fh_kernel_contract fh_contract_causal_conv1d = {
     .formula =
         "y[b,c,i] = f(bias[c] + sum over j < k of weights[c,j] x[b,c,i-k+1+j]), added in the order of j, f = silu or nothing; samples "
         "before x are the state, oldest first; next is the state after x, and may be the state itself",
-    .views = params,
-    .view_count = 6,
-    .scalars = scalars_of,
-    .scalar_count = 1,
-    .entries = entries,
-    .entry_count = 2,
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source =
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("causal_conv1d", "causal_conv1d_state"),
+    FH_EXACT_WITHIN(
+        0, 0,
         "(k + 1) u (|bias| + sum |weights| |x|) (Higham 2002, eq. 3.5) through silu, whose own error is 2^-20; sample by sample in "
-        "compare",
+        "compare"),
     .bind = bind,
     .reference = reference,
     .case_at = case_at,

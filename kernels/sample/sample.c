@@ -53,9 +53,8 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   int64_t bytes;
   if (__builtin_mul_overflow(rows, padded * (int64_t)sizeof(float), &bytes))
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_sample: logits has %" PRId64 " rows of %" PRId64 ", more than memory holds", rows, n);
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = rows;
+  const bool top_k = scalars[TOP_K].i > 0 && scalars[TOP_K].i < n, top_p = scalars[TOP_P].f > 0 && scalars[TOP_P].f < 1;
+  fh_stage *stage = fh_add_stage(out, 0, rows, (double)n * (20 + 60.0 * (top_k + top_p)));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, LOGITS, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, IDS, 0));
   fh_push(stage, fh_op_temp(0));
@@ -65,8 +64,6 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   fh_push(stage, fh_op_f32((float)scalars[TOP_P].f));
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)bytes;
-  const bool top_k = scalars[TOP_K].i > 0 && scalars[TOP_K].i < n, top_p = scalars[TOP_P].f > 0 && scalars[TOP_P].f < 1;
-  stage->flops_per_item = (double)n * (20 + 60.0 * (top_k + top_p));
   out->flops = stage->flops_per_item * (double)rows;
   out->bytes = 4.0 * (double)rows * (double)(n + 1);
   return FH_OK;
@@ -215,8 +212,8 @@ typedef struct shape {
   double top_p;
 } shape;
 
-static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
+static bool fill_case(const shape *all, int count, int i, fh_case *out) {
+  if (i < 0 || i >= count) return false;
   const shape *s = &all[i];
   const int64_t logits[] = {s->rows, s->n};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, logits), fh_compact(FH_I32, 1, &s->rows)}};
@@ -236,13 +233,13 @@ static bool case_at(int i, fh_case *out) {
       {20, 16, 0, 3, 0.5},    {20, 17, 2, 5, 1},     {30, 64, 1, 0, 0.5},  {30, 65, 0.3, 64, 0},  {12, 1000, 1, 50, 0.95},
       {7, 1024, 1.5, 0, 0.7}, {7, 1025, 5, 1024, 1}, {5, 2100, 0.1, 0, 1}, {12, 5100, 1, 0, 0.6},
   };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
+  return fill_case(all, FH_LENGTH(all), i, out);
 }
 
 static bool bench_at(int i, fh_case *out) {
   static const shape all[] = {{1, 50257, 0.8, 50, 0.95}, {1, 50257, 1, 0, 1},        {1, 50257, 0, 0, 1},  {16, 50257, 0.8, 50, 0.95},
                               {16, 50257, 0.8, 0, 0.9},  {64, 32000, 0.8, 40, 0.95}, {7, 1009, 1, 10, 0.9}};
-  return fill_case(all, sizeof all / sizeof *all, i, out);
+  return fill_case(all, FH_LENGTH(all), i, out);
 }
 
 /* Logits as language models have them, few of them large; in small rows a fifth are whole numbers, so that there are ties. */
@@ -256,8 +253,6 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
-static const char *const entries[] = {"sample"};
-
 const fh_kernel_contract fh_contract_sample = {
     .name = "sample",
     .version = 1,
@@ -267,17 +262,11 @@ const fh_kernel_contract fh_contract_sample = {
         "that have together this part of the rest; ties with the last stay, NaN is never kept. The point drawn is word 0 of Philox 4x32-10 "
         "at counter (row, offset) under key seed, its high 24 bits, over 2^24 (Salmon et al. 2011). A row without a number above "
         "-infinity gives -1",
-    .views = params,
-    .view_count = 2,
-    .scalars = scalars_of,
-    .scalar_count = 5,
-    .entries = entries,
-    .entry_count = 1,
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source =
-        "the token of exact arithmetic, or one whose part of the sum ends within 2^-12 of the point drawn, by the errors of weights",
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("sample"),
+    FH_EXACT_WITHIN(
+        0, 0, "the token of exact arithmetic, or one whose part of the sum ends within 2^-12 of the point drawn, by the errors of weights"),
     .bind = bind,
     .reference = reference,
     .case_at = case_at,

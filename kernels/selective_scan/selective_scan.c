@@ -80,22 +80,19 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   FH_TRY(check(v, scalars));
   const int64_t samples = v[U].shape[0], channels = v[U].shape[1], states = v[A].shape[1], sequences = v[STATE].shape[0];
   if (sequences == 0 || channels == 0) return FH_OK;
-  fh_stage *stage = &out->stages[0];
-  out->stage_count = 1;
-  stage->items = sequences * ((channels + 15) / 16);
-  for (int i = U; i < VIEWS; i++) fh_push(stage, fh_op_view(params[i].role == FH_ROLE_IN ? FH_OPERAND_IN : FH_OPERAND_OUT, i, 0));
+  out->flops = (double)samples * (double)channels * (20.0 * (double)states + (scalars[SOFTPLUS].i ? 40 : 0) + (scalars[GATED].i ? 25 : 4));
+  const int64_t items = sequences * ((channels + 15) / 16);
+  fh_stage *stage = fh_add_stage(out, 0, items, out->flops / (double)items);
+  fh_push_views(stage, params, U, Y);
   fh_push(stage, fh_op_temp(0));
   FH_PUSH_I64(stage, samples, channels, states, scalars[SOFTPLUS].i, scalars[GATED].i);
-  for (int i = U; i < VIEWS; i++)
-    for (int32_t k = 0; k < v[i].rank; k++) fh_push(stage, fh_op_i64(v[i].strides[k]));
+  fh_push_strides(stage, v, U, Y);
   int64_t floats;
-  if (__builtin_mul_overflow(stage->items, 32 * states + 1, &floats) || floats > INT64_MAX / 4)
+  if (__builtin_mul_overflow(items, 32 * states + 1, &floats) || floats > INT64_MAX / 4)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_selective_scan: %" PRId64 " states of %" PRId64 " channels, more than memory holds", states,
                      channels);
   out->temp_count = 1;
   out->temp_bytes[0] = (size_t)floats * sizeof(float);
-  out->flops = (double)samples * (double)channels * (20.0 * (double)states + (scalars[SOFTPLUS].i ? 40 : 0) + (scalars[GATED].i ? 25 : 4));
-  stage->flops_per_item = out->flops / (double)stage->items;
   out->bytes = 4.0 * ((double)samples * ((3.0 + (double)scalars[GATED].i) * (double)channels + 2.0 * (double)states) +
                       (double)channels * (double)states * (1 + 2.0 * (double)sequences));
   return FH_OK;
@@ -225,9 +222,20 @@ typedef struct shape {
   fh_skew skew;
 } shape;
 
-static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
-  if (i < 0 || i >= (int)count) return false;
-  const shape *s = &all[i];
+static const shape cases[] = {
+    {3, 14, 5, 4, 1, 1, FH_SKEW_UNIFORM},   {0, 0, 4, 3, 0, 0, FH_SKEW_UNIFORM}, {3, 0, 4, 3, 0, 0, FH_SKEW_UNIFORM},
+    {2, 5, 0, 3, 0, 0, FH_SKEW_UNIFORM},    {1, 3, 2, 0, 0, 0, FH_SKEW_UNIFORM}, {1, 1, 1, 1, 0, 0, FH_SKEW_UNIFORM},
+    {4, 4, 16, 16, 1, 1, FH_SKEW_SORTED},   {1, 9, 17, 16, 0, 1, FH_SKEW_EQUAL}, {5, 23, 31, 15, 1, 0, FH_SKEW_ZIPF},
+    {2, 11, 33, 17, 0, 0, FH_SKEW_UNIFORM}, {1, 40, 2, 33, 1, 1, FH_SKEW_EQUAL}, {7, 60, 20, 8, 1, 1, FH_SKEW_REVERSED},
+    {1, 300, 18, 16, 1, 1, FH_SKEW_EQUAL},
+};
+/* Mamba's sizes: steps of 1 and 16 sequences, a prompt, prompts of many lengths. */
+static const shape benches[] = {
+    {1, 1, 1536, 16, 1, 1, FH_SKEW_SORTED},    {16, 16, 1536, 16, 1, 1, FH_SKEW_SORTED}, {1, 128, 1536, 16, 1, 1, FH_SKEW_SORTED},
+    {1, 1024, 1536, 16, 1, 1, FH_SKEW_SORTED}, {8, 1000, 1536, 16, 1, 1, FH_SKEW_ZIPF},  {3, 101, 97, 15, 0, 0, FH_SKEW_UNIFORM},
+};
+
+static bool fill_case(const shape *s, fh_case *out) {
   const int64_t row[] = {s->samples, s->channels}, a[] = {s->channels, s->states}, b[] = {s->samples, s->states};
   const int64_t state[] = {s->sequences, s->channels, s->states}, edges = s->sequences + 1;
   *out = (fh_case){.views = {[U] = fh_compact(FH_F32, 2, row),
@@ -250,25 +258,7 @@ static bool fill_case(const shape *all, size_t count, int i, fh_case *out) {
   return true;
 }
 
-static bool case_at(int i, fh_case *out) {
-  static const shape all[] = {
-      {3, 14, 5, 4, 1, 1, FH_SKEW_UNIFORM},   {0, 0, 4, 3, 0, 0, FH_SKEW_UNIFORM}, {3, 0, 4, 3, 0, 0, FH_SKEW_UNIFORM},
-      {2, 5, 0, 3, 0, 0, FH_SKEW_UNIFORM},    {1, 3, 2, 0, 0, 0, FH_SKEW_UNIFORM}, {1, 1, 1, 1, 0, 0, FH_SKEW_UNIFORM},
-      {4, 4, 16, 16, 1, 1, FH_SKEW_SORTED},   {1, 9, 17, 16, 0, 1, FH_SKEW_EQUAL}, {5, 23, 31, 15, 1, 0, FH_SKEW_ZIPF},
-      {2, 11, 33, 17, 0, 0, FH_SKEW_UNIFORM}, {1, 40, 2, 33, 1, 1, FH_SKEW_EQUAL}, {7, 60, 20, 8, 1, 1, FH_SKEW_REVERSED},
-      {1, 300, 18, 16, 1, 1, FH_SKEW_EQUAL},
-  };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
-
-/* Mamba's sizes: steps of 1 and 16 sequences, a prompt, prompts of many lengths. */
-static bool bench_at(int i, fh_case *out) {
-  static const shape all[] = {
-      {1, 1, 1536, 16, 1, 1, FH_SKEW_SORTED},    {16, 16, 1536, 16, 1, 1, FH_SKEW_SORTED}, {1, 128, 1536, 16, 1, 1, FH_SKEW_SORTED},
-      {1, 1024, 1536, 16, 1, 1, FH_SKEW_SORTED}, {8, 1000, 1536, 16, 1, 1, FH_SKEW_ZIPF},  {3, 101, 97, 15, 0, 0, FH_SKEW_UNIFORM},
-  };
-  return fill_case(all, sizeof all / sizeof *all, i, out);
-}
+FH_CASES_OF(fill_case, cases, benches)
 
 /* Steps and decays as trained models have them: delta from 0.02 to 0.7, a from -1 to -states. */
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -289,8 +279,6 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
     for (int64_t i = 0; i < view->shape[0] * view->shape[1]; i++) to[i] = -(float)(i % view->shape[1] + 1) * (1 + 0.1f * to[i]);
 }
 
-static const char *const entries[] = {"selective_scan"};
-
 const fh_kernel_contract fh_contract_selective_scan = {
     .name = "selective_scan",
     .version = 1,
@@ -299,17 +287,11 @@ const fh_kernel_contract fh_contract_selective_scan = {
         "dt = delta or softplus(delta + bias); h[c,e] = exp(dt a[c,e]) h[c,e] + dt u[t,c] b[t,e]; y[t,c] = sum over e of c[t,e] h[c,e] + "
         "skip[c] u[t,c], times silu(gate[t,c]) if gated; for the samples t from offsets[i] to offsets[i+1] of sequence i, h from state[i] "
         "to next[i], which may be the state itself (Gu and Dao 2023)",
-    .views = params,
-    .view_count = VIEWS,
-    .scalars = scalars_of,
-    .scalar_count = 2,
-    .entries = entries,
-    .entry_count = 1,
-    .dialect_numerics = FH_EXACT,
-    .bound_rel = 0,
-    .bound_abs = 0,
-    .bound_source =
-        "the roundings of each step, carried on by the decays after it: state by state in compare. Growth over e^88.37 is infinite",
+    FH_VIEWS(params),
+    FH_SCALARS(scalars_of),
+    FH_ENTRIES("selective_scan"),
+    FH_EXACT_WITHIN(
+        0, 0, "the roundings of each step, carried on by the decays after it: state by state in compare. Growth over e^88.37 is infinite"),
     .bind = bind,
     .inspect = inspect,
     .inspects = 1u << OFFSETS,

@@ -12,30 +12,19 @@
 
 #include <foghorn/foghorn.h>
 
-#include "tests/support/expect.h"
+#include "tests/support/cpu_context.h"
+#include "tests/support/noise.h"
 
 static const double PI = 3.14159265358979323846;
 
-static fh_context *context;
 static fh_queue *queue;
 
-static int open_context(void **state) {
-  (void)state;
-  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.policy = FH_CPU_ONLY}, &context));
+static int open_queue(void **state) {
+  const int failed = open_context(state);
   queue = fh_context_queue(context);
-  return 0;
-}
-static int close_context(void **state) {
-  (void)state;
-  fh_context_release(context);
-  return 0;
+  return failed;
 }
 
-static uint32_t random_state = 1;
-static float uniform(void) {
-  random_state = random_state * 1664525u + 1013904223u;
-  return (float)(random_state >> 8) * 0x1p-23f - 1.0f;
-}
 static void fill(float *data, int64_t count) {
   for (int64_t i = 0; i < count; i++) data[i] = uniform();
 }
@@ -356,5 +345,5 @@ int main(void) {
       cmocka_unit_test(fir_in_pieces),
       cmocka_unit_test(a_tone_stays_a_tone),
   };
-  return cmocka_run_group_tests(tests, open_context, close_context);
+  return cmocka_run_group_tests(tests, open_queue, close_context);
 }

@@ -374,10 +374,11 @@ def test_left_behind():
     check(time.monotonic() - before >= 0.7, "a child that is left behind is waited for")
     check(any("left behind" in n for n in story["notes"]), "a child that is left behind is told", story)
     child = start(ACTS, "leave=30000", "exit=4", start_new_session=True)
-    for _ in range(500):
-        if not pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
-            break
-        time.sleep(0.01)
+    for running in (True, False):  # the program is there, and is gone
+        for _ in range(2000):
+            if bool(pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()) == running:
+                break
+            time.sleep(0.01)
     time.sleep(0.1)
     child.terminate()
     child.communicate(timeout=20)

@@ -111,7 +111,7 @@ static void test_no_secret_leaves(void **state) {
   fh_recording_protect(r, &left_out);
   char *after = all_of(r, &size);
   for (int i = 1; i <= 52; i++) {
-    char secret[16];
+    char secret[24];
     snprintf(secret, sizeof secret, "PLANTED%d", i);
     if (!holds(before, before_size, secret)) fail_msg("%s was not planted: the test tests nothing", secret);
   }

@@ -33,7 +33,7 @@ endif()
 set(FOGHORN_KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math)
 if(FOGHORN_FUZZ) # no fuzz target runs a kernel
   set(FOGHORN_KERNEL_FLAGS -O0 -fno-sanitize=all -fno-sanitize=fuzzer-no-link)
-elseif(FOGHORN_SANITIZE) # what a sanitizer adds to every access takes minutes to optimise at -O3
+elseif(FOGHORN_SANITIZE OR FOGHORN_COVERAGE) # what is added to every access takes minutes to optimise at -O3
   set(FOGHORN_KERNEL_FLAGS -O1 -fno-math-errno -fno-trapping-math)
 endif()
 

@@ -4,7 +4,8 @@
  * another, except that an input may be the very same view as the output where "in place" is said; f32
  * unless said otherwise; an empty shape is a success that does nothing. out_event may be NULL. Errors:
  * INVALID_ARGUMENT (shape, type, value: says which operand, expected, found), INCOMPATIBLE (overlap, a view of
- * another context than the queue's), FAILED_PRECONDITION (dead view), UNAVAILABLE (no allowed device), and what fh_event_wait reports later.
+ * another context than the queue's), FAILED_PRECONDITION (dead view), UNAVAILABLE (no allowed device), and what fh_event_wait reports
+ * later.
  */
 #ifndef FOGHORN_KERNELS_H_
 #define FOGHORN_KERNELS_H_

@@ -1,6 +1,8 @@
 /* Signals that end a measurement. SPDX-License-Identifier: Apache-2.0 */
 #include "tools/devprobe/interrupt.h"
 
+#include <stddef.h>
+
 static const int signals[] = {SIGINT, SIGTERM};
 enum { SIGNALS = sizeof signals / sizeof *signals };
 

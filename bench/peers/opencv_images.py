@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+"""OpenCV as a peer of images. SPDX-License-Identifier: Apache-2.0"""
+import cv2
+import numpy as np
+
+from serve import Cannot, peer, serve
+
+VERSION = cv2.__version__
+
+
+def resized(case, dtype):
+    """Its area method is ours for smaller images alone."""
+    cv2.setNumThreads(case.threads)
+    x, (_, ho, wo, c) = case.view("x"), case.views["y"]["shape"]
+    if x.dtype != dtype:
+        raise Cannot("another entry is for this type")
+    area = case.scalars["method"] == 1
+    if area and (ho > x.shape[1] or wo > x.shape[2]):
+        raise Cannot("its area method enlarges by another rule")
+    how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
+    return lambda: np.stack([cv2.resize(image, (wo, ho), interpolation=how).reshape(ho, wo, c) for image in x])
+
+
+@peer("OpenCV", "resize", version=VERSION, tolerance=1e-4)
+def resize(case):
+    return resized(case, np.float32)
+
+
+@peer("OpenCV, weights in 2048ths", "resize", version=VERSION, tolerance=0.3)
+def resize_bytes(case):
+    """Its bytes are often one off, which is no error."""
+    return resized(case, np.uint8)
+
+
+@peer("OpenCV", "u8_to_f32_nchw", version=VERSION, tolerance=1e-4)
+def u8_to_f32_nchw(case):
+    """blobFromImages divides by one deviation for all channels."""
+    cv2.setNumThreads(case.threads)
+    x, mean, std = case.view("x"), case.view("mean"), case.view("std")
+    if x.shape[3] not in (1, 3) or not np.all(std == std[0]):
+        raise Cannot("blobFromImages takes 1 or 3 channels with one deviation")
+    images, means = list(x), tuple(float(m) * 255 for m in mean)
+    return lambda: cv2.dnn.blobFromImages(images, 1 / (255 * float(std[0])), mean=means)
+
+
+serve()

@@ -13,6 +13,7 @@
 
 #include "bench/measure.h"
 #include "bench/prepared.h"
+#include "kernels/contracts.h"
 
 typedef struct shape {
   int m, n, k;

@@ -146,7 +146,7 @@ endfunction()
 # ---- kernels.def ----
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${FOGHORN_KERNEL_DIR}/kernels.def)
 file(STRINGS ${FOGHORN_KERNEL_DIR}/kernels.def lines REGEX "^FH_KERNEL\\(")
-set(images_head "/* Generated from kernels.def. */\n#include \"kernels/contract.h\"\n")
+set(images_head "/* Generated from kernels.def. */\n#include \"kernels/contracts.h\"\n")
 set(images_table "")
 set(images_depends "")
 foreach(line IN LISTS lines)

@@ -196,13 +196,6 @@ typedef struct fh_kernel_contract {
   int tuned_count;
 } fh_kernel_contract;
 
-/* Every contract: fh_contract_<name>, in kernels/<name>/<name>.c. */
-#define FH_ENTRY(entry)
-#define FH_KERNEL(name, entries) extern const fh_kernel_contract fh_contract_##name;
-#include "kernels/kernels.def"
-#undef FH_KERNEL
-#undef FH_ENTRY
-
 /* Helpers for bind(). */
 static inline fh_operand fh_op_view(fh_operand_kind kind, int index, int64_t offset) {
   return (fh_operand){.kind = kind, .index = index, .offset = offset};

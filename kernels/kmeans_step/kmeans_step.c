@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Stages, oracle and comparison are those of the two contracts; the sums are the same bits as kmeans_update's for the same labels. */
+#include "kernels/contracts.h"
 #include "kernels/rows.h"
 #include "kernels/tile/assign.h"
 #include "kernels/tile/limits.h"

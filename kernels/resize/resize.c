@@ -21,9 +21,7 @@ static const fh_view_param params[] = {
 static const fh_scalar_param scalars_of[] = {{"method", 'i', BILINEAR, "0 bilinear, 1 area"}};
 
 /* Most elements of a window. */
-static int64_t taps_of(int64_t method, int64_t n, int64_t to) {
-  return method == BILINEAR ? 2 : n % to == 0 ? n / to : n / to + 2;
-}
+static int64_t taps_of(int64_t method, int64_t n, int64_t to) { return method == BILINEAR ? 2 : n % to == 0 ? n / to : n / to + 2; }
 
 static fh_status resize_check(const fh_view_desc *v, const fh_value *scalars, int64_t *out_count) {
   if ((v[X].dtype != FH_F32 && v[X].dtype != FH_U8) || v[X].dtype != v[Y].dtype)
@@ -215,8 +213,8 @@ static bool make(const sizes *all, int count, int i, fh_case *out) {
 
 static bool case_at(int i, fh_case *out) {
   static const sizes all[] = {
-      {1, 7, 9, 3, 5, 4},   {1, 1, 1, 1, 1, 1},   {0, 4, 4, 3, 2, 2},  {1, 4, 4, 3, 0, 2},    {1, 2, 2, 1, 4, 4},
-      {1, 3, 5, 1, 3, 5},   {2, 4, 6, 3, 2, 3},   {1, 1, 5, 2, 1, 17}, {1, 17, 1, 4, 16, 1},  {2, 13, 11, 3, 7, 23},
+      {1, 7, 9, 3, 5, 4},   {1, 1, 1, 1, 1, 1},   {0, 4, 4, 3, 2, 2},   {1, 4, 4, 3, 0, 2},   {1, 2, 2, 1, 4, 4},
+      {1, 3, 5, 1, 3, 5},   {2, 4, 6, 3, 2, 3},   {1, 1, 5, 2, 1, 17},  {1, 17, 1, 4, 16, 1}, {2, 13, 11, 3, 7, 23},
       {1, 5, 33, 1, 9, 16}, {1, 31, 37, 5, 3, 2}, {1, 9, 64, 3, 9, 63}, {1, 64, 48, 3, 8, 6}, {3, 20, 21, 3, 41, 40},
   };
   return make(all, FH_LENGTH(all), i, out);
@@ -234,13 +232,14 @@ const fh_kernel_contract fh_contract_resize = {
     .summary = "images at another height and width, bilinear or by area",
     .formula =
         "y[n,Y,X,c] = sum over i, j of a[Y,i] b[X,j] x[n,i,j,c]; bilinear: a[Y,i] = max(0, 1 - |p - i|), p = (Y + 1/2) h / h' - 1/2 held "
-        "within 0 to h - 1; area: a[Y,i] is the part of [Y h / h', (Y + 1) h / h') that [i, i + 1) covers; b likewise; rows are added before "
+        "within 0 to h - 1; area: a[Y,i] is the part of [Y h / h', (Y + 1) h / h') that [i, i + 1) covers; b likewise; rows are added "
+        "before "
         "columns, both in their order; bytes are rounded to the nearest, halves up",
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("resize_windows", "resize_f32", "resize_u8"),
-    FH_EXACT_WITHIN(0, 0,
-                    "(rows + columns of the window + 4) u times the weighted magnitudes (Higham 2002, eq. 3.5), window by window in compare"),
+    FH_EXACT_WITHIN(
+        0, 0, "(rows + columns of the window + 4) u times the weighted magnitudes (Higham 2002, eq. 3.5), window by window in compare"),
     .bind = resize_bind,
     .reference = resize_reference,
     .case_at = case_at,

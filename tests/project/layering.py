@@ -13,7 +13,7 @@ import sys
 PUBLIC = ["include/foghorn/"]
 BASE = ["runtime/base/"]
 SERVICES = ["runtime/mem/", "runtime/exec/", "runtime/obs/"]
-CONTRACT = ["kernels/contract.h", "kernels/kernels.def"]
+CONTRACT = ["kernels/contract.h", "kernels/contracts.h"]
 BACKEND = ["backends/*.h", "backends/*.def"]  # beside backend.h: shared by every backend, never one backend's own
 KERNEL = ["kernels/*.h"]  # beside contract.h: shared by every kernel
 

@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "kernels/contracts.h"
 #include "tests/support/tuned.h"
 
 enum { X, C, LABELS, DISTANCES };

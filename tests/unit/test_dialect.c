@@ -17,6 +17,7 @@
 
 #define FH_DIALECT_ISA test
 #define FH_DIALECT_SCALAR 1
+#include "kernels/contracts.h"
 #include "kernels/dialect/prelude_c.h"
 
 #include "kernels/narrow.h"

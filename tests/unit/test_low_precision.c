@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/contracts.h"
 #include "kernels/narrow.h"
 #include "kernels/product.h"
 #include "tests/support/tuned.h"

@@ -14,6 +14,7 @@
 
 #include <math.h>
 
+#include "kernels/contracts.h"
 #include "tests/support/tuned.h"
 
 /* ---- operands ------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/contracts.h"
 #include "kernels/matmul_fused/matmul_fused.h"
 #include "kernels/rows.h"
 

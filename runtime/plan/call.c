@@ -3,41 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/text.h"
 #include "runtime/plan/plan.h"
 
 static const fh_kernel_image *image_of(const fh_kernel *kernel) { return (const fh_kernel_image *)(const void *)kernel; }
-
-/* ---- kernels by name ---------------------------------------------------------------------------------- */
-
-int fh_kernel_count(void) {
-  int count;
-  fh_kernel_images(&count);
-  return count;
-}
-
-const fh_kernel *fh_kernel_at(int index) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  return index >= 0 && index < count ? (const fh_kernel *)(const void *)&images[index] : NULL;
-}
-
-const char *fh_kernel_name(const fh_kernel *kernel) { return image_of(kernel)->contract->name; }
-
-fh_status fh_kernel_find(const char *name, const fh_kernel **out_kernel) {
-  *out_kernel = NULL;
-  if (!name) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_kernel_find: name is NULL");
-  for (int i = 0; i < fh_kernel_count(); i++) {
-    if (strcmp(fh_kernel_name(fh_kernel_at(i)), name) != 0) continue;
-    *out_kernel = fh_kernel_at(i);
-    return FH_OK;
-  }
-  fh_text known = {0};
-  for (int i = 0; i < fh_kernel_count(); i++) fh_text_add(&known, "%s%s", i ? ", " : "", fh_kernel_name(fh_kernel_at(i)));
-  fh_status status = FH_STATUS(FH_NOT_FOUND, "fh_kernel_find: no kernel is named \"%s\"\nknown: %s", name, known.data ? known.data : "");
-  fh_text_free(&known);
-  return status;
-}
 
 /* ---- overlap ------------------------------------------------------------------------------------------- */
 

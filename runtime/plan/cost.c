@@ -4,7 +4,6 @@
  * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are always a guess. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/plan/plan.h"
 
@@ -14,7 +13,7 @@
  * no small matrix product. */
 int fh_cost_bucket(const fh_bound *bound) {
   double size = bound->flops > bound->bytes ? bound->flops : bound->bytes;
-  int step = size < 1 ? 0 : (int)log2(size);
+  int step = size >= 1 ? ilogb(size) : 0; /* 2^step <= size < 2^(step + 1) */
   double intensity = bound->flops / (bound->bytes > 0 ? bound->bytes : 1);
   int kind = intensity < 1 ? 0 : intensity < 4 ? 1 : intensity < 16 ? 2 : 3;
   return (step < FH_PLAN_SIZES ? step : FH_PLAN_SIZES - 1) * FH_PLAN_INTENSITIES + kind;
@@ -22,11 +21,23 @@ int fh_cost_bucket(const fh_bound *bound) {
 
 /* ---- what is known ------------------------------------------------------------------------------------------------ */
 
+/* One spike moves nothing. */
+static float median_of(const float *seconds, int count) {
+  float sorted[FH_PLAN_SAMPLES];
+  for (int i = 0; i < count; i++) {
+    int at = i;
+    for (; at > 0 && sorted[at - 1] > seconds[i]; at--) sorted[at] = sorted[at - 1];
+    sorted[at] = seconds[i];
+  }
+  return sorted[count / 2];
+}
+
 void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds) {
   if (!candidate->samples) candidate->samples = calloc(FH_PLAN_BUCKETS, sizeof *candidate->samples);
   if (!candidate->samples) return; /* without memory the prior goes on */
   fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
   s->seconds[s->count++ % FH_PLAN_SAMPLES] = (float)seconds;
+  s->median = median_of(s->seconds, s->count < FH_PLAN_SAMPLES ? (int)s->count : FH_PLAN_SAMPLES);
 }
 
 void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds) {
@@ -35,21 +46,11 @@ void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds)
   if (candidate->calibrated) candidate->calibrated[bucket] = (float)seconds;
 }
 
-static int by_value(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
-/* The median of the last samples: one spike moves nothing. 0: too few. */
+/* 0: too few samples. */
 static double measured_seconds(const fh_candidate *candidate, const fh_bound *bound) {
   if (!candidate->samples) return 0;
   const fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
-  if (s->count < 3) return 0;
-  int count = s->count < FH_PLAN_SAMPLES ? s->count : FH_PLAN_SAMPLES;
-  float sorted[FH_PLAN_SAMPLES];
-  memcpy(sorted, s->seconds, sizeof sorted);
-  qsort(sorted, (size_t)count, sizeof sorted[0], by_value);
-  return sorted[count / 2];
+  return s->count < 3 ? 0 : (double)s->median;
 }
 
 /* Seconds that were measured, here or for the profile; 0: none. */

@@ -80,7 +80,8 @@ typedef enum fh_test_state { FH_UNTESTED = 0, FH_TEST_PASSED, FH_TEST_FAILED } f
 /* The last few times of one size bucket; their median is the estimate. */
 typedef struct fh_samples {
   float seconds[FH_PLAN_SAMPLES];
-  int count; /* ever */
+  int64_t count; /* ever */
+  float median;  /* of those kept; found once a sample, for every launch asks for it of every variant */
 } fh_samples;
 
 typedef struct fh_candidate {

@@ -106,6 +106,10 @@ static void bad_launches_say_which_operand(void **state) {
   fh_expect_fails(fh_softmax(queue, &x, &none, NULL), FH_FAILED_PRECONDITION, "empty");
   fh_expect_fails(fh_softmax(queue, &x, NULL, NULL), FH_INVALID_ARGUMENT, "NULL");
   const fh_kernel *kernel;
+  for (int i = 0; i < fh_kernel_count(); i++) {
+    FH_EXPECT_OK(fh_kernel_find(fh_kernel_name(fh_kernel_at(i)), &kernel));
+    assert_ptr_equal(kernel, fh_kernel_at(i));
+  }
   fh_expect_fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, "softmax");
   const char *last = fh_kernel_name(fh_kernel_at(fh_kernel_count() - 1)); /* the list is whole */
   fh_expect_fails(fh_kernel_find("softmaks", &kernel), FH_NOT_FOUND, last);

@@ -107,7 +107,8 @@ def main():
                 raise SystemExit(f"{page} does not exist")
         launcher = shutil.which("ccache")
         options = f"-DCMAKE_C_COMPILER_LAUNCHER={launcher}" if launcher else ""
-        os.environ.update(CCACHE_BASEDIR=where, CCACHE_NOHASHDIR="1")  # what the tree itself was built of
+        # The objects that tools/dev made are found again.
+        os.environ.update(CCACHE_BASEDIR=where, CCACHE_NOHASHDIR="1", CCACHE_SLOPPINESS="locale")
         # What a reader has done before, by tools/dev: a first build.
         run(f"cmake --preset release -DFOGHORN_BENCH=OFF {options}\ncmake --build build/release", where)
         for page in pages:

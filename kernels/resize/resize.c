@@ -65,9 +65,9 @@ static fh_status lines_of(const fh_view_desc *v, lines *out, size_t *out_rows_by
   *out = (lines){.groups = together ? 1 : c, .each = together ? c : 1, .count = v[Y].shape[0] * v[Y].shape[1]};
   out->from = v[X].shape[2] * out->each;
   out->to = v[Y].shape[2] * out->each;
-  size_t row;
+  size_t row = 0;
   FH_TRY(fh_check_scratch("resize", v[X].shape[2], c, sizeof(float), &row));
-  const int64_t most = row < SCRATCH ? (int64_t)(SCRATCH / row) : 1;
+  const int64_t most = row > 0 && row < SCRATCH ? (int64_t)(SCRATCH / row) : 1;
   out->per_item = fh_divide_up(out->count, most);
   out->items = fh_divide_up(out->count, out->per_item);
   *out_rows_bytes = (size_t)out->items * row;

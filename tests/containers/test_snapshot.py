@@ -16,7 +16,7 @@ folder = tempfile.TemporaryDirectory(prefix="foghorn-snapshot.")
 out = pathlib.Path(folder.name)
 out.chmod(0o777)
 # Amounts that change from one look to the next.
-MOVING = re.compile(r'"(\w*bytes|throttled)": \d+|\d+(\.\d+)? [KMG]iB')
+MOVING = re.compile(r'"(\w*bytes|throttled)": \d+|nr_throttled \d+|\d+(\.\d+)? [KMG]iB')
 
 
 def replay(*arguments):

@@ -56,7 +56,7 @@ def unpacked(archive):
 
 
 # Amounts of memory, which change from one look to the next, and times.
-MOVING = re.compile(rb'"\w*(?:bytes|_ns|throttled)": \d+|\d+(?:\.\d+)? [KMGT]iB|\d+(?:\.\d+)? (?:m?s|seconds)\b')
+MOVING = re.compile(rb'"\w*(?:bytes|_ns|throttled)": \d+|nr_throttled \d+|\d+(?:\.\d+)? [KMGT]iB|\d+(?:\.\d+)? (?:m?s|seconds)\b')
 
 
 def settled(report):

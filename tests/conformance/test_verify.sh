@@ -22,11 +22,11 @@ esac
 # A sanitizer makes it ten times slower, and what it looks for is in the small cases too. LeakSanitizer reads the memory of an OpenCL
 # driver's threads while they end, and has crashed there: leaks are looked for without them.
 cases=
-if [ -n "${ASAN_OPTIONS:-}" ]; then
+if [ -n "${FH_SANITIZED:-}" ]; then
   echo "NOT RUN: all but the first 16 cases of each kernel, which the release tries"
   run 0 verify --device cpu --cases 2
   cases='--cases 16'
-  export ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"
+  export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 fi
 # shellcheck disable=SC2086 # words
 run 0 verify $cases

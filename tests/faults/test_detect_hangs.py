@@ -14,7 +14,7 @@ import time
 from judging import check, devprobe, finding, finish, words
 
 DEVPROBE = devprobe()
-SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"))
+SANITIZED = "FH_SANITIZED" in os.environ
 LIMIT = 8 if SANITIZED else 2  # long enough for the drivers that are well
 SLACK = 3 if SANITIZED else 1
 FAKES = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"

@@ -15,7 +15,7 @@ from judging import check, devprobe, finding, finish, words
 
 DEVPROBE = devprobe()
 SANITIZED = "FH_SANITIZED" in os.environ
-LIMIT = 8 if SANITIZED else 2  # long enough for the drivers that are well
+LIMIT = 8 if SANITIZED else 4  # long enough for the drivers that are well
 SLACK = 3 if SANITIZED else 1
 FAKES = pathlib.Path(os.environ["FH_BINARY_DIR"]) / "tests/fakes"
 BROKEN = FAKES / "libicd_fault.so"

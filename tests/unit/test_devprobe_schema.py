@@ -1,5 +1,5 @@
 """devprobe --json obeys docs/devprobe.schema.json: here, and on every golden machine. SPDX-License-Identifier: Apache-2.0
-TEST: timeout=120 sanitize=no
+TEST: timeout=120 sanitize=no cross=no
 Also: the exit status is the one of expect.json, and the schema refuses what it should refuse."""
 
 import json

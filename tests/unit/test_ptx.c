@@ -1,6 +1,6 @@
 /* The PTX of every kernel: old enough for every driver, no arithmetic that another device would round otherwise, and taken by the
  * vendor's assembler. SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=120 */
+ * TEST: timeout=300 */
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -55,6 +55,7 @@ static bool packed(const fh_view_desc *v) {
 
 /* How lines are cut: `groups` of from -> to elements. */
 typedef struct lines {
+  bool together; /* what is side by side in both images is one group */
   int64_t groups, each, from, to;
   int64_t count, per_item, items; /* of y */
 } lines;
@@ -62,7 +63,7 @@ typedef struct lines {
 static fh_status lines_of(const fh_view_desc *v, lines *out, size_t *out_rows_bytes) {
   const bool together = packed(&v[X]) && packed(&v[Y]);
   const int64_t c = v[X].shape[3];
-  *out = (lines){.groups = together ? 1 : c, .each = together ? c : 1, .count = v[Y].shape[0] * v[Y].shape[1]};
+  *out = (lines){.together = together, .groups = together ? 1 : c, .each = together ? c : 1, .count = v[Y].shape[0] * v[Y].shape[1]};
   out->from = v[X].shape[2] * out->each;
   out->to = v[Y].shape[2] * out->each;
   size_t row = 0;
@@ -101,9 +102,8 @@ static fh_status resize_bind(const fh_view_desc *v, const fh_value *scalars, fh_
   fh_push_views(stage, params, X, Y);
   for (int i = PLACES; i < TEMPS; i++) fh_push(stage, fh_op_temp(i));
   const int64_t *xs = v[X].strides, *ys = v[Y].strides;
-  const bool together = l.groups == 1 && packed(&v[X]) && packed(&v[Y]);
-  FH_PUSH_I64(stage, l.count, l.per_item, l.groups, l.from, l.to, wtaps, ho, htaps, xs[0], xs[1], xs[3], together ? 1 : xs[2], ys[0], ys[1],
-              ys[3], together ? 1 : ys[2]);
+  FH_PUSH_I64(stage, l.count, l.per_item, l.groups, l.from, l.to, wtaps, ho, htaps, xs[0], xs[1], xs[3], l.together ? 1 : xs[2], ys[0],
+              ys[1], ys[3], l.together ? 1 : ys[2]);
   out->flops = per_line * (double)l.count;
   out->bytes = (double)fh_dtype_size(v[X].dtype) * ((double)v[X].shape[0] * (double)h * (double)w * (double)v[X].shape[3] + (double)count);
   return FH_OK;
@@ -111,7 +111,7 @@ static fh_status resize_bind(const fh_view_desc *v, const fh_value *scalars, fh_
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
-/* The window of result i of `to` over n elements: its first element, at most one more than `taps_of` weights. */
+/* What `element` of n weighs in result i of `to`. */
 static double weight_of(int64_t method, int64_t n, int64_t to, int64_t i, int64_t element) {
   if (method == AREA) {
     const double first = (double)i * (double)n / (double)to, last = (double)(i + 1) * (double)n / (double)to;

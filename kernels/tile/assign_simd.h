@@ -384,38 +384,28 @@ typedef struct sums {
   int64_t padded, chunks, chunk_rows, row, col, count_stride;
 } sums;
 
-/* Rows [first, last) of one label to its sum, a vector of columns at a time: a run of equal labels waits for no store. */
-static inline void add_run(const sums *s, int64_t first, int64_t last, float *sum) {
-  const fh_matrix *x = &s->a->x;
-  const fh_f32_any *row = x->first + first * x->row;
+/* One row to the sum of its label. */
+static inline void add_row(const sums *s, const fh_f32_any *row, float *sum) {
+  const int64_t d = s->a->d, col = s->a->x.col;
   int64_t i = 0;
-  if (x->col != 1) {
-    for (; i < s->a->d; i++)
-      for (int64_t r = 0; r < last - first; r++) sum[i] += row[r * x->row + i * x->col];
+  if (col != 1) {
+    for (; i < d; i++) sum[i] += row[i * col];
     return;
   }
-  for (; i + FH_LANES <= s->a->d; i += FH_LANES) {
-    fh_vf v = fh_v_load(sum + i);
-    for (int64_t r = 0; r < last - first; r++) v = fh_v_add(v, fh_v_load(row + r * x->row + i));
-    fh_v_store(sum + i, v);
-  }
-  if (i == s->a->d) return;
-  fh_vm mask = fh_vm_first((int)(s->a->d - i));
-  fh_vf v = fh_v_load(sum + i); /* the accumulators are padded */
-  for (int64_t r = 0; r < last - first; r++) v = fh_v_add(v, fh_v_load_masked(row + r * x->row + i, mask));
-  fh_v_store(sum + i, v);
+  for (; i + FH_LANES <= d; i += FH_LANES) fh_v_store(sum + i, fh_v_add(fh_v_load(sum + i), fh_v_load(row + i)));
+  if (i < d) /* the accumulators are padded */
+    fh_v_store(sum + i, fh_v_add(fh_v_load(sum + i), fh_v_load_masked(row + i, fh_vm_first((int)(d - i)))));
 }
 
+/* No look for runs of equal labels: a run in registers saves less than the branches cost where the labels are mixed, and a sum that
+ * waits for the store before it waits no longer than the row's labels take. */
 static void add_rows(const sums *s, int64_t chunk, int64_t first, int64_t last) {
   float *partial = s->partial + chunk * s->a->k * s->padded;
   int32_t *tally = s->tally + chunk * s->a->k;
-  for (int64_t row = first; row < last;) {
+  for (int64_t row = first; row < last; row++) {
     const int32_t label = s->a->labels[row * s->a->labels_stride];
-    int64_t end = row + 1;
-    while (end < last && s->a->labels[end * s->a->labels_stride] == label) end++;
-    add_run(s, row, end, partial + label * s->padded);
-    tally[label] += (int32_t)(end - row);
-    row = end;
+    add_row(s, s->a->x.first + row * s->a->x.row, partial + label * s->padded);
+    tally[label]++;
   }
 }
 

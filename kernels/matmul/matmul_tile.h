@@ -114,7 +114,7 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
     FH_TILE_EACH_ROW(ZERO)
 #undef ZERO
     while (block > 0) {
-      int64_t s = fh_least(block, LINE);
+      int64_t s = next ? fh_least(block, LINE) : block;
       block -= s;
       if (next) {
         for (int r = 0; r < rows; r++) __builtin_prefetch((const void *)(next + (uintptr_t)(r * a_row * 4)));
@@ -127,10 +127,10 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
 #define STEP(r)                                                                        \
   if (r < rows) {                                                                      \
     const fh_f32_any *base = r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : r < 12 ? a9 : a12; \
-    const fh_vf x = fh_v_set1(base[r % 3 * a_row]);                                    \
-    if (full > 0) sum##r##_0 = fh_v_fma(x, b0, sum##r##_0);                            \
-    if (full > 1) sum##r##_1 = fh_v_fma(x, b1, sum##r##_1);                            \
-    if (half) sum##r##_h = fh_h_fma(fh_h_low(x), bh, sum##r##_h);                      \
+    const float x = base[r % 3 * a_row];                                               \
+    if (full > 0) sum##r##_0 = fh_v_fma(fh_v_set1(x), b0, sum##r##_0);                 \
+    if (full > 1) sum##r##_1 = fh_v_fma(fh_v_set1(x), b1, sum##r##_1);                 \
+    if (half) sum##r##_h = fh_h_fma(fh_h_set1(x), bh, sum##r##_h);                     \
   }
         FH_TILE_EACH_ROW(STEP)
 #undef STEP
@@ -326,18 +326,15 @@ static void pack_chunk(const pass *x, float *dst, const fh_f32_any *src, int64_t
     fh_pack(dst + j * x->steps, NR, src + j * p->b_col, p->b_col, p->b_row, fh_tile_min(cols - j, NR), x->steps);
 }
 
-/* A part of the rows times a chunk of the columns. */
-static void multiply_task(void *arg, int64_t i, int worker) {
-  const pass *x = arg;
+/* The panels [begin, end) of rows times the chunk of columns that begins at `col`, for the k of this pass. */
+static void multiply_panels(const pass *x, int64_t begin, int64_t end, int64_t col, float *own) {
   const product *p = x->p;
-  const int64_t part = i % x->row_parts, col = i / x->row_parts * x->cols, cols = fh_least(p->n - col, x->cols);
-  const int64_t begin = x->panels * part / x->row_parts, end = x->panels * (part + 1) / x->row_parts;
+  const int64_t cols = fh_least(p->n - col, x->cols);
   const fh_f32_any *b = p->b + x->step * p->b_row + col * p->b_col;
   int64_t b_panel = NR * p->b_col;
   tile t = {.a_row = p->a_row, .a_step = p->a_col, .steps = x->steps, .b_step = p->b_row, .c_row = p->c_row, .c_col = p->c_col};
   t.add = x->step > 0;
   if (x->q->pack_b) {
-    float *own = x->packed_b + (size_t)worker * x->q->b_floats;
     pack_chunk(x, own, b, cols);
     b = own;
     b_panel = NR * x->steps;
@@ -367,33 +364,65 @@ static void multiply_task(void *arg, int64_t i, int worker) {
   }
 }
 
-/* Below this many multiplications waking a worker costs more than it brings. */
-static const double worth_sharing = 48.0 * 48 * 48;
-
-/* Tasks for every worker, as equal as can be: chunks of columns where there are enough of them, else parts of the rows too. */
-static void cut_tasks(pass *x, int workers) {
-  const int64_t n = x->p->n, vectors = fh_divide_up(n, NR);
-  x->cols = x->q->cols;
-  x->row_parts = 1;
-  x->panels = fh_divide_up(x->rows, x->q->height);
-  if (workers > 1) {
-    const int64_t chunks = fh_divide_up(n, x->cols);
-    if (chunks < 4 * workers && vectors >= 2 * workers) { /* narrower chunks, a whole number for each */
-      const int64_t each = fh_divide_up(chunks, workers);
-      x->cols = fh_divide_up(vectors, each * workers) * NR;
-    }
-    if (fh_divide_up(n, x->cols) % workers != 0) {
-      if (x->panels < 4 * workers) x->panels = fh_least(x->rows, fh_divide_up(x->panels, workers) * workers);
-      x->row_parts = fh_least(x->panels, workers);
-    }
+/* A part of the rows times a chunk of the columns. A in place needs nobody's packing, so its passes follow each other here. */
+static void multiply_task(void *arg, int64_t i, int worker) {
+  const pass *x = arg;
+  const int64_t part = x->row_parts == 1 ? 0 : i / x->chunks, col = (i - part * x->chunks) * x->cols;
+  const int64_t begin = x->panels * part / x->row_parts, end = x->panels * (part + 1) / x->row_parts;
+  float *own = x->packed_b + (size_t)worker * x->q->b_floats;
+  multiply_panels(x, begin, end, col, own);
+  if (x->q->pack_a || x->steps == x->p->k) return;
+  pass next = *x;
+  while ((next.step += next.steps) < x->p->k) {
+    next.steps = fh_least(x->p->k - next.step, next.steps);
+    multiply_panels(&next, begin, end, col, own);
   }
-  x->chunks = fh_divide_up(n, x->cols);
+}
+
+/* Below this many multiplications waking a worker costs more than it brings. */
+enum { WORTH_SHARING = 48 * 48 * 48 };
+
+static void cut_rows(pass *x, int64_t parts) {
+  x->row_parts = parts;
+  x->panels = fh_divide_up(x->rows, x->q->height);
+  if (parts > 1 && x->panels < 4 * parts) x->panels = fh_least(x->rows, fh_divide_up(x->panels, parts) * parts);
   x->height = x->rows / x->panels;
   x->taller = x->rows % x->panels;
 }
 
+/* How long the last is busy, in rows times halves of a vector: `parts` of the rows, each with a group of workers who share the chunks. */
+static int64_t busy_with(const pass *x, int64_t cols, int64_t parts, int64_t group) {
+  enum { PACKING = 5 }; /* a column of B is packed in the time that this many rows take */
+  const int64_t rows = fh_divide_up(x->rows, parts) + (x->q->pack_b ? PACKING : 0);
+  const int64_t chunks = fh_divide_up(x->p->n, cols), turns = fh_divide_up(chunks, group);
+  const int64_t idle = chunks - (turns - 1) * group == 1 ? chunks * cols - x->p->n : 0; /* the last chunk is a turn of its own */
+  return rows * (turns * (cols / FH_HALF) - idle / FH_HALF);
+}
+
+/* Tasks for every worker, as equal as can be: the rows in parts that divide the workers, the columns in chunks as wide as they may be
+ * or a whole number for each worker. Whoever takes a part of the rows packs B for himself. */
+static void cut_tasks(pass *x, int64_t workers) {
+  const int64_t widest = x->q->cols, chunks = fh_divide_up(x->p->n, widest), vectors = fh_divide_up(x->p->n, NR);
+  int64_t best_parts = 1, least = INT64_MAX;
+  x->cols = widest;
+  for (int64_t parts = 1; workers > 1 && parts <= fh_least(workers, x->rows); parts++) {
+    if (workers % parts != 0) continue;
+    const int64_t group = workers / parts;
+    const int64_t cuts[] = {widest, fh_divide_up(vectors, fh_divide_up(chunks, group) * group) * NR};
+    for (int i = 0; i < 2; i++) {
+      const int64_t busy = busy_with(x, cuts[i], parts, group);
+      if (busy >= least) continue;
+      least = busy;
+      best_parts = parts;
+      x->cols = cuts[i];
+    }
+  }
+  cut_rows(x, best_parts);
+  x->chunks = fh_divide_up(x->p->n, x->cols);
+}
+
 static void run_product(const product *p, const plan *q, float *scratch, const fh_team *team) {
-  if (team && (team->size == 1 || (double)p->m * (double)p->n * (double)p->k < worth_sharing)) team = NULL;
+  if (team && (team->size == 1 || (double)p->m * (double)p->n * (double)p->k < WORTH_SHARING)) team = NULL;
   pass x = {.p = p, .q = q, .packed_a = scratch, .packed_b = scratch + q->a_floats};
   for (x.row = 0; x.row < p->m; x.row += q->rows) {
     x.rows = fh_least(p->m - x.row, q->rows);
@@ -404,7 +433,7 @@ static void run_product(const product *p, const plan *q, float *scratch, const f
       if (q->pack_a) share(team, x.panels, pack_row_panel, &x);
       share(team, x.chunks * x.row_parts, multiply_task, &x);
       x.step += x.steps;
-    } while (x.step < p->k);
+    } while (q->pack_a && x.step < p->k);
   }
 }
 
@@ -440,11 +469,40 @@ static void run_part_of_batch(void *arg, int64_t i, int worker) {
   }
 }
 
+/* Rows of C and B lie together and everything is so small that all of it is read in place by the caller: the general plan, which would
+ * come to the same, takes as long as a product of 16^3. */
+static bool run_small(const fh_slot *s, const fh_matmul_epilogue *epilogue) {
+  enum { SMALL = 64 }; /* of m, n and k; at 48^3 others begin to help */
+  const int64_t m = s[FH_MATMUL_M].i, n = s[FH_MATMUL_N].i, k = s[FH_MATMUL_K].i;
+  const fh_slot *sa = s + FH_MATMUL_A_STRIDES, *sb = s + FH_MATMUL_B_STRIDES, *sc = s + FH_MATMUL_C_STRIDES;
+  if (s[FH_MATMUL_BATCH].i != 1 || m < 2 || m > SMALL || n < FH_HALF || n > SMALL || k < 1 || k > SMALL) return false;
+  if (m * n * k >= WORTH_SHARING || sa[2].i != 1 || sb[2].i != 1 || sc[2].i != 1) return false;
+  const product p = {.m = m,
+                     .n = n,
+                     .k = k,
+                     .a = s[FH_MATMUL_A].cp,
+                     .b = s[FH_MATMUL_B].cp,
+                     .c = s[FH_MATMUL_C].p,
+                     .a_row = sa[1].i,
+                     .a_col = 1,
+                     .b_row = sb[1].i,
+                     .b_col = 1,
+                     .c_row = sc[1].i,
+                     .c_col = 1,
+                     .epilogue = epilogue};
+  static const plan in_place = {.height = MR};
+  pass x = {.p = &p, .q = &in_place, .rows = m, .steps = k, .chunks = 1, .cols = n};
+  cut_rows(&x, 1);
+  multiply_task(&x, 0, 0);
+  return true;
+}
+
 void FH_MATMUL_WITH(const fh_slot *slots, const fh_team *team, const fh_matmul_epilogue *epilogue) {
+  if (run_small(slots, epilogue)) return;
   const plan q = plan_of(slots);
   if (q.by_batch) {
     const double work = (double)q.batch * (double)q.p.m * (double)q.p.n * (double)q.p.k;
-    const bool alone = team->size == 1 || work < worth_sharing;
+    const bool alone = team->size == 1 || work < WORTH_SHARING;
     batch_job job = {&q, slots, epilogue, team->scratch, q.batch, alone ? 1 : fh_least(q.batch, 8 * (int64_t)team->size)};
     share(team, job.parts, run_part_of_batch, &job);
     return;

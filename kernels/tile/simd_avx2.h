@@ -64,7 +64,7 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) {
 enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 0 };
 typedef __m128 fh_vh;
 static inline fh_vh fh_h_zero(void) { return _mm_setzero_ps(); }
-static inline fh_vh fh_h_low(fh_vf v) { return _mm256_castps256_ps128(v); }
+static inline fh_vh fh_h_set1(float x) { return _mm_set1_ps(x); }
 static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm_fmadd_ps(a, b, c); }
 static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm_add_ps(a, b); }
 static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm_maskload_ps(p, _mm256_castsi256_si128(m)); }

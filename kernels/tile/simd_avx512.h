@@ -47,7 +47,7 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_s
 enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 1 };
 typedef __m256 fh_vh;
 static inline fh_vh fh_h_zero(void) { return _mm256_setzero_ps(); }
-static inline fh_vh fh_h_low(fh_vf v) { return _mm512_castps512_ps256(v); }
+static inline fh_vh fh_h_set1(float x) { return _mm256_set1_ps(x); }
 static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm256_fmadd_ps(a, b, c); }
 static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm256_add_ps(a, b); }
 static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm256_maskz_loadu_ps((__mmask8)m, p); }

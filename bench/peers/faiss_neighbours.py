@@ -34,4 +34,17 @@ def pairwise_distance(case):
     return lambda: faiss.pairwise_distances(x, y, metric=kind)
 
 
+@peer("faiss", "kmeans_assign", version=VERSION, tolerance=1e-3)
+def kmeans_assign(case):
+    x, index = case.view("x"), faiss.IndexFlatL2(case.views["c"]["shape"][1])
+    index.add(case.view("c"))
+    faiss.omp_set_num_threads(case.threads)
+
+    def run():
+        distances, labels = index.search(x, 1)
+        return labels[:, 0], distances[:, 0]
+
+    return run
+
+
 serve()

@@ -43,4 +43,13 @@ def u8_to_f32_nchw(case):
     return lambda: cv2.dnn.blobFromImages(images, 1 / (255 * float(std[0])), mean=means)
 
 
+@peer("OpenCV", "permute", version=VERSION)
+def permute(case):
+    cv2.setNumThreads(case.threads)
+    x = case.view("x")
+    if x.ndim != 2 or case.scalars["axis0"] != 1:
+        raise Cannot("it transposes matrices")
+    return lambda: cv2.transpose(x)
+
+
 serve()

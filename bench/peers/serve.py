@@ -30,7 +30,7 @@ class Cannot(Exception):
 
 
 def peer(name, kernel, version="", tolerance=0):
-    """Marks a function that takes a Case and returns what is to be timed: a callable that returns the outputs."""
+    """Marks a function that takes a Case and returns what is to be timed: a callable that returns the outputs (see outputs_of)."""
 
     def add(make):
         PEERS.append({"name": name, "kernel": kernel, "version": version, "tolerance": tolerance, "make": make})
@@ -79,6 +79,8 @@ class Case:
 
 
 def outputs_of(result):
+    """A peer may answer with a function: what it takes to find the outputs then is not timed."""
+    result = result() if callable(result) else result
     return result if isinstance(result, (tuple, list)) else (result,)
 
 

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""scikit-learn and NumPy as peers of distances. SPDX-License-Identifier: Apache-2.0"""
+"""scikit-learn and NumPy as peers of distances and k-means. SPDX-License-Identifier: Apache-2.0"""
 import numpy as np
 import sklearn
+from sklearn.cluster import _k_means_lloyd
 from sklearn.metrics import pairwise
+from threadpoolctl import threadpool_limits
 
 from serve import peer, serve
 
@@ -33,6 +35,33 @@ def numpy_distance(case):
         return 1 - x @ y.T / lengths
 
     return [squared, lambda: x @ y.T, cosine][metric]
+
+
+@peer("scikit-learn argmin", "kmeans_assign", version=sklearn.__version__, tolerance=1e-3)
+def argmin(case):
+    x, c = case.view("x"), case.view("c")
+    threadpool_limits(case.threads)
+    return lambda: pairwise.pairwise_distances_argmin_min(x, c, metric="sqeuclidean")
+
+
+@peer("scikit-learn lloyd", "kmeans_step", version=sklearn.__version__, tolerance=1e-3)
+def lloyd(case):
+    """One turn of its KMeans(algorithm="lloyd"), which finds no distances: they are looked up afterwards."""
+    x, old = case.view("x"), case.view("c")
+    new, weights, shift = np.zeros_like(old), np.zeros(len(old), x.dtype), np.zeros(len(old), x.dtype)
+    labels, ones = np.zeros(len(x), np.int32), np.ones(len(x), x.dtype)
+    threadpool_limits(case.threads)
+
+    def found():
+        sums = np.zeros_like(old, np.float64)
+        np.add.at(sums, labels, x)
+        return labels, ((x - old[labels]) ** 2).sum(axis=1), sums, np.bincount(labels, minlength=len(old))
+
+    def run():
+        _k_means_lloyd.lloyd_iter_chunked_dense(x, ones, old, new, weights, labels, shift, case.threads)
+        return found
+
+    return run
 
 
 serve()

@@ -3,6 +3,7 @@
  * A centroid whose distance is NaN never wins. A row without any finite distance gets some label in range and
  * that label's distance (NaN or infinity), so a label never points outside the centroids.
  */
+#include "kernels/cases.h"
 #include "kernels/metric.h"
 #include "kernels/stage.h"
 #include "kernels/tile/assign.h"
@@ -129,20 +130,27 @@ static const char *kmeans_assign_compare(const fh_case *c, void *const *got, voi
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-static const int64_t shapes[][3] = {
-    /* n, d, k */
+typedef struct shape {
+  int64_t n, d, k;
+} shape;
+
+static const shape shapes[] = {
     {7, 5, 3},     {1, 1, 1},      {2, 0, 3},     {0, 4, 2},     {3, 2, 1},     {15, 16, 17},   {16, 17, 15},
     {17, 1, 33},   {33, 31, 2},    {31, 33, 16},  {64, 3, 64},   {65, 64, 7},   {63, 65, 10},   {100, 8, 5},
     {127, 15, 31}, {129, 100, 13}, {128, 2, 200}, {200, 63, 65}, {257, 32, 14}, {1000, 16, 29},
 };
+static const shape bench_shapes[] = {
+    {1000, 16, 8}, {10007, 31, 13}, {100000, 64, 16}, {100000, 64, 256}, {100000, 128, 1024}, {1000000, 16, 64}, {60000, 784, 10},
+};
 
-static bool kmeans_assign_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
-  int64_t n = shapes[i][0], d = shapes[i][1], k = shapes[i][2];
+static bool case_of(const shape *s, fh_case *out) {
+  const int64_t n = s->n, d = s->d, k = s->k;
   *out = (fh_case){.views = {{FH_F32, 2, {n, d}, {d, 1}}, {FH_F32, 2, {k, d}, {d, 1}}, {FH_I32, 1, {n}, {1}}, {FH_F32, 1, {n}, {1}}}};
   snprintf(out->label, sizeof out->label, "n%" PRId64 " d%" PRId64 " k%" PRId64, n, d, k);
   return true;
 }
+
+FH_CASES_OF(case_of, shapes, bench_shapes)
 
 #if defined(__x86_64__)
 /* Against one centroid there is nothing to reuse: a plain pass took 0.6 of the time on 60 000 x 784. */
@@ -163,7 +171,8 @@ const fh_kernel_contract fh_contract_kmeans_assign = {
     FH_EXACT_WITHIN(0x1p-12, 0, "a direct f32 sum of d squares is off by (d + 2) 2^-24; labels are judged by true distance in compare"),
     .bind = kmeans_assign_bind,
     .reference = kmeans_assign_reference,
-    .case_at = kmeans_assign_case_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .compare = kmeans_assign_compare,
     FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_assign_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
                  {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_assign_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0}),

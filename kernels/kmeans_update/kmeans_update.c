@@ -149,19 +149,25 @@ static const char *update_compare(const fh_case *c, void *const *got, void *cons
 
 /* ---- cases --------------------------------------------------------------------------------------- */
 
-static const struct {
+typedef struct shape {
   int64_t n, d, k;
-} shapes[] = {{37, 5, 3},  {0, 4, 2},  {5, 3, 0},    {5, 0, 3},    {1, 1, 1},      {2, 16, 5},     {64, 17, 1},  {100, 15, 7},
-              {99, 33, 4}, {7, 48, 9}, {257, 31, 2}, {1000, 8, 3}, {1500, 20, 10}, {600, 130, 16}, {3000, 4, 40}};
+} shape;
 
-static bool update_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
-  const int64_t n = shapes[i].n, d = shapes[i].d, k = shapes[i].k;
+static const shape shapes[] = {{37, 5, 3},   {0, 4, 2},    {5, 3, 0},      {5, 0, 3},      {1, 1, 1},
+                               {2, 16, 5},   {64, 17, 1},  {100, 15, 7},   {99, 33, 4},    {7, 48, 9},
+                               {257, 31, 2}, {1000, 8, 3}, {1500, 20, 10}, {600, 130, 16}, {3000, 4, 40}};
+static const shape bench_shapes[] = {{1000, 16, 8},     {10007, 31, 13},     {100000, 64, 16},
+                                     {100000, 64, 256}, {100000, 128, 1024}, {1000000, 16, 64}};
+
+static bool case_of(const shape *s, fh_case *out) {
+  const int64_t n = s->n, d = s->d, k = s->k;
   const int64_t x[] = {n, d}, sums[] = {k, d};
   *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_I32, 1, &n), fh_compact(FH_F32, 2, sums), fh_compact(FH_I32, 1, &k)}};
   snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, n, d, k);
   return true;
 }
+
+FH_CASES_OF(case_of, shapes, bench_shapes)
 
 /* Labels: half the rows in cluster 0, the rest spread; now and then one out of range, which must be passed over. */
 static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -189,7 +195,8 @@ const fh_kernel_contract fh_contract_kmeans_update = {
                     "m u sum |x| for m rows in a cluster (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 2048 u"),
     .bind = update_bind,
     .reference = update_reference,
-    .case_at = update_case_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = update_fill,
     .compare = update_compare,
 };

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 static const fh_view_param params[] = {
     {"a", FH_ROLE_IN, FH_F32, "(m, k) or (batch, m, k)", false},
@@ -166,15 +167,40 @@ static const int64_t shapes[][4] = {
     {0, 200, 129, 127}, {0, 6, 21, 256},  {0, 17, 33, 257}, {2, 33, 20, 513}, {0, 3, 67, 1030}, {0, 9, 260, 259},   {0, 41, 257, 256},
 };
 
-static bool matmul_case_at(int i, fh_case *out) {
-  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
-  const int64_t *s = shapes[i];
-  *out = (fh_case){
+/* What is worth measuring: tiny ones, squares, odd and prime, few rows, few columns, one row, one column, batches. */
+static const int64_t bench_shapes[][4] = {
+    {0, 16, 16, 16},    {0, 33, 33, 33},     {0, 64, 64, 64},       {0, 128, 128, 128},    {0, 192, 192, 192}, {0, 127, 131, 137},
+    {0, 512, 512, 512}, {0, 509, 521, 503},  {0, 1024, 1024, 1024}, {0, 2048, 2048, 2048}, {0, 8, 4096, 1024}, {0, 32, 4096, 1024},
+    {0, 64, 64, 8192},  {0, 4096, 16, 1024}, {0, 31, 769, 3067},    {0, 128, 3072, 768},   {0, 1, 4096, 1024}, {0, 4096, 1, 1024},
+    {0, 8, 8192, 8192}, {10000, 4, 4, 4},    {1000, 16, 16, 16},    {16, 128, 128, 64},
+};
+
+static fh_case matmul_case(const int64_t *s) {
+  fh_case out = {
       .views = {fh_compact_matrices(s[0], s[1], s[3]), fh_compact_matrices(s[0], s[3], s[2]), fh_compact_matrices(s[0], s[1], s[2])}};
   if (s[0])
-    snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
+    snprintf(out.label, sizeof out.label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
   else
-    snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64, s[1], s[2], s[3]);
+    snprintf(out.label, sizeof out.label, "%" PRId64 "x%" PRId64 "x%" PRId64, s[1], s[2], s[3]);
+  return out;
+}
+
+static bool matmul_case_at(int i, fh_case *out) {
+  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
+  *out = matmul_case(shapes[i]);
+  return true;
+}
+
+/* Each with both operands by rows, and with b by columns. */
+static bool matmul_bench_at(int i, fh_case *out) {
+  if (i < 0 || i >= 2 * FH_LENGTH(bench_shapes)) return false;
+  const int64_t *s = bench_shapes[i / 2];
+  *out = matmul_case(s);
+  if (i % 2) {
+    fh_view_desc *b = &out->views[B];
+    b->strides[b->rank - 2] = 1, b->strides[b->rank - 1] = s[3];
+    strcat(out->label, " b by columns");
+  }
   return true;
 }
 
@@ -189,6 +215,7 @@ const fh_kernel_contract fh_contract_matmul = {
     .bind = matmul_bind,
     .reference = matmul_reference,
     .case_at = matmul_case_at,
+    .bench_at = matmul_bench_at,
     .compare = matmul_compare,
     FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
                  {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),

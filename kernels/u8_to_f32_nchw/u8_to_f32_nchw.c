@@ -67,20 +67,29 @@ static void nchw_reference(const fh_view_desc *v, void *const *data, const fh_va
   }
 }
 
-static bool nchw_case_at(int i, fh_case *out) {
-  static const int64_t shapes[][4] = {
-      {1, 5, 19, 3},  {0, 4, 4, 3},   {1, 3, 0, 3},   {1, 1, 1, 1},    {1, 1, 15, 3},  {1, 1, 16, 3},
-      {1, 1, 17, 3},  {2, 3, 5, 1},   {1, 2, 33, 1},  {1, 4, 7, 4},    {2, 2, 20, 2},  {1, 3, 18, 5},
-      {2, 17, 16, 3}, {1, 33, 31, 3}, {3, 28, 28, 1}, {1, 2, 1025, 3}, {2, 40, 52, 3},
-  };
-  if (i < 0 || i >= FH_LENGTH(shapes)) return false;
-  const int64_t *s = shapes[i];
-  const int64_t planes[] = {s[0], s[3], s[1], s[2]};
+typedef struct shape {
+  int64_t extents[4];
+} shape;
+
+static const shape shapes[] = {
+    {{1, 5, 19, 3}},  {{0, 4, 4, 3}},   {{1, 3, 0, 3}},   {{1, 1, 1, 1}},    {{1, 1, 15, 3}},  {{1, 1, 16, 3}},
+    {{1, 1, 17, 3}},  {{2, 3, 5, 1}},   {{1, 2, 33, 1}},  {{1, 4, 7, 4}},    {{2, 2, 20, 2}},  {{1, 3, 18, 5}},
+    {{2, 17, 16, 3}}, {{1, 33, 31, 3}}, {{3, 28, 28, 1}}, {{1, 2, 1025, 3}}, {{2, 40, 52, 3}},
+};
+static const shape bench_shapes[] = {
+    {{1, 32, 32, 3}},   {{1, 224, 224, 3}},  {{32, 224, 224, 3}}, {{1, 1080, 1920, 3}},
+    {{4, 333, 517, 4}}, {{1000, 28, 28, 1}}, {{1, 719, 1279, 3}},
+};
+
+static bool case_of(const shape *of, fh_case *out) {
+  const int64_t *s = of->extents, planes[] = {s[0], s[3], s[1], s[2]};
   *out = (fh_case){
       .views = {fh_compact(FH_U8, 4, s), fh_compact(FH_F32, 1, &s[3]), fh_compact(FH_F32, 1, &s[3]), fh_compact(FH_F32, 4, planes)}};
   snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s[0], s[1], s[2], s[3]);
   return true;
 }
+
+FH_CASES_OF(case_of, shapes, bench_shapes)
 
 /* Means from 0.4 to 0.5 and deviations from 0.2 to 0.3, as image models have them; any bytes. */
 static void nchw_fill(int index, const fh_case *c, void *data, uint64_t seed) {
@@ -106,6 +115,7 @@ const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
                     "|error| <= 2 u / std + 3 u |y|; with std >= 0.2 that is 10 u + 3 u |y|"),
     .bind = nchw_bind,
     .reference = nchw_reference,
-    .case_at = nchw_case_at,
+    .case_at = case_at,
+    .bench_at = bench_at,
     .fill = nchw_fill,
 };

@@ -1,10 +1,13 @@
-/* OpenBLAS as a peer of the products. SPDX-License-Identifier: Apache-2.0 */
+/* OpenBLAS and BLIS as peers of the products, by their C interface. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "bench/peers/peer.h"
 
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
-static const char library[] = "libopenblas.so.0";
+
+typedef struct blas {
+  const char *library, *set_threads, *absent;
+} blas;
 
 typedef void sgemm_fn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
                       int ldb, float beta, float *c, int ldc);
@@ -32,7 +35,7 @@ static void matmul_run(void *state) {
   p->sgemm(ROW_MAJOR, p->trans[0], p->trans[1], p->m, p->n, p->k, 1.0f, p->a, p->ld[0], p->b, p->ld[1], 0.0f, p->c, p->ld[2]);
 }
 
-static const char *matmul_open(const fh_peer_call *call, void **out_state) {
+static const char *matmul_open(const blas *from, const fh_peer_call *call, void **out_state) {
   const fh_view_desc *v = call->c->views;
   product p = {0};
   int trans_c;
@@ -40,10 +43,10 @@ static const char *matmul_open(const fh_peer_call *call, void **out_state) {
   if (!layout_of(&v[0], &p.trans[0], &p.ld[0]) || !layout_of(&v[1], &p.trans[1], &p.ld[1]) || !layout_of(&v[2], &trans_c, &p.ld[2]) ||
       trans_c != NO_TRANS)
     return "it takes no such strides";
-  void (*set_threads)(int);
-  *(void **)&p.sgemm = fh_peer_symbol(library, "cblas_sgemm");
-  *(void **)&set_threads = fh_peer_symbol(library, "openblas_set_num_threads");
-  if (!p.sgemm || !set_threads) return "libopenblas.so.0 is not here";
+  void (*set_threads)(int64_t); /* an int of OpenBLAS lies in the same register */
+  *(void **)&p.sgemm = fh_peer_symbol(from->library, "cblas_sgemm");
+  *(void **)&set_threads = fh_peer_symbol(from->library, from->set_threads);
+  if (!p.sgemm || !set_threads) return from->absent;
   set_threads(call->threads);
   p.m = (int)v[2].shape[0];
   p.n = (int)v[2].shape[1];
@@ -58,7 +61,18 @@ static const char *matmul_open(const fh_peer_call *call, void **out_state) {
   return NULL;
 }
 
-const fh_peer fh_peers_openblas_products[] = {
-    {"OpenBLAS", "matmul", "libopenblas0-pthread", matmul_open, matmul_run, free, 0},
+static const char *openblas_open(const fh_peer_call *call, void **out_state) {
+  static const blas openblas = {"libopenblas.so.0", "openblas_set_num_threads", "libopenblas.so.0 is not here"};
+  return matmul_open(&openblas, call, out_state);
+}
+
+static const char *blis_open(const fh_peer_call *call, void **out_state) {
+  static const blas blis = {"libblis.so.4", "bli_thread_set_num_threads", "libblis.so.4 is not here"};
+  return matmul_open(&blis, call, out_state);
+}
+
+const fh_peer fh_peers_blas_products[] = {
+    {"OpenBLAS", "matmul", "libopenblas0-pthread", openblas_open, matmul_run, free, 0},
+    {"BLIS", "matmul", "libblis4-pthread", blis_open, matmul_run, free, 0},
     FH_PEER_END,
 };

@@ -1,4 +1,4 @@
-/* oneDNN as a peer of the products of narrow types: its matmul primitive, with plain weights as they lie, and with weights that it packed
+/* oneDNN as a peer of the products: its matmul primitive, with plain weights as they lie, and with weights that it packed
  * once in the format it likes best where ours are packed. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +67,8 @@ static const char *open_call(const fh_peer_call *from, void **out_state) {
   return fh_dnnl_open(from, build, out_state);
 }
 
-const fh_peer fh_peers_onednn_low_precision[] = {
+const fh_peer fh_peers_onednn_products[] = {
+    {"oneDNN", "matmul", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 0},
     {"oneDNN", "matmul_bf16", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 1e-3},
     {"oneDNN", "matmul_i8", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 0},
     FH_PEER_END,

@@ -109,8 +109,8 @@ static fh_status bind(const fh_view_desc *v, const fh_value *axes, fh_bound *out
   fh_stage *stage = fh_add_stage(out, 0, items, 2.0 * (double)count / (double)items);
   stage->operands[FH_PERMUTE_X] = fh_op_view(FH_OPERAND_IN, X, 0);
   stage->operands[FH_PERMUTE_Y] = fh_op_view(FH_OPERAND_OUT, Y, 0);
-  const int64_t values[] = {d[1].extent, d[2].extent, d[3].extent, ti, tj, count > STREAM_BYTES / 4};
-  for (int i = 0; i < FH_PERMUTE_X_STRIDES - FH_PERMUTE_NB; i++) stage->operands[FH_PERMUTE_NB + i] = fh_op_i64(values[i]);
+  const int64_t values[] = {d[0].extent, d[1].extent, d[2].extent, d[3].extent, ti, tj, count > STREAM_BYTES / 4};
+  for (int i = 0; i < FH_PERMUTE_X_STRIDES - FH_PERMUTE_NA; i++) stage->operands[FH_PERMUTE_NA + i] = fh_op_i64(values[i]);
   for (int i = 0; i < RANK; i++) {
     stage->operands[FH_PERMUTE_X_STRIDES + i] = fh_op_i64(d[i].xs);
     stage->operands[FH_PERMUTE_Y_STRIDES + i] = fh_op_i64(d[i].ys);
@@ -199,4 +199,6 @@ const fh_kernel_contract fh_contract_permute = {
     .reference = reference,
     .case_at = case_at,
     .bench_at = bench_at,
+    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_permute_avx512, NULL, NULL, 0.9, 0},
+                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_permute_avx2, NULL, NULL, 0.9, 0}),
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs devprobe bench kernel by kernel and keeps what it says, per machine. SPDX-License-Identifier: Apache-2.0
 
-    collect.py BUILD RESULTS [--python FILE] [--rounds N] [--kernel NAME]... [--wrap COMMAND] [--fresh]
+    collect.py BUILD RESULTS [--python FILE] [--rounds N] [--within SECONDS] [--kernel NAME]... [--wrap COMMAND] [--fresh]
     collect.py BUILD RESULTS --readme RESULTS/<machine>.json
 
 Writes RESULTS/<machine>.json, its table RESULTS/<machine>.md and pictures RESULTS/<machine>/<kernel>.svg. What was measured before stays
@@ -17,6 +17,8 @@ import re
 import shlex
 import subprocess
 import sys
+
+import targets
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCHEMA = "foghorn.results/1"
@@ -48,7 +50,7 @@ def measure(options, kernel, results):
     """The document of one kernel, or None."""
     picture = results / "picture.svg"
     command = [*shlex.split(options.wrap), str(options.build / "devprobe"), "bench", kernel, "--json", "--peers", str(HERE / "peers"), "--python", options.python,
-               "--rounds", str(options.rounds), "--plot", str(picture)]
+               "--rounds", str(options.rounds), "--within", str(options.within), "--plot", str(picture)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     try:
         document = json.loads(done.stdout)
@@ -60,6 +62,20 @@ def measure(options, kernel, results):
         folder.mkdir(exist_ok=True)
         picture.replace(folder / f"{kernel}.svg")
     return document
+
+
+def kmeans_skew(options, results):
+    """The rows of kmeans_skew.py, or none."""
+    path = results / "skew.json"
+    command = [*shlex.split(options.wrap), sys.executable, str(HERE / "kmeans_skew.py"), str(options.build / "bench"), "--json", str(path)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode or not path.exists():
+        print(f"collect.py: kmeans_skew.py ended with status {done.returncode}", file=sys.stderr)
+        return []
+    rows = json.loads(path.read_text())["rows"]
+    path.unlink()
+    return [{"shape": row["shape"], "threads": row["threads"], "spread": rounded(row["spread"]),
+             "p10_s": {r["name"]: rounded(r["p10_s"]) for r in row["results"]}} for row in rows]
 
 
 def human(seconds):
@@ -89,6 +105,7 @@ def table(store):
         peaks = ", ".join(f"{name} {value * 1e-9:.0f}" for name, value in limits["operations_per_second"].items())
         levels = "; ".join(f"{x['name']} {x['read'] * 1e-9:.0f}, {x['copy'] * 1e-9:.0f}, {x['stream'] * 1e-9:.0f}" for x in limits["bytes_per_second"])
         lines += [f"Limits on {limits['threads']} thread{'s' if limits['threads'] > 1 else ''}: {peaks} Gop/s; GB/s (read, copy, copy past the caches) {levels}.", ""]
+    lines += targets.table(store)
     for kernel, entry in sorted(store["kernels"].items()):
         lines += [f"## {kernel}", "", f"{entry['date'][:10]} · [picture]({store['name']}/{kernel}.svg)", "",
                   "| case | threads | time | rate | of limit | bound by | peers |", "|---|---|---|---|---|---|---|"]
@@ -151,12 +168,12 @@ def dump(store):
     return text + ",\n".join(parts) + "}}\n"
 
 
-def keep(results, document, kernel, fresh):
+def keep(results, document, kernel, fresh, skew):
     name = machine_of(document)
     path = results / f"{name}.json"
     store = json.loads(path.read_text()) if path.exists() and not fresh else {"kernels": {}}
     store = {"schema": SCHEMA, "name": name, "machine": document["machine"], "version": document["version"], "command": "sh tools/dev bench",
-             "limits": document["limits"] or store.get("limits", []), "kernels": store["kernels"]}
+             "limits": document["limits"] or store.get("limits", []), "kmeans_skew": skew or store.get("kmeans_skew", []), "kernels": store["kernels"]}
     for limits in store["limits"]:
         limits["operations_per_second"] = {k: rounded(v) for k, v in limits["operations_per_second"].items()}
         limits["bytes_per_second"] = [{k: rounded(v) for k, v in level.items()} for level in limits["bytes_per_second"]]
@@ -177,6 +194,7 @@ def main():
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--within", type=float, default=1.5, help="seconds for the rounds of one case, once five are done")
     parser.add_argument("--kernel", action="append")
     parser.add_argument("--wrap", default="")
     parser.add_argument("--fresh", action="store_true")
@@ -196,7 +214,8 @@ def main():
         if document is None or not document["rows"]:
             failed.append(kernel)
             continue
-        path = keep(options.results, document, kernel, fresh)
+        skew = kmeans_skew(options, options.results) if kernel == "kmeans_step" else []
+        path = keep(options.results, document, kernel, fresh, skew)
         fresh = False
     if failed:
         print(f"collect.py: no figures of {', '.join(failed)}", file=sys.stderr)

@@ -232,10 +232,10 @@ static bool read_threads(const fh_cli *cli, fh_bench_options *o) {
 
 static bool read_options(const fh_cli *cli, fh_bench_options *o) {
   int64_t rounds = DEFAULT_ROUNDS, inject = 0;
+  double row_seconds = budget_seconds;
   const char *python = fh_cli_value(cli, FH_OPT_PYTHON);
   *o = (fh_bench_options){.device = fh_cli_value(cli, FH_OPT_DEVICE),
                           .sample_seconds = sample_seconds,
-                          .budget_seconds = budget_seconds,
                           .variants = cli->given[FH_OPT_VARIANTS] > 0,
                           .exact = cli->given[FH_OPT_EXACT] > 0,
                           .peers = cli->given[FH_OPT_NO_PEERS] == 0,
@@ -245,8 +245,9 @@ static bool read_options(const fh_cli *cli, fh_bench_options *o) {
                           .progress = progress,
                           .stop = fh_interrupt_stop};
   if (!read_threads(cli, o) || !fh_cli_integer(cli, FH_OPT_ROUNDS, 0, 1, FH_ROUNDS_MOST, &rounds) ||
-      !fh_cli_integer(cli, FH_OPT_INJECT, 0, 0, 1000, &inject))
+      !fh_cli_integer(cli, FH_OPT_INJECT, 0, 0, 1000, &inject) || !fh_cli_seconds(cli, FH_OPT_WITHIN, &row_seconds))
     return false;
+  o->budget_seconds = row_seconds;
   o->rounds = (int)rounds;
   o->inject = (double)inject / 100;
   return true;
@@ -270,7 +271,6 @@ static int bench_command(const fh_cli *cli) {
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
   const bool shaped = image && cli->operand_count > 1;
   if (cli->given[FH_OPT_CALIBRATE]) return fh_calibrate_machine(cli);
-  if (cli->given[FH_OPT_WITHIN]) return fh_cli_usage(cli, "--within is the time for --calibrate, which is not given");
   const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
   fh_interrupt begun;

@@ -1,8 +1,9 @@
 /* matmul by register tiles: the body shared by matmul_<isa>.c. SPDX-License-Identifier: Apache-2.0
  *
  * After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008, with the roles chosen for short calls:
- * - A is packed once for all, or read in place where it is small or hardly read again. B is packed by each worker for itself, a chunk
- *   that stays in its L2, right before it is multiplied: nobody waits for anybody, and B is read in long rows. Small B stays in place.
+ * - A is read in place, its next rows fetched ahead; where its rows do not lie together it is packed, once for all. B is packed by each
+ *   worker for itself, a chunk that stays in its L2, right before it is multiplied: nobody waits for anybody, and B is read in long
+ *   rows. Small B stays in place.
  * - A task is a part of the rows times a chunk of columns. For each row panel of A (in L1) it runs over the chunk's column panels.
  * - Rows are cut into panels of nearly equal height, so no thin tile is left at the edge; a rest of columns takes half a vector.
  * - The tile itself begins a new chain every FH_MATMUL_STEPS of k and adds it to C: the order of accumulation (matmul.h) does not
@@ -27,7 +28,7 @@ enum {
   ROWS_MAX = 2048,                 /* of A packed at once: 4 MiB */
   CHUNK_FLOATS = 64 << 10,         /* of B in a worker's L2: 256 KiB */
   SMALL_FLOATS = 64 << 10,         /* of an operand that is read in place */
-  FEW_COLS = 2 * NR,               /* of B: A is hardly read again */
+  FEW_COLS = 2 * NR,               /* of B, packed whole */
 };
 
 /* One product with C as the side whose columns are taken in vectors; a transposed call has A and B exchanged. */
@@ -232,18 +233,18 @@ static double overhead(const product *p) {
   return (double)idle * (double)p->m * (double)p->k / FH_LANES + 2 * scattered;
 }
 
-/* Lines a stride apart fall into so few sets of a cache that a panel of them does not fit. */
+/* Lines a stride apart fall into so few sets of a cache that a panel of B does not fit. */
 static bool crowded(int64_t stride) { return stride % 512 == 0; }
+enum { WAYS = 8, L1_WAY_BYTES = 4096 }; /* lines so far apart fall into one set of L1: fewer rows of A at a time, one way for B */
 
 static void plan_operands(plan *q) {
   product *p = &q->p;
   const int64_t m = p->m, n = p->n, k = p->k;
   const bool small_a = m <= SMALL_FLOATS && k <= SMALL_FLOATS && m * k <= SMALL_FLOATS;
   const bool small_b = n <= SMALL_FLOATS && k <= SMALL_FLOATS && n * k <= SMALL_FLOATS;
-  const bool few_cols = n <= FEW_COLS, crowd = p->a_col == 1 && crowded(p->a_row);
-  q->pack_a = p->a_col == 1 ? !few_cols && (!small_a || crowd) && m > 1 : !small_a || (p->a_row != 1 && n > NR);
+  q->pack_a = p->a_col != 1 && (!small_a || (p->a_row != 1 && n > NR));
   q->pack_b = p->b_col != 1 || !small_b || (crowded(p->b_row) && k > 64 && m > MR);
-  q->height = !q->pack_a && crowd && MR > 7 && k > 64 ? 7 : MR; /* eight ways */
+  q->height = MR > WAYS - 1 && p->a_col == 1 && p->a_row % (L1_WAY_BYTES / 4) == 0 && k > 64 ? WAYS - 1 : MR;
   q->fetch = !q->pack_a && p->a_col == 1 && !small_a;
   /* A narrow B is packed whole, so that rows of A in place are read from end to end. */
   const int64_t wide = fh_divide_up(n, NR) * NR;

@@ -29,6 +29,14 @@ static inline __attribute__((always_inline)) void turn_quads(lanes v[static 4]) 
   v[2] = _mm256_shuffle_ps(b, d, 0x44);
   v[3] = _mm256_shuffle_ps(b, d, 0xee);
 }
+/* What stream_lines turns at a time. */
+static inline __attribute__((always_inline)) void turn_rows(lanes v[static 4]) { turn_quads(v); }
+/* From lane `from` of the first on. */
+static inline lanes cut_out(const float *first, const float *second, int from) {
+  const __m256i at = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(from));
+  const lanes a = _mm256_permutevar8x32_ps(_mm256_load_ps(first), at), b = _mm256_permutevar8x32_ps(_mm256_load_ps(second), at);
+  return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_cmpgt_epi32(at, _mm256_set1_epi32(LANES - 1))));
+}
 
 static inline __attribute__((always_inline)) void weave2(lanes v[static 2]) {
   const lanes a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);

@@ -11,6 +11,13 @@ static inline lanes load(const fh_f32_any *p) { return _mm512_loadu_ps((const vo
 static inline void store(fh_f32_any *p, lanes v) { _mm512_storeu_ps((void *)p, v); }
 static inline void stream(fh_f32_any *p, lanes v) { _mm512_stream_ps((void *)p, v); }
 static inline __attribute__((always_inline)) void turn_square(lanes v[static LANES]) { fh_transpose_16x16(v); }
+/* What stream_lines turns at a time. */
+static inline __attribute__((always_inline)) void turn_rows(lanes v[static LANES]) { turn_square(v); }
+/* From lane `from` of the first on. */
+static inline lanes cut_out(const float *first, const float *second, int from) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return _mm512_permutex2var_ps(_mm512_load_ps(first), _mm512_add_epi32(lane, _mm512_set1_epi32(from)), _mm512_load_ps(second));
+}
 
 /* Four floats each of lines 0, 4, 8 and 12. */
 static inline lanes load_quads(const fh_f32_any *p, int64_t line) {

@@ -10,21 +10,19 @@
  *   elements     the rest: neither is contiguous, or both are short
  *
  * Where an extent is no multiple of what is done at once, the last step begins earlier and does some elements again: never beyond the
- * tile, so no two workers write the same element. Results that no cache keeps are gathered in a small buffer, and stored past the caches in
- * whole lines; a line that two tiles share belongs to the one in which it begins.
+ * tile, so no two workers write the same element. Results that no cache keeps are stored past the caches in whole lines; a line that two
+ * tiles share belongs to the one in which it begins.
  *
  * Strides of a multiple of 4 KiB put the lines of a square into one set of the L1 cache. A line is read and written whole and once
- * for that reason: blocks of half lines had 0.35 of a copy from L3 there, these have 0.44. Prefetching the next square or the next
- * lines of y gained nothing, neither there nor from DRAM. */
+ * for that reason: blocks of half lines had 0.35 of a copy from L3 there, these have 0.44. Prefetching gained nothing there. */
 #include <string.h>
 
 #include "kernels/arithmetic.h"
 
 enum {
-  LINE = 16,       /* floats of a line */
-  QUAD = 4,        /* floats of a quarter of a line: what is turned together where rows are short */
-  STREAM_ROW = 64, /* floats of a row of y that are gathered before they are stored past the caches */
-  STREAM_PITCH = 2 * STREAM_ROW + LINE,
+  LINE = 16,          /* floats of a line */
+  QUAD = 4,           /* floats of a quarter of a line: what is turned together where rows are short */
+  STREAM_ROW = 64,    /* floats of a row of y that are gathered before they are stored past the caches */
   WEAVE_POINTS = 64,  /* records that are gathered likewise */
   ITEM_FLOATS = 8192, /* of a piece of work, at least */
 };
@@ -270,49 +268,119 @@ static void weave(const permutation *p, const int64_t begin[static AXES], const 
   weave_rows(t.x, t.xj, t.y, t.yi, t.nj, t.ni);
 }
 
-/* Records that follow one another in y. What fills no line waits in the buffer for the next records. */
+/* Records that follow one another in y. What fills no line goes before the next records. A buffer is stored after the next one is filled:
+ * stores
+ * are done in order, and what reads a store that waits behind others waits, too. */
 static void streamed_weave(const permutation *p, const int64_t begin[static AXES], const int64_t end[static AXES]) {
   const part t = part_of(p, begin[A], begin[B], begin, end);
-  float buffer[LINE + 2 * WEAVE_POINTS * LANES] __attribute__((aligned(64)));
+  float buffers[2][LINE + 2 * WEAVE_POINTS * LANES] __attribute__((aligned(64)));
   fh_f32_any *to = t.y;
-  int64_t left = 0;
-  for (int64_t i = 0, n; i < t.ni; i += n) {
+  int64_t waiting = 0, left = 0; /* floats of the buffer before, and those of them that will fill no line */
+  int turn = 0;
+  for (int64_t i = 0, n; i < t.ni; i += n, turn = !turn) {
     n = t.ni - i < 2 * WEAVE_POINTS ? t.ni - i : WEAVE_POINTS;
-    weave_rows(t.x + i, t.xj, buffer + left, t.nj, t.nj, n);
-    const int64_t count = left + n * t.nj;
-    left = stream_row(buffer, to, count);
-    to += count - left;
-    memmove(buffer, buffer + count - left, (size_t)left * sizeof *buffer);
+    weave_rows(t.x + i, t.xj, buffers[turn] + left, t.nj, t.nj, n);
+    stream_row(buffers[!turn], to, waiting);
+    copy_few(buffers[!turn] + waiting - left, buffers[turn], left);
+    to += waiting - left;
+    waiting = left + n * t.nj;
+    left = (int64_t)((uintptr_t)(to + waiting) % (LINE * sizeof *to) / sizeof *to);
   }
-  copy_few(buffer, to, left);
+  stream_row(buffers[!turn], to, waiting);
+  copy_few(buffers[!turn] + waiting - left, to + waiting - left, left);
 }
 
 /* ---- past the caches: squares and records to fields ------------------------------------------------- */
 
-/* At most LANES rows of y. A row's lines that begin within the tile are stored; the columns that the last of them needs of the next tile
- * are turned here, too. */
-static void stream_columns(const part *t, int64_t rows, const fh_f32_any *x, fh_f32_any *y, bool first, bool last, int64_t more) {
-  float buffer[LANES * STREAM_PITCH] __attribute__((aligned(64)));
-  const int64_t columns = t->nj + fh_least(more, LINE - 1);
-  if (rows == LANES)
-    turn_columns(x, t->xj, buffer, STREAM_PITCH, columns);
-  else
-    unweave_columns(x, t->xj, buffer, STREAM_PITCH, rows, columns);
-  for (int64_t i = 0; i < rows; i++) {
-    fh_f32_any *row = y + i * t->yi;
-    const float *from = buffer + i * STREAM_PITCH;
-    const int64_t begin = first ? 0 : floats_to_line(row), end = last ? t->nj : fh_least(t->nj + floats_to_line(row + t->nj), columns);
-    const int64_t left = stream_row(from + begin, row + begin, end - begin);
-    copy_few(from + end - left, row + end - left, left);
+/* What is read is a line of each row of x: no prefetcher of the processor finds the next ones. Two strips ahead, since the lines of the
+ * next one come in pairs with these. */
+static inline void expect(const fh_f32_any *x, int64_t xj) {
+  for (int64_t j = 0; j < LANES; j++) _mm_prefetch((const char *)((uintptr_t)(x + j * xj) + 2 * LINE * sizeof *x), _MM_HINT_T0);
+}
+
+/* LANES rows of one line each, which begin where lines do. */
+static inline __attribute__((always_inline)) void stream_lines(const fh_f32_any *x, int64_t xj, fh_f32_any *y, int64_t yi) {
+  enum { PARTS = LINE / LANES, ROWS = LANES / PARTS };
+  for (int64_t g = 0; g < LANES; g += ROWS) {
+    lanes v[PARTS][ROWS];
+    for (int64_t k = 0; k < PARTS; k++) {
+      for (int64_t j = 0; j < ROWS; j++) v[k][j] = PARTS == 1 ? load(x + j * xj) : load_quads(x + g + (k * LANES + j) * xj, xj);
+      turn_rows(v[k]);
+    }
+    for (int64_t i = 0; i < ROWS; i++)
+      for (int64_t k = 0; k < PARTS; k++) stream(y + (g + i) * yi + k * LANES, v[k][i]);
   }
+}
+
+/* All rows of y begin where lines do. */
+static void streamed_squares(const permutation *p, const int64_t begin[static AXES], const int64_t end[static AXES]) {
+  const part t = part_of(p, begin[A], begin[B], begin, end);
+  const int64_t whole = t.nj / LINE * LINE;
+  for (int64_t i = 0; i < t.ni; i += LANES) {
+    const int64_t ii = fh_least(i, t.ni - LANES);
+    for (int64_t j = 0; j < whole; j += LINE) {
+      stream_lines(t.x + ii + j * t.xj, t.xj, t.y + ii * t.yi + j, t.yi);
+      expect(t.x + ii + j * t.xj, t.xj);
+    }
+    if (whole < t.nj) {
+      const int64_t rest = t.nj - fh_most(t.nj - whole, LANES);
+      turn_columns(t.x + ii + rest * t.xj, t.xj, t.y + ii * t.yi + rest, t.yi, t.nj - rest);
+    }
+  }
+}
+
+/* A few rows of y, or a piece of them: the lines of each row that begin within the piece, and in the last one its end. */
+typedef struct strip {
+  const fh_f32_any *x;
+  fh_f32_any *y;
+  int64_t rows, nj, xj, yi;
+  bool first, last;
+} strip;
+
+static inline void some_columns(const strip *s, int64_t j, int64_t columns) {
+  if (s->rows == LANES)
+    turn_columns(s->x + j * s->xj, s->xj, s->y + j, s->yi, columns);
+  else
+    unweave_columns(s->x + j * s->xj, s->xj, s->y + j, s->yi, s->rows, columns);
+}
+
+/* Lines of y are cut out of two neighbouring blocks in registers. A buffer of unaligned rows would do, but stores are done in order: a load
+ * that spans two recent ones waits until all that was stored past the caches before them is in memory (0.25 of a copy). */
+static inline void stream_strip(const strip *s) {
+  float blocks[2][LANES * LANES] __attribute__((aligned(64)));
+  int64_t first[LANES], end[LANES];
+  for (int64_t i = 0; i < s->rows; i++) {
+    first[i] = floats_to_line(s->y + i * s->yi);
+    end[i] = s->last ? s->nj : s->nj + floats_to_line(s->y + i * s->yi + s->nj);
+  }
+  if (s->first) some_columns(s, 0, LINE);
+  const int64_t columns = s->last ? s->nj : s->nj + LINE;
+  int turned = 0;
+  for (int64_t j = 0; j + LANES <= columns; j += LANES, turned = !turned) {
+    const fh_f32_any *x = s->x + j * s->xj;
+    if (s->rows == LANES) {
+      turn(x, s->xj, blocks[turned], LANES);
+      expect(x, s->xj);
+    } else {
+      unweave_records(x, s->xj, blocks[turned], LANES, s->rows, s->xj > 0 && j + LANES < columns);
+    }
+    for (int64_t i = 0; i < s->rows; i++) {
+      const int64_t to = j - LANES + first[i] % LANES;
+      if (to >= first[i] && to + LANES <= end[i])
+        stream(s->y + i * s->yi + to, cut_out(blocks[!turned] + i * LANES, blocks[turned] + i * LANES, (int)(first[i] % LANES)));
+    }
+  }
+  if (s->last) some_columns(s, s->nj - 2 * LANES, 2 * LANES);
 }
 
 static void streamed_columns(const permutation *p, const int64_t begin[static AXES], const int64_t end[static AXES]) {
   const part t = part_of(p, begin[A], begin[B], begin, end);
-  const int64_t rows = fh_least(t.ni, LANES), more = p->axes[J].extent - end[J];
+  const int64_t rows = fh_least(t.ni, LANES);
+  const bool first = begin[J] == 0, last = end[J] == p->axes[J].extent;
   for (int64_t i = 0; i < t.ni; i += rows) {
     const int64_t ii = fh_least(i, t.ni - rows);
-    stream_columns(&t, rows, t.x + ii, t.y + ii * t.yi, begin[J] == 0, more == 0, more);
+    const strip s = {t.x + ii, t.y + ii * t.yi, rows, t.nj, t.xj, t.yi, first, last};
+    stream_strip(&s);
   }
 }
 
@@ -330,14 +398,24 @@ static void cut(permutation *p, int64_t b, int64_t i, int64_t j) {
   p->per_item = fh_divide_up(ITEM_FLOATS, floats);
 }
 
+/* Do all rows of y begin where a line does? */
+static bool lines_begin(const permutation *p) {
+  int64_t steps = 0;
+  for (int k = A; k <= I; k++) steps |= p->axes[k].y;
+  return (uintptr_t)p->y % (LINE * sizeof *p->y) == 0 && steps % LINE == 0;
+}
+
 static void choose_turned(permutation *p, bool past) {
   const axis *i = &p->axes[I], *j = &p->axes[J];
   if (j->extent < LANES) {
     p->run = past && i->y == j->extent ? streamed_weave : weave;
     cut(p, 1, 4096, LANES);
-  } else if (past) {
+  } else if (past && i->extent >= LANES && j->extent >= LINE && lines_begin(p)) {
+    p->run = streamed_squares;
+    cut(p, 1, 1024, 4 * STREAM_ROW);
+  } else if (past && j->extent >= STREAM_ROW) {
     p->run = streamed_columns;
-    cut(p, 1, 1024, STREAM_ROW);
+    cut(p, 1, 1024, i->extent < LANES ? 16 * STREAM_ROW : 4 * STREAM_ROW);
   } else {
     p->run = i->extent < LANES ? unweave : squares;
     cut(p, 1, 64, 256);

@@ -351,7 +351,11 @@ FH_INLINE void fh_store(fh_f32_out p, long i, long s, fh_vf v) {
   fh_store_packed(lanes, v);
   for (int l = 0; l < FH_LANES; l++) p[(i + l) * s] = lanes[l];
 }
-FH_INLINE int fh_lanes_left(long i, long n) { return n - i < FH_LANES ? (n > i ? (int)(n - i) : 0) : FH_LANES; }
+/* n - i, but none below 0 and at most all; without branches, because lengths that vary make them the dearest part. */
+FH_INLINE int fh_lanes_left(long i, long n) {
+  const long left = (n - i) & ~((n - i) >> 63), over = left - FH_LANES;
+  return (int)(FH_LANES + (over & (over >> 63)));
+}
 
 /* From element 16 - n on: n times -1, then 0. */
 static const int32_t fh_mask_table[2 * FH_LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
@@ -407,14 +411,57 @@ FH_INLINE void fh_store_part(fh_f32_out p, long i, long n, long s, fh_vf v) {
   for (int l = 0; l < count; l++) p[(i + l) * s] = lanes[l];
 }
 
-/* Lane by lane: the gather instructions of x86 are slower than their loads one by one on many CPUs, and never much faster. */
-FH_INLINE float fh_gather_lane(fh_f32_in p, int32_t v, long n, long s, float fill) { return (uint64_t)v < (uint64_t)n ? p[v * s] : fill; }
-FH_INLINE fh_vf fh_gather(fh_f32_in p, fh_vi v, long n, long s, float fill) {
+/* Lane by lane: the gather instructions of x86 are slower than their loads one by one on many CPUs, and never much faster. Places leave
+ * their vector and elements enter theirs in registers: a vector that is stored and read back in another width costs twice the time.
+ * Whether all lanes are within is one question. */
+FH_INLINE bool fh_all_within(fh_vi v, long n) {
+  const uint32_t end = n > INT32_MAX ? (uint32_t)INT32_MAX + 1 : (uint32_t)n;
+#if FH_USE_AVX512
+  return _mm512_cmpge_epu32_mask((__m512i)v.p0, _mm512_set1_epi32((int)end)) == 0;
+#else
+  typedef uint32_t part_u __attribute__((vector_size(4 * FH_PART)));
+  const fh_vi ends = fh_splat_i((int32_t)end);
+#define FH_STEP_WITHOUT(I) m.p##I = (fh_part_m)((part_u)v.p##I >= (part_u)ends.p##I);
+  fh_vm m;
+  FH_EACH(FH_STEP_WITHOUT)
+  return !fh_any(m);
+#endif
+}
+FH_OUTLINE fh_vf fh_gather_within(fh_f32_in p, fh_vi v, long n, long s, float fill) {
   int32_t index[FH_LANES];
   float lanes[FH_LANES];
   fh_store_packed_i(index, v);
-  for (int l = 0; l < FH_LANES; l++) lanes[l] = fh_gather_lane(p, index[l], n, s, fill);
+  for (int l = 0; l < FH_LANES; l++) lanes[l] = (uint64_t)index[l] < (uint64_t)n ? p[index[l] * s] : fill;
   return fh_load_packed(lanes);
+}
+#if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE
+FH_INLINE __m128 fh_gather_4(fh_f32_in p, __m128i v, long s) {
+  const uint64_t low = (uint64_t)_mm_cvtsi128_si64(v), high = (uint64_t)_mm_extract_epi64(v, 1);
+  return _mm_setr_ps(p[(long)(uint32_t)low * s], p[(long)(low >> 32) * s], p[(long)(uint32_t)high * s], p[(long)(high >> 32) * s]);
+}
+#endif
+FH_INLINE fh_part_f fh_part_gather(fh_f32_in p, fh_part_i v, long s) {
+#if FH_USE_AVX512
+  const __m512i w = (__m512i)v;
+  __m512 r = _mm512_castps128_ps512(fh_gather_4(p, _mm512_castsi512_si128(w), s));
+  r = _mm512_insertf32x4(r, fh_gather_4(p, _mm512_extracti32x4_epi32(w, 1), s), 1);
+  r = _mm512_insertf32x4(r, fh_gather_4(p, _mm512_extracti32x4_epi32(w, 2), s), 2);
+  return (fh_part_f)_mm512_insertf32x4(r, fh_gather_4(p, _mm512_extracti32x4_epi32(w, 3), s), 3);
+#elif FH_USE_AVX2
+  const __m256i w = (__m256i)v;
+  return (fh_part_f)_mm256_set_m128(fh_gather_4(p, _mm256_extracti128_si256(w, 1), s), fh_gather_4(p, _mm256_castsi256_si128(w), s));
+#elif FH_USE_SSE
+  return (fh_part_f)fh_gather_4(p, (__m128i)v, s);
+#else
+  return (fh_part_f){p[v[0] * s], p[v[1] * s], p[v[2] * s], p[v[3] * s]};
+#endif
+}
+#define FH_STEP_GATHER(I) r.p##I = fh_part_gather(p, v.p##I, s);
+FH_INLINE fh_vf fh_gather(fh_f32_in p, fh_vi v, long n, long s, float fill) {
+  if (!fh_all_within(v, n)) return fh_gather_within(p, v, n, s, fill);
+  fh_vf r;
+  FH_EACH(FH_STEP_GATHER)
+  return r;
 }
 FH_INLINE void fh_lanes_meet(void) {}
 FH_INLINE void fh_count_at(fh_i32_out p, fh_vi v, long n, int tables) {

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The order of additions depends on the length of a segment alone: it is cut from its start into pieces of `piece` terms; a piece
- * of single terms is added one by one below FH_SHORT_PIECE terms and else in 16 lanes by four accumulators and the tree of the
- * dialect; a piece of rows is added row by row; pieces are added in order. So whoever adds which piece, the bits are the same.
+ * of single terms is added in 16 lanes by four accumulators and the tree of the dialect, but up to 16 products one by one; a piece of
+ * rows is added row by row; pieces are added in order. So whoever adds which piece, the bits are the same.
  *
  * Two cuts of the work. Even: an item is `per` segments. Split: windows of `piece` terms, for data whose segments differ so much
  * that one would be an item of its own. An item of the first stage takes the segments that start in its window, whole when they
@@ -16,7 +16,7 @@
 #ifndef FOGHORN_KERNELS_DIALECT_SEGMENTS_H_
 #define FOGHORN_KERNELS_DIALECT_SEGMENTS_H_
 
-#define FH_SHORT_PIECE 16
+#define FH_SHORT_PRODUCTS 40
 
 /* A term is x[e s], or a row of d of them at x[e s1]; with columns, x[e s] v[columns[e cs] vs], where a column outside [0, n_v)
  * reads as 0. */
@@ -44,19 +44,24 @@ FH_INLINE fh_vf fh_terms_load_part(fh_terms t, int form, long e, long end) {
   return form == FH_TERM_PRODUCT ? fh_mul(x, fh_gather(t.v, fh_load_i32_part(t.columns, e, end, t.cs, 0), t.n_v, t.vs, 0.0f)) : x;
 }
 
-FH_INLINE float fh_term_at(fh_terms t, int form, long e) {
-  const float x = fh_get(t.x, e * t.s);
-  if (form != FH_TERM_PRODUCT) return x;
-  const long c = fh_get_i32(t.columns, e * t.cs);
-  return fh_mul_u(x, c >= 0 && c < t.n_v ? fh_get(t.v, c * t.vs) : 0.0f);
+/* Up to 16 terms of n. Elements: the same steps whatever their number, since lengths that differ from segment to segment make a branch on
+ * them the most expensive of all; terms behind them are read, and left out. Products: one by one, since sixteen loads by columns cost
+ * more than the branch. */
+FH_INLINE float fh_piece_short(fh_terms t, int form, long begin, long end, long n) {
+  if (form == FH_TERM_PRODUCT) {
+    float sum = 0.0f;
+    for (long e = begin; e < end; e++) {
+      const long column = fh_get_i32(t.columns, e * t.cs);
+      const float x = (unsigned long)column < (unsigned long)t.n_v ? fh_get(t.v, column * t.vs) : 0.0f;
+      sum = fh_add_u(sum, fh_mul_u(fh_get(t.x, e * t.s), x));
+    }
+    return sum;
+  }
+  const fh_vf terms = begin + 16 <= n ? fh_terms_load(t, form, begin) : fh_terms_load_part(t, form, begin, end);
+  return fh_sum_of(fh_select(fh_lane_below(end - begin), terms, fh_splat(0.0f)));
 }
 
 FH_OUTLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) {
-  if (end - begin < FH_SHORT_PIECE) {
-    float sum = 0.0f;
-    for (long e = begin; e < end; e++) sum = fh_add_u(sum, fh_term_at(t, form, e));
-    return sum;
-  }
   fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
   long e = begin;
   for (; e + 64 <= end; e += 64) {
@@ -111,12 +116,16 @@ FH_INLINE void fh_rows_put_16(fh_terms t, long begin, long end, long piece, long
     fh_store_part(out, j, t.d, os, total);
 }
 
-/* out = the sum of terms [begin, end): one element, or a row of d. */
-FH_INLINE void fh_segment_put(fh_terms t, int form, long begin, long end, long piece, fh_f32_out out, long os) {
+/* out = the sum of terms [begin, end) of n: one element, or a row of d. */
+FH_INLINE void fh_segment_put(fh_terms t, int form, long begin, long end, long n, long piece, fh_f32_out out, long os) {
   if (form == FH_TERM_ROW) {
     long j = 0;
     for (; j + 64 <= t.d; j += 64) fh_rows_put_64(t, begin, end, piece, j, out, os);
     for (; j < t.d; j += 16) fh_rows_put_16(t, begin, end, piece, j, out, os);
+    return;
+  }
+  if (end - begin <= (form == FH_TERM_PRODUCT ? FH_SHORT_PRODUCTS : 16)) {
+    fh_put(out, 0, fh_piece_short(t, form, begin, end, n));
     return;
   }
   float sum = fh_piece_of_terms(t, form, begin, begin + piece < end ? begin + piece : end);
@@ -126,9 +135,13 @@ FH_INLINE void fh_segment_put(fh_terms t, int form, long begin, long end, long p
 
 /* ---- where segments lie ---- */
 
+/* The larger of two numbers from 0 on, without a branch: that a segment may be empty is no reason to mispredict one. */
+FH_INLINE long fh_segment_larger(long a, long b) { return a + ((b - a) & ~((b - a) >> 63)); }
+
+/* Offset i within [low, n]. */
 FH_INLINE long fh_segment_edge(fh_i64_in offsets, long os, long i, long low, long n) {
   const long at = fh_get_i64(offsets, i * os);
-  return at < low ? low : at > n ? n : at;
+  return fh_segment_larger(low, at < 0 ? 0 : at > n ? n : at);
 }
 
 /* The first of `segments` segments that starts at term `at` or behind it; `segments` when there is none. */
@@ -148,9 +161,13 @@ FH_INLINE long fh_segment_from(fh_i64_in offsets, long os, long segments, long n
 
 FH_INLINE void fh_segments_even(fh_terms t, int form, fh_i64_in offsets, long os, long first, long last, long n, long piece, fh_f32_out y,
                                 long ys1, long ys) {
+  long begin = fh_segment_edge(offsets, os, first, 0, n), edge = fh_segment_edge(offsets, os, first + 1, 0, n);
   for (long i = first; i < last; i++) {
-    const long begin = fh_segment_edge(offsets, os, i, 0, n), end = fh_segment_edge(offsets, os, i + 1, begin, n);
-    fh_segment_put(t, form, begin, end, piece, y + i * ys1, ys);
+    /* One ahead: read before the terms, it is there when their number has been mispredicted. */
+    const long next = fh_segment_edge(offsets, os, i + 2 < last ? i + 2 : last, 0, n);
+    fh_segment_put(t, form, begin, fh_segment_larger(begin, edge), n, piece, y + i * ys1, ys);
+    begin = edge;
+    edge = next;
   }
 }
 
@@ -162,14 +179,14 @@ FH_INLINE void fh_segments_window(fh_terms t, int form, fh_i64_in offsets, long 
   if (first > 0) {
     const long begin = fh_segment_edge(offsets, os, first - 1, 0, n), end = fh_segment_edge(offsets, os, first, begin, n);
     const long from = begin < low ? begin + (low - begin + piece - 1) / piece * piece : end;
-    if (from < end) fh_segment_put(t, form, from, from + piece < end ? from + piece : end, piece, part + 2 * window * dp, 1);
+    if (from < end) fh_segment_put(t, form, from, from + piece < end ? from + piece : end, n, piece, part + 2 * window * dp, 1);
   }
   for (long i = first; i < last; i++) {
     const long begin = fh_segment_edge(offsets, os, i, 0, n), end = fh_segment_edge(offsets, os, i + 1, begin, n);
     if (end - begin <= piece)
-      fh_segment_put(t, form, begin, end, piece, y + i * ys1, ys);
+      fh_segment_put(t, form, begin, end, n, piece, y + i * ys1, ys);
     else
-      fh_segment_put(t, form, begin, begin + piece, piece, part + (2 * window + 1) * dp, 1);
+      fh_segment_put(t, form, begin, begin + piece, n, piece, part + (2 * window + 1) * dp, 1);
   }
 }
 

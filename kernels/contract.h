@@ -173,7 +173,7 @@ typedef struct fh_kernel_contract {
   fh_status (*bind)(const fh_view_desc *views, const fh_value *scalars, fh_bound *out);
   /* Looks at the data of a bound call on the host, before each launch: refuses what no result is defined for (an index out of
    * range, named with its place), and may choose how the work is cut by what it measures: it changes *bound, never the bits
-   * of the result, and says in `note` what it saw and chose. A text must be safe without it: memory may change meanwhile.
+   * of the result, and says in `note`, unless NULL, what it saw and chose. A text must be safe without it: memory may change.
    * Pointers are to the first element of the views of `inspects` and NULL for the others. NULL: the data does not matter. */
   fh_status (*inspect)(const fh_view_desc *views, const void *const *data, const fh_value *scalars, fh_bound *bound, char note[FH_NOTE]);
   uint32_t inspects; /* bit v: inspect() reads view v */

@@ -28,7 +28,8 @@ static inline fh_segments fh_segments_of(int64_t n, int64_t segments, int64_t d)
 /* A segment longer than this would be too large a part of all work for one item. */
 static inline bool fh_segments_want_split(const fh_segments *s, int64_t longest) { return longest > 4 * s->piece && longest > s->n / 64; }
 
-static inline void fh_segments_note(const fh_segments *s, const fh_segment_sizes *sizes, bool split, const char *what, char note[FH_NOTE]) {
+static inline void fh_segments_note(const fh_segments *s, const fh_segment_sizes *sizes, bool split, const char *what, char *note) {
+  if (!note) return;
   const double mean = (double)s->n / (double)(s->segments > 0 ? s->segments : 1);
   int used = snprintf(note, FH_NOTE, "%" PRId64 " %ss, longest %" PRId64 ", mean %.3g, %" PRId64 " empty: ", s->segments, what,
                       sizes->longest, mean, sizes->empty);

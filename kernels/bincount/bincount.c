@@ -28,8 +28,10 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   const fh_tally t = fh_tally_of(v[IDS].shape[0], v[COUNTS].shape[0]);
   int64_t repeats;
   FH_TRY(fh_check_ids("bincount", &params[IDS], &v[IDS], data[IDS], v[COUNTS].shape[0], "counts", &repeats));
-  snprintf(note, FH_NOTE, "%" PRId64 " ids, %" PRId64 " equal the one before: %" PRId64 " chunks of %" PRId64 " tables, skew costs nothing",
-           v[IDS].shape[0], repeats, t.chunks, t.tables);
+  if (note)
+    snprintf(note, FH_NOTE,
+             "%" PRId64 " ids, %" PRId64 " equal the one before: %" PRId64 " chunks of %" PRId64 " tables, skew costs nothing",
+             v[IDS].shape[0], repeats, t.chunks, t.tables);
   return FH_OK;
 }
 

@@ -42,7 +42,7 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   (void)bound;
   int64_t repeats;
   FH_TRY(fh_check_ids("gather", &params[IDS], &v[IDS], data[IDS], v[X].shape[0], "x", &repeats));
-  snprintf(note, FH_NOTE, "%" PRId64 " ids, all in range; their skew does not matter to reads", v[IDS].shape[0]);
+  if (note) snprintf(note, FH_NOTE, "%" PRId64 " ids, all in range; their skew does not matter to reads", v[IDS].shape[0]);
   return FH_OK;
 }
 

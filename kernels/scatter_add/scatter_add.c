@@ -96,6 +96,7 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   FH_TRY(fh_check_ids("scatter_add", &params[IDS], &v[IDS], data[IDS], p.m, "y", &repeats));
   const bool runs = p.d == 1 && p.tables == 1 && repeats > p.n / 2;
   if (runs) bound->stages[0].operands[p.chunks > 1 ? CHUNK_RUNS : DIRECT_RUNS].i = 1;
+  if (!note) return FH_OK;
   int used = snprintf(note, FH_NOTE, "%" PRId64 " ids, %" PRId64 " equal the one before: ", p.n, repeats);
   if (p.chunks > 1)
     snprintf(note + used, FH_NOTE - (size_t)used, "%" PRId64 " chunks with tables of their own%s", p.chunks,

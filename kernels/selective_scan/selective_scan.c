@@ -110,8 +110,9 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
                      "fh_selective_scan: offsets go from %" PRId64 " to %" PRId64 ", expected 0 to %" PRId64
                      ", the samples of u\n  next step: give slices of u, delta, b, c and y that begin and end with the sequences",
                      first, last, samples);
-  snprintf(note, FH_NOTE, "%" PRId64 " sequences, longest %" PRId64 ", mean %.3g, %" PRId64 " empty", sequences, sizes.longest,
-           (double)samples / (double)sequences, sizes.empty);
+  if (note)
+    snprintf(note, FH_NOTE, "%" PRId64 " sequences, longest %" PRId64 ", mean %.3g, %" PRId64 " empty", sequences, sizes.longest,
+             (double)samples / (double)sequences, sizes.empty);
   return FH_OK;
 }
 

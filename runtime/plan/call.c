@@ -167,7 +167,7 @@ fh_status fh_call_bind(const fh_context *context, const fh_kernel *kernel, const
   return check_overlaps(contract, out_call->views);
 }
 
-fh_status fh_call_inspect(fh_context *context, fh_call *call) {
+fh_status fh_call_inspect(fh_context *context, fh_call *call, bool describe) {
   const fh_kernel_contract *contract = call->image->contract;
   if (!contract->inspect || call->bound.stage_count == 0) return FH_OK;
   const void *data[FH_MAX_VIEWS] = {0};
@@ -177,7 +177,7 @@ fh_status fh_call_inspect(fh_context *context, fh_call *call) {
     FH_TRY(fh_buffer_to_host(context, buffer));
     data[i] = buffer->host + call->views[i].offset;
   }
-  return contract->inspect(call->descs, data, call->params, &call->bound, call->note);
+  return contract->inspect(call->descs, data, call->params, &call->bound, describe ? call->note : NULL);
 }
 
 void fh_call_label(const fh_call *call, char *out, size_t size) {

@@ -138,7 +138,7 @@ fh_status fh_explain(fh_queue *queue, const fh_kernel *kernel, const fh_view *co
   fh_call call;
   FH_TRY(fh_call_bind(queue->context, kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
-  fh_status status = fh_call_inspect(queue->context, &call);
+  fh_status status = fh_call_inspect(queue->context, &call, true);
   if (!status) status = fh_decision_text(queue, &call, json, out_text);
   fh_context_unlock(queue->context);
   return status;

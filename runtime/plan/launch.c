@@ -64,7 +64,10 @@ static void say_fallback(const fh_context *context, const fh_call *call, const i
 
 static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, const char *cause, const char *why) {
   char *decision = NULL;
-  fh_status ignored = fh_decision_text(queue, call, false, &decision);
+  fh_call described = *call; /* a launch itself does without a word on its data */
+  fh_status ignored = fh_call_inspect(queue->context, &described, true);
+  fh_status_free(ignored);
+  ignored = fh_decision_text(queue, &described, false, &decision);
   fh_status_free(ignored);
   fh_status status = FH_STATUS_CAUSE(code, cause, "%s: %s\n%s", call->image->contract->name, why, decision ? decision : "");
   free(decision);
@@ -187,7 +190,7 @@ fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *con
   fh_call call;
   FH_TRY(fh_call_bind(queue->context, kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
-  fh_status status = fh_call_inspect(queue->context, &call);
+  fh_status status = fh_call_inspect(queue->context, &call, queue->context->config.trace[0] != 0);
   if (!status) status = fh_launch_call(queue, &call);
   uint64_t point = ++queue->point;
   fh_context_unlock(queue->context);

@@ -232,8 +232,9 @@ double fh_call_missing_bytes(const fh_call *call, int device);
 /* A checked call on views of `context`. */
 fh_status fh_call_bind(const fh_context *context, const fh_kernel *kernel, const fh_view *const *views, int view_count,
                        const fh_param_value *params, int param_count, fh_call *out_call);
-/* Lets the contract look at the data, where it wants to: may refuse, and fills call->note. The context is locked. */
-fh_status fh_call_inspect(fh_context *context, fh_call *call);
+/* Lets the contract look at the data, where it wants to: may refuse, and fills call->note if `describe`, which costs a short launch more
+ * than the look. The context is locked. */
+fh_status fh_call_inspect(fh_context *context, fh_call *call, bool describe);
 /* "matmul f32 512x512x512" style label. */
 void fh_call_label(const fh_call *call, char *out, size_t size);
 

@@ -24,9 +24,9 @@ typedef struct pairwise {
   int64_t out_row, out_col;
   bool in_place, cosine;
   int64_t task_rows, task_cols, row_tasks, col_tasks;
-  float *x_scale, *y_scale; /* cosine: 1 / length, or 0 */
-  char *scratch;
-  size_t x_bytes, y_bytes;
+  float *x_scale; /* cosine: 1 / length, or 0 */
+  char *scratch;  /* of the workers */
+  size_t x_bytes, y_bytes, y_scale_bytes;
 } pairwise;
 
 static int64_t whole(int64_t a, int64_t b) { return fh_divide_up(a, b) * b; }
@@ -76,19 +76,28 @@ static pairwise pairwise_of(const fh_pairs_set *set, const fh_slot *s, int worke
   p.col_tasks = fh_divide_up(p.n, p.task_cols);
   p.x_bytes = line_bytes((p.in_place ? FEW : tiles->rows) * p.d);
   p.y_bytes = line_bytes((p.in_place ? tiles->cols : p.task_cols) * p.d);
+  p.y_scale_bytes = p.cosine ? line_bytes(p.task_cols) : 0;
   return p;
 }
 
-static size_t scale_bytes(const pairwise *p) { return p->cosine ? line_bytes(p->m) + line_bytes(p->n) : 0; }
+static size_t x_scale_bytes(const pairwise *p) { return p->cosine ? line_bytes(p->m) : 0; }
+static size_t worker_bytes(const pairwise *p) { return p->x_bytes + p->y_bytes + p->y_scale_bytes; }
 
 /* ---- lengths ----------------------------------------------------------------------------------------------- */
 
-static float scale_of(const fh_matrix *rows, int64_t i, int64_t d) {
+static float scale_of(const pairwise *p, const fh_matrix *rows, int64_t i) {
   const fh_f32_any *row = rows->first + i * rows->row;
-  float sums[8] = {0};
-  for (int64_t l = 0; l < d; l++) sums[l % 8] += row[l * rows->col] * row[l * rows->col];
-  const float square = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  float square = 0;
+  if (rows->col == 1)
+    square = p->tiles->square(row, p->d);
+  else
+    for (int64_t l = 0; l < p->d; l++) square += row[l * rows->col] * row[l * rows->col];
   return square == 0 ? 0 : 1 / sqrtf(square);
+}
+
+/* Of the rows of y that a tile is about to read: a pass of its own would fetch all of y twice. */
+static void scale_columns(const pairwise *p, int64_t col, int cols, float *scales) {
+  for (int c = 0; p->cosine && c < cols; c++) scales[c] = scale_of(p, &p->y, col + c);
 }
 
 enum { SCALE_ROWS = 256 };
@@ -96,21 +105,18 @@ enum { SCALE_ROWS = 256 };
 static void scale_task(void *arg, int64_t i, int worker) {
   (void)worker;
   const pairwise *p = arg;
-  const int64_t x_tasks = fh_divide_up(p->m, SCALE_ROWS);
-  const bool of_x = i < x_tasks;
-  const int64_t first = (of_x ? i : i - x_tasks) * SCALE_ROWS, last = fh_least(first + SCALE_ROWS, of_x ? p->m : p->n);
-  for (int64_t row = first; row < last; row++) (of_x ? p->x_scale : p->y_scale)[row] = scale_of(of_x ? &p->x : &p->y, row, p->d);
+  for (int64_t row = i * SCALE_ROWS, last = fh_least(row + SCALE_ROWS, p->m); row < last; row++) p->x_scale[row] = scale_of(p, &p->x, row);
 }
 
 /* ---- tiles ------------------------------------------------------------------------------------------------- */
 
 /* From a tile to out, for what the tile could not write itself. */
-static void put(const pairwise *p, int64_t row, int rows, int64_t col, int cols, const float *tile) {
+static void put(const pairwise *p, int64_t row, int rows, int64_t col, int cols, const float *tile, const float *scales) {
   for (int r = 0; r < rows; r++, tile += p->tiles->cols) {
     fh_f32_any *out = p->out + (row + r) * p->out_row + col * p->out_col;
     if (p->cosine) {
       const float scale = p->x_scale[row + r];
-      for (int c = 0; c < cols; c++) out[c * p->out_col] = 1 - tile[c] * (scale * p->y_scale[col + c]);
+      for (int c = 0; c < cols; c++) out[c * p->out_col] = 1 - tile[c] * (scale * scales[c]);
     } else if (p->out_col == 1) {
       for (int c = 0; c < cols; c++) out[c] = tile[c];
     } else {
@@ -119,11 +125,15 @@ static void put(const pairwise *p, int64_t row, int rows, int64_t col, int cols,
   }
 }
 
-static void packed_task(const pairwise *p, int64_t row, int64_t last_row, int64_t col, int64_t last_col, float *x, float *y) {
+static void packed_task(const pairwise *p, int64_t row, int64_t last_row, int64_t col, int64_t last_col, float *x, float *y,
+                        float *scales) {
   const fh_pairs *t = p->tiles;
   _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
-  for (int64_t j = col; j < last_col; j += t->cols)
-    t->pack(y + (j - col) * p->d, t->cols, p->y.first + j * p->y.row, p->y.row, p->y.col, (int)fh_least(last_col - j, t->cols), p->d);
+  for (int64_t j = col; j < last_col; j += t->cols) {
+    const int cols = (int)fh_least(last_col - j, t->cols);
+    t->pack(y + (j - col) * p->d, t->cols, p->y.first + j * p->y.row, p->y.row, p->y.col, cols, p->d);
+    scale_columns(p, j, cols, scales + (j - col));
+  }
   const int64_t panels = fh_divide_up(last_row - row, t->rows);
   for (int64_t panel = 0; panel < panels; panel++) {
     const int64_t i = row + fh_part_start(last_row - row, panels, panel);
@@ -134,12 +144,12 @@ static void packed_task(const pairwise *p, int64_t row, int64_t last_row, int64_
       const bool direct = cols == t->cols && p->out_col == 1 && !p->cosine;
       float *out = direct ? (float *)(void *)(p->out + i * p->out_row + j) : buffer;
       t->tile(x, rows, y + (j - col) * p->d, p->d, out, direct ? p->out_row : t->cols);
-      if (!direct) put(p, i, rows, j, cols, buffer);
+      if (!direct) put(p, i, rows, j, cols, buffer, scales + (j - col));
     }
   }
 }
 
-static void in_place_task(const pairwise *p, int64_t col, int64_t last_col, float *x, float *y) {
+static void in_place_task(const pairwise *p, int64_t col, int64_t last_col, float *x, float *y, float *scales) {
   const fh_pairs *t = p->tiles;
   _Alignas(64) float buffer[FH_PAIRS_ROWS_MAX * FH_PAIRS_COLS_MAX];
   for (int64_t i = 0; i < p->m; i += FEW) {
@@ -148,33 +158,31 @@ static void in_place_task(const pairwise *p, int64_t col, int64_t last_col, floa
     for (int64_t j = col; j < last_col; j += t->cols) {
       const int cols = (int)fh_least(last_col - j, t->cols);
       const fh_f32_any *first = p->y.first + j * p->y.row;
+      if (i == 0) scale_columns(p, j, cols, scales + (j - col));
       if (p->y.col != 1) t->pack(y, (int)p->d, first, p->y.col, p->y.row, (int)p->d, cols);
       t->in_place(x, p->d, rows, p->y.col == 1 ? first : y, p->y.col == 1 ? p->y.row : p->d, cols, p->d, buffer);
-      put(p, i, rows, j, cols, buffer);
+      put(p, i, rows, j, cols, buffer, scales + (j - col));
     }
   }
 }
 
 static void task(void *arg, int64_t i, int worker) {
   const pairwise *p = arg;
-  char *mine = p->scratch + (size_t)worker * (p->x_bytes + p->y_bytes);
-  float *x = (float *)(void *)mine, *y = (float *)(void *)(mine + p->x_bytes);
+  char *mine = p->scratch + (size_t)worker * worker_bytes(p);
+  float *x = (float *)(void *)mine, *y = (float *)(void *)(mine + p->x_bytes), *scales = (float *)(void *)(mine + p->x_bytes + p->y_bytes);
   const int64_t row = i / p->col_tasks * p->task_rows, col = i % p->col_tasks * p->task_cols;
   const int64_t last_row = fh_least(row + p->task_rows, p->m), last_col = fh_least(col + p->task_cols, p->n);
   if (p->in_place)
-    in_place_task(p, col, last_col, x, y);
+    in_place_task(p, col, last_col, x, y, scales);
   else
-    packed_task(p, row, last_row, col, last_col, x, y);
+    packed_task(p, row, last_row, col, last_col, x, y, scales);
 }
 
 void fh_pairwise_run(const fh_pairs_set *tiles, const fh_slot *slots, const fh_team *team) {
   pairwise p = pairwise_of(tiles, slots, team->size);
-  p.scratch = (char *)team->scratch + scale_bytes(&p);
-  if (p.cosine) {
-    p.x_scale = team->scratch;
-    p.y_scale = (float *)(void *)((char *)team->scratch + line_bytes(p.m));
-    team->parallel(team, fh_divide_up(p.m, SCALE_ROWS) + fh_divide_up(p.n, SCALE_ROWS), scale_task, &p);
-  }
+  p.x_scale = team->scratch;
+  p.scratch = (char *)team->scratch + x_scale_bytes(&p);
+  if (p.cosine) team->parallel(team, fh_divide_up(p.m, SCALE_ROWS), scale_task, &p);
   team->parallel(team, p.row_tasks * p.col_tasks, task, &p);
 }
 
@@ -182,5 +190,5 @@ size_t fh_pairwise_scratch(const fh_pairs_set *tiles, const fh_bound *bound, int
   fh_slot slots[FH_PAIRWISE_SLOTS] = {{0}};
   for (int i = FH_PAIRWISE_M; i < FH_PAIRWISE_SLOTS; i++) slots[i].i = bound->stages[0].operands[i].i;
   const pairwise p = pairwise_of(tiles, slots, team_size);
-  return scale_bytes(&p) + (size_t)team_size * (p.x_bytes + p.y_bytes);
+  return x_scale_bytes(&p) + (size_t)team_size * worker_bytes(&p);
 }

@@ -47,8 +47,9 @@ typedef struct fh_pairs {
   uint32_t (*below)(const float *out, int rows, int count, const float *offsets, const float *limits, uint32_t *bits);
   /* half[c] = sum of the squares of packed row c of y, halved; returns the largest that is a number. */
   float (*half_squares)(const float *y, int64_t d, float *half);
-  /* The squared distance of two rows whose elements lie side by side, whatever the metric of the tiles. */
+  /* The squared distance of two rows whose elements lie side by side, whatever the metric of the tiles; the square of one. */
   float (*squared)(const fh_f32_any *x, const fh_f32_any *y, int64_t d);
+  float (*square)(const fh_f32_any *x, int64_t d);
 } fh_pairs;
 
 extern const fh_pairs fh_pairs_squared_avx2, fh_pairs_squared_avx512, fh_pairs_dot_avx2, fh_pairs_dot_avx512;

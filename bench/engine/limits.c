@@ -97,6 +97,17 @@ static int arithmetic_loops(arithmetic out[MOST_LOOPS]) {
   return count;
 }
 
+fh_peak fh_peak_of(const fh_dtype *inputs, int count) {
+  int f64 = 0, bf16 = 0, bytes = 0;
+  for (int i = 0; i < count && i < 2; i++) {
+    f64 += inputs[i] == FH_F64;
+    bf16 += inputs[i] == FH_BF16;
+    bytes += inputs[i] == FH_I8 || inputs[i] == FH_U8;
+  }
+  if (f64) return FH_PEAK_F64;
+  return bf16 && bf16 == (count < 2 ? count : 2) ? FH_PEAK_BF16 : bytes == 2 ? FH_PEAK_I8 : FH_PEAK_F32;
+}
+
 /* Per peak the fastest loop and its operations per second on one thread; found once. */
 static struct {
   arithmetic_fn *loop;
@@ -334,7 +345,9 @@ static size_t operand_of(const fh_level *levels, int i, int threads) {
 fh_status fh_limits_measure(fh_pool *pool, fh_limits *out) {
   *out = (fh_limits){.threads = fh_pool_size(pool)};
   levels_of(out->levels);
-  const size_t most = operand_of(out->levels, FH_LEVEL_COUNT - 1, out->threads);
+  size_t most = 0; /* hundreds of threads have more of the second level between them than is taken for DRAM */
+  for (int i = 0; i < FH_LEVEL_COUNT; i++)
+    if (operand_of(out->levels, i, out->threads) > most) most = operand_of(out->levels, i, out->threads);
   char *from = aligned_alloc(PART_UNIT, most), *to = aligned_alloc(PART_UNIT, most);
   if (!from || !to) {
     free(from);

@@ -16,6 +16,8 @@ typedef enum fh_peak { FH_PEAK_F32 = 0, FH_PEAK_F64, FH_PEAK_BF16, FH_PEAK_I8, F
 
 /* "f32", "f64", "bf16", "i8" */
 const char *fh_peak_name(fh_peak peak);
+/* As what a kernel's first inputs (two at most) are multiplied. */
+fh_peak fh_peak_of(const fh_dtype *inputs, int count);
 
 enum { FH_LEVEL_COUNT = 4 };
 

@@ -448,19 +448,13 @@ static void add_scripts(cast *c) {
 
 /* ---- yardsticks ---------------------------------------------------------------------------------------------------------- */
 
-/* What the first two inputs are multiplied as. */
 static fh_peak peak_of(const fh_workload *w) {
   const fh_kernel_contract *contract = w->image->contract;
-  int f64 = 0, bf16 = 0, bytes = 0, inputs = 0;
-  for (int v = 0; v < contract->view_count && inputs < 2; v++) {
-    if (contract->views[v].role == FH_ROLE_OUT) continue;
-    inputs++;
-    f64 += w->c.views[v].dtype == FH_F64;
-    bf16 += w->c.views[v].dtype == FH_BF16;
-    bytes += w->c.views[v].dtype == FH_I8 || w->c.views[v].dtype == FH_U8;
-  }
-  if (f64) return FH_PEAK_F64;
-  return bf16 && bf16 == inputs ? FH_PEAK_BF16 : bytes == 2 ? FH_PEAK_I8 : FH_PEAK_F32;
+  fh_dtype inputs[FH_MAX_VIEWS];
+  int count = 0;
+  for (int v = 0; v < contract->view_count; v++)
+    if (contract->views[v].role != FH_ROLE_OUT) inputs[count++] = w->c.views[v].dtype;
+  return fh_peak_of(inputs, count);
 }
 
 static bool grow(char **memory, size_t *have, size_t bytes) {

@@ -169,10 +169,6 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   if (trace && strlen(trace) >= sizeof out_config->trace)
     return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE: the path is longer than %zu characters", sizeof out_config->trace - 1);
   snprintf(out_config->trace, sizeof out_config->trace, "%s", trace ? trace : "");
-  FILE *file = out_config->trace[0] ? fopen(out_config->trace, "ae") : NULL;
-  if (out_config->trace[0] && !file)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE=%s: cannot be opened for writing: %s", out_config->trace, strerror(errno));
-  if (file) fclose(file);
   default_cache_dir(out_config);
   return FH_OK;
 }

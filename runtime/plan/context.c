@@ -14,6 +14,7 @@ static void context_unref(fh_context *context) {
   fh_candidates_free(context);
   fh_devices_close(context);
   fh_account_free(&context->account);
+  fh_record_close(context);
   pthread_mutex_destroy(&context->lock);
   free(context);
 }
@@ -34,6 +35,7 @@ fh_status fh_context_create(const fh_context_options *options, fh_context **out_
   fh_context *context = calloc(1, sizeof *context);
   if (!context) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory");
   context->config = config;
+  context->record = -1;
   fh_refcount_init(&context->refs);
   fh_refcount_init(&context->users);
   fh_status status = lock_init(&context->lock);
@@ -41,7 +43,8 @@ fh_status fh_context_create(const fh_context_options *options, fh_context **out_
     free(context);
     return status;
   }
-  status = fh_devices_find(context);
+  status = fh_record_open(context);
+  if (!status) status = fh_devices_find(context);
   if (!status) status = fh_candidates_build(context);
   fh_queue *queue;
   if (!status) status = fh_queue_create(context, &queue);

@@ -1,5 +1,4 @@
 /* fh_launch: plan, run, and when it fails, plan again. SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,27 +92,14 @@ static fh_status check_fallback(fh_queue *queue, const fh_call *call, const inte
   return FH_OK;
 }
 
-static void trace(fh_context *context, const fh_call *call, const fh_candidate *used, const intent *wanted) {
-  if (!context->config.trace[0]) return;
-  char label[160];
-  fh_call_label(call, label, sizeof label);
-  FILE *file = fopen(context->config.trace, "ae");
-  bool written =
-      file && fprintf(file, "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\",\"note\":\"%s\"}\n",
-                      label, call->image->contract->name, used->name, wanted->candidate->name, wanted->cause, call->note) > 0;
-  written = file && fclose(file) == 0 && written; /* a full disk shows when the file is closed */
-  if (!written && fh_account_say(&context->account, "*", "trace", "lost"))
-    fh_log(FH_LOG_WARN, "FOGHORN_TRACE=%s: launches are missing in it: %s", context->config.trace, strerror(errno));
-}
-
-static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {
+static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds, double begin) {
   fh_context *context = queue->context;
   fh_counters *counters = &context->account.counters;
   const char *kernel = call->image->contract->name;
   const char *from = context->devices[wanted->candidate->device].info.id;
   fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
   if (row) row->intended++;
-  trace(context, call, used, wanted);
+  fh_record_launch(context, call, used, wanted->candidate, wanted->cause, begin);
   if (!fell_back(wanted, used)) {
     fh_plan_settled(context, call, used);
     counters->executed_intended++;
@@ -130,6 +116,7 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
 
 static fh_status launch(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
+  const double begin = fh_record_begin(context);
   intent wanted = {0};
   bool short_of_memory = false;
   fh_status status = FH_OK;
@@ -156,7 +143,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     call->elsewhere = fell_back(&wanted, plan.chosen);
     status = fh_execute(queue, plan.chosen, call);
     if (!status) {
-      done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
+      done(queue, call, &wanted, plan.chosen, plan.chosen_seconds, begin);
       break;
     }
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {

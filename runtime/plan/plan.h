@@ -195,6 +195,7 @@ struct fh_context {
   fh_lineage *lineage[FH_LINEAGE_MAX];
   int lineage_count;
   fh_account account;
+  int record; /* the file of FOGHORN_TRACE; -1: none */
 };
 
 static inline void fh_context_lock(fh_context *context) { pthread_mutex_lock(&context->lock); }
@@ -205,6 +206,14 @@ fh_status fh_devices_find(fh_context *context);
 void fh_devices_close(fh_context *context);
 /* The device of a name ("cuda:0", "cpu"); -1: none. */
 int fh_device_named(const fh_context *context, const char *name);
+
+/* record.c */
+fh_status fh_record_open(fh_context *context);
+void fh_record_close(fh_context *context);
+/* When a launch begins; then the line of what was launched. Without a file both do nothing. */
+double fh_record_begin(const fh_context *context);
+void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause,
+                      double begin);
 
 /* candidate.c */
 fh_status fh_candidates_build(fh_context *context);

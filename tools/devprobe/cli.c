@@ -63,6 +63,8 @@ static const option_text option_texts[FH_OPT_COUNT] = {
     [FH_OPT_CALIBRATE] = {"calibrate", 0, NULL, "measure this machine for the planner, and keep it"},
     [FH_OPT_WITHIN] = {"within", 0, "SECONDS",
                        "how long --calibrate (default 45), or the rounds of a case once 5 are done (default 3), may take"},
+    [FH_OPT_TIMES] = {"times", 0, "X", "after --: what a device that runs kernels X times faster would give"},
+    [FH_OPT_PRICE] = {"price", 0, "PRICE", "with --times: what an hour costs, for what would be saved"},
     [FH_OPT_ALLOW_FAKE] = {"allow-fake", 0, NULL, "accept a stand-in driver (for tests; the output says FAKE)"},
     [FH_OPT_HELP] = {"help", 'h', NULL, "print this help"},
     [FH_OPT_VERSION] = {"version", 'V', NULL, "print the version"},
@@ -101,6 +103,19 @@ bool fh_cli_seconds(const fh_cli *cli, fh_cli_option option, double *out) {
   double value = strtod(text, &end);
   if (end == text || *end || !(value > 0) || value > 3600) {
     fh_cli_usage(cli, "--%s %s: expected seconds, more than 0 and at most 3600", option_texts[option].name, text);
+    return false;
+  }
+  *out = value;
+  return true;
+}
+
+bool fh_cli_number(const fh_cli *cli, fh_cli_option option, double above, double *out) {
+  const char *text = fh_cli_value(cli, option);
+  if (!text) return true;
+  char *end;
+  const double value = strtod(text, &end);
+  if (end == text || *end || !(value > above) || value > 1e12) {
+    fh_cli_usage(cli, "--%s %s: expected a number above %g and at most 10^12", option_texts[option].name, text, above);
     return false;
   }
   *out = value;

@@ -50,6 +50,8 @@ typedef enum fh_cli_option {
   FH_OPT_INJECT,
   FH_OPT_CALIBRATE,
   FH_OPT_WITHIN,
+  FH_OPT_TIMES,
+  FH_OPT_PRICE,
   FH_OPT_ALLOW_FAKE,
   FH_OPT_HELP,
   FH_OPT_VERSION,
@@ -101,6 +103,8 @@ const char *fh_cli_value(const fh_cli *cli, fh_cli_option option);
  * *out unchanged. */
 bool fh_cli_integer(const fh_cli *cli, fh_cli_option option, int i, int64_t low, int64_t high, int64_t *out);
 bool fh_cli_seconds(const fh_cli *cli, fh_cli_option option, double *out);
+/* The same for a number above `above` and up to 10^12. */
+bool fh_cli_number(const fh_cli *cli, fh_cli_option option, double above, double *out);
 /* Bytes with an optional suffix K, M, G or KiB, MiB, GiB (powers of 1024). */
 bool fh_cli_bytes(const fh_cli *cli, fh_cli_option option, uint64_t *out);
 

@@ -266,6 +266,9 @@ static fh_status run(job *j, const fh_case *one) {
 static int bench_command(const fh_cli *cli) {
   job j = {.cli = cli};
   fh_case one;
+  if (cli->after) return fh_bench_job(cli);
+  if (cli->given[FH_OPT_TIMES] || cli->given[FH_OPT_PRICE])
+    return fh_cli_usage(cli, "--times and --price are for a program: devprobe bench --times X -- CMD");
   if (!read_options(cli, &j.options)) return FH_EXIT_USAGE;
   const fh_kernel_image *image = cli->operand_count ? fh_kernel_named(cli->operands[0]) : NULL;
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
@@ -287,14 +290,14 @@ static int bench_command(const fh_cli *cli) {
   return exit_status;
 }
 
-static const fh_cli_option options[] = {FH_OPT_THREADS,  FH_OPT_ROUNDS,  FH_OPT_VARIANTS,  FH_OPT_EXACT,     FH_OPT_DEVICE,
-                                        FH_OPT_NO_PEERS, FH_OPT_PEERS,   FH_OPT_PYTHON,    FH_OPT_SAVE,      FH_OPT_COMPARE,
-                                        FH_OPT_PLOT,     FH_OPT_INJECT,  FH_OPT_CALIBRATE, FH_OPT_WITHIN,    FH_OPT_JSON,
-                                        FH_OPT_OUTPUT,   FH_OPT_VERBOSE, FH_OPT_QUIET,     FH_OPT_ALLOW_FAKE};
+static const fh_cli_option options[] = {FH_OPT_THREADS,   FH_OPT_ROUNDS, FH_OPT_VARIANTS,  FH_OPT_EXACT,   FH_OPT_DEVICE, FH_OPT_NO_PEERS,
+                                        FH_OPT_PEERS,     FH_OPT_PYTHON, FH_OPT_SAVE,      FH_OPT_COMPARE, FH_OPT_PLOT,   FH_OPT_INJECT,
+                                        FH_OPT_CALIBRATE, FH_OPT_WITHIN, FH_OPT_TIMES,     FH_OPT_PRICE,   FH_OPT_JSON,   FH_OPT_OUTPUT,
+                                        FH_OPT_VERBOSE,   FH_OPT_QUIET,  FH_OPT_ALLOW_FAKE};
 
 const fh_cli_command fh_command_bench = {
     .name = "bench",
-    .operands = "[KERNEL [SHAPE]]",
+    .operands = "[KERNEL [SHAPE]] | -- CMD [ARGS...]",
     .operands_min = 0,
     .operands_max = -1,
     .summary = "Time against this machine's own limits, its peers, and an earlier time.",
@@ -303,7 +306,10 @@ const fh_cli_command fh_command_bench = {
         "       Everybody takes turns, and so do the limits: multiply-adds in registers,\n"
         "       and reading the inputs and writing the outputs once. Results are checked\n"
         "       before anything is timed. Ctrl-C ends it with what was measured.\n"
-        "       Exit status 1: --compare found a kernel slower, twice.\n",
+        "       Exit status 1: --compare found a kernel slower, twice.\n"
+        "CMD    a program that calls Foghorn: it is run, and then told (on stderr) what it\n"
+        "       is bound by, what faster kernels could gain at most, and whether porting\n"
+        "       it to a faster device is worth it. Exit status: CMD's.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .run = bench_command,

@@ -21,5 +21,7 @@ extern const fh_cli_command fh_command_trace;
 
 /* What `devprobe bench --calibrate` does; its exit status. */
 int fh_calibrate_machine(const fh_cli *cli);
+/* What `devprobe bench -- CMD` does; its exit status. */
+int fh_bench_job(const fh_cli *cli);
 
 #endif /* FOGHORN_TOOLS_DEVPROBE_COMMANDS_H_ */

@@ -106,9 +106,11 @@ static inline __attribute__((always_inline)) void few_turned(const few *f, const
   for (int64_t i = 0; i < chains * rows; i++) sums[i] = fh_t_zero();
   int64_t s = 0;
   for (; s + FH_TURN <= steps; s += FH_TURN) {
+    const fh_f32_any *here = w + s;
+    __asm__("" : "+r"(here)); /* else the compiler keeps a pointer for each line of each chain, and most of them in memory */
 #pragma GCC unroll 4
     for (int c = 0; c < chains; c++) {
-      const fh_f32_any *at = w + s + (groups > 1 ? c * FH_TURN * f->w_col : c * FH_MATMUL_STEPS);
+      const fh_f32_any *at = here + (groups > 1 ? c * FH_TURN * f->w_col : c * FH_MATMUL_STEPS);
       const float *each = x + s * rows + (together > 1 ? c * x_block : 0);
       if (s % 16 == 0) few_fetch(f, at, s, groups * FH_TURN);
       fh_t_load(at, f->w_col, block);

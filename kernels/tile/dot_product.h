@@ -155,6 +155,7 @@ typedef struct tile {
   int64_t a_row;    /* bytes between rows that are read in place */
   const int32_t *b; /* lines of FH_PANEL words */
   int64_t groups;
+  const int32_t *last; /* one more group, elsewhere in B and the next in packed A; NULL: none */
   char *c;
   int64_t c_row, c_col;
   int cols;
@@ -180,11 +181,15 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
     sum##r##_0 = dot_step(sum##r##_0, x, b0);                   \
     if (vectors == 2) sum##r##_1 = dot_step(sum##r##_1, x, b1); \
   }
-  for (int64_t s = t->groups; s > 0; s--) {
-    const dot_weights b0 = dot_split(fh_v_load(b)), b1 = vectors == 2 ? dot_split(fh_v_load(b + FH_LANES)) : b0;
-    FH_DOT_EACH_ROW(STEP)
-    b += FH_PANEL;
-    a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step, a12 += a_step;
+  const int32_t *last = packed ? t->last : NULL;
+  for (int64_t s = t->groups;; s = 1, b = last, last = NULL) {
+    for (; s > 0; s--) {
+      const dot_weights b0 = dot_split(fh_v_load(b)), b1 = vectors == 2 ? dot_split(fh_v_load(b + FH_LANES)) : b0;
+      FH_DOT_EACH_ROW(STEP)
+      b += FH_PANEL;
+      a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step, a12 += a_step;
+    }
+    if (!last) break;
   }
 #undef STEP
 #undef PLACE
@@ -270,17 +275,19 @@ static void pack_b_panel(const block *b, int64_t panel, int32_t *to) {
 /* The words that hold what is left of k behind the whole groups: what lies past k in either operand is nobody's. */
 static void end_of_k(const block *b, const tile *t, int rows, int32_t *words_of_a, int32_t *words_of_b) {
   const size_t bytes = (size_t)b->tail * FH_ELEMENT;
-  const int64_t row = b->q->pack_a ? 4 : t->a_row, at = b->steps * (b->q->pack_a ? 4 * rows : 4);
   memset(words_of_a, 0, (size_t)rows * 4);
   memset(words_of_b, 0, NR * 4);
-  for (int r = 0; r < rows; r++) memcpy(&words_of_a[r], t->a + r * row + at, bytes);
+  for (int r = 0; r < rows; r++) memcpy(&words_of_a[r], t->a + r * t->a_row + 4 * b->steps, bytes);
   for (int j = 0; j < NR; j++) memcpy(&words_of_b[j], t->b + b->steps * FH_PANEL + j, bytes);
 }
 
 static void multiply_panel(const block *b, int64_t panel, const int32_t *weights, int64_t first_panel, int64_t last_panel) {
   const fh_product *p = &b->q->p;
-  /* Where both operands were packed here, the last group is filled up with zeros and is like the others. */
-  const bool filled = b->q->pack_a && b->q->how == TILES;
+  /* Where both operands were packed here, the last group is filled up with zeros and is like the others; in weights that the caller
+   * packed, what lies past k is nobody's. */
+  const bool filled = b->q->pack_a && b->q->how == TILES, end_apart = b->q->pack_a && !filled && b->tail > 0;
+  int32_t ends[FH_PANEL] = {0};
+  for (int j = 0; end_apart && j < FH_PANEL; j++) memcpy(&ends[j], weights + b->steps * FH_PANEL + j, (size_t)b->tail * FH_ELEMENT);
   tile t = {.a_row = p->a[1] * FH_ELEMENT, .c_row = p->c[1], .c_col = p->c[2]};
   const int64_t cols = fh_least(p->n - panel * FH_PANEL, FH_PANEL);
   if (p->n == 1) t.c_col = 1;
@@ -294,9 +301,10 @@ static void multiply_panel(const block *b, int64_t panel, const int32_t *weights
                          : b->q->a + ((b->row + first) * p->a[1] + b->step * FH_GROUP * p->a[2]) * FH_ELEMENT;
       t.c = b->q->c + 4 * ((b->row + first) * p->c[1] + (panel * FH_PANEL + at) * p->c[2]);
       t.groups = filled ? words_of(b) : b->steps;
+      t.last = end_apart ? ends + at : NULL;
       t.add = b->step > 0;
       tiles[rows - 1][b->q->pack_a][vectors - 1](&t);
-      if (filled || !b->tail) continue;
+      if (b->q->pack_a || !b->tail) continue;
       int32_t words_of_a[FH_DOT_ROWS], words_of_b[NR];
       tile end = t;
       end_of_k(b, &t, (int)rows, words_of_a, words_of_b);

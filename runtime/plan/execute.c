@@ -327,30 +327,30 @@ fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate) {
   return FH_OK;
 }
 
-static fh_launch_operand place_operand(const fh_queue *queue, int device, const fh_call *call, const fh_operand *operand) {
+/* Written where it stays: the copy of a structure that was just written field by field waits for the stores. */
+static void place_operand(const fh_queue *queue, int device, const fh_call *call, const fh_operand *operand, fh_launch_operand *out) {
   bool host = queue->context->devices[device].info.host_memory;
-  fh_launch_operand out = {.kind = operand->kind};
+  *out = (fh_launch_operand){.kind = operand->kind};
   switch (operand->kind) {
     case FH_OPERAND_I64:
-      out.i = operand->i;
-      return out;
+      out->i = operand->i;
+      return;
     case FH_OPERAND_F32:
-      out.f = operand->f;
-      return out;
+      out->f = operand->f;
+      return;
     case FH_OPERAND_TEMP:
-      out.place = (fh_place){.memory = queue->scratch[device][operand->index].memory, .offset = operand->offset};
-      return out;
+      out->place = (fh_place){.memory = queue->scratch[device][operand->index].memory, .offset = operand->offset};
+      return;
     default:
       break;
   }
   const fh_view *view = &call->views[operand->index];
-  out.place.offset = view->offset + operand->offset;
+  out->place.offset = view->offset + operand->offset;
   if (host) {
-    out.place.host = view->buffer->host;
+    out->place.host = view->buffer->host;
   } else {
-    out.place.memory = view->buffer->replicas[device].memory;
+    out->place.memory = view->buffer->replicas[device].memory;
   }
-  return out;
 }
 
 static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
@@ -359,7 +359,7 @@ static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh
   const int stages = candidate->tuned ? 1 : call->bound.stage_count; /* a tuned entry does the whole with the first one's operands */
   for (int s = 0; s < stages; s++) {
     const fh_stage *stage = &call->bound.stages[s];
-    for (int o = 0; o < stage->operand_count; o++) operands[s][o] = place_operand(queue, candidate->device, call, &stage->operands[o]);
+    for (int o = 0; o < stage->operand_count; o++) place_operand(queue, candidate->device, call, &stage->operands[o], &operands[s][o]);
     commands[s] = (fh_command){.kind = FH_COMMAND_LAUNCH,
                                .launch = {.executable = candidate->executables[stage->entry],
                                           .items = stage->items,

@@ -9,6 +9,7 @@
 #ifndef FOGHORN_BACKENDS_BACKEND_H_
 #define FOGHORN_BACKENDS_BACKEND_H_
 
+#include <foghorn/context.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
@@ -24,10 +25,11 @@ typedef struct fh_executable fh_executable; /* a kernel entry made ready for a d
 typedef struct fh_stream fh_stream;         /* an in-order queue of a device */
 
 typedef struct fh_backend_options {
-  int threads;           /* cpu: worker count; 0: as many as usable CPUs */
-  int isa_cap;           /* cpu: highest fh_isa allowed; -1: no cap */
-  bool allow_fake;       /* accept a driver that says it is a stand-in */
-  const char *cache_dir; /* build cache; NULL: no cache on disk */
+  int threads;                   /* cpu: worker count; 0: as many as usable CPUs */
+  const fh_host_pool *host_pool; /* cpu: the calling program's threads; run NULL: threads of its own */
+  int isa_cap;                   /* cpu: highest fh_isa allowed; -1: no cap */
+  bool allow_fake;               /* accept a driver that says it is a stand-in */
+  const char *cache_dir;         /* build cache; NULL: no cache on disk */
   /* What is known of this machine, for the time of the call; NULL: a backend that needs facts gathers its own. */
   const fh_facts *facts;
 } fh_backend_options;

@@ -45,7 +45,10 @@ static fh_status open_into(fh_backend *cpu, const fh_backend_options *options) {
     return FH_STATUS(FH_INVALID_ARGUMENT, "cpu: threads is %d; expected 0 (one per usable CPU, here %d) to %d", options->threads,
                      cpu->machine.usable_cpus, FH_POOL_MAX_THREADS);
   int threads = options->threads ? options->threads : cpu->machine.usable_cpus;
-  FH_TRY(fh_pool_shared(threads < FH_POOL_MAX_THREADS ? threads : FH_POOL_MAX_THREADS, &cpu->pool));
+  if (options->host_pool && options->host_pool->run)
+    FH_TRY(fh_pool_on_host(options->host_pool, &cpu->pool));
+  else
+    FH_TRY(fh_pool_shared(threads < FH_POOL_MAX_THREADS ? threads : FH_POOL_MAX_THREADS, &cpu->pool));
   describe(cpu);
   return FH_OK;
 }

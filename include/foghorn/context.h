@@ -27,6 +27,19 @@ typedef enum fh_fallback {
   FH_FALLBACK_ERROR = 3,   /* strict: fail instead */
 } fh_fallback;
 
+/* Threads of the calling program that the CPU backend works on, in place of threads of its own: a program that has a pool keeps one. Loops
+ * are handed to it from the first launch of a context to the context's release, after a fork() in the child never.
+ * Thread-safety: run may be called from several threads at once, also from one that is a worker of the pool. */
+typedef struct fh_host_pool {
+  /* How many of them may work for Foghorn at a time, the caller of run included: 1 to 1024. */
+  int threads;
+  /* Calls task(arg, i) once for each i in [0, count), count <= threads, from any threads, in any order, several at a time or one after
+   * another, and returns when all have returned. A task neither waits for another one nor fails. Tasks that are left out cost time
+   * (the caller does their work after run has returned), not results. */
+  void (*run)(void *state, int count, void (*task)(void *arg, int i), void *arg);
+  void *state; /* handed to run; the caller's, must live as long as the context */
+} fh_host_pool;
+
 /* Zeros mean the default. Each field left at its default may be set by an environment variable;
  * a field that is set here wins. */
 typedef struct fh_context_options {
@@ -42,11 +55,13 @@ typedef struct fh_context_options {
   int threads;         /* CPU workers; 0: as many as usable CPUs */
   const char *isa;     /* highest ISA of the CPU backend; NULL: FOGHORN_ISA, else the best usable */
   bool allow_fake;     /* accept the test stand-in driver */
+  /* NULL: threads of Foghorn's own, one pool in the process for all contexts with as many. Copied; `threads` is then 0. */
+  const fh_host_pool *host_pool;
 } fh_context_options;
 
 /* Opens a context. options NULL: all defaults. INVALID_ARGUMENT for an unknown name in options or in a
- * FOGHORN_ variable; NOT_FOUND, UNAVAILABLE for an explicit device that cannot be used, with
- * the cause. Release with fh_context_release. */
+ * FOGHORN_ variable, and for a host pool without run, without threads, or beside `threads`; NOT_FOUND, UNAVAILABLE for an explicit device
+ * that cannot be used, with the cause. Release with fh_context_release. */
 FH_API FH_MUST_USE fh_status fh_context_create(const fh_context_options *options, fh_context **out_context);
 FH_API fh_context *fh_context_retain(fh_context *context);
 /* Drops a reference; the last one waits for work, prints the fallback summary when there was a

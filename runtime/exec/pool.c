@@ -70,6 +70,7 @@ struct fh_pool {
   worker *workers;
   share *shares;
   slot slots[SLOTS];
+  fh_host_pool host; /* run NULL: the workers are ours */
   /* Of fh_pool_shared, guarded by its lock. */
   fh_pool *next_shared;
   int references;
@@ -217,8 +218,7 @@ static int caller_id(const fh_pool *pool) {
 /* A wake-up mask that leaves the worker on the caller's CPU asleep, while there are bits enough to tell workers apart. */
 static uint32_t all_but(const fh_pool *pool, int excluded) { return pool->started <= 32 ? ~wake_bit(excluded) : FUTEX_BITSET_MATCH_ANY; }
 
-static void publish(fh_pool *pool, slot *s, int64_t chunks, int excluded) {
-  s->excluded = excluded;
+static void share_out(const fh_pool *pool, slot *s, int64_t chunks) {
   s->share_count = chunks < pool->size ? (int)chunks : pool->size;
   for (int64_t i = 0; i < s->share_count; i++) {
     int64_t each = chunks / s->share_count, extra = chunks % s->share_count;
@@ -226,6 +226,11 @@ static void publish(fh_pool *pool, slot *s, int64_t chunks, int excluded) {
     atomic_store_explicit(&s->shares[i].next, first, memory_order_relaxed);
     s->shares[i].end = first + each + (i < extra ? 1 : 0);
   }
+}
+
+static void publish(fh_pool *pool, slot *s, int64_t chunks, int excluded) {
+  s->excluded = excluded;
+  share_out(pool, s, chunks);
   atomic_store(&s->state, SLOT_OPEN);
   atomic_fetch_add(&pool->epoch, 1);
   if (atomic_load(&pool->sleepers)) futex_wake(&pool->epoch, s->share_count - 1, all_but(pool, excluded));
@@ -247,6 +252,22 @@ static void run_inline(const fh_pool *pool, int64_t count, fh_pool_body body, vo
   inside_loop = was_inside;
 }
 
+/* A thread of the host's, under the number of its task: no two that run at a time have the same. */
+static void host_task(void *arg, int i) {
+  const slot *s = arg;
+  if (i < 0 || i >= s->share_count) return;
+  const bool was_inside = inside_loop;
+  inside_loop = true;
+  work_on(s, i);
+  inside_loop = was_inside;
+}
+
+static void run_on_host(const fh_pool *pool, slot *s) {
+  share_out(pool, s, (s->count - 1) / s->grain + 1);
+  pool->host.run(pool->host.state, s->share_count, host_task, s);
+  host_task(s, 0); /* what the host left out */
+}
+
 static uint32_t fork_generation_now(void);
 
 void fh_pool_run(fh_pool *pool, int64_t count, int64_t grain, fh_pool_body body, void *arg) {
@@ -263,6 +284,11 @@ void fh_pool_run(fh_pool *pool, int64_t count, int64_t grain, fh_pool_body body,
   s->grain = grain;
   s->body = body;
   s->arg = arg;
+  if (pool->host.run) {
+    run_on_host(pool, s);
+    atomic_store_explicit(&s->state, SLOT_FREE, memory_order_release);
+    return;
+  }
   int id = caller_id(pool);
   publish(pool, s, (count - 1) / grain + 1, id);
   inside_loop = true;
@@ -405,14 +431,21 @@ static void free_tables(fh_pool *pool) {
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static void watch_forks(void);
 
-static fh_status pool_new(int threads, const cpu_list *cpus, fh_pool **out_pool) {
+static fh_status pool_alloc(int threads, int cpu_limit, fh_pool **out_pool) {
   fh_pool *pool = aligned_alloc(LINE, (sizeof *pool + LINE - 1) / LINE * LINE);
   if (pool) memset(pool, 0, sizeof *pool);
-  if (!pool || !alloc_tables(pool, threads, cpus->limit)) {
+  if (!pool || !alloc_tables(pool, threads, cpu_limit)) {
     if (pool) free_tables(pool);
     return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_pool_create: no memory for a pool of %d threads", threads);
   }
   pool->fork_generation = fork_generation_now();
+  *out_pool = pool;
+  return FH_OK;
+}
+
+static fh_status pool_new(int threads, const cpu_list *cpus, fh_pool **out_pool) {
+  fh_pool *pool;
+  FH_TRY(pool_alloc(threads, cpus->limit, &pool));
   bool covers_all = cpus->count == threads;
   pool->spin_ns = cpus->count >= threads ? SPIN_NS : 0; /* more threads than CPUs: a spinning one would be in the way */
   /* A pinned pool has a worker for each CPU, so that whichever the caller is on, the others are served. */
@@ -491,6 +524,21 @@ fh_status fh_pool_shared(int threads, fh_pool **out_pool) {
   pthread_mutex_unlock(&shared_lock);
   *out_pool = pool;
   return status;
+}
+
+fh_status fh_pool_on_host(const fh_host_pool *host, fh_pool **out_pool) {
+  *out_pool = NULL;
+  if (!host->run || host->threads < 1 || host->threads > FH_POOL_MAX_THREADS)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "host_pool: run is %s and threads is %d; expected a function, and 1 to %d threads",
+                     host->run ? "set" : "NULL", host->threads, FH_POOL_MAX_THREADS);
+  pthread_once(&fork_once, watch_forks);
+  fh_pool *pool;
+  FH_TRY(pool_alloc(host->threads, 0, &pool));
+  pool->host = *host;
+  pool->size = host->threads;
+  pool->references = 1;
+  *out_pool = pool;
+  return FH_OK;
 }
 
 void fh_pool_unshare(fh_pool *pool) {

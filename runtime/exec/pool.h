@@ -14,6 +14,7 @@
 #ifndef FOGHORN_EXEC_POOL_H_
 #define FOGHORN_EXEC_POOL_H_
 
+#include <foghorn/context.h>
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
@@ -34,6 +35,8 @@ void fh_pool_destroy(fh_pool *pool);
 
 /* The process-wide pool with this many threads, made when needed; each call is a reference. */
 fh_status fh_pool_shared(int threads, fh_pool **out_pool);
+/* A pool whose threads are the calling program's: released with fh_pool_unshare. INVALID_ARGUMENT, RESOURCE_EXHAUSTED as above. */
+fh_status fh_pool_on_host(const fh_host_pool *host, fh_pool **out_pool);
 /* Drops a reference of fh_pool_shared; the last one destroys the pool. NULL is allowed. */
 void fh_pool_unshare(fh_pool *pool);
 

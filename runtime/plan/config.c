@@ -124,6 +124,13 @@ static fh_status check_options(const fh_context_options *o) {
                      o->max_slowdown);
   if (o->threads < 0 || o->threads > 4096)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: threads: expected 0 (as many as usable CPUs) to 4096, found %d", o->threads);
+  if (o->host_pool && o->threads)
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_context_create: threads is %d beside a host_pool\n  its own threads says how many: leave threads 0", o->threads);
+  if (o->host_pool && (!o->host_pool->run || o->host_pool->threads < 1 || o->host_pool->threads > 1024))
+    return FH_STATUS(FH_INVALID_ARGUMENT,
+                     "fh_context_create: host_pool: run is %s and threads is %d; expected a function, and 1 to 1024 threads",
+                     o->host_pool->run ? "set" : "NULL", o->host_pool->threads);
   return FH_OK;
 }
 
@@ -141,6 +148,10 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   out_config->numerics = o->numerics;
   out_config->max_slowdown = o->max_slowdown;
   out_config->threads = o->threads;
+  if (o->host_pool) {
+    out_config->host_pool = *o->host_pool;
+    out_config->threads = o->host_pool->threads;
+  }
   out_config->allow_fake = o->allow_fake;
 
   int fallback = FH_FALLBACK_WARN, verify = FH_VERIFY_ONCE;

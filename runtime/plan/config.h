@@ -14,7 +14,8 @@ typedef struct fh_config {
   fh_numerics numerics;
   double max_slowdown;
   int threads;
-  int isa_cap; /* -1: none */
+  fh_host_pool host_pool; /* run NULL: none */
+  int isa_cap;            /* -1: none */
   bool allow_fake;
   char devices[FH_CONFIG_MAX_DEVICES][24]; /* names asked for; count 0: whatever the policy finds */
   int device_count;

@@ -89,6 +89,7 @@ static fh_status backend_open(fh_context *context, const char *name, const fh_fa
   if (!api) return FH_STATUS(FH_UNIMPLEMENTED, "this build has no %s backend", name);
   const fh_config *config = &context->config;
   fh_backend_options options = {.threads = config->threads,
+                                .host_pool = &config->host_pool,
                                 .isa_cap = config->isa_cap,
                                 .facts = facts,
                                 .allow_fake = config->allow_fake,

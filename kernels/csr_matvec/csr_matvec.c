@@ -171,7 +171,9 @@ const fh_kernel_contract fh_contract_csr_matvec = {
     .name = "csr_matvec",
     .version = 1,
     .summary = "a sparse matrix in compressed rows times a vector",
-    .formula = "y[i] = sum of values[e] x[columns[e]] over offsets[i] <= e < offsets[i+1]; products rounded, added as segment_sum adds",
+    .formula =
+        "y[i] = sum of values[e] x[columns[e]] over offsets[i] <= e < offsets[i+1]; products rounded; up to 40 of them in "
+        "order, more as segment_sum adds",
     FH_VIEWS(params),
     FH_ENTRIES("csr_matvec_even", "csr_matvec_window", "csr_matvec_join"),
     FH_EXACT_WITHIN(

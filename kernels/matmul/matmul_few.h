@@ -9,6 +9,7 @@
 
 enum {
   FEW_ROWS = 40,     /* from about here on it pays to pack */
+  FEW_TURNED = 12,   /* the same where blocks have to be turned */
   DEPTH = 8,         /* of a block in l */
   SUM_FLOATS = 8192, /* 32 KiB: all rows' sums */
 };
@@ -237,7 +238,8 @@ static bool run_few(const product *p, const fh_team *team) {
   few f = few_of(p);
   if (f.m > FEW_ROWS || f.k == 0 || (f.m > 1 && f.n * f.k <= SMALL_FLOATS)) return false;
   const bool by_rows = f.w_col == 1 && (f.n > 1 || f.w_row != 1);
-  if (!by_rows && (f.w_row != 1 || (f.m >= FH_HALF && f.x_row == 1))) return false; /* the latter: x in vectors, w in place */
+  if (!by_rows && (f.m > FEW_TURNED || f.w_row != 1 || (f.m >= FH_HALF && f.x_row == 1)))
+    return false; /* the latter: x in vectors, w in place */
   const int64_t unit = by_rows ? 4 * FH_LANES : CHAINS * FH_TURN, most = by_rows ? (SUM_FLOATS / f.m / FH_LANES - 1) * FH_LANES : 64 * unit;
   const bool shared = team && team->size > 1 && (double)f.m * (double)f.n * (double)f.k >= 16384.0;
   f.part =

@@ -540,6 +540,14 @@ FH_INLINE fh_vi fh_load_packed_u16(const void *p) {
 }
 FH_INLINE void fh_store_packed_u16(void *p, fh_vi v){FH_EACH(FH_STEP_STORE_U16)}
 
+typedef uint8_t fh_part_u8 __attribute__((vector_size(FH_PART)));
+#define FH_STEP_STORE_U8(I)                                             \
+  {                                                                     \
+    const fh_part_u8 out = __builtin_convertvector(v.p##I, fh_part_u8); \
+    __builtin_memcpy((char *)p + sizeof out * (I), &out, sizeof out);   \
+  }
+FH_INLINE void fh_store_packed_u8(void *p, fh_vi v){FH_EACH(FH_STEP_STORE_U8)}
+
 FH_INLINE fh_vi fh_load_u16(fh_u16_in p, long i, long s) {
   if (s == 1) return fh_load_packed_u16(p + i);
   int32_t lanes[FH_LANES];
@@ -568,7 +576,12 @@ FH_INLINE void fh_store_u16(fh_u16_out p, long i, long s, fh_vi v) {
   else
     fh_store_u16_part(p, i, i + FH_LANES, s, v);
 }
-FH_INLINE void fh_store_u8(fh_u8_out p, long i, long s, fh_vi v) { fh_store_u8_part(p, i, i + FH_LANES, s, v); }
+FH_INLINE void fh_store_u8(fh_u8_out p, long i, long s, fh_vi v) {
+  if (s == 1)
+    fh_store_packed_u8(p + i, v);
+  else
+    fh_store_u8_part(p, i, i + FH_LANES, s, v);
+}
 
 /* Channel k of 16 interleaved pixels: bytes 3 l + k of three vectors. */
 #if FH_USE_AVX512 || FH_USE_AVX2 || FH_USE_SSE

@@ -62,6 +62,7 @@ typedef struct tile {
   const fh_f32_any *next; /* rows of A that come next, to be fetched; NULL: they come by themselves */
   int cols;
   bool add; /* to what an earlier pass left in C */
+  bool far; /* C is to be fetched */
 } tile;
 
 /* The sums of a tile whose columns lie apart in C, or that is narrow where stores have no masks. */
@@ -100,7 +101,7 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
     __builtin_prefetch(t->c + r * t->c_row, 1);               \
     __builtin_prefetch(t->c + r * t->c_row + t->cols - 1, 1); \
   }
-  if (t->steps >= 64) {
+  if (t->far) {
     FH_TILE_EACH_ROW(FETCH_C)
   }
 #undef FETCH_C
@@ -335,6 +336,7 @@ static void multiply_panels(const pass *x, int64_t begin, int64_t end, int64_t c
   int64_t b_panel = NR * p->b_col;
   tile t = {.a_row = p->a_row, .a_step = p->a_col, .steps = x->steps, .b_step = p->b_row, .c_row = p->c_row, .c_col = p->c_col};
   t.add = x->step > 0;
+  t.far = x->steps >= 64 && p->m * p->n > SMALL_FLOATS;
   if (x->q->pack_b) {
     pack_chunk(x, own, b, cols);
     b = own;

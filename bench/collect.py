@@ -100,7 +100,8 @@ def bound_text(row):
 
 def table(store):
     lines = [f"# Measured on {store['machine']['cpu']}, {store['machine']['cpus']} CPUs", "",
-             f"By `{store['command']}`, Foghorn {store['version']}. {LIMIT_NOTE}", ""]
+             f"By `{store['command']}`, Foghorn {store['version']}, at most {store['rounds']} rounds and, from the fifth on, {store['within_s']:g} s for a case. "
+             f"{LIMIT_NOTE}", ""]
     for limits in store["limits"]:
         peaks = ", ".join(f"{name} {value * 1e-9:.0f}" for name, value in limits["operations_per_second"].items())
         levels = "; ".join(f"{x['name']} {x['read'] * 1e-9:.0f}, {x['copy'] * 1e-9:.0f}, {x['stream'] * 1e-9:.0f}" for x in limits["bytes_per_second"])
@@ -168,18 +169,18 @@ def dump(store):
     return text + ",\n".join(parts) + "}}\n"
 
 
-def keep(results, document, kernel, fresh, skew):
+def keep(options, document, kernel, fresh, skew):
     name = machine_of(document)
-    path = results / f"{name}.json"
+    path = options.results / f"{name}.json"
     store = json.loads(path.read_text()) if path.exists() and not fresh else {"kernels": {}}
-    store = {"schema": SCHEMA, "name": name, "machine": document["machine"], "version": document["version"], "command": "sh tools/dev bench",
+    store = {"schema": SCHEMA, "name": name, "machine": document["machine"], "version": document["version"], "command": "sh tools/dev bench", "rounds": options.rounds, "within_s": options.within,
              "limits": document["limits"] or store.get("limits", []), "kmeans_skew": skew or store.get("kmeans_skew", []), "kernels": store["kernels"]}
     for limits in store["limits"]:
         limits["operations_per_second"] = {k: rounded(v) for k, v in limits["operations_per_second"].items()}
         limits["bytes_per_second"] = [{k: rounded(v) for k, v in level.items()} for level in limits["bytes_per_second"]]
     store["kernels"][kernel] = {"date": document["date"], "rows": [kept(row) for row in document["rows"]]}
     write(path, dump(store))
-    write(results / f"{name}.md", table(store))
+    write(options.results / f"{name}.md", table(store))
     return path
 
 
@@ -215,7 +216,7 @@ def main():
             failed.append(kernel)
             continue
         skew = kmeans_skew(options, options.results) if kernel == "kmeans_step" else []
-        path = keep(options.results, document, kernel, fresh, skew)
+        path = keep(options, document, kernel, fresh, skew)
         fresh = False
     if failed:
         print(f"collect.py: no figures of {', '.join(failed)}", file=sys.stderr)

@@ -100,15 +100,15 @@ def bound_text(row):
 
 def table(store):
     lines = [f"# Measured on {store['machine']['cpu']}, {store['machine']['cpus']} CPUs", "",
-             f"By `{store['command']}`, Foghorn {store['version']}, at most {store['rounds']} rounds and, from the fifth on, {store['within_s']:g} s for a case. "
-             f"{LIMIT_NOTE}", ""]
+             f"By `{store['command']}`, Foghorn {store['version']}. {LIMIT_NOTE}", ""]
     for limits in store["limits"]:
         peaks = ", ".join(f"{name} {value * 1e-9:.0f}" for name, value in limits["operations_per_second"].items())
         levels = "; ".join(f"{x['name']} {x['read'] * 1e-9:.0f}, {x['copy'] * 1e-9:.0f}, {x['stream'] * 1e-9:.0f}" for x in limits["bytes_per_second"])
         lines += [f"Limits on {limits['threads']} thread{'s' if limits['threads'] > 1 else ''}: {peaks} Gop/s; GB/s (read, copy, copy past the caches) {levels}.", ""]
     lines += targets.table(store)
     for kernel, entry in sorted(store["kernels"].items()):
-        lines += [f"## {kernel}", "", f"{entry['date'][:10]} · [picture]({store['name']}/{kernel}.svg)", "",
+        lines += [f"## {kernel}", "", f"{entry['date'][:10]} · at most {entry['rounds']} rounds and, from the fifth on, {entry['within_s']:g} s for a case · "
+                  f"[picture]({store['name']}/{kernel}.svg)", "",
                   "| case | threads | time | rate | of limit | bound by | peers |", "|---|---|---|---|---|---|---|"]
         for row in entry["rows"]:
             own = row["results"][0]
@@ -165,7 +165,7 @@ def dump(store):
     parts = []
     for kernel, entry in sorted(kernels.items()):
         rows = ",\n   ".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in entry["rows"])
-        parts.append(f'  {json.dumps(kernel)}: {{"date": "{entry["date"]}", "rows": [\n   {rows}]}}')
+        parts.append(f'  {json.dumps(kernel)}: {{"date": "{entry["date"]}", "rounds": {entry["rounds"]}, "within_s": {entry["within_s"]:g}, "rows": [\n   {rows}]}}')
     return text + ",\n".join(parts) + "}}\n"
 
 
@@ -173,12 +173,12 @@ def keep(options, document, kernel, fresh, skew):
     name = machine_of(document)
     path = options.results / f"{name}.json"
     store = json.loads(path.read_text()) if path.exists() and not fresh else {"kernels": {}}
-    store = {"schema": SCHEMA, "name": name, "machine": document["machine"], "version": document["version"], "command": "sh tools/dev bench", "rounds": options.rounds, "within_s": options.within,
+    store = {"schema": SCHEMA, "name": name, "machine": document["machine"], "version": document["version"], "command": "sh tools/dev bench",
              "limits": document["limits"] or store.get("limits", []), "kmeans_skew": skew or store.get("kmeans_skew", []), "kernels": store["kernels"]}
     for limits in store["limits"]:
         limits["operations_per_second"] = {k: rounded(v) for k, v in limits["operations_per_second"].items()}
         limits["bytes_per_second"] = [{k: rounded(v) for k, v in level.items()} for level in limits["bytes_per_second"]]
-    store["kernels"][kernel] = {"date": document["date"], "rows": [kept(row) for row in document["rows"]]}
+    store["kernels"][kernel] = {"date": document["date"], "rounds": options.rounds, "within_s": options.within, "rows": [kept(row) for row in document["rows"]]}
     write(path, dump(store))
     write(options.results / f"{name}.md", table(store))
     return path

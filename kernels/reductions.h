@@ -22,6 +22,18 @@ typedef struct fh_reduction {
   int64_t n1, ys0, ys1; /* where result r lies: under two outer dimensions, as the rows of x do */
 } fh_reduction;
 
+/* Rows that lie side by side, or are short, are better taken 16 at a time. */
+static inline bool fh_reduction_by_columns(const fh_rows *x) {
+  const int64_t step = x->step < 0 ? -x->step : x->step, side = x->s1 < 0 ? -x->s1 : x->s1;
+  return x->n1 >= 8 && x->d > 0 && (x->d <= 16 || side < step);
+}
+
+/* The first stage by rows or by columns. */
+static inline void fh_reduction_lay(fh_reduction *r, bool columns) {
+  r->columns = columns;
+  r->items = columns ? r->x.rows / r->x.n1 * ((r->x.n1 - 1) / 16 + 1) * r->chunks : r->x.rows * r->chunks;
+}
+
 /* Checks x (rank 1 to 3) against y: the shape of x without its last dimension, or (1) for all of x. */
 static inline fh_status fh_reduction_of(const char *kernel, const fh_view_param *params, const fh_view_desc *v, int x, int y,
                                         fh_reduction *out) {
@@ -51,9 +63,7 @@ static inline fh_status fh_reduction_of(const char *kernel, const fh_view_param 
     r.ys1 = v[y].strides[last];
     r.ys0 = last == 1 ? v[y].strides[0] : 0;
   }
-  const int64_t step = r.x.step < 0 ? -r.x.step : r.x.step, side = r.x.s1 < 0 ? -r.x.s1 : r.x.s1;
-  r.columns = r.x.n1 >= 8 && r.x.d > 0 && (r.x.d <= 16 || side < step);
-  r.items = r.columns ? r.x.rows / r.x.n1 * ((r.x.n1 - 1) / 16 + 1) * r.chunks : r.x.rows * r.chunks;
+  fh_reduction_lay(&r, fh_reduction_by_columns(&r.x));
   *out = r;
   return FH_OK;
 }

@@ -27,6 +27,12 @@ static fh_job_bound kernels_bound(const fh_job *job) {
   return most;
 }
 
+bool fh_job_elsewhere(const fh_job *job) {
+  for (int i = 0; i < job->kernel_count; i++)
+    if (strcmp(job->kernels[i].device, "cpu") != 0) return true;
+  return false;
+}
+
 /* Of the kernels' time, the part that would be left at the limits of this machine. Launches cost what they cost. */
 static double part_left(const fh_job *job) {
   double took = 0, least = 0;
@@ -47,9 +53,12 @@ fh_job_verdict fh_job_judge(const fh_job *job) {
   v.waiting_part = fmin(1, fmax(0, 1 - job->processor / job->wall));
   v.ceiling = v.kernel_part < 1 ? 1 / (1 - v.kernel_part) : INFINITY;
   v.limit_gain = 1 / (1 - v.kernel_part + v.kernel_part * part_left(job));
-  v.worth_porting = v.ceiling >= FH_JOB_LEAST_GAIN;
+  v.worth_porting = v.ceiling >= FH_JOB_LEAST_GAIN || fh_job_elsewhere(job);
   if (job->kernel_count == 0)
     v.bound = FH_JOB_NO_LAUNCH;
+  else if (fh_job_elsewhere(job))
+    v.bound =
+        FH_JOB_UNKNOWN; /* what such a launch takes ends in some later wait, which looks like waiting or like the program's own work */
   else if (v.waiting_part >= 0.5)
     v.bound = FH_JOB_WAITING;
   else if (v.kernel_part < 0.5)

@@ -44,7 +44,7 @@ typedef enum fh_job_bound {
   FH_JOB_COMPUTE,
   FH_JOB_MEMORY,
   FH_JOB_LAUNCH,
-  FH_JOB_UNKNOWN, /* kernels, on a device whose limits are not measured */
+  FH_JOB_UNKNOWN, /* kernels on a device whose limits and times are not known */
 } fh_job_bound;
 
 typedef struct fh_job_verdict {
@@ -53,12 +53,14 @@ typedef struct fh_job_verdict {
   double waiting_part; /* at least: wall time that not even one processor accounts for */
   double ceiling;      /* times sooner with kernels that take no time; infinite where all is kernels */
   double limit_gain;   /* times sooner with kernels at this machine's limit; 1 where nothing is left */
-  bool worth_porting;  /* a faster device could gain something worth having */
+  bool worth_porting;  /* a faster device could gain something worth having; true where the bound is unknown */
 } fh_job_verdict;
 
 /* What gains less than this is not worth the work of porting. */
 #define FH_JOB_LEAST_GAIN 1.25
 
+/* Some of it ran on a device other than the CPU: its launches are handed over and end later, so their seconds say little. */
+bool fh_job_elsewhere(const fh_job *job);
 /* What one kernel's launches are bound by, FH_JOB_COMPUTE, _MEMORY, _LAUNCH or _UNKNOWN. */
 fh_job_bound fh_job_kernel_bound(const fh_job *job, const fh_job_kernel *kernel);
 fh_job_verdict fh_job_judge(const fh_job *job);

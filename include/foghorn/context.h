@@ -29,7 +29,10 @@ typedef enum fh_fallback {
 
 /* Threads of the calling program that the CPU backend works on, in place of threads of its own: a program that has a pool keeps one. Loops
  * are handed to it from the first launch of a context to the context's release, after a fork() in the child never.
- * Thread-safety: run may be called from several threads at once, also from one that is a worker of the pool. */
+ * Thread-safety: run may be called from several threads at once, also from one that is a worker of the pool. The thread that calls run
+ * holds the context until run returns: it must not take up other work of the program meanwhile that uses this context (a pool that steals
+ * work isolates it; a launch from there fails with FAILED_PRECONDITION), and run must be able to end on that thread alone, since the pool's
+ * other threads may be waiting for the context. */
 typedef struct fh_host_pool {
   /* How many of them may work for Foghorn at a time, the caller of run included: 1 to 1024. */
   int threads;
@@ -60,7 +63,8 @@ typedef struct fh_context_options {
 } fh_context_options;
 
 /* Opens a context. options NULL: all defaults. INVALID_ARGUMENT for an unknown name in options or in a
- * FOGHORN_ variable, and for a host pool without run, without threads, or beside `threads`; NOT_FOUND, UNAVAILABLE for an explicit device
+ * FOGHORN_ variable, and for a host pool without run, with threads outside 1 to 1024, or
+ * beside `threads`; RESOURCE_EXHAUSTED without memory; NOT_FOUND, UNAVAILABLE for an explicit device
  * that cannot be used, with the cause. Release with fh_context_release. */
 FH_API FH_MUST_USE fh_status fh_context_create(const fh_context_options *options, fh_context **out_context);
 FH_API fh_context *fh_context_retain(fh_context *context);

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The order of additions depends on the length of a segment alone: it is cut from its start into pieces of `piece` terms; a piece
- * of single terms is added in 16 lanes by four accumulators and the tree of the dialect, but up to 16 products one by one; a piece of
- * rows is added row by row; pieces are added in order. So whoever adds which piece, the bits are the same.
+ * of single terms is added in 16 lanes by four accumulators and the tree of the dialect, but a whole segment of up to
+ * FH_SHORT_PRODUCTS products one by one; a piece of rows is added row by row; pieces are added in order. So whoever adds which piece, the bits are the same.
  *
  * Two cuts of the work. Even: an item is `per` segments. Split: windows of `piece` terms, for data whose segments differ so much
  * that one would be an item of its own. An item of the first stage takes the segments that start in its window, whole when they
@@ -44,7 +44,7 @@ FH_INLINE fh_vf fh_terms_load_part(fh_terms t, int form, long e, long end) {
   return form == FH_TERM_PRODUCT ? fh_mul(x, fh_gather(t.v, fh_load_i32_part(t.columns, e, end, t.cs, 0), t.n_v, t.vs, 0.0f)) : x;
 }
 
-/* Up to 16 terms of n. Elements: the same steps whatever their number, since lengths that differ from segment to segment make a branch on
+/* A segment of up to 16 elements or FH_SHORT_PRODUCTS products, of n terms. Elements: the same steps whatever their number, since lengths that differ from segment to segment make a branch on
  * them the most expensive of all; terms behind them are read, and left out. Products: one by one, since sixteen loads by columns cost
  * more than the branch. */
 FH_INLINE float fh_piece_short(fh_terms t, int form, long begin, long end, long n) {
@@ -179,7 +179,14 @@ FH_INLINE void fh_segments_window(fh_terms t, int form, fh_i64_in offsets, long 
   if (first > 0) {
     const long begin = fh_segment_edge(offsets, os, first - 1, 0, n), end = fh_segment_edge(offsets, os, first, begin, n);
     const long from = begin < low ? begin + (low - begin + piece - 1) / piece * piece : end;
-    if (from < end) fh_segment_put(t, form, from, from + piece < end ? from + piece : end, n, piece, part + 2 * window * dp, 1);
+    if (from < end) {
+      const long stop = from + piece < end ? from + piece : end;
+      const fh_f32_out place = part + 2 * window * dp;
+      if (form == FH_TERM_ROW)
+        fh_segment_put(t, form, from, stop, n, piece, place, 1);
+      else
+        fh_put(place, 0, fh_piece_of_terms(t, form, from, stop)); /* of a longer one, however short it is itself */
+    }
   }
   for (long i = first; i < last; i++) {
     const long begin = fh_segment_edge(offsets, os, i, 0, n), end = fh_segment_edge(offsets, os, i + 1, begin, n);

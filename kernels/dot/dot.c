@@ -4,7 +4,7 @@
 #include <math.h>
 
 enum { X, Y, Z };
-enum { ROWS_STAGE, JOIN_STAGE }; /* entries */
+enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE }; /* entries */
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
@@ -21,11 +21,10 @@ static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh
   FH_TRY(fh_check_same_shape("dot", params, views, X, Y));
   if (r.results == 0) return FH_OK;
 
-  r.columns = false; /* pairs of rows are taken one by one */
-  r.items = r.x.rows * r.chunks;
+  const fh_rows y = fh_rows_of(&views[Y]);
+  fh_reduction_lay(&r, r.columns && fh_reduction_by_columns(&y));
   if (r.x.rows > 0) {
-    const fh_rows y = fh_rows_of(&views[Y]);
-    fh_stage *stage = fh_add_stage(out, ROWS_STAGE, r.items, 2 * fh_reduction_work(&r));
+    fh_stage *stage = fh_add_stage(out, r.columns ? COLUMNS_STAGE : ROWS_STAGE, r.items, 2 * fh_reduction_work(&r));
     fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(stage, fh_op_view(FH_OPERAND_IN, Y, 0));
     fh_push(stage, r.joined ? fh_op_temp(0) : fh_op_view(FH_OPERAND_OUT, Z, 0));
@@ -102,7 +101,7 @@ const fh_kernel_contract fh_contract_dot = {
     .summary = "inner products over the last dimension, or over all",
     .formula = "z[r] = sum_i x[r,i] y[r,i]",
     FH_VIEWS(params),
-    FH_ENTRIES("dot_rows", "dot_join"),
+    FH_ENTRIES("dot_rows", "dot_columns", "dot_join"),
     FH_EXACT_WITHIN(0x1p-15, 0x1p-15, "(t + 1) u sum |x y|, u = 2^-24, t as for a sum (reduce), in compare"),
     .bind = dot_bind,
     .reference = dot_reference,

@@ -372,7 +372,7 @@ static void multiply_task(void *arg, int64_t i, int worker) {
   const pass *x = arg;
   const int64_t part = x->row_parts == 1 ? 0 : i / x->chunks, col = (i - part * x->chunks) * x->cols;
   const int64_t begin = x->panels * part / x->row_parts, end = x->panels * (part + 1) / x->row_parts;
-  float *own = x->packed_b + (size_t)worker * x->q->b_floats;
+  float *own = x->packed_b ? x->packed_b + (size_t)worker * x->q->b_floats : NULL;
   multiply_panels(x, begin, end, col, own);
   if (x->q->pack_a || x->steps == x->p->k) return;
   pass next = *x;

@@ -11,7 +11,7 @@
  *
  * Where an extent is no multiple of what is done at once, the last step begins earlier and does some elements again: never beyond the
  * tile, so no two workers write the same element. Results that no cache keeps are stored past the caches in whole lines; a line that two
- * tiles share belongs to the one in which it begins.
+ * tiles share belongs, when records become fields, to the one in which it begins; else each stores its part.
  *
  * Strides of a multiple of 4 KiB put the lines of a square into one set of the L1 cache. A line is read and written whole and once
  * for that reason: blocks of half lines had 0.35 of a copy from L3 there, these have 0.44. Prefetching gained nothing there. */
@@ -203,7 +203,7 @@ static inline __attribute__((always_inline)) void unweave_records(const fh_f32_a
 
 /* Records of two or three fields are read with up to two floats of the next one, if there is one. */
 static inline void unweave_columns(const fh_f32_any *x, int64_t xj, fh_f32_any *y, int64_t yi, int64_t fields, int64_t nj) {
-  const int64_t known = xj > 0 ? nj - 1 : 0;
+  const int64_t known = xj > 1 ? nj - 1 : 0; /* records that overlap end nearer */
   for (int64_t j = 0; j < nj; j += LANES) {
     const int64_t jj = fh_least(j, nj - LANES);
     unweave_records(x + jj * xj, xj, y + jj, yi, fields, jj + LANES <= known);
@@ -292,8 +292,8 @@ static void streamed_weave(const permutation *p, const int64_t begin[static AXES
 
 /* ---- past the caches: squares and records to fields ------------------------------------------------- */
 
-/* What is read is a line of each row of x: no prefetcher of the processor finds the next ones. Two strips ahead, since the lines of the
- * next one come in pairs with these. */
+/* What is read is a line of each row of x: no prefetcher of the processor finds the next ones. Two lines ahead, since the next one
+ * comes in a pair with this. */
 static inline void expect(const fh_f32_any *x, int64_t xj) {
   for (int64_t j = 0; j < LANES; j++) _mm_prefetch((const char *)((uintptr_t)(x + j * xj) + 2 * LINE * sizeof *x), _MM_HINT_T0);
 }
@@ -362,7 +362,7 @@ static inline void stream_strip(const strip *s) {
       turn(x, s->xj, blocks[turned], LANES);
       expect(x, s->xj);
     } else {
-      unweave_records(x, s->xj, blocks[turned], LANES, s->rows, s->xj > 0 && j + LANES < columns);
+      unweave_records(x, s->xj, blocks[turned], LANES, s->rows, s->xj > 1 && j + LANES < columns);
     }
     for (int64_t i = 0; i < s->rows; i++) {
       const int64_t to = j - LANES + first[i] % LANES;

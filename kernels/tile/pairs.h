@@ -39,8 +39,8 @@ typedef struct fh_pairs {
   void (*pack)(float *dst, int width, const fh_f32_any *src, int64_t lane_stride, int64_t step_stride, int lanes, int64_t steps);
   /* out[r * out_row + c] for all c < cols and r < rows; x packed with width `rows`, y with width `cols`. */
   void (*tile)(const float *x, int rows, const float *y, int64_t d, float *out, int64_t out_row);
-  /* The same for rows of x and y whose elements lie side by side; y_rows <= cols of them are there, out_row is cols. Fetches what lies
-   * `cols` rows ahead. */
+  /* The same for rows of x and y whose elements lie side by side; y_rows <= cols of them are there, out_row is cols. With more than one
+   * row of x it fetches what lies `cols` rows ahead. */
   void (*in_place)(const float *x, int64_t x_row, int rows, const fh_f32_any *y, int64_t y_row, int y_rows, int64_t d, float *out);
   /* bits[r]: the columns below count where out[r * cols + c] + offsets[c] < limits[r] (offsets NULL: none); the result is 0 when there
    * is no such column. */

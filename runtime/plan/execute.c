@@ -425,7 +425,10 @@ fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *ca
   uint64_t before[FH_MAX_VIEWS];
   for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
   double start = fh_now_seconds();
-  FH_TRY(submit(queue, candidate, call));
+  queue->context->running = true;
+  fh_status submitted = submit(queue, candidate, call);
+  queue->context->running = false;
+  FH_TRY(submitted);
   if (timed) FH_TRY(stream_wait(queue, device));
   double seconds = timed ? fh_now_seconds() - start : 0;
   written(queue, device, call, before);

@@ -92,14 +92,14 @@ static fh_status check_fallback(fh_queue *queue, const fh_call *call, const inte
   return FH_OK;
 }
 
-static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds, double begin) {
+static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {
   fh_context *context = queue->context;
   fh_counters *counters = &context->account.counters;
   const char *kernel = call->image->contract->name;
   const char *from = context->devices[wanted->candidate->device].info.id;
   fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
   if (row) row->intended++;
-  fh_record_launch(context, call, used, wanted->candidate, wanted->cause, begin);
+  fh_record_launch(context, call, used, wanted->candidate, wanted->cause);
   if (!fell_back(wanted, used)) {
     fh_plan_settled(context, call, used);
     counters->executed_intended++;
@@ -116,7 +116,6 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
 
 static fh_status launch(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
-  const double begin = fh_record_begin(context);
   intent wanted = {0};
   bool short_of_memory = false;
   fh_status status = FH_OK;
@@ -143,7 +142,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     call->elsewhere = fell_back(&wanted, plan.chosen);
     status = fh_execute(queue, plan.chosen, call);
     if (!status) {
-      done(queue, call, &wanted, plan.chosen, plan.chosen_seconds, begin);
+      done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
       break;
     }
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
@@ -177,6 +176,14 @@ fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *con
   fh_call call;
   FH_TRY(fh_call_bind(queue->context, kernel, views, view_count, params, param_count, &call));
   fh_context_lock(queue->context);
+  if (queue->context->running) {
+    fh_context_unlock(queue->context);
+    return FH_STATUS(FH_FAILED_PRECONDITION,
+                     "fh_launch: %s: this thread is in the middle of a launch of the same context\n"
+                     "  host_pool's run called it from work of the program's own that it took up while it waited; run must not",
+                     call.image->contract->name);
+  }
+  call.begun_ns = fh_record_begin(queue->context);
   fh_status status = fh_call_inspect(queue->context, &call, queue->context->config.trace[0] != 0);
   if (!status) status = fh_launch_call(queue, &call);
   uint64_t point = ++queue->point;

@@ -135,6 +135,7 @@ typedef struct fh_call {
   fh_value params[FH_MAX_PARAMS];
   fh_bound bound;
   char note[FH_NOTE]; /* what the contract found in the data; "" */
+  int64_t begun_ns;   /* where launches are recorded: when the look at the data began */
   bool elsewhere;     /* runs where the plan did not want it first */
 } fh_call;
 
@@ -195,7 +196,8 @@ struct fh_context {
   fh_lineage *lineage[FH_LINEAGE_MAX];
   int lineage_count;
   fh_account account;
-  int record; /* the file of FOGHORN_TRACE; -1: none */
+  int record;   /* the file of FOGHORN_TRACE; -1: none */
+  bool running; /* commands are being submitted: a host pool may call back, and must not launch */
 };
 
 static inline void fh_context_lock(fh_context *context) { pthread_mutex_lock(&context->lock); }
@@ -211,9 +213,8 @@ int fh_device_named(const fh_context *context, const char *name);
 fh_status fh_record_open(fh_context *context);
 void fh_record_close(fh_context *context);
 /* When a launch begins; then the line of what was launched. Without a file both do nothing. */
-double fh_record_begin(const fh_context *context);
-void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause,
-                      double begin);
+int64_t fh_record_begin(const fh_context *context);
+void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause);
 
 /* candidate.c */
 fh_status fh_candidates_build(fh_context *context);

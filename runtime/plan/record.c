@@ -3,6 +3,7 @@
  * One write() per line into a file that is open for appending: lines of several threads and processes do not mix. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,12 +15,17 @@
 
 enum { LINE_BYTES = 64 }; /* of a cache line */
 
+enum { FIRST_OWN_FD = 3 }; /* a program whose stdout is closed must not print into the file */
+
 fh_status fh_record_open(fh_context *context) {
   context->record = -1;
   if (!context->config.trace[0]) return FH_OK;
-  context->record = open(context->config.trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  const int fd = open(context->config.trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  context->record = fd >= 0 && fd < FIRST_OWN_FD ? fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OWN_FD) : fd;
+  const int error = errno;
+  if (fd >= 0 && fd != context->record) close(fd);
   if (context->record >= 0) return FH_OK;
-  return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE=%s: cannot be opened for writing: %s", context->config.trace, strerror(errno));
+  return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE=%s: cannot be opened for writing: %s", context->config.trace, strerror(error));
 }
 
 void fh_record_close(fh_context *context) {
@@ -27,7 +33,7 @@ void fh_record_close(fh_context *context) {
   context->record = -1;
 }
 
-double fh_record_begin(const fh_context *context) { return context->record >= 0 ? fh_now_seconds() : 0; }
+int64_t fh_record_begin(const fh_context *context) { return context->record >= 0 ? fh_now_ns() : 0; }
 
 /* ---- what a pass over a view moves ------------------------------------------------------------------------------------ */
 
@@ -73,18 +79,18 @@ static bool write_line(const fh_context *context, const fh_text *line) {
   return done == (ssize_t)line->size;
 }
 
-void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause,
-                      double begin) {
+void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause) {
   if (context->record < 0) return;
-  const double end = fh_now_seconds();
+  const int64_t begin = call->begun_ns, end = fh_now_ns();
   char label[160];
   double own = 0, lines = 0;
   fh_text line = {0};
   fh_call_label(call, label, sizeof label);
   for (int i = 0; i < call->view_count; i++) view_bytes(&call->descs[i], &own, &lines);
+  /* Whole numbers: the program's locale may write another decimal point than JSON has. */
   fh_text_add(&line,
-              "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\",\"note\":\"%s\",\"at\":%.9f,"
-              "\"seconds\":%.9f,\"threads\":%d,\"operations\":%.0f,\"bytes\":%.0f,\"elements_bytes\":%.0f,\"lines_bytes\":%.0f}\n",
+              "{\"launch\":\"%s\",\"kernel\":\"%s\",\"ran\":\"%s\",\"intended\":\"%s\",\"cause\":\"%s\",\"note\":\"%s\",\"at_ns\":%" PRId64
+              ",\"ns\":%" PRId64 ",\"threads\":%d,\"operations\":%.0f,\"bytes\":%.0f,\"elements_bytes\":%.0f,\"lines_bytes\":%.0f}\n",
               label, call->image->contract->name, ran->name, intended->name, cause, call->note, begin, end - begin, context->config.threads,
               call->bound.flops, call->bound.bytes, own, lines);
   if (!write_line(context, &line) && fh_account_say(&context->account, "*", "trace", "lost"))

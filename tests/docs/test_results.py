@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 source = pathlib.Path(os.environ["FH_SOURCE_DIR"])
+sys.path.insert(0, str(source / "bench"))
 spec = importlib.util.spec_from_file_location("collect", source / "bench/collect.py")
 collect = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(collect)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -166,6 +167,12 @@ static int threads_of_this_process(void) {
   return count;
 }
 
+/* A thread that was joined is in /proc for a moment longer. */
+static void expect_threads(int expected) {
+  for (int i = 0; i < 200 && threads_of_this_process() != expected; i++) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  assert_int_equal(threads_of_this_process(), expected);
+}
+
 static void product(const fh_host_pool *host, const float *a, const float *b, float *c, int64_t n) {
   fh_auto(fh_context) *context = NULL;
   fh_auto(fh_view) A = {0}, B = {0}, C = {0};
@@ -183,18 +190,52 @@ static void the_same_bits_and_no_threads_of_ours(void **state) {
   enum { N = 301 };
   static float a[N * N], b[N * N], own[N * N], hosted[N * N];
   for (int i = 0; i < N * N; i++) a[i] = (float)(i % 17) - 8.3f, b[i] = (float)(i % 23) * 0.37f - 4;
-  const int before = threads_of_this_process();
+  const int before = 1;
+  expect_threads(before);
   for (int h = 0; h < HOSTS; h++) {
     memset(hosted, 0, sizeof hosted);
     const int ran = runs;
     product(&hosts[h], a, b, hosted, N);
     if (hosts[h].threads > 1) assert_true(runs > ran);
-    assert_int_equal(threads_of_this_process(), before);
+    expect_threads(before);
     if (h == 0) memcpy(own, hosted, sizeof own);
     assert_memory_equal(hosted, own, sizeof own);
   }
   product(NULL, a, b, hosted, N);
   assert_memory_equal(hosted, own, sizeof own);
+}
+
+/* A host whose run takes up other work of the program on the same thread: a launch in there is refused, and harms nothing. */
+static fh_context *busy_context;
+static fh_view *busy_view;
+static fh_status refused;
+
+static void run_other_work(void *state, int count, host_task_fn task, void *arg) {
+  (void)state;
+  if (busy_context && !refused) refused = fh_axpy(fh_context_queue(busy_context), 1, busy_view, busy_view, NULL);
+  for (int i = 0; i < count; i++) task(arg, i);
+}
+
+static void a_launch_inside_run_is_refused(void **state) {
+  (void)state;
+  enum { N = 1 << 20 };
+  const fh_host_pool host = {THREADS, run_other_work, NULL};
+  float *data = calloc(N, sizeof *data);
+  fh_context *context;
+  fh_view x = {0};
+  assert_non_null(data);
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.policy = FH_CPU_ONLY, .host_pool = &host}, &context));
+  FH_EXPECT_OK(fh_view_wrap(context, data, FH_F32, FH_SHAPE(N), FH_ROW_MAJOR, FH_READ_WRITE, &x));
+  busy_context = context;
+  busy_view = &x;
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 1, &x, &x, NULL));
+  busy_context = NULL;
+  fh_expect_fails(refused, FH_FAILED_PRECONDITION, "in the middle of a launch");
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 1, &x, &x, NULL));
+  FH_EXPECT_OK(fh_view_sync(&x));
+  fh_view_release(&x);
+  fh_context_release(context);
+  free(data);
 }
 
 static void bad_hosts_are_refused(void **state) {
@@ -214,6 +255,7 @@ int main(void) {
       cmocka_unit_test(a_nested_loop_stays_on_its_thread),
       cmocka_unit_test(a_forked_child_leaves_the_host_alone),
       cmocka_unit_test(the_same_bits_and_no_threads_of_ours),
+      cmocka_unit_test(a_launch_inside_run_is_refused),
       cmocka_unit_test(bad_hosts_are_refused),
   };
   return cmocka_run_group_tests_name("host pool", tests, NULL, NULL);

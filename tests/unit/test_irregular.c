@@ -171,6 +171,34 @@ static void a_split_changes_no_bit(void **state) {
   free(x);
 }
 
+/* A row whose last piece is short, alone (the split cut) and among rows of its length (the even one): products of a short piece are added
+ * as those of a long one. */
+static void a_split_of_products_changes_no_bit(void **state) {
+  (void)state;
+  enum { ROW = 4 * 4096 + 20, ROWS = 65, COLUMNS = 1000 };
+  float *values = malloc((size_t)ROW * ROWS * sizeof *values), x[COLUMNS], among[ROWS], alone[1];
+  int32_t *columns = malloc((size_t)ROW * ROWS * sizeof *columns);
+  int64_t edges[ROWS + 1] = {0};
+  assert_true(values && columns);
+  uint32_t seed = 5;
+  for (int i = 0; i < COLUMNS; i++) x[i] = noise(&seed);
+  for (int i = 0; i < ROW * ROWS; i++) values[i] = noise(&seed), columns[i] = (int32_t)((int64_t)i * 7919 % COLUMNS);
+  for (int i = 0; i < ROWS; i++) edges[i + 1] = edges[i] + ROW;
+  fh_auto(fh_view) V = wrap(values, FH_F32, FH_SHAPE(ROW * ROWS), FH_READ), C = wrap(columns, FH_I32, FH_SHAPE(ROW * ROWS), FH_READ);
+  fh_auto(fh_view) V1 = wrap(values, FH_F32, FH_SHAPE(ROW), FH_READ), C1 = wrap(columns, FH_I32, FH_SHAPE(ROW), FH_READ);
+  fh_auto(fh_view) E = wrap(edges, FH_I64, FH_SHAPE(ROWS + 1), FH_READ), E1 = wrap(edges, FH_I64, FH_SHAPE(2), FH_READ);
+  fh_auto(fh_view) X = wrap(x, FH_F32, FH_SHAPE(COLUMNS), FH_READ), Y = wrap(among, FH_F32, FH_SHAPE(ROWS), FH_WRITE);
+  fh_auto(fh_view) Y1 = wrap(alone, FH_F32, FH_SHAPE(1), FH_WRITE);
+  const fh_view *one[] = {&V1, &C1, &E1, &X, &Y1}, *all[] = {&V, &C, &E, &X, &Y};
+  says("csr_matvec", one, 5, NULL, 0, "split into windows of 4096");
+  says("csr_matvec", all, 5, NULL, 0, "even, ");
+  assert_null(fh_csr_matvec(fh_context_queue(context), &V, &C, &E, &X, &Y, NULL));
+  assert_null(fh_csr_matvec(fh_context_queue(context), &V1, &C1, &E1, &X, &Y1, NULL));
+  assert_memory_equal(&among[0], alone, sizeof alone);
+  free(values);
+  free(columns);
+}
+
 static void runs_change_no_bit(void **state) {
   (void)state;
   enum { N = 30000, M = 5000 };
@@ -195,9 +223,13 @@ static void runs_change_no_bit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bad_ids_are_named),     cmocka_unit_test(ids_of_nothing_are_refused),
-      cmocka_unit_test(bad_offsets_are_named), cmocka_unit_test(bad_ranges_are_named),
-      cmocka_unit_test(small_examples),        cmocka_unit_test(a_split_changes_no_bit),
+      cmocka_unit_test(bad_ids_are_named),
+      cmocka_unit_test(ids_of_nothing_are_refused),
+      cmocka_unit_test(bad_offsets_are_named),
+      cmocka_unit_test(bad_ranges_are_named),
+      cmocka_unit_test(small_examples),
+      cmocka_unit_test(a_split_changes_no_bit),
+      cmocka_unit_test(a_split_of_products_changes_no_bit),
       cmocka_unit_test(runs_change_no_bit),
   };
   return cmocka_run_group_tests(tests, open_context, close_context);

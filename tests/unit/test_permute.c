@@ -137,10 +137,28 @@ static void repeated_rows(void **state) {
   }
 }
 
+/* Records that overlap, each one element after the last: nothing lies behind them. */
+static void overlapping_records(void **state) {
+  (void)state;
+  for (int64_t fields = 2; fields <= 5; fields++) {
+    for (int64_t n = 1; n <= 50; n++) {
+      const shape s = {2, {fields, n}, {0, 1}};
+      fh_view_desc views[2];
+      describe(&s, 0, 0, views);
+      for (int64_t step = 1; step <= 3; step++) {
+        views[X].strides[0] = 1;
+        views[X].strides[1] = step;
+        check(&s, views, true, 0, "overlapping records");
+      }
+    }
+  }
+}
+
 int main(void) {
   contract = fh_contract_permute;
   contract.bind = bind;
   contract.reference = reference;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(squares_of_all_sizes), cmocka_unit_test(tiles), cmocka_unit_test(repeated_rows)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(squares_of_all_sizes), cmocka_unit_test(tiles), cmocka_unit_test(repeated_rows),
+                                     cmocka_unit_test(overlapping_records)};
   return tuned_exit(&contract, cmocka_run_group_tests(tests, tuned_setup, tuned_teardown));
 }

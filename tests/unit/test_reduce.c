@@ -102,7 +102,7 @@ static void strides_change_no_bit(void **state) {
     }
   }
   static const reduction calls[] = {fh_sum, fh_mean, fh_norm, fh_sum_abs, fh_min, fh_max, fh_max_abs};
-  for (size_t c = 0; c <= sizeof calls / sizeof *calls; c++) {
+  for (size_t c = 0; c <= sizeof calls / sizeof *calls + 1; c++) {
     float of_rows[ROWS], of_columns[ROWS];
     fh_view x = wrap(rows, FH_F32, FH_SHAPE(ROWS, D), FH_ROW_MAJOR, FH_READ),
             t = wrap(columns, FH_F32, FH_SHAPE(ROWS, D), FH_COL_MAJOR, FH_READ);
@@ -112,6 +112,9 @@ static void strides_change_no_bit(void **state) {
     if (c < sizeof calls / sizeof *calls) {
       FH_EXPECT_OK(calls[c](queue, &x, &y, NULL));
       FH_EXPECT_OK(calls[c](queue, &t, &z, NULL));
+    } else if (c == sizeof calls / sizeof *calls) {
+      FH_EXPECT_OK(fh_dot(queue, &x, &x, &y, NULL));
+      FH_EXPECT_OK(fh_dot(queue, &t, &t, &z, NULL));
     } else {
       FH_EXPECT_OK(fh_variance(queue, &x, &y, 1, NULL));
       FH_EXPECT_OK(fh_variance(queue, &t, &z, 1, NULL));

@@ -43,7 +43,9 @@ static void headline(fh_screen *screen, const fh_job *job, const fh_job_verdict 
                          kernels, wall);
       break;
     default:
-      fh_screen_headline(screen, FH_PLAIN, painted, "%s are %.0f %% of %s, on a device whose limits are not measured", head, kernels, wall);
+      fh_screen_headline(
+          screen, FH_PLAIN, painted,
+          "%s ran on a device whose launches end some time after they were made: of %s nothing is said but what was launched", head, wall);
   }
 }
 
@@ -65,7 +67,7 @@ static const char *advice_of(fh_job_bound bound) {
 /* ---- text ---------------------------------------------------------------------------------------------------------------- */
 
 static void print_ceiling(fh_screen *screen, const fh_job_verdict *v) {
-  if (v->bound == FH_JOB_NO_LAUNCH) return;
+  if (v->bound == FH_JOB_NO_LAUNCH || v->bound == FH_JOB_UNKNOWN) return;
   if (!v->worth_porting)
     fh_screen_line(screen, FH_YELLOW, "verdict", "NOT WORTH PORTING: kernels that take no time at all would end it %.2f times sooner",
                    v->ceiling);
@@ -74,12 +76,12 @@ static void print_ceiling(fh_screen *screen, const fh_job_verdict *v) {
                    v->ceiling, 100 * (1 - v->kernel_part));
   if (v->limit_gain > 1.005)
     fh_screen_line(screen, FH_PLAIN, "here", "kernels at the limit of this machine: %.3g times sooner", v->limit_gain);
-  else if (v->bound != FH_JOB_UNKNOWN)
+  else
     fh_screen_line(screen, FH_PLAIN, "here", "kernels run at the limit of this machine, or are too few to matter: nothing is left to gain");
 }
 
 static void print_offer(fh_screen *screen, const fh_job_verdict *v, fh_job_offer offer) {
-  if (offer.times <= 0 || v->bound == FH_JOB_NO_LAUNCH) return;
+  if (offer.times <= 0 || v->bound == FH_JOB_NO_LAUNCH || v->bound == FH_JOB_UNKNOWN) return;
   const double saving = fh_job_saving(v->kernel_part, offer.times);
   fh_screen_line(screen, FH_PLAIN, "offer", "kernels %g times faster: the whole %.3g times sooner, %.0f %% of the hours saved", offer.times,
                  fh_job_speedup(v->kernel_part, offer.times), 100 * saving);
@@ -140,8 +142,9 @@ static json_t *layout_json(const fh_job *job, const fh_job_kernel *k) {
 
 static json_t *kernel_json(const fh_job *job, const fh_job_kernel *k) {
   const fh_job_bound bound = fh_job_kernel_bound(job, k);
-  return json_pack("{ss ss sI sf sf so ss so so}", "kernel", k->name, "device", k->device, "launches", (json_int_t)k->launches, "seconds",
-                   k->seconds, "longest_s", k->longest, "longest", fh_json_text(k->slowest), "bound_by", words[bound], "of_limit",
+  return json_pack("{so so sI sf sf so ss so so}", "kernel", fh_json_text(k->name), "device", fh_json_text(k->device), "launches",
+                   (json_int_t)k->launches, "seconds", k->seconds, "longest_s", k->longest, "longest", fh_json_text(k->slowest), "bound_by",
+                   words[bound], "of_limit",
                    bound == FH_JOB_UNKNOWN || k->seconds <= 0 ? json_null() : json_real(k->limit_seconds / k->seconds), "layout",
                    layout_json(job, k));
 }

@@ -15,10 +15,10 @@ static const double sparse_from = 1.5; /* times as many bytes of lines as of ele
 
 /* ---- reading ----------------------------------------------------------------------------------------------------------- */
 
-/* A number that a sum can stand; anything else is 0. */
+/* A number that sums and ratios can stand; anything else is 0. */
 static double number_of(const json_t *line, const char *key) {
   const double value = json_number_value(json_object_get(line, key));
-  return value >= 0 && value < 1e18 ? value : 0;
+  return value >= 1 && value < 1e18 ? value : 0;
 }
 
 static bool copy_text(const json_t *line, const char *key, char *out, size_t size) {
@@ -33,12 +33,12 @@ static bool launch_of(const char *text, size_t length, fh_job_launch *out) {
   *out = (fh_job_launch){0};
   const bool whole = line && copy_text(line, "launch", out->label, sizeof out->label) &&
                      copy_text(line, "kernel", out->kernel, sizeof out->kernel) &&
-                     copy_text(line, "ran", out->device, sizeof out->device) && json_is_number(json_object_get(line, "seconds")) &&
-                     json_is_number(json_object_get(line, "at"));
+                     copy_text(line, "ran", out->device, sizeof out->device) && json_is_integer(json_object_get(line, "ns")) &&
+                     json_is_integer(json_object_get(line, "at_ns"));
   if (whole) {
     out->device[strcspn(out->device, "/")] = 0;
-    out->at = number_of(line, "at");
-    out->seconds = number_of(line, "seconds");
+    out->at = 1e-9 * number_of(line, "at_ns");
+    out->seconds = 1e-9 * number_of(line, "ns");
     out->operations = number_of(line, "operations");
     out->bytes = number_of(line, "bytes");
     out->elements_bytes = number_of(line, "elements_bytes");

@@ -26,6 +26,14 @@ _Noreturn static void become(char *const *command, const char *trace, int told) 
   _exit(error == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN);
 }
 
+static volatile sig_atomic_t program; /* 0: none runs */
+
+static void hand_on(int number) {
+  const int error = errno;
+  if (program > 0) kill((pid_t)program, number);
+  errno = error;
+}
+
 static double seconds_of(struct timeval t) { return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
 
 fh_status fh_job_run(char *const *command, const char *trace, fh_job_end *out_end) {
@@ -41,16 +49,24 @@ fh_status fh_job_run(char *const *command, const char *trace, fh_job_end *out_en
     close(told[0]);
     return FH_STATUS(FH_RESOURCE_EXHAUSTED, "devprobe bench: no process for %s: %s", command[0], strerror(error));
   }
-  /* Ctrl-C is for the program; what it did until then is told. */
-  struct sigaction ignore = {.sa_handler = SIG_IGN}, before[2];
+  /* Ctrl-C reaches the program by itself, what ends devprobe is handed on; what the program did until then is told. */
+  struct sigaction ignore = {.sa_handler = SIG_IGN}, pass = {.sa_handler = hand_on}, before[4];
+  program = child;
   sigaction(SIGINT, &ignore, &before[0]);
   sigaction(SIGQUIT, &ignore, &before[1]);
+  sigaction(SIGTERM, &pass, &before[2]);
+  sigaction(SIGHUP, &pass, &before[3]);
   struct rusage usage = {0};
-  if (read(told[0], &out_end->start_error, sizeof out_end->start_error) < 0) out_end->start_error = 0;
+  ssize_t got;
+  do got = read(told[0], &out_end->start_error, sizeof out_end->start_error);
+  while (got < 0 && errno == EINTR);
   close(told[0]);
   while (wait4(child, &out_end->status, 0, &usage) < 0 && errno == EINTR) continue;
+  program = 0; /* its number may be another's now */
   sigaction(SIGINT, &before[0], NULL);
   sigaction(SIGQUIT, &before[1], NULL);
+  sigaction(SIGTERM, &before[2], NULL);
+  sigaction(SIGHUP, &before[3], NULL);
   out_end->wall = fh_now_seconds() - start;
   out_end->processor = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
   out_end->read_bytes = (int64_t)usage.ru_inblock * BLOCK;
@@ -109,12 +125,15 @@ static int run_and_tell(const fh_cli *cli, const char *path, fh_job_offer offer)
     fprintf(stderr, "devprobe bench: %s: cannot be run: %s\n", cli->after[0], strerror(end.start_error));
     return end_like(&end);
   }
-  if (!status) status = fh_job_read(path, &trace);
+  if (status) return fh_cli_fail(cli, status);
+  status = fh_job_read(path, &trace);
+  unlink(path); /* measuring takes a while, and may be interrupted */
   if (!status) status = fh_job_sum(&trace, &end, &job);
   if (!status) tell(cli, &job, &trace, &end, offer);
   fh_job_free(&job);
   fh_job_trace_free(&trace);
-  return status ? fh_cli_fail(cli, status) : end_like(&end);
+  if (status) fh_cli_fail(cli, status); /* said; the exit status stays the program's */
+  return end_like(&end);
 }
 
 int fh_bench_job(const fh_cli *cli) {
@@ -123,6 +142,7 @@ int fh_bench_job(const fh_cli *cli) {
   if (wrong) return wrong;
   fh_status status = fh_cli_writable(cli, FH_OPT_OUTPUT);
   if (status) return fh_cli_fail(cli, status);
+  unsetenv("FOGHORN_TRACE"); /* the program gets one of its own; what is measured here is no launch of the user's */
   const char *folder = getenv("TMPDIR");
   char path[512];
   const int length = snprintf(path, sizeof path, "%s/foghorn-job.XXXXXX", folder && folder[0] ? folder : "/tmp");
@@ -132,7 +152,10 @@ int fh_bench_job(const fh_cli *cli) {
     return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "devprobe bench: no file for the launches in %s: %s; TMPDIR names another folder",
                                       folder && folder[0] ? folder : "/tmp", strerror(errno)));
   close(fd);
-  const int exit_status = run_and_tell(cli, path, offer);
+  char *whole = realpath(path, NULL); /* the program may go to another folder */
+  const int exit_status = whole ? run_and_tell(cli, whole, offer)
+                                : fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "devprobe bench: %s: %s", path, strerror(errno)));
   unlink(path);
+  free(whole);
   return exit_status;
 }

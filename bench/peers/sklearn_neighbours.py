@@ -12,6 +12,7 @@ from serve import peer, serve
 @peer("scikit-learn", "pairwise_distance", version=sklearn.__version__)
 def sklearn_distance(case):
     x, y, metric = case.view("x"), case.view("y"), case.scalars.get("metric", 0)
+    threadpool_limits(case.threads)  # holds until another case sets its own
     if metric == 0:
         return lambda: pairwise.euclidean_distances(x, y, squared=True)
     if metric == 1:
@@ -22,6 +23,7 @@ def sklearn_distance(case):
 @peer("NumPy", "pairwise_distance", version=np.__version__)
 def numpy_distance(case):
     x, y, metric = case.view("x"), case.view("y"), case.scalars.get("metric", 0)
+    threadpool_limits(case.threads)  # holds until another case sets its own
 
     def squared():
         d = x @ y.T

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """PyTorch as a peer of element-wise functions, rows and products. SPDX-License-Identifier: Apache-2.0"""
+from serve import Cannot, bind_openmp, peer, serve
+
+bind_openmp(after="libblas.so.3")
 import torch
 from torch.nn import functional
-
-from serve import Cannot, peer, serve
 
 VERSION = torch.__version__
 

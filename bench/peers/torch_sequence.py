@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """PyTorch as a peer of sequence models. SPDX-License-Identifier: Apache-2.0"""
+from serve import Cannot, bind_openmp, peer, serve
+
+bind_openmp(after="libblas.so.3")
 import torch
 import torch.nn.functional as F
-
-from serve import Cannot, peer, serve
 
 VERSION = torch.__version__
 torch.set_grad_enabled(False)

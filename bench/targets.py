@@ -81,4 +81,4 @@ def table(store):
         lines += [judged(target, store, threads) for threads in counts]
     lines += skew_lines(store.get("kmeans_skew", []))
     known = [f"- {wanted(target)}: {target['known']}" for target in load() if "known" in target]
-    return lines + [""] + (["Why some are missed, and what was tried:", "", *known, ""] if known else [])
+    return lines + [""] + (["Why some are missed and what was tried, where it is known (the others were not looked into yet):", "", *known, ""] if known else [])

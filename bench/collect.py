@@ -89,9 +89,14 @@ def rate(row, seconds):
     return f"{(row['operations'] if compute else row['bytes']) / seconds * 1e-9:.3g} {'Gop/s' if compute else 'GB/s'}"
 
 
-def peers_text(row):
+def peers_of(row):
+    """What is said of each peer, the fastest first."""
     peers = sorted((r for r in row["results"][1:] if "times_faster_foghorn" in r), key=lambda r: r["times_faster_foghorn"])
-    return ", ".join(f"{r['name']} {r['times_faster_foghorn']:.2f}" for r in peers)
+    return [f"{r['name']} {r['times_faster_foghorn']:.2f}" for r in peers]
+
+
+def peers_text(row):
+    return ", ".join(peers_of(row))
 
 
 def bound_text(row):
@@ -132,7 +137,7 @@ def headline(store):
         largest = max(timed, key=lambda row: row["operations"] + row["bytes"])["case"]
         rows = sorted((row for row in timed if row["case"] == largest), key=lambda row: row["threads"])
         own = [f"{human(r['results'][0]['median_s'])}, {100 * r['results'][0].get('of_limit', 0):.0f} %" for r in (rows[0], rows[-1])]
-        best = [peers_text(r).split(", ")[0] for r in (rows[0], rows[-1])]
+        best = [(peers_of(r) or [""])[0] for r in (rows[0], rows[-1])]
         lines.append(f"| {kernel} | {largest} | {own[0]} | {own[1] if len(rows) > 1 else ''} | {', '.join(b or 'no peer' for b in best[:len(rows)])} |")
     dates = sorted(entry["date"][:10] for entry in store["kernels"].values())
     said = f"Measured on {dates[-1]} on {store['machine']['cpus']} CPUs of {store['machine']['cpu']} by `{store['command']}`: the largest case of each kernel; " \

@@ -53,10 +53,12 @@ def spread(values):
 
 def judged(target, store, threads):
     """One line of the table."""
-    rows = [(kernel, row, reached(target, row)) for kernel, row in rows_of(target, store) if row["threads"] == threads]
-    rows = [x for x in rows if x[2] is not None]
-    if not rows:
+    measured = [(kernel, row, reached(target, row)) for kernel, row in rows_of(target, store) if row["threads"] == threads]
+    rows = [x for x in measured if x[2] is not None]
+    if not measured:
         return f"| {wanted(target)} | {threads} | NOT RUN | | | |"
+    if not rows:  # a peer that has one thread only
+        return f"| {wanted(target)} | {threads} | no such peer | no peer | {spread(row['results'][0].get('of_limit') for _, row, _ in measured)} | |"
     met = sum(ratio >= 1 for _, _, ratio in rows)
     kernel, row, ratio = min(rows, key=lambda x: x[2])
     furthest = f"{kernel} {row['case']}: {ratio * target.get('limit', target.get('peer')):.2f}" if ratio < 1 else ""

@@ -307,7 +307,7 @@ const fh_cli_command fh_command_bench = {
         "       and reading the inputs and writing the outputs once. Results are checked\n"
         "       before anything is timed. Ctrl-C ends it with what was measured.\n"
         "       Exit status 1: --compare found a kernel slower, twice.\n"
-        "CMD    a program that calls Foghorn: it is run, and then told (on stderr) what it\n"
+        "CMD    a program that calls Foghorn: it is run, and then told on stderr what it\n"
         "       is bound by, what faster kernels could gain at most, and whether porting\n"
         "       it to a faster device is worth it. Exit status: CMD's.\n",
     .options = options,

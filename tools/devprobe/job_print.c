@@ -14,8 +14,8 @@ static const char *const words[] = {"no launch", "waiting", "rest", "compute", "
 /* ---- the first line ---------------------------------------------------------------------------------------------------- */
 
 static void headline(fh_screen *screen, const fh_job *job, const fh_job_verdict *v) {
-  static const char *const heads[] = {"NO KERNELS",   "I/O-BOUND", "BOUND BY THE REST", "COMPUTE-BOUND", "MEMORY-BOUND",
-                                      "LAUNCH-BOUND", "KERNELS"};
+  static const char *const heads[] = {"NO KERNELS",   "I/O BOUND", "BOUND BY THE REST", "COMPUTE BOUND", "MEMORY BOUND",
+                                      "LAUNCH BOUND", "KERNELS"};
   const char *head = heads[v->bound];
   char wall[24], waiting[24];
   fh_bench_time(job->wall, wall);

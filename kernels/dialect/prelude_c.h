@@ -538,7 +538,7 @@ FH_INLINE fh_vi fh_load_packed_u16(const void *p) {
   FH_EACH(FH_STEP_LOAD_U16)
   return r;
 }
-FH_INLINE void fh_store_packed_u16(void *p, fh_vi v){FH_EACH(FH_STEP_STORE_U16)}
+FH_INLINE void fh_store_packed_u16(void *p, fh_vi v) { FH_EACH(FH_STEP_STORE_U16) }
 
 typedef uint8_t fh_part_u8 __attribute__((vector_size(FH_PART)));
 #define FH_STEP_STORE_U8(I)                                             \

@@ -18,24 +18,24 @@ FH_INLINE fh_vf fh_column(const fh_columns *c, long e) {
 }
 
 /* fh_sum_row, lane by lane: value v of the 64 takes the elements v, v + 64, ...; the values of one lane of the row form, v, v + 16, v + 32
- * and v + 48, are added first, and then the tree of the lanes is followed by adding pairs as soon as both are there. TERM(e) is what element
- * e gives. */
-#define FH_SUM_COLUMNS(sum_of_all, begin, end, TERM)                                                                                      \
-  fh_vf waiting[5];                                                                                                                       \
-  for (int k = 0; k < 16; k++) {                                                                                                          \
-    const int lane = (k & 1) << 3 | (k & 2) << 1 | (k & 4) >> 1 | (k & 8) >> 3; /* the order 0, 8, 4, 12, 2 ... of the tree */            \
-    fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;                                                                                 \
-    for (long e = begin + lane; e < end; e += 64) {                                                                                       \
-      s0 = fh_add(s0, TERM(e));                                                                                                           \
-      if (e + 16 < end) s1 = fh_add(s1, TERM(e + 16));                                                                                    \
-      if (e + 32 < end) s2 = fh_add(s2, TERM(e + 32));                                                                                    \
-      if (e + 48 < end) s3 = fh_add(s3, TERM(e + 48));                                                                                    \
-    }                                                                                                                                     \
-    fh_vf sum = fh_add4(s0, s1, s2, s3);                                                                                                  \
-    int level = 0;                                                                                                                        \
-    for (; k >> level & 1; level++) sum = fh_add(waiting[level], sum);                                                                    \
-    waiting[level] = sum;                                                                                                                 \
-  }                                                                                                                                       \
+ * and v + 48, are added first, and then the tree of the lanes is followed by adding pairs as soon as both are there. TERM(e) is what
+ * element e gives. */
+#define FH_SUM_COLUMNS(sum_of_all, begin, end, TERM)                                                                           \
+  fh_vf waiting[5];                                                                                                            \
+  for (int k = 0; k < 16; k++) {                                                                                               \
+    const int lane = (k & 1) << 3 | (k & 2) << 1 | (k & 4) >> 1 | (k & 8) >> 3; /* the order 0, 8, 4, 12, 2 ... of the tree */ \
+    fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;                                                                      \
+    for (long e = begin + lane; e < end; e += 64) {                                                                            \
+      s0 = fh_add(s0, TERM(e));                                                                                                \
+      if (e + 16 < end) s1 = fh_add(s1, TERM(e + 16));                                                                         \
+      if (e + 32 < end) s2 = fh_add(s2, TERM(e + 32));                                                                         \
+      if (e + 48 < end) s3 = fh_add(s3, TERM(e + 48));                                                                         \
+    }                                                                                                                          \
+    fh_vf sum = fh_add4(s0, s1, s2, s3);                                                                                       \
+    int level = 0;                                                                                                             \
+    for (; k >> level & 1; level++) sum = fh_add(waiting[level], sum);                                                         \
+    waiting[level] = sum;                                                                                                      \
+  }                                                                                                                            \
   const fh_vf sum_of_all = waiting[4];
 
 FH_INLINE fh_vf fh_sum_columns(int term, const fh_columns *c, long begin, long end, fh_vf about) {

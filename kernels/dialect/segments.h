@@ -3,7 +3,8 @@
  *
  * The order of additions depends on the length of a segment alone: it is cut from its start into pieces of `piece` terms; a piece
  * of single terms is added in 16 lanes by four accumulators and the tree of the dialect, but a whole segment of up to
- * FH_SHORT_PRODUCTS products one by one; a piece of rows is added row by row; pieces are added in order. So whoever adds which piece, the bits are the same.
+ * FH_SHORT_PRODUCTS products one by one; a piece of rows is added row by row; pieces are added in order. So whoever adds which piece, the
+ * bits are the same.
  *
  * Two cuts of the work. Even: an item is `per` segments. Split: windows of `piece` terms, for data whose segments differ so much
  * that one would be an item of its own. An item of the first stage takes the segments that start in its window, whole when they
@@ -44,9 +45,9 @@ FH_INLINE fh_vf fh_terms_load_part(fh_terms t, int form, long e, long end) {
   return form == FH_TERM_PRODUCT ? fh_mul(x, fh_gather(t.v, fh_load_i32_part(t.columns, e, end, t.cs, 0), t.n_v, t.vs, 0.0f)) : x;
 }
 
-/* A segment of up to 16 elements or FH_SHORT_PRODUCTS products, of n terms. Elements: the same steps whatever their number, since lengths that differ from segment to segment make a branch on
- * them the most expensive of all; terms behind them are read, and left out. Products: one by one, since sixteen loads by columns cost
- * more than the branch. */
+/* A segment of up to 16 elements or FH_SHORT_PRODUCTS products, of n terms. Elements: the same steps whatever their number, since lengths
+ * that differ from segment to segment make a branch on them the most expensive of all; terms behind them are read, and left out. Products:
+ * one by one, since sixteen loads by columns cost more than the branch. */
 FH_INLINE float fh_piece_short(fh_terms t, int form, long begin, long end, long n) {
   if (form == FH_TERM_PRODUCT) {
     float sum = 0.0f;

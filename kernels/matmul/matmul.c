@@ -199,7 +199,8 @@ static bool matmul_bench_at(int i, fh_case *out) {
   if (i % 2) {
     fh_view_desc *b = &out->views[B];
     b->strides[b->rank - 2] = 1, b->strides[b->rank - 1] = s[3];
-    strcat(out->label, " b by columns");
+    const size_t length = strlen(out->label);
+    snprintf(out->label + length, sizeof out->label - length, " b by columns");
   }
   return true;
 }

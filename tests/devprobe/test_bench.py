@@ -1,5 +1,5 @@
 # devprobe bench: its JSON against the schema, its picture, comparisons, an interrupt, bad words. SPDX-License-Identifier: Apache-2.0
-# TEST: timeout=240 plain=yes
+# TEST: timeout=240 plain=yes label=full
 import json
 import os
 import pathlib

@@ -1,5 +1,5 @@
 # devprobe bench -- CMD: verdicts on real programs and on written traces, the JSON against its schema, bad words. SPDX-License-Identifier: Apache-2.0
-# TEST: timeout=120 plain=yes
+# TEST: timeout=120 plain=yes label=full
 import json
 import os
 import pathlib

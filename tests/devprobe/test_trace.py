@@ -1,5 +1,5 @@
 """devprobe trace: the story is right, and the program never notices. SPDX-License-Identifier: Apache-2.0
-TEST: timeout=180 cross=no
+TEST: timeout=180 cross=no label=full
 The programs that are traced are in traced/; they are compiled here, one of them also without shared libraries."""
 
 import json

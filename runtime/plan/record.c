@@ -76,6 +76,7 @@ static bool write_line(const fh_context *context, const fh_text *line) {
   ssize_t done;
   do done = write(context->record, line->data, line->size);
   while (done < 0 && errno == EINTR);
+  if (done >= 0 && done < (ssize_t)line->size) errno = ENOSPC; /* a part of it found room */
   return done == (ssize_t)line->size;
 }
 

@@ -140,6 +140,9 @@ assert judged(7, "--", "sh", "-c", "exit 7")["status"] == 7
 assert judged(128 + signal.SIGKILL, "--", "sh", "-c", "kill -KILL $$")["status"] == -signal.SIGKILL
 assert "cannot be run" in run(127, "--", "/nowhere/program").stderr
 
+# A place that cannot be written costs the file, not the verdict.
+assert "cannot be written" in run(0, "-o", "/dev/full", "--", "true").stderr and "NO KERNELS" in run(0, "-o", "/dev/full", "--", "true").stderr
+
 # Words that mean nothing.
 assert "a command is missing" in run(2, "--").stderr
 assert "--rounds" in run(2, "--rounds", "3", "--", "true").stderr

@@ -65,7 +65,7 @@ fh_status fh_job_read(const char *path, fh_job_trace *out_trace) {
   *out_trace = (fh_job_trace){0};
   FILE *file = fopen(path, "re");
   if (!file && errno == ENOENT) return FH_OK;
-  if (!file) return FH_STATUS(FH_UNAVAILABLE, "devprobe bench: %s: cannot be read: %s", path, strerror(errno));
+  if (!file) return FH_STATUS(FH_UNAVAILABLE, "%s: cannot be read: %s", path, strerror(errno));
   char *line = NULL;
   size_t capacity = 0;
   ssize_t length;
@@ -81,7 +81,7 @@ fh_status fh_job_read(const char *path, fh_job_trace *out_trace) {
   fclose(file);
   if (room) return FH_OK;
   fh_job_trace_free(out_trace);
-  return FH_STATUS(FH_RESOURCE_EXHAUSTED, "devprobe bench: no memory for the launches");
+  return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the launches");
 }
 
 void fh_job_trace_free(fh_job_trace *trace) {
@@ -227,7 +227,7 @@ fh_status fh_job_sum(fh_job_trace *trace, const fh_job_end *end, fh_job *out_job
     fh_job_kernel *kernel = kernel_of(out_job, &trace->launches[i]);
     if (!kernel) {
       fh_job_free(out_job);
-      return FH_STATUS(FH_RESOURCE_EXHAUSTED, "devprobe bench: no memory for the kernels");
+      return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the kernels");
     }
     add_to(kernel, &trace->launches[i], &limits, out_job->launch_seconds);
   }

@@ -39,7 +39,7 @@ static double seconds_of(struct timeval t) { return (double)t.tv_sec + 1e-6 * (d
 fh_status fh_job_run(char *const *command, const char *trace, fh_job_end *out_end) {
   *out_end = (fh_job_end){0};
   int told[2];
-  if (pipe2(told, O_CLOEXEC) != 0) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "devprobe bench: no pipe: %s", strerror(errno));
+  if (pipe2(told, O_CLOEXEC) != 0) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no pipe: %s", strerror(errno));
   const double start = fh_now_seconds();
   const pid_t child = fork();
   if (child == 0) become(command, trace, told[1]);
@@ -47,7 +47,7 @@ fh_status fh_job_run(char *const *command, const char *trace, fh_job_end *out_en
   close(told[1]);
   if (child < 0) {
     close(told[0]);
-    return FH_STATUS(FH_RESOURCE_EXHAUSTED, "devprobe bench: no process for %s: %s", command[0], strerror(error));
+    return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no process for %s: %s", command[0], strerror(error));
   }
   /* Ctrl-C reaches the program by itself, what ends devprobe is handed on; what the program did until then is told. */
   struct sigaction ignore = {.sa_handler = SIG_IGN}, pass = {.sa_handler = hand_on}, before[4];
@@ -109,7 +109,10 @@ static void tell(const fh_cli *cli, const fh_job *job, const fh_job_trace *trace
   if (!text) fprintf(stderr, "devprobe bench: out of memory while writing what was measured\n");
   if (text && path) {
     fh_status status = fh_cli_write_file(FH_OPT_OUTPUT, path, text);
-    if (status) fh_cli_fail(cli, status);
+    if (status) {
+      fh_cli_fail(cli, status);
+      fh_cli_write(STDERR_FILENO, text, strlen(text)); /* the run may have taken hours: nothing of it is lost */
+    }
   } else if (text && !cli->given[FH_OPT_QUIET]) {
     fh_cli_write(STDERR_FILENO, text, strlen(text));
   }
@@ -149,12 +152,12 @@ int fh_bench_job(const fh_cli *cli) {
   if (length < 0 || (size_t)length >= sizeof path) return fh_cli_usage(cli, "TMPDIR is longer than %zu characters", sizeof path);
   const int fd = mkstemp(path);
   if (fd < 0)
-    return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "devprobe bench: no file for the launches in %s: %s; TMPDIR names another folder",
+    return fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "no file for the launches in %s: %s; TMPDIR names another folder",
                                       folder && folder[0] ? folder : "/tmp", strerror(errno)));
   close(fd);
   char *whole = realpath(path, NULL); /* the program may go to another folder */
-  const int exit_status = whole ? run_and_tell(cli, whole, offer)
-                                : fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "devprobe bench: %s: %s", path, strerror(errno)));
+  const int exit_status =
+      whole ? run_and_tell(cli, whole, offer) : fh_cli_fail(cli, FH_STATUS(FH_UNAVAILABLE, "%s: %s", path, strerror(errno)));
   unlink(path);
   free(whole);
   return exit_status;

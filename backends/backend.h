@@ -48,6 +48,7 @@ typedef struct fh_device_info {
   bool host_memory; /* kernels read host memory in place: no copies */
   bool exact;       /* can honour FH_EXACT (correct rounding, denormals); if not, why_not_exact */
   const char *why_not_exact;
+  bool no_doubles;          /* computes no f64 */
   size_t address_alignment; /* operands must be aligned to their element size when > 1 */
   uint64_t memory_bytes;    /* total */
   int compute_units;

@@ -75,7 +75,8 @@ def kmeans_skew(options, results):
     rows = json.loads(path.read_text())["rows"]
     path.unlink()
     return [{"shape": row["shape"], "threads": row["threads"], "spread": rounded(row["spread"]),
-             "p10_s": {r["name"]: rounded(r["p10_s"]) for r in row["results"]}} for row in rows]
+             "of_round": {r["name"]: rounded(r["of_round"]) for r in row["results"]},
+             "median_s": {r["name"]: rounded(r["median_s"]) for r in row["results"]}} for row in rows]
 
 
 def human(seconds):

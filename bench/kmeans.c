@@ -6,6 +6,7 @@
  *   iterate M    seconds per iteration (assign, update, divide) of M iterations, each from START
  *   assign M     seconds per assignment
  *   save FILE    the centroids after one iteration from START, as f32
+ *   load X START the rows and the start of other files of the same shape, into the same memory
  *   device       what ran: the report of the context
  * The peer takes its turns in between, so that both see the same moods of the machine.
  */
@@ -16,6 +17,7 @@
 #include <foghorn/foghorn.h>
 
 #include "bench/measure.h"
+#include "runtime/base/host_memory.h"
 
 typedef struct job {
   int n, d, k;
@@ -31,21 +33,28 @@ static void stop_on(fh_status status, const char *what) {
   exit(EXIT_FAILURE);
 }
 
-static float *read_floats(const char *path, size_t count) {
-  float *out = aligned_alloc(64, (count * sizeof *out + 63) / 64 * 64);
+static bool read_into(float *out, const char *path, size_t count) {
   FILE *file = fopen(path, "rbe");
-  if (!out || !file || fread(out, sizeof *out, count, file) != count) {
-    fprintf(stderr, "bench_kmeans: cannot read %zu floats from %s\n", count, path);
-    exit(EXIT_FAILURE);
-  }
-  fclose(file);
+  bool whole = file && fread(out, sizeof *out, count, file) == count;
+  if (file) fclose(file);
+  if (!whole) fprintf(stderr, "bench_kmeans: cannot read %zu floats from %s\n", count, path);
+  return whole;
+}
+
+static float *read_floats(const char *path, size_t count) {
+  float *out = fh_host_alloc(count * sizeof *out);
+  if (!out || !read_into(out, path, count)) exit(EXIT_FAILURE);
   return out;
+}
+
+static void wrap_rows(job *j) {
+  stop_on(fh_view_wrap(j->context, j->x_data, FH_F32, FH_SHAPE(j->n, j->d), FH_ROW_MAJOR, FH_READ, &j->x), "x");
 }
 
 static void open_job(job *j, int threads, const char *isa) {
   fh_context_options options = {.policy = FH_CPU_ONLY, .threads = threads, .isa = isa};
   stop_on(fh_context_create(&options, &j->context), "fh_context_create");
-  stop_on(fh_view_wrap(j->context, j->x_data, FH_F32, FH_SHAPE(j->n, j->d), FH_ROW_MAJOR, FH_READ, &j->x), "x");
+  wrap_rows(j);
   stop_on(fh_view_create(j->context, FH_F32, FH_SHAPE(j->k, j->d), FH_ROW_MAJOR, &j->centroids), "centroids");
   stop_on(fh_view_create(j->context, FH_I32, FH_SHAPE(j->n), FH_ROW_MAJOR, &j->labels), "labels");
   stop_on(fh_view_create(j->context, FH_F32, FH_SHAPE(j->n), FH_ROW_MAJOR, &j->distances), "distances");
@@ -97,6 +106,19 @@ static void save(job *j, const char *path) {
   puts(good ? "saved" : "failed");
 }
 
+/* Where the rows lie in memory decides what of them the caches keep, so kinds of data are compared in the same memory. The view is
+ * taken back meanwhile: what is wrapped for reading must not change. */
+static bool load(job *j, char *paths) {
+  char *start = strchr(paths, ' ');
+  if (!start) return false;
+  *start++ = '\0';
+  finish(j);
+  fh_view_release(&j->x);
+  bool good = read_into(j->x_data, paths, (size_t)j->n * (size_t)j->d) && read_into(j->start, start, (size_t)j->k * (size_t)j->d);
+  wrap_rows(j);
+  return good;
+}
+
 static void answer(job *j, char *line) {
   line[strcspn(line, "\n")] = '\0';
   char *text = NULL;
@@ -108,6 +130,8 @@ static void answer(job *j, char *line) {
     printf("%.9g\n", time_of(j, assign, times));
   } else if (strncmp(line, "save ", 5) == 0) {
     save(j, line + 5);
+  } else if (strncmp(line, "load ", 5) == 0) {
+    puts(load(j, line + 5) ? "loaded" : "failed");
   } else if (strcmp(line, "device") == 0) {
     stop_on(fh_report(j->context, true, &text), "fh_report");
     for (char *c = text; *c; c++) *c = *c == '\n' ? ' ' : *c;

@@ -14,6 +14,7 @@
 #include "bench/measure.h"
 #include "bench/prepared.h"
 #include "kernels/contracts.h"
+#include "runtime/base/host_memory.h"
 
 typedef struct shape {
   int m, n, k;
@@ -105,7 +106,7 @@ static void peer_run(void *arg) {
 /* ---- one row of the table ------------------------------------------------------------------------ */
 
 static float *random_floats(size_t count, uint64_t seed) {
-  float *out = aligned_alloc(64, (count * sizeof *out + 63) / 64 * 64);
+  float *out = fh_host_alloc(count * sizeof *out);
   if (!out) {
     fprintf(stderr, "bench: no memory for %zu floats\n", count);
     exit(EXIT_FAILURE);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "backends/cpu/cpu_device.h"
+#include "runtime/base/host_memory.h"
 #include "tests/support/isa.h"
 
 const fh_tuned *prepared_variant(const fh_kernel_contract *contract, fh_isa isa) {
@@ -36,7 +37,7 @@ prepared prepared_create(const fh_kernel_contract *contract, const fh_tuned *var
   int size = fh_pool_size(pool);
   size_t bytes = variant->scratch_bytes ? variant->scratch_bytes(&bound, size) : 0;
   call.team = fh_cpu_team(pool, size, NULL);
-  if (bytes && !(call.team.scratch = aligned_alloc(64, (bytes + 63) / 64 * 64))) {
+  if (bytes && !(call.team.scratch = fh_host_alloc(bytes))) {
     fprintf(stderr, "bench: no memory for %zu bytes of scratch\n", bytes);
     exit(EXIT_FAILURE);
   }

@@ -2,6 +2,7 @@
 #
 #   find_package(foghorn)                     foghorn::foghorn (shared) and foghorn::foghorn_static
 #   find_package(foghorn COMPONENTS static)   fails where the static library's own libraries are not installed
+#   foghorn_add_kernel, foghorn_add_plugin    kernels of one's own: foghornKernel.cmake
 #   pkg-config foghorn                        with --static: what libfoghorn.a needs besides
 include(CMakePackageConfigHelpers)
 
@@ -15,6 +16,13 @@ install(TARGETS foghorn_static EXPORT foghorn_static
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY include/foghorn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# What a kernel's contract and text include, for kernels from outside the tree: the tree's own.
+set(FOGHORN_SDK_DIR ${CMAKE_INSTALL_DATADIR}/foghorn)
+file(GLOB sdk_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*.h)
+list(REMOVE_ITEM sdk_headers ${PROJECT_SOURCE_DIR}/kernels/contracts.h) # those of the build
+install(FILES ${sdk_headers} DESTINATION ${FOGHORN_SDK_DIR}/kernels)
+install(DIRECTORY kernels/dialect DESTINATION ${FOGHORN_SDK_DIR}/kernels FILES_MATCHING PATTERN "*.h")
+install(FILES cmake/foghornKernel.cmake cmake/kernelCode.cmake cmake/embed.cmake DESTINATION ${FOGHORN_CMAKE_DIR})
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TARGET devprobe)
@@ -29,7 +37,7 @@ foreach(kind shared static)
   install(EXPORT foghorn_${kind} FILE foghorn-${kind}.cmake NAMESPACE foghorn:: DESTINATION ${FOGHORN_CMAKE_DIR})
 endforeach()
 configure_package_config_file(cmake/foghornConfig.cmake.in ${PROJECT_BINARY_DIR}/foghornConfig.cmake
-                              INSTALL_DESTINATION ${FOGHORN_CMAKE_DIR})
+                              INSTALL_DESTINATION ${FOGHORN_CMAKE_DIR} PATH_VARS FOGHORN_SDK_DIR)
 # Before 1.0 a minor version may change the interface.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/foghornConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/foghornConfig.cmake ${PROJECT_BINARY_DIR}/foghornConfigVersion.cmake DESTINATION ${FOGHORN_CMAKE_DIR})

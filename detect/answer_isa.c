@@ -31,6 +31,16 @@ static void say_trial(const char *name, void (*trial)(void)) {
   fh_answer_say(json_pack("{s:b}", name, works ? 1 : 0));
 }
 
+#if defined(__x86_64__) || defined(__aarch64__)
+/* Of what is advertised, what has a trial. */
+static void say_trials(const fh_isa_bits *bits, void (*const isas[FH_ISA_COUNT])(void), void (*const features[FH_FEATURE_COUNT])(void)) {
+  for (int i = 0; i < FH_ISA_COUNT; i++)
+    if (bits->advertised[i] && isas[i]) say_trial(fh_isa_name((fh_isa)i), isas[i]);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    if (bits->feature[i] && features[i]) say_trial(fh_cpu_feature_name((fh_cpu_feature)i), features[i]);
+}
+#endif
+
 #if defined(__x86_64__)
 
 static void try_sse42(void) {
@@ -75,6 +85,10 @@ static bool amx_permitted(void) {
   return granted;
 }
 
+static void (*const isa_trials[FH_ISA_COUNT])(void) = {[FH_ISA_SSE42] = try_sse42, [FH_ISA_AVX2] = try_avx2, [FH_ISA_AVX512] = try_avx512};
+static void (*const feature_trials[FH_FEATURE_COUNT])(void) = {
+    [FH_FEATURE_AVX512_VNNI] = try_avx512_vnni, [FH_FEATURE_AVX512_BF16] = try_avx512_bf16};
+
 void fh_answer_isa(const char *none) {
   (void)none;
   fh_os *os;
@@ -86,13 +100,7 @@ void fh_answer_isa(const char *none) {
   fh_cpuid_view view;
   fh_isa_bits bits = {0};
   if (fh_cpuid_view_read(os, &view)) fh_isa_from_cpuid(&view, &bits);
-  if (bits.advertised[FH_ISA_SSE42]) say_trial(fh_isa_name(FH_ISA_SSE42), try_sse42);
-  if (bits.advertised[FH_ISA_AVX2]) say_trial(fh_isa_name(FH_ISA_AVX2), try_avx2);
-  if (bits.advertised[FH_ISA_AVX512]) say_trial(fh_isa_name(FH_ISA_AVX512), try_avx512);
-  static void (*const features[FH_FEATURE_COUNT])(void) = {
-      [FH_FEATURE_AVX512_VNNI] = try_avx512_vnni, [FH_FEATURE_AVX512_BF16] = try_avx512_bf16};
-  for (int i = 0; i < FH_FEATURE_COUNT; i++)
-    if (bits.feature[i]) say_trial(fh_cpu_feature_name((fh_cpu_feature)i), features[i]);
+  say_trials(&bits, isa_trials, feature_trials);
   if (bits.amx_advertised && amx_permitted()) say_trial("amx", try_amx);
   fh_os_destroy(os);
 }
@@ -100,11 +108,20 @@ void fh_answer_isa(const char *none) {
 #elif defined(__aarch64__)
 
 static void try_neon(void) { __asm__ volatile("add v0.4s, v0.4s, v0.4s\n\tfmla v0.4s, v0.4s, v0.4s" ::: "v0"); }
+/* By their words: this file is compiled for processors without them. */
+static void try_dotprod(void) { __asm__ volatile(".inst 0x4e809400" ::: "v0"); } /* sdot v0.4s, v0.16b, v0.16b */
+static void try_i8mm(void) { __asm__ volatile(".inst 0x4e809c00" ::: "v0"); }    /* usdot v0.4s, v0.16b, v0.16b */
+static void try_bf16(void) { __asm__ volatile(".inst 0x6e40fc00" ::: "v0"); }    /* bfdot v0.4s, v0.8h, v0.8h */
+
+static void (*const isa_trials[FH_ISA_COUNT])(void) = {[FH_ISA_NEON] = try_neon};
+static void (*const feature_trials[FH_FEATURE_COUNT])(void) = {
+    [FH_FEATURE_NEON_DOTPROD] = try_dotprod, [FH_FEATURE_NEON_I8MM] = try_i8mm, [FH_FEATURE_NEON_BF16] = try_bf16};
 
 void fh_answer_isa(const char *none) {
   (void)none;
-  enum { HWCAP_ASIMD_BIT = 1 << 1 };
-  if (getauxval(AT_HWCAP) & HWCAP_ASIMD_BIT) say_trial(fh_isa_name(FH_ISA_NEON), try_neon);
+  fh_isa_bits bits;
+  fh_isa_from_hwcap(getauxval(AT_HWCAP), getauxval(AT_HWCAP2), &bits);
+  say_trials(&bits, isa_trials, feature_trials);
 }
 
 #else

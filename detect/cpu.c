@@ -54,7 +54,7 @@ static void store_isa(fh_facts_cpu *cpu, const fh_isa_bits *bits) {
   }
   for (int i = 0; i < FH_FEATURE_COUNT; i++) {
     cpu->feature[i].advertised = bits->feature[i];
-    cpu->feature[i].enabled = bits->feature[i] && bits->enabled[FH_ISA_AVX512];
+    cpu->feature[i].enabled = bits->feature[i] && bits->enabled[fh_feature_isa((fh_cpu_feature)i)];
   }
   cpu->amx.advertised = bits->amx_advertised;
   cpu->amx.enabled = bits->amx_enabled;
@@ -92,12 +92,10 @@ static bool read_x86(fh_gather *g) {
 }
 
 static bool read_arm(fh_gather *g) {
-  enum { HWCAP_FP_BIT = 1 << 0, HWCAP_ASIMD_BIT = 1 << 1 };
   uint64_t hwcap, hwcap2;
   if (strcmp(g->facts->where.machine.value, "aarch64") != 0 || g->os->api->hwcap(g->os, &hwcap, &hwcap2) != 0) return false;
-  fh_isa_bits bits = {0};
-  bits.advertised[FH_ISA_SCALAR] = bits.enabled[FH_ISA_SCALAR] = true;
-  bits.advertised[FH_ISA_NEON] = bits.enabled[FH_ISA_NEON] = (hwcap & HWCAP_FP_BIT) && (hwcap & HWCAP_ASIMD_BIT);
+  fh_isa_bits bits;
+  fh_isa_from_hwcap(hwcap, hwcap2, &bits);
   store_isa(&g->facts->cpu, &bits);
   return true;
 }

@@ -90,6 +90,9 @@ typedef struct fh_facts_isa {
   fh_fact_bool proven; /* and a trial instruction ran (valid only after a trial) */
 } fh_facts_isa;
 
+/* The instruction set whose registers an extension uses: where that is not enabled, the extension is not either. */
+fh_isa fh_feature_isa(fh_cpu_feature feature);
+
 enum { FH_FACTS_MAX_CGROUP_LEVELS = 32 };
 
 typedef struct fh_cgroup_level {

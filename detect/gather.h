@@ -155,7 +155,7 @@ bool fh_limit_parse(const char *text, int64_t *out_limit);
 /* What a processor and its operating system allow. */
 typedef struct fh_isa_bits {
   bool advertised[FH_ISA_COUNT], enabled[FH_ISA_COUNT];
-  bool feature[FH_FEATURE_COUNT]; /* advertised; enabled with AVX-512, whose registers they use */
+  bool feature[FH_FEATURE_COUNT]; /* advertised; enabled with their instruction set, fh_feature_isa() */
   bool amx_advertised, amx_enabled;
   bool hypervisor;
 } fh_isa_bits;
@@ -168,7 +168,9 @@ typedef struct fh_cpuid_view {
 /* Asks the table; false: not an x86 processor. */
 bool fh_cpuid_view_read(fh_os *os, fh_cpuid_view *out);
 void fh_isa_from_cpuid(const fh_cpuid_view *view, fh_isa_bits *out);
-/* From the "flags" of /proc/cpuinfo, where the kernel has left out what it did not enable. */
+/* From the auxiliary vector of an AArch64 process: AT_HWCAP and AT_HWCAP2, where the kernel has left out what it did not enable. */
+void fh_isa_from_hwcap(uint64_t hwcap, uint64_t hwcap2, fh_isa_bits *out);
+/* From the "flags" or "Features" of /proc/cpuinfo, where the kernel has left out what it did not enable. */
 void fh_isa_from_flags(const char *flags, fh_isa_bits *out);
 
 /* One library name that is looked for in /etc/ld.so.cache. */

@@ -63,6 +63,22 @@ void fh_isa_from_cpuid(const fh_cpuid_view *v, fh_isa_bits *out) {
   out->amx_enabled = out->amx_advertised && (saved & STATE_AMX) == STATE_AMX;
 }
 
+fh_isa fh_feature_isa(fh_cpu_feature feature) {
+  return feature == FH_FEATURE_AVX512_VNNI || feature == FH_FEATURE_AVX512_BF16 ? FH_ISA_AVX512 : FH_ISA_NEON;
+}
+
+void fh_isa_from_hwcap(uint64_t hwcap, uint64_t hwcap2, fh_isa_bits *out) {
+  enum { FP = 0, ASIMD = 1, ASIMDDP = 20 }; /* AT_HWCAP */
+  enum { I8MM = 13, BF16 = 14 };            /* AT_HWCAP2 */
+  *out = (fh_isa_bits){0};
+  const bool neon = hwcap & BIT(FP) && hwcap & BIT(ASIMD);
+  out->advertised[FH_ISA_SCALAR] = out->enabled[FH_ISA_SCALAR] = true;
+  out->advertised[FH_ISA_NEON] = out->enabled[FH_ISA_NEON] = neon;
+  out->feature[FH_FEATURE_NEON_DOTPROD] = neon && hwcap & BIT(ASIMDDP);
+  out->feature[FH_FEATURE_NEON_I8MM] = neon && hwcap2 & BIT(I8MM);
+  out->feature[FH_FEATURE_NEON_BF16] = neon && hwcap2 & BIT(BF16);
+}
+
 static bool has_flags(const char *flags, const char *const *names) {
   for (; *names; names++)
     if (!fh_word_in(flags, " \t", *names)) return false;
@@ -84,7 +100,8 @@ void fh_isa_from_flags(const char *flags, fh_isa_bits *out) {
   for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
     out->advertised[sets[i].isa] = out->enabled[sets[i].isa] = has_flags(flags, sets[i].flags);
   for (int i = 0; i < FH_FEATURE_COUNT; i++)
-    out->feature[i] = out->advertised[FH_ISA_AVX512] && fh_word_in(flags, " \t", fh_cpu_feature_name((fh_cpu_feature)i));
+    out->feature[i] =
+        out->advertised[fh_feature_isa((fh_cpu_feature)i)] && fh_word_in(flags, " \t", fh_cpu_feature_name((fh_cpu_feature)i));
   out->amx_advertised = out->amx_enabled = fh_word_in(flags, " \t", "amx_tile");
   out->hypervisor = fh_word_in(flags, " \t", "hypervisor");
 }

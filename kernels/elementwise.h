@@ -53,7 +53,7 @@ enum { FH_MAP_PIECE = 4096 }; /* as there */
 
 static inline fh_status fh_unary_bind(const char *kernel, const fh_view_param *params, double flops, const fh_view_desc *views,
                                       fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(fh_check_rows(kernel, params, views, FH_WALK_OUT, &count));
   if (count == 0) return FH_OK;

@@ -43,6 +43,7 @@ typedef struct fh_matmul_epilogue {
   size_t fh_matmul_scratch_##isa(const fh_bound *bound, int team_size);
 FH_MATMUL_TUNED(avx2)
 FH_MATMUL_TUNED(avx512)
+FH_MATMUL_TUNED(neon)
 #undef FH_MATMUL_TUNED
 
 /* What the contracts of products share: shapes checked and the operands above filled, a and b being views 0 and 1; params are those of

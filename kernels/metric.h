@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "kernels/check.h"
-#include "kernels/unaligned.h"
+#include "kernels/element.h"
 
 static inline const char *fh_metric_name(fh_metric metric) {
   static const char *const names[] = {"l2", "dot", "cosine"};
@@ -18,8 +18,8 @@ static inline fh_status fh_check_metric(const char *kernel, int64_t metric, fh_m
                    fh_metric_name(last));
 }
 
-static inline double fh_metric_element(const fh_view_desc *v, const void *data, int64_t row, int64_t i) {
-  return (double)((const fh_f32_any *)data)[row * v->strides[0] + i * v->strides[1]];
+static inline fh_wide fh_metric_element(const fh_view_desc *v, const void *data, int64_t row, int64_t i) {
+  return (fh_wide)((const fh_element_any *)data)[row * v->strides[0] + i * v->strides[1]];
 }
 
 static inline bool fh_metric_same_row(const fh_view_desc *v, const void *data, int64_t one, int64_t other) {
@@ -39,7 +39,7 @@ static inline double fh_metric_value(fh_metric metric, const fh_view_desc *vx, c
   double squares = 0, dot = 0, size = 0, xx = 0, yy = 0;
   const double d = (double)vx->shape[1], tiny = (d + 1) * 0x1p-148;
   for (int64_t l = 0; l < vx->shape[1]; l++) {
-    const double a = fh_metric_element(vx, x, i, l), b = fh_metric_element(vy, y, j, l);
+    const double a = (double)fh_metric_element(vx, x, i, l), b = (double)fh_metric_element(vy, y, j, l);
     squares += (a - b) * (a - b);
     dot += a * b;
     size += fabs(a * b);

@@ -112,7 +112,7 @@ static inline fh_status fh_check_product(const char *kernel, const fh_view_param
 
 static inline fh_status fh_product_bind(const char *kernel, const fh_view_param *params, const fh_view_desc *views, int64_t group,
                                         fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(fh_check_product(kernel, params, views, group));
   int64_t elements[FH_PRODUCT_VIEWS] = {0};
   for (int i = 0; i < FH_PRODUCT_VIEWS; i++) FH_TRY(fh_check_count(kernel, &params[i], &views[i], &elements[i]));

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "kernels/element.h"
 #include "kernels/rows.h"
 
 enum { FH_REDUCTION_PIECE = 4096 }; /* FH_PIECE of the texts */
@@ -77,7 +78,7 @@ static inline fh_reduction fh_reduction_bound(const fh_view_param *params, const
 
 /* The operands x and y of a kernel that makes results of type Y. */
 #define FH_REDUCTION_OPERANDS(Y)                                                            \
-  {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false}, {                     \
+  {"x", FH_ROLE_IN, FH_ELEMENT, "(d), (rows, d) or (n, rows, d)", false}, {                 \
     "y", FH_ROLE_OUT, Y, "that of x without its last dimension, or (1) for all of x", false \
   }
 
@@ -104,7 +105,7 @@ static inline void fh_reduction_push_place(fh_stage *stage, const fh_reduction *
 }
 
 /* Scratch for a value of each chunk. */
-static inline size_t fh_reduction_scratch(const fh_reduction *r) { return sizeof(float) * (size_t)(r->x.rows * r->chunks + 1); }
+static inline size_t fh_reduction_scratch(const fh_reduction *r) { return sizeof(fh_element) * (size_t)(r->x.rows * r->chunks + 1); }
 
 /* Elements of the first stage's items, for the grain of a split. */
 static inline double fh_reduction_work(const fh_reduction *r) {
@@ -146,13 +147,14 @@ static inline bool fh_reduction_case(int i, bool empty, fh_view_desc *x, fh_view
   enum { EMPTY = 4 };
   if (i < 0 || i >= (int)(sizeof cases / sizeof *cases) - (empty ? 0 : EMPTY)) return false;
   fh_rows_named(&cases[i].x, x, label);
+  x->dtype = FH_ELEMENT;
   const int64_t one = 1;
-  *y = cases[i].all || x->rank == 1 ? fh_compact(FH_F32, 1, &one) : fh_compact(FH_F32, x->rank - 1, x->shape);
+  *y = cases[i].all || x->rank == 1 ? fh_compact(FH_ELEMENT, 1, &one) : fh_compact(FH_ELEMENT, x->rank - 1, x->shape);
   if (cases[i].all && x->rank > 1) snprintf(label + strlen(label), 48 - strlen(label), " all");
   return true;
 }
 
-/* The shapes worth measuring: all of 16 KiB, 256 KiB, 4 MiB and 256 MiB, an odd one, rows, short rows, and columns by a view. */
+/* The shapes worth measuring: all of 16 KiB, 256 KiB, 4 MiB and 256 MiB of floats, an odd one, rows, short rows, and columns by a view. */
 static inline bool fh_reduction_bench(int i, fh_view_desc *x, fh_view_desc *y, char label[static 48]) {
   static const struct {
     fh_rows_shape x;
@@ -164,8 +166,9 @@ static inline bool fh_reduction_bench(int i, fh_view_desc *x, fh_view_desc *y, c
   };
   if (i < 0 || i >= (int)(sizeof cases / sizeof *cases)) return false;
   fh_rows_named(&cases[i].x, x, label);
+  x->dtype = FH_ELEMENT;
   const int64_t one = 1;
-  *y = x->rank == 1 ? fh_compact(FH_F32, 1, &one) : fh_compact(FH_F32, 1, x->shape);
+  *y = x->rank == 1 ? fh_compact(FH_ELEMENT, 1, &one) : fh_compact(FH_ELEMENT, 1, x->shape);
   if (cases[i].columns) {
     x->strides[0] = 1;
     x->strides[1] = x->shape[0];

@@ -26,7 +26,8 @@ static inline fh_segments fh_segments_of(int64_t n, int64_t segments, int64_t d)
 }
 
 /* A segment longer than this would be too large a part of all work for one item. */
-static inline bool fh_segments_want_split(const fh_segments *s, int64_t longest) { return longest > 4 * s->piece && longest > s->n / 64; }
+static inline int64_t fh_segments_even_up_to(const fh_segments *s) { return 4 * s->piece > s->n / 64 ? 4 * s->piece : s->n / 64; }
+static inline bool fh_segments_want_split(const fh_segments *s, int64_t longest) { return longest > fh_segments_even_up_to(s); }
 
 static inline void fh_segments_note(const fh_segments *s, const fh_segment_sizes *sizes, bool split, const char *what, char *note) {
   if (!note) return;

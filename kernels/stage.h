@@ -4,10 +4,20 @@
 
 #include "kernels/tables.h"
 
+/* A call that does nothing yet. What follows the head is written stage by stage and operand by operand: clearing all 3 KiB of it takes
+ * as long as a short kernel. */
+static inline void fh_bound_clear(fh_bound *out) {
+  out->stage_count = out->temp_count = 0;
+  out->flops = out->bytes = 0;
+}
+
 /* The next stage of a bound call, without operands. */
 static inline fh_stage *fh_add_stage(fh_bound *out, int entry, int64_t items, double flops_per_item) {
   fh_stage *stage = &out->stages[out->stage_count++];
-  *stage = (fh_stage){.entry = entry, .items = items, .flops_per_item = flops_per_item};
+  stage->entry = entry;
+  stage->operand_count = 0;
+  stage->items = items;
+  stage->flops_per_item = flops_per_item;
   return stage;
 }
 

@@ -14,11 +14,22 @@
 /* A text that gives the same bits everywhere, within REL and ABS of the oracle; SOURCE says why. */
 #define FH_EXACT_WITHIN(REL, ABS, SOURCE) .dialect_numerics = FH_EXACT, .bound_rel = (REL), .bound_abs = (ABS), .bound_source = SOURCE
 
-/* Rows of fh_tuned for x86-64; elsewhere the text runs alone. */
+/* Rows of fh_tuned by architecture, each list in parentheses: FH_TUNED(({...}, {...}), ({...})). FH_TUNED_X86({...}) has none for
+ * AArch64. Elsewhere the text runs alone. */
+#define FH_TUNED_LIST(...) .tuned = (const fh_tuned[]){__VA_ARGS__}, .tuned_count = FH_LENGTH(((const fh_tuned[]){__VA_ARGS__}))
+#define FH_TUNED_NONE .tuned = NULL, .tuned_count = 0
 #if defined(__x86_64__)
-#define FH_TUNED_X86(...) .tuned = (const fh_tuned[]){__VA_ARGS__}, .tuned_count = FH_LENGTH(((const fh_tuned[]){__VA_ARGS__}))
+#define FH_HAS_TUNED 1
+#define FH_TUNED(x86, arm) FH_TUNED_LIST x86
+#define FH_TUNED_X86(...) FH_TUNED_LIST(__VA_ARGS__)
+#elif defined(__aarch64__)
+#define FH_HAS_TUNED 1
+#define FH_TUNED(x86, arm) FH_TUNED_LIST arm
+#define FH_TUNED_X86(...) FH_TUNED_NONE
 #else
-#define FH_TUNED_X86(...) .tuned = NULL, .tuned_count = 0
+#define FH_HAS_TUNED 0
+#define FH_TUNED(x86, arm) FH_TUNED_NONE
+#define FH_TUNED_X86(...) FH_TUNED_NONE
 #endif
 
 /* A tuned function of a kernel for one instruction set, and the scratch that it wants. */

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "backends/check.h"
-
-enum { ALIGNMENT = 64 };
+#include "runtime/base/host_memory.h"
 
 /* ---- the device ---------------------------------------------------------------------------------------- */
 
@@ -90,17 +89,11 @@ static fh_status cpu_query_free_memory(fh_device *device, uint64_t *out_bytes) {
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
-void *fh_cpu_alloc_aligned(size_t bytes) {
-  if (bytes > PTRDIFF_MAX - ALIGNMENT) return NULL;
-  size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-  return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
-}
-
 static fh_status cpu_alloc(fh_device *device, size_t bytes, fh_memory **out_memory) {
   (void)device;
   *out_memory = NULL;
   fh_memory *memory = calloc(1, sizeof *memory);
-  if (memory) memory->data = fh_cpu_alloc_aligned(bytes);
+  if (memory) memory->data = fh_host_alloc(bytes);
   if (!memory || !memory->data) {
     free(memory);
     return FH_STATUS(FH_RESOURCE_EXHAUSTED, "cpu: no memory for %zu bytes", bytes);

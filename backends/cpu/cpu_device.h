@@ -36,7 +36,4 @@ fh_status fh_cpu_wait(fh_stream *stream, fh_point point, int64_t timeout_ns);
 /* What a tuned entry works with: `size` threads of the pool (1: the caller alone), and scratch of that entry's size. */
 fh_team fh_cpu_team(fh_pool *pool, int size, void *scratch);
 
-/* 64-byte aligned host memory; NULL without memory or past what can be addressed. */
-void *fh_cpu_alloc_aligned(size_t bytes);
-
 #endif /* FOGHORN_BACKENDS_CPU_DEVICE_H_ */

@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_float.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/host_memory.h"
 
 /* When a launch is handed to other threads, by its f32 operations: measured on two cores. Hot, a hand-over costs about half a
  * microsecond, which two parts of PART repay; waking workers that sleep costs ten or more, which WAKE repays. Tuned entries do more
@@ -72,7 +73,8 @@ static fh_status run_fill(const fh_command *command) {
 /* ---- launches ---------------------------------------------------------------------------------------------- */
 
 static fh_status fill_slots(const fh_executable *executable, const fh_command *command, fh_slot *slots) {
-  FH_TRY(fh_check_operands(executable->entry, command->launch.operands, command->launch.operand_count));
+  const fh_entry_image *entry = executable->entry;
+  FH_TRY(fh_check_operands(entry, command->launch.operands, command->launch.operand_count));
   for (int i = 0; i < command->launch.operand_count; i++) {
     const fh_launch_operand *operand = &command->launch.operands[i];
     slots[i].i = 0;
@@ -81,7 +83,8 @@ static fh_status fill_slots(const fh_executable *executable, const fh_command *c
     } else if (operand->kind == FH_OPERAND_F32) {
       slots[i].f = operand->f;
     } else {
-      FH_TRY(check_place(executable->entry->params[i].name, &operand->place, 0)); /* NULL is the address of an empty view */
+      FH_TRY(
+          check_place(entry->params ? entry->params[i].name : entry->entry, &operand->place, 0)); /* NULL is the address of an empty view */
       slots[i].p = address(&operand->place);
     }
   }
@@ -152,7 +155,7 @@ fh_team fh_cpu_team(fh_pool *pool, int size, void *scratch) {
 static fh_status need_scratch(fh_stream *stream, size_t bytes) {
   if (bytes <= stream->scratch_bytes) return FH_OK;
   free(stream->scratch);
-  stream->scratch = fh_cpu_alloc_aligned(bytes);
+  stream->scratch = fh_host_alloc(bytes);
   stream->scratch_bytes = stream->scratch ? bytes : 0;
   return stream->scratch ? FH_OK : FH_STATUS(FH_RESOURCE_EXHAUSTED, "cpu: no memory for %zu bytes of scratch", bytes);
 }

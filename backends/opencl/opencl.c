@@ -123,6 +123,7 @@ static void describe(const fh_opencl_functions *fn, int index, fh_cl_found *foun
   found->max_alloc = (size_t)device_number(fn, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
   found->max_group = (size_t)device_number(fn, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
   judge_exactness(found, (cl_device_fp_config)device_number(fn, device, CL_DEVICE_SINGLE_FP_CONFIG));
+  found->info.no_doubles = device_number(fn, device, CL_DEVICE_DOUBLE_FP_CONFIG) == 0;
   describe_uuid(fn, device, info);
   describe_driver(fn, found);
   guess_speed(fn, found);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/host_memory.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -348,7 +349,7 @@ fh_status fh_limits_measure(fh_pool *pool, fh_limits *out) {
   size_t most = 0; /* hundreds of threads have more of the second level between them than is taken for DRAM */
   for (int i = 0; i < FH_LEVEL_COUNT; i++)
     if (operand_of(out->levels, i, out->threads) > most) most = operand_of(out->levels, i, out->threads);
-  char *from = aligned_alloc(PART_UNIT, most), *to = aligned_alloc(PART_UNIT, most);
+  char *from = fh_host_alloc(most), *to = fh_host_alloc(most);
   if (!from || !to) {
     free(from);
     free(to);

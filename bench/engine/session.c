@@ -12,6 +12,7 @@
 #include "bench/engine/workload.h"
 #include "bench/peers/peer.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/host_memory.h"
 #include "runtime/plan/plan.h"
 
 enum { MOST_SCRIPTS = 64, LEAST_ROUNDS = 5 };
@@ -197,12 +198,11 @@ static void name_choice(const own_call *own, char out[static 48]) {
 
 /* The portable build for the widest instruction set: what its results are is proven by the conformance tests, case by case. */
 static fh_candidate *portable(fh_context *context, const fh_workload *w) {
-  int count, kernel = 0;
-  const fh_kernel_image *images = fh_kernel_images(&count);
   fh_candidate *out = NULL;
-  while (kernel < count && images[kernel].contract != w->image->contract) kernel++;
-  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++) {
-    fh_candidate *c = &context->candidates[i];
+  fh_plan_kernel *kernel = NULL;
+  fh_status_free(fh_plan_kernel_of(context, w->image, &kernel)); /* without memory for it the oracle is asked */
+  for (int i = 0; kernel && i < kernel->count; i++) {
+    fh_candidate *c = &kernel->candidates[i];
     const bool runs = c->tuned == NULL && context->devices[c->device].info.kind == FH_DEVICE_CPU && context->isa_usable[c->isa];
     if (runs && (!out || c->isa > out->isa)) out = c;
   }
@@ -318,8 +318,9 @@ static void add_variants(cast *c) {
   fh_queue *queue = fh_context_queue(context);
   const fh_call *call = &c->own[0].call;
   if (c->own_count == 0) return;
-  for (int i = context->first_of[call->kernel]; i < context->first_of[call->kernel + 1]; i++) {
-    fh_candidate *candidate = &context->candidates[i];
+  fh_plan_kernel *kernel = fh_plan_kernel_in(context, call->kernel);
+  for (int i = 0; i < kernel->count; i++) {
+    fh_candidate *candidate = &kernel->candidates[i];
     fh_context_lock(context);
     fh_candidate_test(queue, candidate);
     const bool runs = fh_candidate_judge(queue, candidate, call).reason.code == FH_REASON_NONE;
@@ -461,7 +462,7 @@ static bool grow(char **memory, size_t *have, size_t bytes) {
   if (bytes <= *have) return true;
   free(*memory);
   *have = 0;
-  if (!(*memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096))) return false;
+  if (!(*memory = fh_host_alloc(bytes))) return false;
   *have = bytes;
   uint64_t seed = 3;
   for (size_t i = 0; i < bytes / 8; i++) ((uint64_t *)(void *)*memory)[i] = seed = seed * 6364136223846793005u + 1442695040888963407u;

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/host_memory.h"
 #include "runtime/plan/conformance.h"
 
-enum { ALIGNMENT = 64, SEED = 20 };
+enum { SEED = 20 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
-
-static char *allocate(size_t bytes) { return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT); }
 
 static fh_status no_memory(const fh_workload *w, size_t bytes) {
   return FH_STATUS(FH_RESOURCE_EXHAUSTED, "bench: no memory for an operand of %zu bytes of %s %s", bytes, w->image->contract->name,
@@ -57,9 +56,9 @@ static fh_status fill(fh_workload *w, int view) {
   const fh_view_role role = w->image->contract->views[view].role;
   if (role == FH_ROLE_OUT) return FH_OK;
   const size_t bytes = dense_bytes(w, view);
-  if (!(w->memory[view] = allocate(w->bytes[view]))) return no_memory(w, w->bytes[view]);
+  if (!(w->memory[view] = fh_host_alloc(w->bytes[view]))) return no_memory(w, w->bytes[view]);
   w->dense[view] = w->memory[view];
-  if (!is_dense(w, view) && !(w->dense[view] = allocate(bytes))) return no_memory(w, bytes);
+  if (!is_dense(w, view) && !(w->dense[view] = fh_host_alloc(bytes))) return no_memory(w, bytes);
   fh_conform_fill(w->image->contract, &w->compact, view, w->dense[view], SEED + (uint64_t)view);
   if (is_dense(w, view)) return FH_OK;
   memset(w->memory[view], 0, w->bytes[view]);
@@ -100,7 +99,7 @@ fh_status fh_operands_open(const fh_workload *w, fh_operands *out) {
   for (int v = 0; v < view_count(w); v++) {
     char *memory = w->memory[v];
     if (fh_workload_is_output(w, v)) {
-      if (!(memory = out->memory[v] = allocate(w->bytes[v]))) {
+      if (!(memory = out->memory[v] = fh_host_alloc(w->bytes[v]))) {
         fh_operands_close(out);
         return no_memory(w, w->bytes[v]);
       }
@@ -131,7 +130,7 @@ static fh_status make_want(fh_workload *w) {
   for (int v = 0; v < view_count(w); v++) {
     if (!fh_workload_is_output(w, v)) continue;
     const size_t bytes = dense_bytes(w, v);
-    if (!w->want[v] && !(w->want[v] = allocate(bytes))) return no_memory(w, bytes);
+    if (!w->want[v] && !(w->want[v] = fh_host_alloc(bytes))) return no_memory(w, bytes);
     if (w->dense[v]) memcpy(w->want[v], w->dense[v], bytes);
   }
   return FH_OK;
@@ -224,7 +223,7 @@ fh_status fh_workload_check(const fh_workload *w, const fh_operands *operands, d
   wanted(w, all);
   for (int v = 0; v < view_count(w) && !status; v++) {
     if (!fh_workload_is_output(w, v)) continue;
-    all[v] = got[v] = allocate(dense_bytes(w, v));
+    all[v] = got[v] = fh_host_alloc(dense_bytes(w, v));
     if (got[v])
       gather(w, operands, v, got[v]);
     else

@@ -52,6 +52,7 @@ def shaped(case, output, result):
 
 
 @peer("NumPy", "reduce", version=VERSION)
+@peer("NumPy", "reduce_f64", version=VERSION)
 def reduce(case):
     x, axis = case.view("x"), over(case)
     calls = [
@@ -68,12 +69,14 @@ def reduce(case):
 
 
 @peer("NumPy", "variance", version=VERSION, tolerance=1e-3)
+@peer("NumPy", "variance_f64", version=VERSION, tolerance=1e-3)
 def variance(case):
     x, axis, ddof = case.view("x"), over(case), int(case.scalars["ddof"])
     return lambda: shaped(case, "y", x.var(axis=axis, ddof=ddof))
 
 
 @peer("NumPy", "arg_extreme", version=VERSION)
+@peer("NumPy", "arg_extreme_f64", version=VERSION)
 def arg_extreme(case):
     x, axis = case.view("x"), over(case)
     call = x.argmax if case.scalars["largest"] else x.argmin
@@ -81,6 +84,7 @@ def arg_extreme(case):
 
 
 @peer("NumPy", "dot", version=VERSION, tolerance=1e-3)
+@peer("NumPy", "dot_f64", version=VERSION, tolerance=1e-3)
 def dot(case):
     x, y = case.view("x"), case.view("y")
     if x.ndim == 1 or over(case, "z") is None:

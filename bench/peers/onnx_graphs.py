@@ -61,15 +61,31 @@ def matmul(case):
     return session(case, [NODE("MatMul", ["a", "b"], ["c"])], {name: case.view(name) for name in ("a", "b")}, "c")
 
 
+def last(operator, **attributes):
+    return [NODE(operator, ["s"], ["c"], **attributes)]
+
+
+# From s to c, by Foghorn's numbers.
+ACTIVATIONS = [
+    [],
+    last("Relu"),
+    last("Gelu"),
+    last("Gelu", approximate="tanh"),
+    [NODE("Sigmoid", ["s"], ["t"]), NODE("Mul", ["s", "t"], ["c"])],
+    last("Sigmoid"),
+    last("Tanh"),
+]
+
+
 @peer("ONNX Runtime", "matmul_fused", version=VERSION)
 def matmul_fused(case):
-    inputs, relu = {name: case.view(name) for name in ("a", "b", "d")}, bool(case.scalars["activation"])
-    sum_of = "s" if relu else "c"
+    inputs, after = {name: case.view(name) for name in ("a", "b", "d")}, ACTIVATIONS[int(case.scalars["activation"])]
+    sum_of = "s" if after else "c"
     if inputs["a"].ndim == 2:
         nodes = [NODE("Gemm", ["a", "b", "d"], [sum_of])]
     else:
         nodes = [NODE("MatMul", ["a", "b"], ["p"]), NODE("Add", ["p", "d"], [sum_of])]
-    return session(case, nodes + [NODE("Relu", ["s"], ["c"])] * relu, inputs, "c")
+    return session(case, nodes + after, inputs, "c")
 
 
 @peer("ONNX Runtime", "matmul_i8", version=VERSION)

@@ -40,6 +40,7 @@ def numpy_distance(case):
 
 
 @peer("scikit-learn argmin", "kmeans_assign", version=sklearn.__version__, tolerance=1e-3)
+@peer("scikit-learn argmin", "kmeans_assign_f64", version=sklearn.__version__, tolerance=1e-3)
 def argmin(case):
     x, c = case.view("x"), case.view("c")
     threadpool_limits(case.threads)
@@ -47,6 +48,7 @@ def argmin(case):
 
 
 @peer("scikit-learn lloyd", "kmeans_step", version=sklearn.__version__, tolerance=1e-3)
+@peer("scikit-learn lloyd", "kmeans_step_f64", version=sklearn.__version__, tolerance=1e-3)
 def lloyd(case):
     """One turn of its KMeans(algorithm="lloyd"), which finds no distances: they are looked up afterwards."""
     x, old = case.view("x"), case.view("c")

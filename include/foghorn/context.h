@@ -32,7 +32,8 @@ typedef enum fh_fallback {
  * Thread-safety: run may be called from several threads at once, also from one that is a worker of the pool. The thread that calls run
  * holds the context until run returns: it must not take up other work of the program meanwhile that uses this context (a pool that steals
  * work isolates it; a launch from there fails with FAILED_PRECONDITION), and run must be able to end on that thread alone, since the pool's
- * other threads may be waiting for the context. */
+ * other threads may be waiting for the context. Kernels keep blocks of work on the stack: each thread needs 1 MiB of it, as does any that
+ * launches work for the CPU. */
 typedef struct fh_host_pool {
   /* How many of them may work for Foghorn at a time, the caller of run included: 1 to 1024. */
   int threads;
@@ -107,8 +108,9 @@ FH_API FH_MUST_USE fh_status fh_queue_finish(fh_queue *queue);
 
 /* ---- kernels by name -------------------------------------------------------------------------------- */
 
-/* NOT_FOUND lists near names. The handle is static: cache it. */
+/* NOT_FOUND lists the names. The handle is static: cache it; that of a registered kernel (extend.h) until it is unregistered. */
 FH_API FH_MUST_USE fh_status fh_kernel_find(const char *name, const fh_kernel **out_kernel);
+/* Registered kernels come after the library's; when one goes, those behind it move up. fh_kernel_at: NULL past the last. */
 FH_API int fh_kernel_count(void);
 FH_API const fh_kernel *fh_kernel_at(int index);
 FH_API const char *fh_kernel_name(const fh_kernel *kernel);

@@ -4,6 +4,7 @@
 
 #include <foghorn/context.h>
 #include <foghorn/detect.h>
+#include <foghorn/extend.h>
 #include <foghorn/images.h>
 #include <foghorn/irregular.h>
 #include <foghorn/kernels.h>

@@ -38,14 +38,14 @@ FH_API FH_MUST_USE fh_status fh_u8_to_f32_nchw(fh_queue *queue, const fh_view *x
 FH_API FH_MUST_USE fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event);
 
 /* For each row of x (n,d): labels[i] = argmin_j ||x_i - c_j||^2 over centroids c (k,d), lowest j on a tie;
- * distances[i] = that squared distance, >= 0. labels i32 (n), distances f32 (n). Without out_event the call waits, and a row with a NaN or
- * an infinity is INVALID_ARGUMENT with the row named (the outputs are written, the others are right); with one, ask fh_kmeans_check
- * (neighbours.h) when the event is done. */
+ * distances[i] = that squared distance, >= 0. x, c and distances (n) are f32, or all f64; labels i32 (n). Without out_event the call waits,
+ * and a row with a NaN or an infinity is INVALID_ARGUMENT with the row named (the outputs are written, the others are right); with one, ask
+ * fh_kmeans_check (neighbours.h) when the event is done. */
 FH_API FH_MUST_USE fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels,
                                               const fh_view *distances, fh_event *out_event);
 
-/* sums[j,:] = sum of rows of x with label j, counts[j] = how many. x (n,d), labels i32 (n) in [0,k), sums
- * f32 (k,d), counts i32 (k). The order of additions is fixed by (n,d,k) alone, so the result is EXACT. */
+/* sums[j,:] = sum of rows of x with label j, counts[j] = how many. x (n,d) and sums (k,d) are f32, or both f64; labels i32 (n) in
+ * [0,k), counts i32 (k). The order of additions is fixed by (n,d,k) alone, so the result is EXACT. */
 FH_API FH_MUST_USE fh_status fh_kmeans_update(fh_queue *queue, const fh_view *x, const fh_view *labels, const fh_view *sums,
                                               const fh_view *counts, fh_event *out_event);
 

@@ -47,8 +47,9 @@ typedef struct fh_shape {
 typedef enum fh_order { FH_ROW_MAJOR = 0, FH_COL_MAJOR = 1 } fh_order;
 
 /* Makes a buffer of `bytes` bytes, zeroed, and a view of all of it. The view owns the only
- * reference: fh_view_release frees it. RESOURCE_EXHAUSTED without memory; INVALID_ARGUMENT for a
- * bad shape or type (an extent < 0, more than 2^62 bytes). */
+ * reference: fh_view_release frees it. From 4 MiB on it lies on huge pages where the system gives them, which passes over much
+ * data need to reach the memory's speed; wrapped memory lies as its owner made it. RESOURCE_EXHAUSTED without memory; INVALID_ARGUMENT for
+ * a bad shape or type (an extent < 0, more than 2^62 bytes). */
 FH_API FH_MUST_USE fh_status fh_view_create_at(fh_context *context, fh_dtype dtype, fh_shape shape, fh_order order, fh_view *out_view,
                                                const char *file, int line);
 #define fh_view_create(...) fh_view_create_at(__VA_ARGS__, __FILE__, __LINE__)

@@ -27,7 +27,7 @@ FH_API FH_MUST_USE fh_status fh_topk(fh_queue *queue, fh_metric metric, const fh
 
 /* One Lloyd iteration's work on the rows: fh_kmeans_assign and fh_kmeans_update (kernels.h) in one launch, on the CPU in one pass over x.
  * For the same labels the sums are the same bits as those of fh_kmeans_update. x (n,d), c (k,d), labels i32 (n), distances (n), sums
- * (k,d), counts i32 (k). NaN rows: as fh_kmeans_assign. */
+ * (k,d), counts i32 (k); f32, or all reals f64. NaN rows: as fh_kmeans_assign. */
 FH_API FH_MUST_USE fh_status fh_kmeans_step(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels,
                                             const fh_view *distances, const fh_view *sums, const fh_view *counts, fh_event *out_event);
 

@@ -65,12 +65,15 @@ typedef enum fh_isa {
 
 /* Extensions that single variants of kernels need beside their instruction set. */
 typedef enum fh_cpu_feature {
-  FH_FEATURE_AVX512_VNNI = 0, /* dot products of bytes, 512 bits wide */
-  FH_FEATURE_AVX512_BF16 = 1, /* dot products of bf16, 512 bits wide */
-  FH_FEATURE_COUNT = 2,
+  FH_FEATURE_AVX512_VNNI = 0,  /* dot products of bytes, 512 bits wide */
+  FH_FEATURE_AVX512_BF16 = 1,  /* dot products of bf16, 512 bits wide */
+  FH_FEATURE_NEON_DOTPROD = 2, /* dot products of bytes of one kind */
+  FH_FEATURE_NEON_I8MM = 3,    /* of signed with unsigned bytes */
+  FH_FEATURE_NEON_BF16 = 4,    /* dot products of bf16 */
+  FH_FEATURE_COUNT = 5,
 } fh_cpu_feature;
 
-/* "avx512_vnni", "avx512_bf16", as the Linux kernel writes them; "?" out of range. Static text. */
+/* "avx512_vnni", "avx512_bf16", "asimddp", "i8mm", "bf16", as the Linux kernel writes them; "?" out of range. Static text. */
 FH_API const char *fh_cpu_feature_name(fh_cpu_feature feature);
 
 /* "scalar", "sse42", "avx2", "avx512", "neon"; "?" out of range. Static text. */

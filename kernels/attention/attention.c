@@ -49,7 +49,7 @@ static fh_status check(const fh_view_desc *v, const fh_value *scalars) {
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v, scalars));
   const int64_t batch = v[Q].shape[0], heads = v[Q].shape[1], queries = v[Q].shape[2], d = v[Q].shape[3], dv = v[V].shape[3];
   const int64_t keys = v[K].shape[2], of_k = v[K].shape[1];

@@ -12,7 +12,7 @@ static const fh_view_param params[] = {
 static const fh_scalar_param scalars_of[] = {{"alpha", 'f', 1.0, "factor of x"}};
 
 static fh_status axpy_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(fh_check_rows("axpy", params, views, Y, &count));
   if (count == 0) return FH_OK;

@@ -12,7 +12,7 @@ static const fh_view_param params[] = {
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   for (int i = IDS; i <= COUNTS; i++) FH_TRY(fh_check_view("bincount", &params[i], &v[i], 1, 1));
   const int64_t n = v[IDS].shape[0], k = v[COUNTS].shape[0];
   FH_TRY(fh_tally_check("bincount", &params[IDS], n, k));

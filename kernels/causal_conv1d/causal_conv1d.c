@@ -35,7 +35,7 @@ static fh_status check(const fh_view_desc *v) {
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v));
   if (scalars[0].i != 0 && scalars[0].i != 1)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_causal_conv1d: silu is %" PRId64 ", expected 0 or 1", scalars[0].i);

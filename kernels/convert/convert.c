@@ -24,7 +24,7 @@ static int pair_of(const fh_view_desc *v) {
 
 static fh_status convert_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   const int pair = pair_of(views);
   if (pair == PAIRS)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_convert: x has type %s and y %s, expected f32 and one of bf16 and f16, in either order",

@@ -117,7 +117,7 @@ FH_FFT_PASS(5)
 
 /* The transform of the n complex elements in the first half of `work`; `unit` steps in the table turn by 2 pi / n. Returns where
  * the result begins: 0 or `area`. The other half is then free. */
-FH_INLINE long fh_fft_complex(fh_f32_out work, long area, long n, long unit, fh_roots table) {
+FH_OUTLINE long fh_fft_complex(fh_f32_out work, long area, long n, long unit, fh_roots table) {
   long at = 0;
   for (long left = n, s = 1; left > 1;) {
     const fh_f32_out x = work + at, y = work + (area - at);

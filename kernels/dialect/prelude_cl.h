@@ -2,6 +2,8 @@
  * Build options: -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt. */
 #pragma OPENCL FP_CONTRACT OFF
 
+#define FH_ON_OPENCL 1 /* for headers that are not the same on all */
+
 #define FH_INLINE static inline
 #define FH_OUTLINE static
 #define FH_UNUSED

@@ -5,6 +5,8 @@
  * Both halves of a warp shuffle under their own member mask. */
 #pragma OPENCL FP_CONTRACT OFF
 
+#define FH_ON_PTX 1 /* for headers that are not the same on all */
+
 #define FH_INLINE static inline __attribute__((always_inline))
 #define FH_OUTLINE FH_INLINE
 #define FH_UNUSED

@@ -17,8 +17,8 @@ FH_INLINE fh_vf fh_term_part(int term, fh_f32_in p, long i, long n, long s, fh_v
   return fh_select(fh_lane_below(n - i), fh_term(term, fh_load_part(p, i, n, s, 0.0f), about), fh_splat(0.0f));
 }
 
-/* The sum of a row's terms; `about` is for FH_TERM_DEVIATION. */
-FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) {
+/* The sum of a row's terms, and that of each lane; `about` is for FH_TERM_DEVIATION. */
+FH_INLINE fh_vf fh_sum_lanes(int term, fh_f32_in p, long n, long s, float about) {
   const fh_vf a = fh_splat(about);
   fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
   long i = 0;
@@ -43,8 +43,9 @@ FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) {
     else
       s3 = fh_add(s3, rest);
   }
-  return fh_sum_of(fh_add4(s0, s1, s2, s3));
+  return fh_add4(s0, s1, s2, s3);
 }
+FH_INLINE float fh_sum_row(int term, fh_f32_in p, long n, long s, float about) { return fh_sum_of(fh_sum_lanes(term, p, n, s, about)); }
 
 /* ---- results ----
  * y[0..n) from FULL(i), the 16 values from element i on, and PART(i, end), those below element `end`. With `stream` past the caches. */

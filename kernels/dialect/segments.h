@@ -62,7 +62,7 @@ FH_INLINE float fh_piece_short(fh_terms t, int form, long begin, long end, long 
   return fh_sum_of(fh_select(fh_lane_below(end - begin), terms, fh_splat(0.0f)));
 }
 
-FH_OUTLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) {
+FH_INLINE float fh_piece_sum(fh_terms t, int form, long begin, long end) {
   fh_vf s0 = fh_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
   long e = begin;
   for (; e + 64 <= end; e += 64) {
@@ -75,6 +75,8 @@ FH_OUTLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) {
   if (e < end) s1 = fh_add(s1, fh_select(fh_lane_below(end - e), fh_terms_load_part(t, form, e, end), fh_splat(0.0f)));
   return fh_sum_of(fh_add4(s0, s1, s2, s3));
 }
+
+FH_OUTLINE float fh_piece_of_terms(fh_terms t, int form, long begin, long end) { return fh_piece_sum(t, form, begin, end); }
 
 /* Columns [j, j + 64) and [j, j + 16) of the sum of rows [begin, end), piece by piece. */
 FH_INLINE void fh_rows_put_64(fh_terms t, long begin, long end, long piece, long j, fh_f32_out out, long os) {
@@ -158,10 +160,167 @@ FH_INLINE long fh_segment_from(fh_i64_in offsets, long os, long segments, long n
   return low;
 }
 
+/* ---- rows of products on a CPU ---- */
+
+#ifdef FH_DIALECT_ISA
+/* Where a row ends is a branch that is mispredicted, and what follows it then waits for loads by columns. So products come first, of many
+ * rows at once; then sixteen rows are added up side by side, each in the order that it has alone. */
+enum {
+  FH_PRODUCTS = 2048,                /* at hand: with what they are made of, within the first level of cache */
+  FH_PRODUCTS_BEHIND = 3 * FH_LANES, /* zeros: a row is read as far as the longest beside it */
+};
+
+typedef struct fh_products {
+  __attribute__((aligned(64))) fh_f32_element of[FH_PRODUCTS + FH_LANES + FH_PRODUCTS_BEHIND];
+  long from, stop; /* terms whose products are there */
+} fh_products;
+
+/* Those of terms [begin, stop), and of a few before: whole vectors then lie in a line each, where the operands do. */
+FH_INLINE void fh_products_make(fh_products *p, fh_terms t, long begin, long stop) {
+  const long from = begin / FH_LANES * FH_LANES;
+  long e = from;
+  for (; e + FH_LANES <= stop; e += FH_LANES) fh_store(p->of, e - from, 1, fh_terms_load(t, FH_TERM_PRODUCT, e));
+  if (e < stop) fh_store(p->of, e - from, 1, fh_terms_load_part(t, FH_TERM_PRODUCT, e, stop));
+  const long behind = e < stop ? e + FH_LANES : e;
+  for (long z = behind; z < behind + FH_PRODUCTS_BEHIND; z += FH_LANES) fh_store(p->of, z - from, 1, fh_splat(0.0f));
+  p->from = from;
+  p->stop = stop;
+}
+
+typedef float fh_four __attribute__((vector_size(16)));
+typedef int32_t fh_four_i __attribute__((vector_size(16)));
+typedef uint64_t fh_two_l __attribute__((vector_size(16)));
+
+/* Rows that one register adds up side by side: four, or two times four. FH_TURN_...: what is done to each four. */
+#ifdef __AVX2__
+enum { FH_ABREAST = 8 };
+#define FH_TURN_SINGLE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define FH_TURN_SINGLE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define FH_TURN_PAIR_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define FH_TURN_PAIR_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define FH_ABREAST_OF(part) __builtin_shufflevector(part(0), part(1), 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+enum { FH_ABREAST = 4 };
+#define FH_TURN_SINGLE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define FH_TURN_SINGLE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define FH_TURN_PAIR_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define FH_TURN_PAIR_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#define FH_ABREAST_OF(part) part(0)
+#endif
+typedef float fh_abreast __attribute__((vector_size(4 * FH_ABREAST)));
+typedef int32_t fh_abreast_i __attribute__((vector_size(4 * FH_ABREAST)));
+
+/* Where sixteen rows begin, and how many terms each has. A vector is put together in registers throughout: what was stored in parts is
+ * not at hand for a load of the whole. */
+typedef struct fh_products_rows {
+  int64_t begin[FH_LANES + 2];
+  fh_four_i terms[FH_LANES / 4];
+  int longest;
+} fh_products_rows;
+
+FH_INLINE fh_four_i fh_four_larger(fh_four_i a, fh_four_i b) { return (a & (a > b)) | (b & ~(a > b)); }
+
+FH_INLINE int fh_four_largest(fh_four_i v) {
+  v = fh_four_larger(v, __builtin_shufflevector(v, v, 2, 3, 0, 1));
+  return fh_four_larger(v, __builtin_shufflevector(v, v, 1, 0, 3, 2))[0];
+}
+
+/* Rows [i, i + count), at most sixteen; those behind are empty. False where offsets do not ascend within [0, n], or rows have more terms
+ * than there is room for products. */
+FH_INLINE bool fh_products_find(fh_products_rows *rows, fh_i64_in offsets, long os, long i, long count, long n) {
+  fh_i64_element some[FH_LANES + 1];
+  fh_i64_in from = offsets + i;
+  if (os != 1 || count < FH_LANES) {
+    for (long r = 0; r <= FH_LANES; r++) some[r] = fh_get_i64(offsets, (i + (r < count ? r : count)) * os);
+    from = some;
+  }
+  const long end = fh_get_i64(from, FH_LANES);
+  fh_two_l edge[FH_LANES / 2 + 1], signs = {0};
+  for (int r = 0; r < FH_LANES / 2; r++) __builtin_memcpy(&edge[r], from + 2 * r, sizeof edge[r]);
+  edge[FH_LANES / 2] = (fh_two_l){(unsigned long)end, (unsigned long)end};
+  fh_four_i longest = {0};
+  for (int q = 0; q < FH_LANES / 4; q++) {
+    const fh_two_l a = edge[2 * q], b = edge[2 * q + 1], c = edge[2 * q + 2];
+    const fh_two_l low = __builtin_shufflevector(a, b, 1, 2) - a, high = __builtin_shufflevector(b, c, 1, 2) - b;
+    signs |= a | b | low | high; /* of differences alone: four of 2^62 would come round to where they began */
+    rows->terms[q] = __builtin_shufflevector((fh_four_i)low, (fh_four_i)high, 0, 2, 4, 6);
+    longest = fh_four_larger(longest, rows->terms[q]);
+  }
+  __builtin_memcpy(rows->begin, edge, sizeof rows->begin);
+  rows->longest = fh_four_largest(longest);
+  const bool ascending = (signs[0] | signs[1] | (unsigned long)end) >> 63 == 0;
+  return ascending && end <= n && end - rows->begin[0] <= FH_PRODUCTS;
+}
+
+FH_INLINE fh_four fh_four_load(const fh_f32_element *p) {
+  fh_four v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+FH_INLINE fh_abreast fh_abreast_load(const fh_f32_element *products, long from, const int64_t *begin) {
+#define FH_ABREAST_LOAD(i) fh_four_load(products + (begin[4 * (i)] - from))
+  return FH_ABREAST_OF(FH_ABREAST_LOAD);
+}
+
+/* Products [k, k + 4) of rows r and on. What a row does not have is added as 0, which changes no sum: one that began with 0 is never -0. */
+FH_INLINE fh_abreast fh_products_add(fh_abreast sum, const fh_products *p, const fh_products_rows *rows, int r, int k) {
+#define FH_ABREAST_TERMS(i) rows->terms[r / 4 + (i)]
+  const fh_abreast_i left = FH_ABREAST_OF(FH_ABREAST_TERMS) - k;
+  const int64_t *begin = rows->begin + r;
+  const long from = p->from - k;
+  const fh_abreast a = fh_abreast_load(p->of, from, begin), b = fh_abreast_load(p->of, from, begin + 1);
+  const fh_abreast c = fh_abreast_load(p->of, from, begin + 2), d = fh_abreast_load(p->of, from, begin + 3);
+  const fh_abreast ab = FH_TURN_SINGLE_LOW(a, b), cd = FH_TURN_SINGLE_LOW(c, d);
+  const fh_abreast AB = FH_TURN_SINGLE_HIGH(a, b), CD = FH_TURN_SINGLE_HIGH(c, d);
+  sum += (fh_abreast)((fh_abreast_i)FH_TURN_PAIR_LOW(ab, cd) & (left > 0));
+  sum += (fh_abreast)((fh_abreast_i)FH_TURN_PAIR_HIGH(ab, cd) & (left > 1));
+  sum += (fh_abreast)((fh_abreast_i)FH_TURN_PAIR_LOW(AB, CD) & (left > 2));
+  return sum + (fh_abreast)((fh_abreast_i)FH_TURN_PAIR_HIGH(AB, CD) & (left > 3));
+}
+
+/* A longer row. */
+FH_OUTLINE float fh_products_piece(const fh_products *p, long begin, long end) {
+  const fh_terms made = {p->of, 0, 1, 1, 0, 0, 0, 0, 0};
+  return fh_piece_sum(made, FH_TERM_ELEMENT, begin - p->from, end - p->from);
+}
+
+FH_INLINE void fh_products_sums(const fh_products *p, const fh_products_rows *rows, fh_f32_out out) {
+  enum { REGISTERS = FH_LANES / FH_ABREAST };
+  fh_abreast sums[REGISTERS] = {{0}};
+  const int steps = rows->longest < FH_SHORT_PRODUCTS ? rows->longest : FH_SHORT_PRODUCTS;
+  for (int k = 0; k < steps; k += 4)
+    for (int r = 0; r < REGISTERS; r++) sums[r] = fh_products_add(sums[r], p, rows, r * FH_ABREAST, k);
+  for (int r = 0; r < REGISTERS; r++) __builtin_memcpy(out + r * FH_ABREAST, &sums[r], sizeof sums[r]);
+  if (rows->longest <= FH_SHORT_PRODUCTS) return;
+  for (int r = 0; r < FH_LANES; r++) {
+    const long begin = rows->begin[r], end = rows->begin[r + 1];
+    if (end - begin > FH_SHORT_PRODUCTS) fh_put(out, r, fh_products_piece(p, begin, end));
+  }
+}
+
+/* Rows [i, i + count), at most sixteen, where their products fit; `all` is where the last row of the item ends. */
+FH_INLINE bool fh_products_put(fh_products *p, fh_terms t, fh_i64_in offsets, long os, long i, long count, long n, long all, fh_f32_out y,
+                               long ys1) {
+  fh_products_rows rows;
+  if (!fh_products_find(&rows, offsets, os, i, count, n)) return false;
+  const long begin = rows.begin[0], end = rows.begin[FH_LANES], most = begin + FH_PRODUCTS;
+  if (begin < p->from || end > p->stop) fh_products_make(p, t, begin, all <= end ? end : all < most ? all : most);
+  if (count == FH_LANES && ys1 == 1) {
+    fh_products_sums(p, &rows, y + i);
+  } else {
+    float sums[FH_LANES];
+    fh_products_sums(p, &rows, sums);
+    for (long r = 0; r < count; r++) fh_put(y, (i + r) * ys1, sums[r]);
+  }
+  return true;
+}
+#endif
+
 /* ---- the cuts ---- */
 
-FH_INLINE void fh_segments_even(fh_terms t, int form, fh_i64_in offsets, long os, long first, long last, long n, long piece, fh_f32_out y,
-                                long ys1, long ys) {
+/* Segments [first, last), each as a whole. */
+FH_INLINE void fh_segments_one_by_one(fh_terms t, int form, fh_i64_in offsets, long os, long first, long last, long n, long piece,
+                                      fh_f32_out y, long ys1, long ys) {
   long begin = fh_segment_edge(offsets, os, first, 0, n), edge = fh_segment_edge(offsets, os, first + 1, 0, n);
   for (long i = first; i < last; i++) {
     /* One ahead: read before the terms, it is there when their number has been mispredicted. */
@@ -170,6 +329,24 @@ FH_INLINE void fh_segments_even(fh_terms t, int form, fh_i64_in offsets, long os
     begin = edge;
     edge = next;
   }
+}
+
+FH_INLINE void fh_segments_even(fh_terms t, int form, fh_i64_in offsets, long os, long first, long last, long n, long piece, fh_f32_out y,
+                                long ys1, long ys) {
+#ifdef FH_DIALECT_ISA
+  if (form == FH_TERM_PRODUCT) {
+    fh_products p;
+    p.from = p.stop = -1;
+    const long all = fh_segment_edge(offsets, os, last, 0, n);
+    for (long i = first; i < last; i += FH_LANES) {
+      const long count = last - i < FH_LANES ? last - i : FH_LANES;
+      if (!fh_products_put(&p, t, offsets, os, i, count, n, all, y, ys1))
+        fh_segments_one_by_one(t, form, offsets, os, i, i + count, n, piece, y, ys1, ys);
+    }
+    return;
+  }
+#endif
+  fh_segments_one_by_one(t, form, offsets, os, first, last, n, piece, y, ys1, ys);
 }
 
 /* The first stage of the split cut; a place of `part` has `dp` floats. */
@@ -189,13 +366,13 @@ FH_INLINE void fh_segments_window(fh_terms t, int form, fh_i64_in offsets, long 
         fh_put(place, 0, fh_piece_of_terms(t, form, from, stop)); /* of a longer one, however short it is itself */
     }
   }
-  for (long i = first; i < last; i++) {
-    const long begin = fh_segment_edge(offsets, os, i, 0, n), end = fh_segment_edge(offsets, os, i + 1, begin, n);
-    if (end - begin <= piece)
-      fh_segment_put(t, form, begin, end, n, piece, y + i * ys1, ys);
-    else
-      fh_segment_put(t, form, begin, begin + piece, n, piece, part + (2 * window + 1) * dp, 1);
-  }
+  if (first >= last) return;
+  fh_segments_even(t, form, offsets, os, first, last - 1, n, piece, y, ys1, ys); /* only the last may be longer than a piece */
+  const long begin = fh_segment_edge(offsets, os, last - 1, 0, n), end = fh_segment_edge(offsets, os, last, begin, n);
+  if (end - begin <= piece)
+    fh_segment_put(t, form, begin, end, n, piece, y + (last - 1) * ys1, ys);
+  else
+    fh_segment_put(t, form, begin, begin + piece, n, piece, part + (2 * window + 1) * dp, 1);
 }
 
 /* The second: the pieces of the long segment that starts in this window, if one does. It is the last that starts there. */

@@ -1,20 +1,20 @@
 /* The contract of dot: inner products of rows. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/reductions.h"
 
-#include <math.h>
+#include <tgmath.h>
 
 enum { X, Y, Z };
 enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE }; /* entries */
 
 static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(d), (rows, d) or (n, rows, d)", false},
-    {"y", FH_ROLE_IN, FH_F32, "that of x", false},
-    {"z", FH_ROLE_OUT, FH_F32, "that of x without its last dimension, or (1) for all of x", false},
+    {"x", FH_ROLE_IN, FH_ELEMENT, "(d), (rows, d) or (n, rows, d)", false},
+    {"y", FH_ROLE_IN, FH_ELEMENT, "that of x", false},
+    {"z", FH_ROLE_OUT, FH_ELEMENT, "that of x without its last dimension, or (1) for all of x", false},
 };
 
 static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   fh_reduction r;
   FH_TRY(fh_reduction_of("dot", params, views, X, Z, &r));
   FH_TRY(fh_check_view("dot", &params[Y], &views[Y], 1, 3));
@@ -42,18 +42,18 @@ static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh
   }
   out->temp_bytes[0] = fh_reduction_scratch(&r);
   out->flops = 2.0 * (double)r.results * (double)r.of_each;
-  out->bytes = 4.0 * (out->flops + (double)r.results);
+  out->bytes = (double)sizeof(fh_element) * (out->flops + (double)r.results);
   return FH_OK;
 }
 
 /* The result, and the sum of magnitudes that bounds its error. */
-static double product_of(const fh_view_desc *views, void *const *data, const fh_reduction *r, int64_t result, double *out_size) {
+static fh_wide product_of(const fh_view_desc *views, void *const *data, const fh_reduction *r, int64_t result, fh_wide *out_size) {
   const fh_rows y = fh_rows_of(&views[Y]);
-  double sum = 0;
+  fh_wide sum = 0;
   *out_size = 0;
   for (int64_t e = 0; e < r->of_each; e++) {
-    const double a = (double)((const float *)data[X])[fh_reduction_at(r, &r->x, result, e)];
-    const double b = (double)((const float *)data[Y])[fh_reduction_at(r, &y, result, e)];
+    const fh_wide a = (fh_wide)((const fh_element *)data[X])[fh_reduction_at(r, &r->x, result, e)];
+    const fh_wide b = (fh_wide)((const fh_element *)data[Y])[fh_reduction_at(r, &y, result, e)];
     sum += a * b;
     *out_size += fabs(a * b);
   }
@@ -63,19 +63,20 @@ static double product_of(const fh_view_desc *views, void *const *data, const fh_
 static void dot_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
   (void)scalars;
   const fh_reduction r = fh_reduction_bound(params, views, X, Z);
-  double size;
-  for (int64_t i = 0; i < r.results; i++) ((float *)data[Z])[fh_reduction_result_at(&r, i)] = (float)product_of(views, data, &r, i, &size);
+  fh_wide size;
+  for (int64_t i = 0; i < r.results; i++)
+    ((fh_element *)data[Z])[fh_reduction_result_at(&r, i)] = (fh_element)product_of(views, data, &r, i, &size);
 }
 
 static const char *dot_compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_reduction r = fh_reduction_bound(params, c->views, X, Z);
   for (int64_t i = 0; i < r.results; i++) {
     const int64_t at = fh_reduction_result_at(&r, i);
-    const double found = (double)((const float *)got[Z])[at], expected = (double)((const float *)want[Z])[at];
+    const fh_wide found = (fh_wide)((const fh_element *)got[Z])[at], expected = (fh_wide)((const fh_element *)want[Z])[at];
     if (isnan(expected) ? isnan(found) : found == expected) continue;
-    double size;
+    fh_wide size;
     product_of(c->views, want, &r, i, &size);
-    if (!(fabs(found - expected) <= (fh_reduction_terms(&r) + 1) * 0x1p-24 * size + (double)r.of_each * 0x1p-149))
+    if (!(fabs(found - expected) <= (fh_wide)(fh_reduction_terms(&r) + 1) * FH_UNIT * size + (fh_wide)r.of_each * FH_LEAST))
       return "a product is off by more than t u sum |x y|";
   }
   return NULL;
@@ -95,14 +96,14 @@ static bool dot_bench_at(int i, fh_case *out) {
   return true;
 }
 
-const fh_kernel_contract fh_contract_dot = {
-    .name = "dot",
+const fh_kernel_contract FH_CONTRACT_OF(dot) = {
+    .name = FH_NAME_OF("dot"),
     .version = 1,
     .summary = "inner products over the last dimension, or over all",
     .formula = "z[r] = sum_i x[r,i] y[r,i]",
     FH_VIEWS(params),
-    FH_ENTRIES("dot_rows", "dot_columns", "dot_join"),
-    FH_EXACT_WITHIN(0x1p-15, 0x1p-15, "(t + 1) u sum |x y|, u = 2^-24, t as for a sum (reduce), in compare"),
+    FH_ENTRIES(FH_ENTRY_OF("dot", "rows"), FH_ENTRY_OF("dot", "columns"), FH_ENTRY_OF("dot", "join")),
+    FH_EXACT_WITHIN(512 * FH_UNIT, 512 * FH_UNIT, "(t + 1) u sum |x y|, u = " FH_UNIT_TEXT ", t as for a sum (reduce), in compare"),
     .bind = dot_bind,
     .reference = dot_reference,
     .case_at = dot_case_at,

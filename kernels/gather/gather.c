@@ -14,8 +14,17 @@ static const fh_view_param params[] = {
 
 static const fh_scalar_param scalars_of[] = {{"scale", 'f', 1, "what the rows are multiplied by, finite"}};
 
+/* Results of numbers, or of rows of whole lines, that lie compactly and fit no cache. */
+static int64_t stream_of(const fh_view_desc *v) {
+  enum { LINE = 16 };
+  const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
+  const bool numbers = x.d == 1 && x.row == 1 && y.row == 1 && v[IDS].strides[0] == 1;
+  const bool lines = x.d % LINE == 0 && x.column == 1 && y.column == 1;
+  return (numbers || lines) && fh_rows_stream(y.rows * y.d);
+}
+
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t from = 0, count = 0;
   FH_TRY(fh_check_numbered("gather", params, v, &from, &count));
   FH_TRY(fh_check_extent("gather", &params[Y], &v[Y], 0, "n", v[IDS].shape[0], "ids"));
@@ -30,7 +39,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, IDS, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  FH_PUSH_I64(stage, n, x.rows, x.d, per, x.row, x.column, v[IDS].strides[0], y.row, y.column);
+  FH_PUSH_I64(stage, n, x.rows, x.d, per, stream_of(v), x.row, x.column, v[IDS].strides[0], y.row, y.column);
   fh_push(stage, fh_op_f32((float)scalars[0].f));
   out->flops = (double)count;
   out->bytes = 4.0 * ((double)n + 2.0 * (double)count);
@@ -40,8 +49,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
 static fh_status inspect(const fh_view_desc *v, const void *const *data, const fh_value *scalars, fh_bound *bound, char note[FH_NOTE]) {
   (void)scalars;
   (void)bound;
-  int64_t repeats;
-  FH_TRY(fh_check_ids("gather", &params[IDS], &v[IDS], data[IDS], v[X].shape[0], "x", &repeats));
+  FH_TRY(fh_check_ids("gather", &params[IDS], &v[IDS], data[IDS], v[X].shape[0], "x", NULL));
   if (note) snprintf(note, FH_NOTE, "%" PRId64 " ids, all in range; their skew does not matter to reads", v[IDS].shape[0]);
   return FH_OK;
 }

@@ -34,7 +34,7 @@ static float scale_of(int64_t bins, float low, float high) {
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v, scalars));
   const int64_t n = v[X].shape[0], k = v[COUNTS].shape[0];
   if (k == 0) return FH_OK;

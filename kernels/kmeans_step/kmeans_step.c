@@ -3,6 +3,7 @@
  *
  * Stages, oracle and comparison are those of the two contracts; the sums are the same bits as kmeans_update's for the same labels. */
 #include "kernels/contracts.h"
+#include "kernels/element.h"
 #include "kernels/rows.h"
 #include "kernels/tile/assign.h"
 #include "kernels/tile/limits.h"
@@ -15,9 +16,9 @@ enum { PARTIAL_STAGE = 1 }; /* the entry after kmeans_assign's: kmeans_update's 
 enum { PARTIAL, TALLY };    /* scratch, as in kmeans_update */
 
 static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},     {"c", FH_ROLE_IN, FH_F32, "(k, d)", false},
-    {"labels", FH_ROLE_OUT, FH_I32, "(n)", false},  {"distances", FH_ROLE_OUT, FH_F32, "(n)", false},
-    {"sums", FH_ROLE_OUT, FH_F32, "(k, d)", false}, {"counts", FH_ROLE_OUT, FH_I32, "(k)", false},
+    {"x", FH_ROLE_IN, FH_ELEMENT, "(n, d)", false},     {"c", FH_ROLE_IN, FH_ELEMENT, "(k, d)", false},
+    {"labels", FH_ROLE_OUT, FH_I32, "(n)", false},      {"distances", FH_ROLE_OUT, FH_ELEMENT, "(n)", false},
+    {"sums", FH_ROLE_OUT, FH_ELEMENT, "(k, d)", false}, {"counts", FH_ROLE_OUT, FH_I32, "(k)", false},
 };
 
 /* The operands of a part, by their place in this kernel: kmeans_assign takes the first four. */
@@ -41,12 +42,12 @@ static void add_stage(const fh_stage *from, fh_bound *out) {
 
 /* kmeans_assign's stage. Without rows it has one item, which does nothing: the tuned entry begins there all the same. */
 static fh_status bind_assign(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  FH_TRY(fh_contract_kmeans_assign.bind(v, scalars, out));
+  FH_TRY(FH_CONTRACT_OF(kmeans_assign).bind(v, scalars, out));
   if (out->stage_count) return FH_OK;
   fh_view_desc one[DISTANCES + 1];
   memcpy(one, v, sizeof one);
   one[X].shape[0] = one[LABELS].shape[0] = one[DISTANCES].shape[0] = 1;
-  FH_TRY(fh_contract_kmeans_assign.bind(one, scalars, out));
+  FH_TRY(FH_CONTRACT_OF(kmeans_assign).bind(one, scalars, out));
   out->stages[0].operands[FH_ASSIGN_N] = fh_op_i64(0);
   return FH_OK;
 }
@@ -69,14 +70,14 @@ static void complete(const fh_view_desc *v, const fh_bound *updated, fh_stage *f
 }
 
 static fh_status step_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   fh_view_desc update[UPDATE_VIEWS];
   update_descs(v, update);
   fh_bound assigned, updated;
   fh_status status = bind_assign(v, scalars, &assigned);
   if (!status) status = fh_check_view("kmeans_update", &params[SUMS], &v[SUMS], 2, 2);
   if (!status) status = fh_check_extent("kmeans_update", &params[SUMS], &v[SUMS], 0, "k", v[C].shape[0], "c");
-  if (!status) status = fh_contract_kmeans_update.bind(update, scalars, &updated);
+  if (!status) status = FH_CONTRACT_OF(kmeans_update).bind(update, scalars, &updated);
   if (status) return fh_status_annotate(status, "in kmeans_step");
   out->stages[out->stage_count++] = assigned.stages[0];
   complete(v, &updated, &out->stages[0]);
@@ -84,7 +85,8 @@ static fh_status step_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
   out->temp_count = updated.temp_count;
   memcpy(out->temp_bytes, updated.temp_bytes, sizeof out->temp_bytes);
   out->flops = assigned.flops + updated.flops;
-  out->bytes = assigned.bytes + 4.0 * (double)(v[SUMS].shape[0] * v[SUMS].shape[1] + v[COUNTS].shape[0]);
+  out->bytes =
+      assigned.bytes + (double)sizeof(fh_element) * (double)(v[SUMS].shape[0] * v[SUMS].shape[1]) + 4.0 * (double)v[COUNTS].shape[0];
   return FH_OK;
 }
 
@@ -99,14 +101,14 @@ static void step_reference(const fh_view_desc *v, void *const *data, const fh_va
   void *places[UPDATE_VIEWS];
   update_descs(v, update);
   update_data(data, places);
-  fh_contract_kmeans_assign.reference(v, data, scalars);
-  fh_contract_kmeans_update.reference(update, places, scalars);
+  FH_CONTRACT_OF(kmeans_assign).reference(v, data, scalars);
+  FH_CONTRACT_OF(kmeans_update).reference(update, places, scalars);
 }
 
 /* Labels and distances as kmeans_assign judges them; the sums against the oracle's for the labels that were given, since a row between
  * two centroids may go to either. */
 static const char *step_compare(const fh_case *c, void *const *got, void *const *want) {
-  const char *wrong = fh_contract_kmeans_assign.compare(c, got, want);
+  const char *wrong = FH_CONTRACT_OF(kmeans_assign).compare(c, got, want);
   if (wrong) return wrong;
   fh_case update = {0};
   void *given[UPDATE_VIEWS], *expected[UPDATE_VIEWS];
@@ -114,11 +116,11 @@ static const char *step_compare(const fh_case *c, void *const *got, void *const 
   update_data(got, given);
   update_data(got, expected); /* the labels that were given */
   const int64_t k = c->views[SUMS].shape[0], d = c->views[SUMS].shape[1];
-  expected[2] = malloc((size_t)(k * d + 1) * sizeof(float));
+  expected[2] = malloc((size_t)(k * d + 1) * sizeof(fh_element));
   expected[3] = malloc((size_t)(k + 1) * sizeof(int32_t));
   if (expected[2] && expected[3]) {
-    fh_contract_kmeans_update.reference(update.views, expected, NULL);
-    wrong = fh_contract_kmeans_update.compare(&update, given, expected);
+    FH_CONTRACT_OF(kmeans_update).reference(update.views, expected, NULL);
+    wrong = FH_CONTRACT_OF(kmeans_update).compare(&update, given, expected);
   } else {
     wrong = "no memory to compare";
   }
@@ -141,33 +143,34 @@ static const shape benches[] = {{1000, 16, 8},       {10007, 31, 13},   {100000,
 
 static bool fill_case(const shape *s, fh_case *out) {
   const int64_t x[] = {s->n, s->d}, centroids[] = {s->k, s->d};
-  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &s->n),
-                             fh_compact(FH_F32, 1, &s->n), fh_compact(FH_F32, 2, centroids), fh_compact(FH_I32, 1, &s->k)}};
+  *out = (fh_case){.views = {fh_compact(FH_ELEMENT, 2, x), fh_compact(FH_ELEMENT, 2, centroids), fh_compact(FH_I32, 1, &s->n),
+                             fh_compact(FH_ELEMENT, 1, &s->n), fh_compact(FH_ELEMENT, 2, centroids), fh_compact(FH_I32, 1, &s->k)}};
   snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, s->n, s->d, s->k);
   return true;
 }
 
 FH_CASES_OF(fill_case, cases, benches)
 
-#if defined(__x86_64__)
+#if FH_HAS_TUNED
 static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_ASSIGN_D].i); }
 #endif
 
-const fh_kernel_contract fh_contract_kmeans_step = {
-    .name = "kmeans_step",
+const fh_kernel_contract FH_CONTRACT_OF(kmeans_step) = {
+    .name = FH_NAME_OF("kmeans_step"),
     .version = 1,
     .summary = "nearest centroid of each row, and sums and counts of the rows of each cluster",
     .formula =
         "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie; sums[j] = sum of x[i] with labels[i] = j; counts[j] = how many "
         "(Lloyd 1982)",
     FH_VIEWS(params),
-    FH_ENTRIES("kmeans_step_assign", "kmeans_step_partial", "kmeans_step_combine"),
-    FH_EXACT_WITHIN(0x1p-12, 0, "those of kmeans_assign and kmeans_update; sums are judged for the labels that were given"),
+    FH_ENTRIES(FH_ENTRY_OF("kmeans_step", "assign"), FH_ENTRY_OF("kmeans_step", "partial"), FH_ENTRY_OF("kmeans_step", "combine")),
+    FH_EXACT_WITHIN(4096 * FH_UNIT, 0, "those of kmeans_assign and kmeans_update; sums are judged for the labels that were given"),
     .bind = step_bind,
     .reference = step_reference,
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = step_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_kmeans_step_avx512, fh_kmeans_assign_scratch_avx512, unfit, 0.8, 0},
-                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_kmeans_step_avx2, fh_kmeans_assign_scratch_avx2, unfit, 0.75, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, avx512), unfit, 0.8, 0},
+              {"tuned", FH_ISA_AVX2, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, avx2), unfit, 0.75, 0}),
+             ({"tuned", FH_ISA_NEON, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, neon), unfit, 0.75, 0})),
 };

@@ -2,18 +2,19 @@
  *
  * A label outside [0, k) breaks the contract; such a row is passed over, never written anywhere. */
 #include "kernels/arithmetic.h"
+#include "kernels/element.h"
 #include "kernels/rows.h"
 
-#include <math.h>
+#include <tgmath.h>
 
 enum { X, LABELS, SUMS, COUNTS };
 enum { PARTIAL, TALLY };               /* scratch */
 enum { PARTIAL_STAGE, COMBINE_STAGE }; /* entries */
 
 static const fh_view_param params[] = {
-    {"x", FH_ROLE_IN, FH_F32, "(n, d)", false},
+    {"x", FH_ROLE_IN, FH_ELEMENT, "(n, d)", false},
     {"labels", FH_ROLE_IN, FH_I32, "(n), each in [0, k)", false},
-    {"sums", FH_ROLE_OUT, FH_F32, "(k, d)", false},
+    {"sums", FH_ROLE_OUT, FH_ELEMENT, "(k, d)", false},
     {"counts", FH_ROLE_OUT, FH_I32, "(k)", false},
 };
 
@@ -77,7 +78,7 @@ static void bind_combine(const fh_view_desc *v, const plan *p, fh_bound *out) {
 
 static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(update_check(v));
   int64_t count = 0, sums = 0;
   FH_TRY(fh_check_count("kmeans_update", &params[X], &v[X], &count));
@@ -90,10 +91,10 @@ static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_
   if (n > 0) bind_partial(v, &p, out);
   bind_combine(v, &p, out);
   out->temp_count = 2;
-  out->temp_bytes[PARTIAL] = (size_t)fh_most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(float);
+  out->temp_bytes[PARTIAL] = (size_t)fh_most(1, p.chunks) * (size_t)k * (size_t)p.padded * sizeof(fh_element);
   out->temp_bytes[TALLY] = (size_t)fh_most(1, p.chunks) * (size_t)k * sizeof(int32_t);
   out->flops = (double)count;
-  out->bytes = 4.0 * ((double)count + (double)n + (double)sums + (double)k);
+  out->bytes = (double)sizeof(fh_element) * ((double)count + (double)sums) + 4.0 * ((double)n + (double)k);
   return FH_OK;
 }
 
@@ -102,11 +103,11 @@ static fh_status update_bind(const fh_view_desc *v, const fh_value *scalars, fh_
 static int64_t label_at(const fh_view_desc *v, void *const *data, int64_t row) {
   return ((const int32_t *)data[LABELS])[row * v[LABELS].strides[0]];
 }
-static float x_at(const fh_view_desc *v, void *const *data, int64_t row, int64_t i) {
-  return ((const float *)data[X])[row * v[X].strides[0] + i * v[X].strides[1]];
+static fh_element x_at(const fh_view_desc *v, void *const *data, int64_t row, int64_t i) {
+  return ((const fh_element *)data[X])[row * v[X].strides[0] + i * v[X].strides[1]];
 }
-static float *sum_at(const fh_view_desc *v, void *const *data, int64_t j, int64_t i) {
-  return (float *)data[SUMS] + j * v[SUMS].strides[0] + i * v[SUMS].strides[1];
+static fh_element *sum_at(const fh_view_desc *v, void *const *data, int64_t j, int64_t i) {
+  return (fh_element *)data[SUMS] + j * v[SUMS].strides[0] + i * v[SUMS].strides[1];
 }
 static int32_t *count_at(const fh_view_desc *v, void *const *data, int64_t j) { return (int32_t *)data[COUNTS] + j * v[COUNTS].strides[0]; }
 
@@ -118,29 +119,29 @@ static void update_reference(const fh_view_desc *v, void *const *data, const fh_
     for (int64_t row = 0; row < n; row++) count += label_at(v, data, row) == j;
     *count_at(v, data, j) = count;
     for (int64_t i = 0; i < d; i++) {
-      double sum = 0;
+      fh_wide sum = 0;
       for (int64_t row = 0; row < n; row++) {
-        if (label_at(v, data, row) == j) sum += (double)x_at(v, data, row, i);
+        if (label_at(v, data, row) == j) sum += (fh_wide)x_at(v, data, row, i);
       }
-      *sum_at(v, data, j, i) = (float)sum;
+      *sum_at(v, data, j, i) = (fh_element)sum;
     }
   }
 }
 
-/* A sum of m terms in any order is within (m - 1) u sum |x| / (1 - m u), u = 2^-24 (Higham 2002, eq. 4.4). */
+/* A sum of m terms in any order is within (m - 1) u sum |x| / (1 - m u), u = FH_UNIT (Higham 2002, eq. 4.4). */
 static const char *update_compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_view_desc *v = c->views;
   const int64_t n = v[X].shape[0], d = v[X].shape[1], k = v[SUMS].shape[0];
   for (int64_t j = 0; j < k; j++) {
     if (*count_at(v, got, j) != *count_at(v, want, j)) return "a count is wrong";
     for (int64_t i = 0; i < d; i++) {
-      double magnitude = 0;
+      fh_wide magnitude = 0;
       for (int64_t row = 0; row < n; row++) {
-        if (label_at(v, want, row) == j) magnitude += fabs((double)x_at(v, want, row, i));
+        if (label_at(v, want, row) == j) magnitude += fabs((fh_wide)x_at(v, want, row, i));
       }
-      const double found = (double)*sum_at(v, got, j, i), expected = (double)*sum_at(v, want, j, i);
+      const fh_wide found = (fh_wide)*sum_at(v, got, j, i), expected = (fh_wide)*sum_at(v, want, j, i);
       if (isnan(expected) ? isnan(found) : found == expected) continue;
-      if (!(fabs(found - expected) <= (double)(*count_at(v, want, j) + 1) * 0x1p-24 * magnitude))
+      if (!(fabs(found - expected) <= (fh_wide)(*count_at(v, want, j) + 1) * FH_UNIT * magnitude))
         return "a sum is off by more than m u sum |x|";
     }
   }
@@ -162,7 +163,8 @@ static const shape bench_shapes[] = {{1000, 16, 8},     {10007, 31, 13},     {10
 static bool case_of(const shape *s, fh_case *out) {
   const int64_t n = s->n, d = s->d, k = s->k;
   const int64_t x[] = {n, d}, sums[] = {k, d};
-  *out = (fh_case){.views = {fh_compact(FH_F32, 2, x), fh_compact(FH_I32, 1, &n), fh_compact(FH_F32, 2, sums), fh_compact(FH_I32, 1, &k)}};
+  *out = (fh_case){
+      .views = {fh_compact(FH_ELEMENT, 2, x), fh_compact(FH_I32, 1, &n), fh_compact(FH_ELEMENT, 2, sums), fh_compact(FH_I32, 1, &k)}};
   snprintf(out->label, sizeof out->label, "n=%" PRId64 " d=%" PRId64 " k=%" PRId64, n, d, k);
   return true;
 }
@@ -176,7 +178,7 @@ static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) 
     const uint64_t random = fh_next_random(&seed);
     const uint32_t r = (uint32_t)(random >> 33);
     if (index == X)
-      ((float *)data)[i] = fh_uniform(random);
+      ((fh_element *)data)[i] = (fh_element)fh_uniform(random);
     else if (r % 61 == 60)
       ((int32_t *)data)[i] = r & 64 ? INT32_MIN : (int32_t)k;
     else
@@ -184,14 +186,14 @@ static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) 
   }
 }
 
-const fh_kernel_contract fh_contract_kmeans_update = {
-    .name = "kmeans_update",
+const fh_kernel_contract FH_CONTRACT_OF(kmeans_update) = {
+    .name = FH_NAME_OF("kmeans_update"),
     .version = 1,
     .summary = "sums and counts of the rows of each cluster",
     .formula = "sums[j,i] = sum over rows r with labels[r] = j of x[r,i]; counts[j] = how many (Lloyd 1982, the update step)",
     FH_VIEWS(params),
-    FH_ENTRIES("kmeans_update_partial", "kmeans_update_combine"),
-    FH_EXACT_WITHIN(0x1p-13, 0,
+    FH_ENTRIES(FH_ENTRY_OF("kmeans_update", "partial"), FH_ENTRY_OF("kmeans_update", "combine")),
+    FH_EXACT_WITHIN(2048 * FH_UNIT, 0,
                     "m u sum |x| for m rows in a cluster (Higham 2002, eq. 4.4), element by element in compare; bound_rel is 2048 u"),
     .bind = update_bind,
     .reference = update_reference,

@@ -3,6 +3,7 @@
  * A NaN in a row makes the row NaN. The sum of squares is an f32: above 3.4e38 (elements near 1e19) the row becomes 0, and
  * rows so small that squares underflow (elements below 1e-19) are divided by eps or by an inaccurate norm. */
 #include "kernels/rows.h"
+#include "kernels/tile/rows.h"
 
 #include <float.h>
 #include <math.h>
@@ -17,7 +18,7 @@ static const fh_view_param params[] = {
 static const fh_scalar_param scalars_of[] = {{"eps", 'f', 1e-12, "least norm to divide by; 0 or at least 1.2e-38"}};
 
 static fh_status l2_normalize_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(fh_check_rows("l2_normalize", params, views, Y, &count));
   const float eps = (float)scalars[0].f;
@@ -31,8 +32,8 @@ static fh_status l2_normalize_bind(const fh_view_desc *views, const fh_value *sc
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_f32(eps));
-  fh_push(stage, fh_op_i64(fh_rows_stream(count)));
-  fh_rows_operands(stage, &x, &y);
+  fh_push(stage, fh_op_i64(fh_norm_stream(&x)));
+  fh_norm_operands(stage, &x, &y);
   out->bytes = 8.0 * (double)count;
   return FH_OK;
 }
@@ -77,4 +78,5 @@ const fh_kernel_contract fh_contract_l2_normalize = {
     .reference = l2_normalize_reference,
     .case_at = l2_normalize_case_at,
     .bench_at = l2_normalize_bench_at,
+    FH_TUNED_ROWS(l2_normalize, fh_rows_unfit_short),
 };

@@ -1,5 +1,6 @@
 /* The contract of layer_norm over rows. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/rows.h"
+#include "kernels/tile/rows.h"
 
 #include <math.h>
 
@@ -15,7 +16,7 @@ static const fh_view_param params[] = {
 static const fh_scalar_param scalars_of[] = {{"eps", 'f', 1e-5, "added to the variance; not negative"}};
 
 static fh_status layer_norm_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   const double eps = scalars[0].f;
   int64_t count = 0;
   FH_TRY(fh_check_rows("layer_norm", params, views, Y, &count));
@@ -28,8 +29,8 @@ static fh_status layer_norm_bind(const fh_view_desc *views, const fh_value *scal
   for (int i = X; i <= BETA; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_f32((float)eps));
-  FH_PUSH_I64(stage, views[GAMMA].strides[0], views[BETA].strides[0], fh_rows_stream(count));
-  fh_rows_operands(stage, &x, &y);
+  FH_PUSH_I64(stage, fh_norm_stream(&x), views[GAMMA].strides[0], views[BETA].strides[0]);
+  fh_norm_operands(stage, &x, &y);
   out->bytes = 8.0 * (double)count + 8.0 * (double)x.d;
   return FH_OK;
 }
@@ -100,4 +101,5 @@ const fh_kernel_contract fh_contract_layer_norm = {
     .reference = layer_norm_reference,
     .case_at = layer_norm_case_at,
     .bench_at = layer_norm_bench_at,
+    FH_TUNED_ROWS(layer_norm, fh_rows_unfit_long),
 };

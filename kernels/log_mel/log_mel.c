@@ -35,7 +35,7 @@ static fh_status log_mel_check(const fh_view_desc *v, const fh_value *scalars, f
 }
 
 static fh_status log_mel_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   fh_frames f;
   FH_TRY(log_mel_check(v, scalars, &f));
   const int64_t mels = v[Y].shape[1], width = v[WEIGHTS].shape[1];

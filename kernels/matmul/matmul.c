@@ -44,7 +44,7 @@ static void add_strides(fh_stage *stage, const fh_view_desc *v) {
 
 fh_status fh_matmul_bind(const char *kernel, const fh_view_param of[static 3], const fh_view_desc views[static 3], int index_of_c,
                          fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check_shapes(kernel, of, views));
   int64_t elements[3] = {0};
   for (int i = A; i <= C; i++) FH_TRY(fh_check_count(kernel, &of[i], &views[i], &elements[i]));
@@ -218,6 +218,7 @@ const fh_kernel_contract fh_contract_matmul = {
     .case_at = matmul_case_at,
     .bench_at = matmul_bench_at,
     .compare = matmul_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
-                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
+              {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
+             ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
 };

@@ -40,7 +40,7 @@ static inline __attribute__((always_inline)) void few_block(const int depth, con
                                                             float *sums, int64_t width) {
   for (int64_t i = 0; i < f->m; i++, x += DEPTH, sums += width) {
     fh_vf sum = fh_v_load(sums);
-    for (int d = 0; d < depth; d++) sum = fh_v_fma(fh_v_set1(x[d]), w[d], sum);
+    for (int d = 0; d < depth; d++) sum = fh_v_fma_by(x[d], w[d], sum);
     fh_v_store(sums, sum);
   }
 }
@@ -117,7 +117,7 @@ static inline __attribute__((always_inline)) void few_turned(const few *f, const
       fh_t_load(at, f->w_col, block);
       for (int64_t i = 0; i < rows; i++, each += DEPTH) {
         fh_vt sum = sums[c * rows + i];
-        for (int d = 0; d < FH_TURN; d++) sum = fh_t_fma(fh_t_set1(each[d]), block[d], sum);
+        for (int d = 0; d < FH_TURN; d++) sum = fh_t_fma_by(each[d], block[d], sum);
         sums[c * rows + i] = sum;
       }
     }
@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) void few_turned(const few *f, const
     fh_t_load_part(w + s + c * FH_TURN * f->w_col, f->w_col, FH_TURN, (int)(steps - s), block);
     for (int64_t i = 0; i < rows; i++) {
       for (int d = 0; d < (int)(steps - s); d++)
-        sums[c * rows + i] = fh_t_fma(fh_t_set1(x[s * rows + i * DEPTH + d]), block[d], sums[c * rows + i]);
+        sums[c * rows + i] = fh_t_fma_by(x[s * rows + i * DEPTH + d], block[d], sums[c * rows + i]);
     }
   }
 }

@@ -61,8 +61,9 @@ typedef struct tile {
   int64_t c_row, c_col;
   const fh_f32_any *next; /* rows of A that come next, to be fetched; NULL: they come by themselves */
   int cols;
-  bool add; /* to what an earlier pass left in C */
-  bool far; /* C is to be fetched */
+  bool add;    /* to what an earlier pass left in C */
+  bool far;    /* C is to be fetched */
+  bool padded; /* rows of B go on behind its columns, with zeros */
 } tile;
 
 /* The sums of a tile whose columns lie apart in C, or that is narrow where stores have no masks. */
@@ -93,7 +94,7 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   const fh_f32_any *b = t->b;
   const int before = (half ? full : full - 1) * FH_LANES; /* columns before the last vector */
   const int last = t->cols - before;                      /* in it */
-  const fh_vm mask = fh_vm_first(last);
+  const fh_vm mask = fh_vm_first(last), there = FH_MASKED_LOAD || !t->padded ? mask : fh_vm_first(FH_LANES);
   bool add = t->add;
   /* Columns of C lie lines apart, where no hardware prefetcher sees them coming. */
 #define FETCH_C(r)                                            \
@@ -123,16 +124,16 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
         next += LINE * sizeof(float);
       }
       for (; s > 0; s--) {
-        const fh_vf b0 = full == 0 ? fh_v_zero() : full == 1 && !half && !whole ? fh_v_load_masked(b, mask) : fh_v_load(b);
-        const fh_vf b1 = full < 2 ? b0 : whole ? fh_v_load(b + FH_LANES) : fh_v_load_masked(b + FH_LANES, mask);
-        const fh_vh bh = half ? fh_h_load_masked(b + full * FH_LANES, mask) : fh_h_zero();
+        const fh_vf b0 = full == 0 ? fh_v_zero() : full == 1 && !half && !whole ? fh_v_load_masked(b, there) : fh_v_load(b);
+        const fh_vf b1 = full < 2 ? b0 : whole ? fh_v_load(b + FH_LANES) : fh_v_load_masked(b + FH_LANES, there);
+        const fh_vh bh = half ? fh_h_load_masked(b + full * FH_LANES, there) : fh_h_zero();
 #define STEP(r)                                                                        \
   if (r < rows) {                                                                      \
     const fh_f32_any *base = r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : r < 12 ? a9 : a12; \
     const float x = base[r % 3 * a_row];                                               \
-    if (full > 0) sum##r##_0 = fh_v_fma(fh_v_set1(x), b0, sum##r##_0);                 \
-    if (full > 1) sum##r##_1 = fh_v_fma(fh_v_set1(x), b1, sum##r##_1);                 \
-    if (half) sum##r##_h = fh_h_fma(fh_h_set1(x), bh, sum##r##_h);                     \
+    if (full > 0) sum##r##_0 = fh_v_fma_by(x, b0, sum##r##_0);                         \
+    if (full > 1) sum##r##_1 = fh_v_fma_by(x, b1, sum##r##_1);                         \
+    if (half) sum##r##_h = fh_h_fma_by(x, bh, sum##r##_h);                             \
   }
         FH_TILE_EACH_ROW(STEP)
 #undef STEP
@@ -342,6 +343,7 @@ static void multiply_panels(const pass *x, int64_t begin, int64_t end, int64_t c
     b = own;
     b_panel = NR * x->steps;
     t.b_step = NR;
+    t.padded = true;
   }
   int64_t first = panel_start(x, begin);
   for (int64_t j = begin; j < end; j++) {

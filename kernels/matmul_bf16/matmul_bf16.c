@@ -54,8 +54,9 @@ static void matmul_bf16_reference(const fh_view_desc *views, void *const *data, 
 /* Products of bf16 have 16 bits of significand and are exact in f32 but for underflow. Whatever the order of the additions, a sum of
  * k of them is within gamma_k sum |a b|, u = 2^-24 (Higham 2002, 3.1). The dot instruction of AVX-512 BF16 adds two products to
  * each lane one after the other, rounds to nearest even, reads denormals as zero and flushes denormal results: each of its k steps loses
- * less than 2^-126 more, and what denormal inputs would have given. Where sum |a b| leaves the range of f32 an intermediate may
- * overflow, and only the place is checked. */
+ * less than 2^-126 more, and what denormal inputs would have given. That of NEON flushes alike; it rounds to odd, off by less than 2 u, but
+ * only twice for two products, and the addition to the zero at the start is exact: k + 1 times u at most, which is what the bound has.
+ * Where sum |a b| leaves the range of f32 an intermediate may overflow, and only the place is checked. */
 static const char *matmul_bf16_compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_product p = fh_product_of(c->views, GROUP);
   const double ku = (double)(p.k + 1) * 0x1p-24, gamma = ku < 0.5 ? ku / (1 - ku) : 1.0;
@@ -96,7 +97,10 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
     .case_at = matmul_bf16_case_at,
     .bench_at = matmul_bf16_bench_at,
     .compare = matmul_bf16_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_matmul_bf16_avx512bf16, fh_matmul_bf16_scratch_avx512bf16, NULL, 0.9,
-                  FH_NEEDS(FH_FEATURE_AVX512_BF16)},
-                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, fh_matmul_bf16_avx512bf16, fh_matmul_bf16_scratch_avx512bf16, NULL, 0.9,
+               FH_NEEDS(FH_FEATURE_AVX512_BF16)},
+              {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0}),
+             ({"bf16", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neonbf16, fh_matmul_bf16_scratch_neonbf16, NULL, 0.9,
+               FH_NEEDS(FH_FEATURE_NEON_BF16)},
+              {"tuned", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neon, fh_matmul_bf16_scratch_neon, NULL, 0.5, 0})),
 };

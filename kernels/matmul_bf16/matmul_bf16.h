@@ -7,5 +7,7 @@
 
 FH_TUNED_ENTRY(matmul_bf16, avx2)
 FH_TUNED_ENTRY(matmul_bf16, avx512bf16)
+FH_TUNED_ENTRY(matmul_bf16, neon)
+FH_TUNED_ENTRY(matmul_bf16, neonbf16)
 
 #endif /* FOGHORN_KERNELS_MATMUL_BF16_MATMUL_BF16_H_ */

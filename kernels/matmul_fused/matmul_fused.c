@@ -1,5 +1,6 @@
 /* The contract of matmul_fused: C = f(A B + D), matmul with an epilogue. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul_fused/matmul_fused.h"
+#include "kernels/activation.h"
 #include "kernels/check.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
@@ -7,7 +8,24 @@
 #include <float.h>
 #include <math.h>
 
-enum { ACTIVATIONS = 2 }; /* of kernels/dialect/activation.h */
+static double none(double x) { return x; }
+static double relu(double x) { return x < 0 ? 0 : x; }
+
+/* By their numbers, those of fh_activation. */
+static const struct activation {
+  const char *name;
+  double (*exact)(double);
+  double flops, ulp; /* an element; its own error, as the kernel of that name states it */
+} activations[] = {
+    {"none", none, 0, 0},
+    {"relu", relu, 1, 0},
+    {"gelu", fh_exact_gelu, 60, 7},
+    {"gelu_tanh", fh_exact_gelu_tanh, 50, 4},
+    {"silu", fh_exact_silu, 35, 3.6},
+    {"sigmoid", fh_exact_sigmoid, 30, 2.8},
+    {"tanh", tanh, 40, 1.8},
+};
+static const double STEEPEST = 1.13; /* of any of them: gelu at sqrt 2 */
 
 static const fh_view_param params[] = {
     {"a", FH_ROLE_IN, FH_F32, "(m, k) or (batch, m, k)", false},
@@ -15,7 +33,7 @@ static const fh_view_param params[] = {
     {"d", FH_ROLE_IN, FH_F32, "(n), or the shape of c with any strides", false},
     {"c", FH_ROLE_OUT, FH_F32, "(m, n) or (batch, m, n)", false},
 };
-static const fh_scalar_param scalars_of[] = {{"activation", 'i', 0, "0 none, 1 relu"}};
+static const fh_scalar_param scalars_of[] = {{"activation", 'i', 0, "0 none, 1 relu, 2 gelu, 3 gelu_tanh, 4 silu, 5 sigmoid, 6 tanh"}};
 enum { A, B, D, C };
 
 static fh_status check_addend(const fh_view_desc *v) {
@@ -34,8 +52,9 @@ static fh_status matmul_fused_bind(const fh_view_desc *v, const fh_value *scalar
   const fh_view_desc views[3] = {v[A], v[B], v[C]};
   FH_TRY(fh_matmul_bind("matmul_fused", of, views, C, out));
   FH_TRY(check_addend(v));
-  if (scalars[0].i < 0 || scalars[0].i >= ACTIVATIONS)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_matmul_fused: activation is %lld, expected 0 (none) or 1 (relu)", (long long)scalars[0].i);
+  if (scalars[0].i < 0 || scalars[0].i >= FH_LENGTH(activations))
+    return FH_STATUS(FH_INVALID_ARGUMENT, "fh_matmul_fused: activation is %lld, expected one of fh_activation, 0 (none) to %d (tanh)",
+                     (long long)scalars[0].i, FH_LENGTH(activations) - 1);
   if (out->stage_count == 0) return FH_OK;
   fh_stage *stage = &out->stages[0];
   const int row = v[C].rank - 2;
@@ -48,13 +67,11 @@ static fh_status matmul_fused_bind(const fh_view_desc *v, const fh_value *scalar
   stage->operand_count = FH_MATMUL_FUSED_SLOTS;
   int64_t elements = 1;
   for (int i = 0; i < v[C].rank; i++) elements *= v[C].shape[i];
-  out->flops += 2.0 * (double)elements;
+  out->flops += (1.0 + activations[scalars[0].i].flops) * (double)elements;
   return FH_OK;
 }
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
-
-static double activate(double x, int64_t activation) { return activation == 1 && x < 0 ? 0 : x; }
 
 /* Calls body for every element of c; stops at the first that returns text. */
 typedef struct element {
@@ -83,7 +100,7 @@ static const char *each_element(const fh_view_desc *v, void *const *data, void *
 
 static const char *put(const element *e, int64_t k, int64_t activation) {
   (void)k;
-  *e->c = (float)activate(e->sum + e->addend, activation);
+  *e->c = (float)activations[activation].exact(e->sum + e->addend);
   return NULL;
 }
 
@@ -91,14 +108,17 @@ static void matmul_fused_reference(const fh_view_desc *v, void *const *data, con
   each_element(v, data, data, put, scalars[0].i);
 }
 
-/* The bound of matmul for the sum, a rounding for d, and every activation is steeper than 1 nowhere. Where the sum is not finite only a
- * NaN is asked for. */
+/* The bound of matmul for the sum, a rounding for d, both as steep as an activation gets, and the activation's own error. Where the sum is
+ * not finite only a NaN is asked for. */
 static const char *check(const element *e, int64_t k, int64_t activation) {
   const double exact = e->sum + e->addend, found = (double)*e->c, gamma = fh_matmul_gamma(k);
   if (isnan(exact)) return isnan(found) ? NULL : "an element that must be NaN is not";
   if (isinf(exact) || e->magnitude * (1 + gamma) + fabs(e->addend) > (double)FLT_MAX) return NULL;
   const double slack = gamma * e->magnitude + 0x1p-23 * (fabs(e->sum) + fabs(e->addend)) + ((double)k + 2) * 0x1p-149;
-  return fabs(found - activate(exact, activation)) <= slack ? NULL : "an element is off by more than gamma_k sum |a||b| and a rounding";
+  const double want = activations[activation].exact(exact), own = activations[activation].ulp * (0x1p-23 * fabs(want) + 0x1p-149);
+  return fabs(found - want) <= STEEPEST * slack + own
+             ? NULL
+             : "an element is off by more than gamma_k sum |a||b|, a rounding and the activation's own error";
 }
 
 static const char *matmul_fused_compare(const fh_case *c, void *const *got, void *const *want) {
@@ -115,11 +135,12 @@ typedef struct shape {
 static const shape shapes[] = {
     {0, 3, 5, 4, 1},      {0, 1, 1, 1, 0},     {0, 2, 3, 0, 11},     {0, 0, 4, 3, 0},      {0, 1, 33, 9, 11},  {0, 7, 1, 31, 10},
     {0, 15, 16, 17, 1},   {3, 4, 5, 6, 11},    {2, 17, 15, 33, 1},   {0, 31, 32, 33, 11},  {0, 63, 65, 64, 1}, {0, 129, 3, 128, 0},
-    {0, 17, 33, 257, 11}, {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11}, {0, 41, 257, 256, 1},
+    {0, 17, 33, 257, 11}, {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11}, {0, 41, 257, 256, 1}, {0, 5, 19, 7, 2},   {0, 33, 65, 40, 12},
+    {0, 6, 31, 9, 13},    {0, 40, 33, 21, 4},  {0, 7, 17, 300, 15},  {2, 9, 35, 8, 16},
 };
 static const shape bench_shapes[] = {
-    {0, 16, 16, 16, 11},     {0, 128, 131, 127, 11}, {0, 512, 512, 512, 11}, {0, 1021, 1031, 1019, 11},
-    {0, 32, 4096, 1024, 11}, {0, 1, 4096, 1024, 11}, {10000, 4, 4, 4, 11},   {10000, 16, 16, 16, 11},
+    {0, 16, 16, 16, 11},    {0, 128, 131, 127, 11}, {0, 512, 512, 512, 11},  {0, 1021, 1031, 1019, 11}, {0, 32, 4096, 1024, 11},
+    {0, 1, 4096, 1024, 11}, {10000, 4, 4, 4, 11},   {10000, 16, 16, 16, 11}, {0, 512, 512, 512, 12},    {0, 32, 4096, 1024, 14},
 };
 
 static bool case_of(const shape *s, fh_case *out) {
@@ -127,8 +148,8 @@ static bool case_of(const shape *s, fh_case *out) {
                              fh_compact_matrices(s->batch, s->m, s->n), fh_compact_matrices(s->batch, s->m, s->n)},
                    .scalars = {{.i = s->activation % 10}}};
   if (s->activation >= 10) out->views[D] = fh_compact(FH_F32, 1, &s->n);
-  snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s", s->batch ? s->batch : 1, s->m, s->n, s->k,
-           s->activation % 10 ? " relu" : "");
+  snprintf(out->label, sizeof out->label, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s%s", s->batch ? s->batch : 1, s->m, s->n, s->k,
+           s->activation % 10 ? " " : "", s->activation % 10 ? activations[s->activation % 10].name : "");
   return true;
 }
 FH_CASES_OF(case_of, shapes, bench_shapes)
@@ -137,17 +158,21 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     .name = "matmul_fused",
     .version = 1,
     .summary = "matrix product plus a bias through an activation, optionally batched",
-    .formula = "c[i,j] = f(sum_l a[i,l] b[l,j] + d[i,j]): the sum as matmul adds it, one rounded addition, f none or relu",
+    .formula =
+        "c[i,j] = f(sum_l a[i,l] b[l,j] + d[i,j]): the sum as matmul adds it, one rounded addition, f none, relu, gelu, gelu_tanh, silu, "
+        "sigmoid or tanh",
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("matmul_fused"),
     FH_EXACT_WITHIN(0x1p-14, 0,
-                    "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and a rounding, element by element in compare; bound_rel is gamma_1024"),
+                    "gamma_k sum |a||b| (Higham 2002, eq. 3.5), a rounding and the activation's own error, element by element in compare; "
+                    "bound_rel is gamma_1024"),
     .bind = matmul_fused_bind,
     .reference = matmul_fused_reference,
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = matmul_fused_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_fused_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
-                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_fused_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_fused_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
+              {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_fused_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
+             ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_fused_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
 };

@@ -13,5 +13,6 @@ enum {
 
 void fh_matmul_fused_avx2(const fh_slot *slots, const fh_team *team);
 void fh_matmul_fused_avx512(const fh_slot *slots, const fh_team *team);
+void fh_matmul_fused_neon(const fh_slot *slots, const fh_team *team);
 
 #endif /* FOGHORN_KERNELS_MATMUL_FUSED_MATMUL_FUSED_H_ */

@@ -7,6 +7,8 @@
 
 #include "kernels/dialect/prelude_c.h"
 
+#include "kernels/dialect/maths.h"
+
 #include "kernels/dialect/activation.h"
 #include "kernels/matmul_fused/matmul_fused.h"
 

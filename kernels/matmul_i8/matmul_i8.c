@@ -46,7 +46,12 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
     .reference = matmul_i8_reference,
     .case_at = matmul_i8_case_at,
     .bench_at = matmul_i8_bench_at,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_i8_avx512vnni, fh_matmul_i8_scratch_avx512vnni, NULL, 0.9,
-                  FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
-                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0}),
+    FH_TUNED(
+        ({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_i8_avx512vnni, fh_matmul_i8_scratch_avx512vnni, NULL, 0.9,
+          FH_NEEDS(FH_FEATURE_AVX512_VNNI)},
+         {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_i8_avx2, fh_matmul_i8_scratch_avx2, NULL, 0.6, 0}),
+        ({"i8mm", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neoni8mm, fh_matmul_i8_scratch_neoni8mm, NULL, 0.9, FH_NEEDS(FH_FEATURE_NEON_I8MM)},
+         {"dotprod", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neondotprod, fh_matmul_i8_scratch_neondotprod, NULL, 0.8,
+          FH_NEEDS(FH_FEATURE_NEON_DOTPROD)},
+         {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3, 0})),
 };

@@ -7,5 +7,8 @@
 
 FH_TUNED_ENTRY(matmul_i8, avx2)
 FH_TUNED_ENTRY(matmul_i8, avx512vnni)
+FH_TUNED_ENTRY(matmul_i8, neon)
+FH_TUNED_ENTRY(matmul_i8, neondotprod)
+FH_TUNED_ENTRY(matmul_i8, neoni8mm)
 
 #endif /* FOGHORN_KERNELS_MATMUL_I8_MATMUL_I8_H_ */

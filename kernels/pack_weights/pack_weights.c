@@ -18,7 +18,7 @@ static int64_t group_of(fh_dtype dtype) {
 
 static fh_status pack_weights_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   char found[FH_CHECK_TEXT], wanted[FH_CHECK_TEXT];
   const int64_t group = group_of(views[W].dtype);
   if (group == 0)

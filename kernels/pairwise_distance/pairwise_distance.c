@@ -19,7 +19,7 @@ static const fh_scalar_param scalars_of[] = {{"metric", 'i', FH_METRIC_L2, "0: s
 static fh_metric metric_of(const fh_value *scalars) { return scalars ? (fh_metric)scalars[0].i : FH_METRIC_L2; }
 
 static fh_status pairwise_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(fh_check_metric("pairwise_distance", scalars ? scalars[0].i : FH_METRIC_L2, FH_METRIC_COSINE));
   for (int i = X; i <= OUT; i++) FH_TRY(fh_check_view("pairwise_distance", &params[i], &v[i], 2, 2));
   FH_TRY(fh_check_extent("pairwise_distance", &params[Y], &v[Y], 1, "d", v[X].shape[1], "x"));
@@ -86,7 +86,7 @@ static const int64_t shapes[][3] = {
     /* m, n, d */
     {3, 5, 4},    {1, 1, 1},    {0, 4, 3},    {4, 0, 3},    {2, 3, 0},    {1, 17, 9},    {7, 1, 31},     {15, 16, 17},
     {16, 33, 2},  {5, 64, 65},  {8, 100, 64}, {31, 32, 33}, {63, 65, 64}, {100, 7, 63},  {65, 127, 31},  {12, 40, 128},
-    {2, 200, 90}, {64, 64, 16}, {129, 3, 24}, {40, 37, 19}, {8, 31, 127}, {13, 11, 257}, {100, 129, 12},
+    {2, 200, 90}, {64, 64, 16}, {129, 3, 24}, {40, 37, 19}, {8, 31, 127}, {13, 11, 257}, {100, 129, 12}, {14, 1100, 70},
 };
 
 static bool set_case(const int64_t s[3], fh_metric metric, fh_case *out) {
@@ -111,11 +111,10 @@ static bool pairwise_bench_at(int i, fh_case *out) {
   return i >= 0 && i < 3 * COUNT && set_case(all[i % COUNT], (fh_metric)(i / COUNT), out);
 }
 
-#if defined(__x86_64__)
+#if FH_HAS_TUNED
 static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_PAIRWISE_D].i); }
 
-FH_PAIRS_TUNED(pairwise, avx512)
-FH_PAIRS_TUNED(pairwise, avx2)
+FH_PAIRS_TUNED(pairwise)
 #endif
 
 const fh_kernel_contract fh_contract_pairwise_distance = {
@@ -134,6 +133,7 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     .case_at = pairwise_case_at,
     .bench_at = pairwise_bench_at,
     .compare = pairwise_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
-                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
+              {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
+             ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.85, 0})),
 };

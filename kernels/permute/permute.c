@@ -97,7 +97,7 @@ static void tile_of(const dimension *d, int64_t *out_ti, int64_t *out_tj) {
 
 static fh_status bind(const fh_view_desc *v, const fh_value *axes, fh_bound *out) {
   enum { STREAM_BYTES = 24 << 20 }; /* results that no cache keeps */
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v, axes));
   int64_t count = 0, ti, tj;
   FH_TRY(fh_check_count("permute", &params[X], &v[X], &count));
@@ -199,6 +199,7 @@ const fh_kernel_contract fh_contract_permute = {
     .reference = reference,
     .case_at = case_at,
     .bench_at = bench_at,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_EXACT, fh_permute_avx512, NULL, NULL, 0.9, 0},
-                 {"tuned", FH_ISA_AVX2, FH_EXACT, fh_permute_avx2, NULL, NULL, 0.9, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_permute_avx512, NULL, NULL, 0.9, 0},
+              {"tuned", FH_ISA_AVX2, FH_EXACT, fh_permute_avx2, NULL, NULL, 0.9, 0}),
+             ({"tuned", FH_ISA_NEON, FH_EXACT, fh_permute_neon, NULL, NULL, 0.9, 0})),
 };

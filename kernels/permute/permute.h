@@ -24,5 +24,6 @@ enum {
 /* The tuned entries (permute_simd.h) with them. */
 void fh_permute_avx2(const fh_slot *slots, const fh_team *team);
 void fh_permute_avx512(const fh_slot *slots, const fh_team *team);
+void fh_permute_neon(const fh_slot *slots, const fh_team *team);
 
 #endif /* FOGHORN_KERNELS_PERMUTE_PERMUTE_H_ */

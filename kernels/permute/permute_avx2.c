@@ -1,8 +1,7 @@
 /* permute for AVX2: blocks of 8 x 8. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/permute/permute.h"
 
-#include "kernels/transpose.h"
-#include "kernels/unaligned.h"
+#include "kernels/permute/short_avx.h"
 
 enum { LANES = 8 };
 typedef __m256 lanes;

@@ -1,8 +1,7 @@
 /* permute for AVX-512: blocks of 16 x 16. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/permute/permute.h"
 
-#include "kernels/transpose.h"
-#include "kernels/unaligned.h"
+#include "kernels/permute/short_avx.h"
 
 enum { LANES = 16 };
 typedef __m512 lanes;

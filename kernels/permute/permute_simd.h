@@ -1,6 +1,7 @@
-/* permute by whole vectors, for code that is compiled for AVX2 or AVX-512. SPDX-License-Identifier: Apache-2.0
+/* permute by whole vectors: the body shared by permute_<isa>.c. SPDX-License-Identifier: Apache-2.0
  *
- * permute_<isa>.c defines the vector of LANES floats, what is done with it, and FH_PERMUTE_RUN, the entry that stands here. A plane
+ * permute_<isa>.c defines the vector of LANES floats and those of eight and four, what is done with them, and FH_PERMUTE_RUN, the entry
+ * that stands here. A plane
  * of ni x nj elements, j the fastest of y, is cut into tiles, and each tile is done in the way that fits its plane:
  *
  *   copies       j is the fastest of x, too: rows
@@ -67,13 +68,13 @@ static inline int64_t floats_to_line(const fh_f32_any *p) { return (int64_t)((0 
 /* n floats, n <= LINE */
 static inline void copy_few(const fh_f32_any *x, fh_f32_any *y, int64_t n) {
   if (n >= 8) {
-    const __m256 low = _mm256_loadu_ps((const void *)x), high = _mm256_loadu_ps((const void *)(x + n - 8));
-    _mm256_storeu_ps((void *)y, low);
-    _mm256_storeu_ps((void *)(y + n - 8), high);
+    const eight low = load_eight(x), high = load_eight(x + n - 8);
+    store_eight(y, low);
+    store_eight(y + n - 8, high);
   } else if (n >= QUAD) {
-    const __m128 low = _mm_loadu_ps((const void *)x), high = _mm_loadu_ps((const void *)(x + n - QUAD));
-    _mm_storeu_ps((void *)y, low);
-    _mm_storeu_ps((void *)(y + n - QUAD), high);
+    const four low = load_four(x), high = load_four(x + n - QUAD);
+    store_four(y, low);
+    store_four(y + n - QUAD, high);
   } else {
     for (int64_t i = 0; i < n; i++) y[i] = x[i];
   }
@@ -122,10 +123,10 @@ static void streamed_copies(const permutation *p, const int64_t begin[static AXE
 /* ---- elements ------------------------------------------------------------------------------------- */
 
 static inline void quad_square(const fh_f32_any *x, int64_t xj, fh_f32_any *y, int64_t yi) {
-  __m128 v[QUAD];
-  for (int j = 0; j < QUAD; j++) v[j] = _mm_loadu_ps((const void *)(x + j * xj));
-  _MM_TRANSPOSE4_PS(v[0], v[1], v[2], v[3]);
-  for (int i = 0; i < QUAD; i++) _mm_storeu_ps((void *)(y + i * yi), v[i]);
+  four v[QUAD];
+  for (int j = 0; j < QUAD; j++) v[j] = load_four(x + j * xj);
+  turn_quad(v);
+  for (int i = 0; i < QUAD; i++) store_four(y + i * yi, v[i]);
 }
 
 static inline void move_elements(const part *t) {
@@ -295,7 +296,7 @@ static void streamed_weave(const permutation *p, const int64_t begin[static AXES
 /* What is read is a line of each row of x: no prefetcher of the processor finds the next ones. Two lines ahead, since the next one
  * comes in a pair with this. */
 static inline void expect(const fh_f32_any *x, int64_t xj) {
-  for (int64_t j = 0; j < LANES; j++) _mm_prefetch((const char *)((uintptr_t)(x + j * xj) + 2 * LINE * sizeof *x), _MM_HINT_T0);
+  for (int64_t j = 0; j < LANES; j++) __builtin_prefetch((const void *)((uintptr_t)(x + j * xj) + 2 * LINE * sizeof *x));
 }
 
 /* LANES rows of one line each, which begin where lines do. */
@@ -451,7 +452,7 @@ static void run_item(void *arg, int64_t item, int worker) {
     }
     p->run(p, begin, end);
   }
-  _mm_sfence(); /* what was stored past the caches is there for whoever is told that this is done */
+  end_stream();
 }
 
 void FH_PERMUTE_RUN(const fh_slot *slots, const fh_team *team) {

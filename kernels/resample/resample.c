@@ -6,7 +6,8 @@
 enum { X, TAPS, Y };
 enum { DOWN, FIRST };               /* scalars */
 enum { PAD_STAGE, RESAMPLE_STAGE }; /* entries */
-enum { PIECE = 256 };               /* RESAMPLE_PIECE of resample.k */
+enum { PIECE = 256, ROWS = 512 };   /* RESAMPLE_PIECE, RESAMPLE_ROWS of resample.k */
+enum { LEAST_SEGMENT = 16, SEGMENT = 64 };
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(channels, n)", false},
@@ -64,6 +65,21 @@ static fh_status resample_check(const fh_view_desc *v, const fh_value *scalars, 
   return FH_OK;
 }
 
+/* Outputs of a segment: SEGMENT or more, so that the k - 1 samples before it count little, a multiple of those after which phases repeat,
+ * and no more than ROWS samples allow. 0: there is none. */
+static int64_t segment_of(const plan *p) {
+  int64_t common = p->up;
+  for (int64_t rest = p->down % p->up; rest > 0;) {
+    const int64_t next = common % rest;
+    common = rest;
+    rest = next;
+  }
+  const int64_t outputs = p->up / common, samples = p->down / common; /* of one repetition */
+  const int64_t most = p->k < ROWS ? (ROWS - p->k) / samples : 0;
+  const int64_t segment = outputs * fh_least(most, fh_divide_up(SEGMENT, outputs));
+  return segment >= LEAST_SEGMENT ? segment : 0;
+}
+
 static void plan_ends(plan *p) {
   p->inner = output_from(p, p->k - 1);
   p->right = fh_most(p->inner, output_from(p, p->n));
@@ -75,7 +91,7 @@ static void plan_ends(plan *p) {
 }
 
 static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   plan p;
   FH_TRY(resample_check(v, scalars, &p));
   if (p.channels == 0 || p.outputs == 0) return FH_OK;
@@ -100,7 +116,7 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   const int64_t *xs = v[X].strides, *ts = v[TAPS].strides, *ys = v[Y].strides;
   FH_PUSH_I64(stage, p.outputs, pieces, p.k, p.up, p.down, p.first, p.inner, p.right, p.left, p.right_at, p.edge, xs[0], xs[1], ts[0],
-              ts[1], ys[0], ys[1]);
+              ts[1], ys[0], ys[1], segment_of(&p));
   const double outputs = (double)p.channels * (double)p.outputs;
   out->flops = 2.0 * (double)p.k * outputs;
   out->bytes = 4.0 * ((double)p.channels * (double)p.n + outputs);
@@ -159,7 +175,8 @@ static const resample_shape cases[] = {
     {2, 120, 3, 2, 21, 30, -1}, {0, 5, 1, 1, 3, 1, -1},           {3, 9, 1, 1, 3, 1, 0},          {1, 1, 1, 1, 1, 0, -1},
     {1, 1, 7, 3, 5, 17, -1},    {2, 4, 2, 1, 33, 32, -1},         {1, 50, 1, 3, 61, 30, -1},      {2, 300, 1, 1, 16, 8, -1},
     {1, 700, 5, 7, 32, 70, -1}, {3, 257, 160, 147, 21, 1600, -1}, {1, 2000, 16, 44, 55, 440, -1}, {1, 600, 3, 1, 17, 25, -1},
-    {1, 64, 2, 3, 48, 0, 40},
+    {1, 64, 2, 3, 48, 0, 40},   {2, 700, 7, 5, 21, 70, -1},       {1, 900, 1, 3, 61, 30, -1},     {1, 400, 3, 1, 7, 10, -1},
+    {1, 3000, 2, 5, 16, 7, -1},
 };
 static const resample_shape benches[] = {
     {1, 4410, 160, 441, 56, 4410, -1},   {1, 1323000, 160, 441, 56, 4410, -1}, {1, 1440000, 1, 3, 61, 30, -1},

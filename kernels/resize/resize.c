@@ -12,7 +12,7 @@ enum { X, Y };
 enum { BILINEAR, AREA };                     /* scalar 0 */
 enum { WINDOWS_STAGE, F32_STAGE, U8_STAGE }; /* entries */
 enum { PLACES, WEIGHTS, ROWS, TEMPS };       /* scratch */
-enum { SIDE_MOST = 1 << 20, SCRATCH = 64 << 20 };
+enum { SIDE_MOST = 1 << 20, SCRATCH = 64 << 20, SPARE = 128 /* FH_NEAR_SPARE of the text */ };
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(n, h, w, c); f32 or u8", false},
@@ -71,7 +71,7 @@ static fh_status lines_of(const fh_view_desc *v, lines *out, size_t *out_rows_by
   const int64_t most = row > 0 && row < SCRATCH ? (int64_t)(SCRATCH / row) : 1;
   out->per_item = fh_divide_up(out->count, most);
   out->items = fh_divide_up(out->count, out->per_item);
-  *out_rows_bytes = (size_t)out->items * row;
+  *out_rows_bytes = (size_t)out->items * (row + SPARE * sizeof(float));
   if (out->from > INT32_MAX || out->to > INT32_MAX)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_resize: a line has %" PRId64 " x %" PRId64 " elements, expected at most 2^31 - 1",
                      v[X].shape[2], c);
@@ -79,7 +79,7 @@ static fh_status lines_of(const fh_view_desc *v, lines *out, size_t *out_rows_by
 }
 
 static fh_status resize_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(resize_check(v, scalars, &count));
   if (count == 0) return FH_OK;
@@ -213,10 +213,10 @@ static bool make(const sizes *all, int count, int i, fh_case *out) {
 
 static bool case_at(int i, fh_case *out) {
   static const sizes all[] = {
-      {1, 7, 9, 3, 5, 4},   {1, 1, 1, 1, 1, 1},    {0, 4, 4, 3, 2, 2},   {1, 4, 4, 3, 0, 2},   {1, 2, 2, 1, 4, 4},
-      {1, 3, 5, 1, 3, 5},   {2, 4, 6, 3, 2, 3},    {1, 1, 5, 2, 1, 17},  {1, 17, 1, 4, 16, 1}, {2, 13, 11, 3, 7, 23},
-      {1, 5, 33, 1, 9, 16}, {1, 31, 37, 5, 3, 2},  {1, 9, 64, 3, 9, 63}, {1, 64, 48, 3, 8, 6}, {3, 20, 21, 3, 41, 40},
-      {1, 4, 75, 3, 3, 25}, {1, 3, 130, 1, 2, 40},
+      {1, 7, 9, 3, 5, 4},   {1, 1, 1, 1, 1, 1},    {0, 4, 4, 3, 2, 2},    {1, 4, 4, 3, 0, 2},    {1, 2, 2, 1, 4, 4},
+      {1, 3, 5, 1, 3, 5},   {2, 4, 6, 3, 2, 3},    {1, 1, 5, 2, 1, 17},   {1, 17, 1, 4, 16, 1},  {2, 13, 11, 3, 7, 23},
+      {1, 5, 33, 1, 9, 16}, {1, 31, 37, 5, 3, 2},  {1, 9, 64, 3, 9, 63},  {1, 64, 48, 3, 8, 6},  {3, 20, 21, 3, 41, 40},
+      {1, 4, 75, 3, 3, 25}, {1, 3, 130, 1, 2, 40}, {1, 5, 300, 1, 3, 17}, {2, 9, 150, 3, 4, 40},
   };
   return make(all, FH_LENGTH(all), i, out);
 }

@@ -2,6 +2,7 @@
  *
  * A NaN in a row makes the row NaN. The sum of squares is an f32: above 3.4e38 (elements near 1e19) the row becomes 0. */
 #include "kernels/rows.h"
+#include "kernels/tile/rows.h"
 
 #include <math.h>
 
@@ -16,7 +17,7 @@ static const fh_view_param params[] = {
 static const fh_scalar_param scalars_of[] = {{"eps", 'f', 1e-6, "added to the mean of squares; not negative"}};
 
 static fh_status rms_norm_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   const double eps = scalars[0].f;
   int64_t count = 0;
   FH_TRY(fh_check_rows("rms_norm", params, views, Y, &count));
@@ -30,8 +31,8 @@ static fh_status rms_norm_bind(const fh_view_desc *views, const fh_value *scalar
   fh_push(stage, fh_op_view(FH_OPERAND_IN, GAMMA, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_f32((float)eps));
-  FH_PUSH_I64(stage, views[GAMMA].strides[0], fh_rows_stream(count));
-  fh_rows_operands(stage, &x, &y);
+  FH_PUSH_I64(stage, fh_norm_stream(&x), views[GAMMA].strides[0]);
+  fh_norm_operands(stage, &x, &y);
   out->bytes = 8.0 * (double)count + 4.0 * (double)x.d;
   return FH_OK;
 }
@@ -77,4 +78,5 @@ const fh_kernel_contract fh_contract_rms_norm = {
     .reference = rms_norm_reference,
     .case_at = rms_norm_case_at,
     .bench_at = rms_norm_bench_at,
+    FH_TUNED_ROWS(rms_norm, fh_rows_unfit_long),
 };

@@ -46,7 +46,7 @@ static float per_temperature(const fh_value *scalars) {
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v, scalars));
   const int64_t rows = v[LOGITS].shape[0], n = v[LOGITS].shape[1], padded = (n + PAD - 1) / PAD * PAD;
   if (rows == 0) return FH_OK;

@@ -70,7 +70,7 @@ static void bind_chunks(const fh_view_desc *v, const plan *p, int64_t fresh, fh_
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   const int64_t fresh = scalars[FRESH].i;
   int64_t from = 0, to = 0;
   FH_TRY(fh_check_numbered("scatter_add", params, v, &from, &to));

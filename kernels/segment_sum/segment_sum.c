@@ -41,7 +41,7 @@ static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_bound *out
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t terms = 0, sums = 0;
   FH_TRY(fh_check_numbered("segment_sum", params, v, &terms, &sums));
   FH_TRY(fh_check_edges("segment_sum", &params[OFFSETS], &v[OFFSETS], v[Y].shape[0], "y"));
@@ -57,6 +57,7 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   (void)scalars;
   const fh_segments s = cut_of(v);
   fh_segment_sizes sizes;
+  if (!note && fh_offsets_plain(&v[OFFSETS], data[OFFSETS], s.n, fh_segments_even_up_to(&s))) return FH_OK;
   FH_TRY(fh_check_offsets("segment_sum", &params[OFFSETS], &v[OFFSETS], data[OFFSETS], s.n, &sizes));
   const bool split = fh_segments_want_split(&s, sizes.longest);
   fh_segments_note(&s, &sizes, split, "segment", note);

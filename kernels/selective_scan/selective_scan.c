@@ -76,7 +76,7 @@ static fh_status check(const fh_view_desc *v, const fh_value *scalars) {
 }
 
 static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(check(v, scalars));
   const int64_t samples = v[U].shape[0], channels = v[U].shape[1], states = v[A].shape[1], sequences = v[STATE].shape[0];
   if (sequences == 0 || channels == 0) return FH_OK;

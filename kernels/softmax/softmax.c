@@ -1,5 +1,6 @@
 /* The contract of softmax over rows. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/rows.h"
+#include "kernels/tile/rows.h"
 
 #include <math.h>
 
@@ -12,7 +13,7 @@ static const fh_view_param params[] = {
 
 static fh_status softmax_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(fh_check_rows("softmax", params, views, Y, &count));
   if (count == 0) return FH_OK;
@@ -21,8 +22,7 @@ static fh_status softmax_bind(const fh_view_desc *views, const fh_value *scalars
   fh_stage *stage = fh_add_rows_stage(out, 0, &x, 22);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  fh_push(stage, fh_op_i64(fh_rows_stream(count)));
-  fh_rows_operands(stage, &x, &y);
+  fh_norm_operands(stage, &x, &y);
   out->bytes = 8.0 * (double)count;
   return FH_OK;
 }
@@ -78,4 +78,5 @@ const fh_kernel_contract fh_contract_softmax = {
     .case_at = softmax_case_at,
     .bench_at = softmax_bench_at,
     .fill = softmax_fill,
+    FH_TUNED_ROWS(softmax, fh_rows_unfit_short),
 };

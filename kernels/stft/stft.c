@@ -23,7 +23,7 @@ static fh_status stft_check(const fh_view_desc *v, const fh_value *scalars, fh_f
 }
 
 static fh_status stft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   fh_frames f;
   FH_TRY(stft_check(v, scalars, &f));
   if (f.channels == 0 || f.frames == 0) return FH_OK;

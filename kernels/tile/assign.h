@@ -7,6 +7,7 @@
 #define FOGHORN_KERNELS_TILE_ASSIGN_H_
 
 #include "kernels/contract.h"
+#include "kernels/tables.h"
 
 enum {
   FH_ASSIGN_X,
@@ -34,13 +35,22 @@ enum {
   FH_STEP_SLOTS,
 };
 
-/* The tuned entries (assign_simd.h) and the scratch they want. */
-#define FH_ASSIGN_ENTRIES(isa)                                            \
-  void fh_kmeans_assign_##isa(const fh_slot *slots, const fh_team *team); \
-  void fh_kmeans_step_##isa(const fh_slot *slots, const fh_team *team);   \
-  size_t fh_kmeans_assign_scratch_##isa(const fh_bound *bound, int team_size);
+/* The tuned entries (assign_simd.h) and the scratch that both of a type want. */
+#define FH_ASSIGN_ENTRIES(isa)                                          \
+  FH_TUNED_ENTRY(kmeans_assign, isa)                                    \
+  FH_TUNED_ENTRY(kmeans_assign_f64, isa)                                \
+  void fh_kmeans_step_##isa(const fh_slot *slots, const fh_team *team); \
+  void fh_kmeans_step_f64_##isa(const fh_slot *slots, const fh_team *team);
 FH_ASSIGN_ENTRIES(avx2)
 FH_ASSIGN_ENTRIES(avx512)
+FH_ASSIGN_ENTRIES(neon)
 #undef FH_ASSIGN_ENTRIES
+
+/* The entry of an instruction set and its scratch for a contract's elements, as an fh_tuned has them. */
+#ifdef FH_OF_DOUBLES
+#define FH_ASSIGN_TUNED(kernel, isa) fh_##kernel##_f64_##isa, fh_kmeans_assign_f64_scratch_##isa
+#else
+#define FH_ASSIGN_TUNED(kernel, isa) fh_##kernel##_##isa, fh_kmeans_assign_scratch_##isa
+#endif
 
 #endif /* FOGHORN_KERNELS_TILE_ASSIGN_H_ */

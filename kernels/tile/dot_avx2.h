@@ -12,7 +12,6 @@
 #define FH_DOT_SUMS 4
 #define FH_DOT_MOST 8
 
-static inline fh_vf dot_and(fh_vf a, fh_vf b) { return _mm256_and_ps(a, b); }
 static inline fh_vf dot_join(const __m256i quarters[4], int v) { return _mm256_castsi256_ps(quarters[v]); }
 
 #endif /* FOGHORN_KERNELS_TILE_DOT_AVX2_H_ */

@@ -22,7 +22,6 @@ typedef __m512i dot_weights;
 static inline dot_words dot_broadcast(int32_t word) { return _mm512_set1_epi32(word); }
 static inline dot_words dot_spread(fh_vf raw) { return _mm512_castps_si512(raw); }
 static inline dot_weights dot_split(fh_vf raw) { return _mm512_castps_si512(raw); }
-static inline fh_vf dot_and(fh_vf a, fh_vf b) { return _mm512_and_ps(a, b); }
 static inline fh_vf dot_join(const __m256i quarters[4], int v) {
   return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(quarters[2 * v]), quarters[2 * v + 1], 1));
 }

@@ -6,22 +6,40 @@
  *           them at once, while they are in L2. Many rows: all panels of a block are packed first.
  *   packed  the same on weights that were packed by the caller: B is not touched before it is multiplied.
  *   dots    k lies together in both operands and one of them is small: vectors run along k, nothing is packed.
- *   strips  few rows, and B lies row by row: its rows are read once, in long pieces, woven into words in registers.
+ *   strips  up to FH_DOT_STRIP_ROWS rows, and B lies row by row: its rows are read once, in long pieces, woven into words in registers.
  *
  * Include after one simd_<isa>.h, with FH_ELEMENT (bytes), FH_DOT_ENTRY, FH_DOT_SCRATCH, FH_DOT_VECTORS (1 or 2) and
  * FH_DOT_ROWS with FH_DOT_EACH_ROW(DO), FH_DOT_TILES(DO) and FH_DOT_TILE_SETS, FH_DOT_SUMS (of a tile along k, 4 or 16) and FH_DOT_MOST
  * (lines of a side that is small) defined, and
  *   dot_sum             sums of FH_LANES columns; dot_zero()
- *   dot_words           FH_LANES words of A; dot_broadcast(word), dot_spread(raw)
+ *   dot_words           FH_LANES words of A; dot_spread(raw)
  *   dot_weights         FH_LANES words of B; dot_split(raw)
  *   dot_step(sum, words, weights), dot_result(sum) -> FH_LANES values, dot_store(p, sum) of them, dot_add(a, b) of such values,
- * dot_and(raw, raw) dot_join(quarters, v): words v * FH_LANES on of four registers of 8. Raw words and values have the type fh_vf.
+ *   dot_broadcast(word) one word of A for all lanes, a dot_words; with FH_DOT_BY_ELEMENT a type of its own, dot_word, for
+ *                       dot_step_by(sum, word, weights)
+ * dot_join(quarters, v): words v * FH_LANES on of four registers of 8. Raw words and values have the type fh_vf.
+ *
+ * FH_DOT_BIASED: weights of bytes are multiplied as b + 128, so that both sides are unsigned. What that adds to a sum depends on its row of
+ * A alone, 128 sum_l a[i,l], and is taken off where the sum begins: dot_start(value) gives a dot_sum, dot_bytes(p, count) adds bytes up.
  */
 #ifndef FOGHORN_KERNELS_TILE_DOT_PRODUCT_H_
 #define FOGHORN_KERNELS_TILE_DOT_PRODUCT_H_
 
 #include "kernels/product.h"
 #include "kernels/tile/pack_words.h"
+
+#ifndef FH_DOT_BY_ELEMENT
+typedef dot_words dot_word;
+static inline dot_sum dot_step_by(dot_sum sum, dot_word x, dot_weights w) { return dot_step(sum, x, w); }
+#endif
+
+/* Rows of a strip, whose sums stay in registers. Eight against packing panels (Zen 4): 4096 x 4096 of bf16 in 0.44 of the time, of bytes in
+ * 0.39, 1024 x 1024 in 0.9; strips of 512 columns took 1.6 times as long as of 2048. */
+#if defined(__AVX512F__)
+#define FH_DOT_STRIP_ROWS 8
+#else
+#define FH_DOT_STRIP_ROWS 4
+#endif
 
 enum {
   NR = FH_DOT_VECTORS * FH_LANES,
@@ -32,7 +50,7 @@ enum {
   TASK_ROWS = 128,       /* of A in one task: 256 KiB, a quarter of L2 */
   STRIP_BYTES = 1 << 19, /* of panels that a worker packs for itself: half of L2 */
   STRIP_COLUMNS = 2048,  /* of rows that are read once */
-  STRIP_ROWS = 4,
+  STRIP_ROWS = FH_DOT_STRIP_ROWS,
   STRIP_GROUPS = 4, /* of k that are added to the sums at once */
   DOT_SIDE = 4,     /* an operand of so few lines is copied where its elements lie apart */
 };
@@ -52,7 +70,8 @@ typedef struct plan {
   int tail;              /* elements of a last group that is not whole */
   int64_t steps;         /* groups of one pass, the partial one included */
   int64_t rows, panels, strip_panels;
-  size_t shared, own; /* bytes of scratch: for all, for each worker */
+  size_t shared, own;       /* bytes of scratch: for all, for each worker */
+  size_t starts, panels_at; /* where in it sums begin, and packed B */
 } plan;
 
 /* The largest part of `whole` cut into as few nearly equal parts as `limit` allows. */
@@ -102,6 +121,11 @@ static plan plan_of(const fh_slot *s) {
   q.pack_a = (p->a[2] != 1 && p->k > 1) || (p->m > 1 && p->n > 4 * FH_PANEL);
   q.strip_panels = fh_least(8, 1 + STRIP_BYTES / (q.steps * 4 * FH_PANEL + 1));
   if (q.pack_a) q.shared += line_up(q.rows * q.steps * 4);
+  q.starts = q.shared;
+#if FH_DOT_BIASED
+  q.shared += line_up(q.rows * 4);
+#endif
+  q.panels_at = q.shared;
   if (q.how == TILES && !q.few) {
     q.panels = even_part(q.panels, PANELS_MAX);
     q.shared += line_up(q.panels * q.steps * 4 * FH_PANEL);
@@ -127,6 +151,22 @@ static inline __attribute__((always_inline)) int32_t word_at(const char *p) {
   memcpy(&word, p, sizeof word);
   return word;
 }
+
+/* ---- where sums begin ------------------------------------------------------------------------------ */
+
+#if FH_DOT_BIASED
+/* Of rows of A with strides in elements, for `depth` of k: a row's sums begin with -128 times the sum of its elements. */
+static void find_starts(const char *a, int64_t row, int64_t col, int64_t rows, int64_t depth, int32_t *starts) {
+  for (int64_t i = 0; i < rows; i++, a += row) {
+    uint32_t sum = 0;
+    if (col == 1)
+      sum = dot_bytes(a, depth);
+    else
+      for (int64_t l = 0; l < depth; l++) sum += (unsigned char)a[l * col];
+    starts[i] = (int32_t)(0 - 128 * sum);
+  }
+}
+#endif
 
 /* ---- writing C ----------------------------------------------------------------------------------- */
 
@@ -159,8 +199,17 @@ typedef struct tile {
   char *c;
   int64_t c_row, c_col;
   int cols;
-  bool add; /* to what an earlier pass left in C */
+  bool add;              /* to what an earlier pass left in C */
+  const int32_t *starts; /* of its rows; NULL: zeros */
 } tile;
+
+static inline __attribute__((always_inline)) dot_sum first_sum(const tile *t, int r, int rows) {
+#if FH_DOT_BIASED
+  if (r < rows && t->starts) return dot_start(t->starts[r]);
+#endif
+  (void)t, (void)r, (void)rows;
+  return dot_zero();
+}
 
 static __attribute__((noinline)) void finish(const tile *t, int rows, const float buffer[FH_DOT_ROWS * NR]) {
   for (int r = 0; r < rows; r++) put_values(t->c + 4 * r * t->c_row, t->c_col, buffer + r * NR, t->cols, t->add);
@@ -172,14 +221,14 @@ static inline __attribute__((always_inline)) void multiply(const tile *t, const 
   const char *a0 = t->a, *a3 = a0 + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row, *a12 = a9 + 3 * a_row;
   const int32_t *b = t->b;
 #define PLACE(r) (packed ? a0 + 4 * (r) : (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : r < 12 ? a9 : a12) + r % 3 * a_row)
-#define ZERO(r) dot_sum sum##r##_0 = dot_zero(), sum##r##_1 = dot_zero();
-  FH_DOT_EACH_ROW(ZERO)
-#undef ZERO
-#define STEP(r)                                                 \
-  if (r < rows) {                                               \
-    const dot_words x = dot_broadcast(word_at(PLACE(r)));       \
-    sum##r##_0 = dot_step(sum##r##_0, x, b0);                   \
-    if (vectors == 2) sum##r##_1 = dot_step(sum##r##_1, x, b1); \
+#define START(r) dot_sum sum##r##_0 = first_sum(t, r, rows), sum##r##_1 = sum##r##_0;
+  FH_DOT_EACH_ROW(START)
+#undef START
+#define STEP(r)                                                    \
+  if (r < rows) {                                                  \
+    const dot_word x = dot_broadcast(word_at(PLACE(r)));           \
+    sum##r##_0 = dot_step_by(sum##r##_0, x, b0);                   \
+    if (vectors == 2) sum##r##_1 = dot_step_by(sum##r##_1, x, b1); \
   }
   const int32_t *last = packed ? t->last : NULL;
   for (int64_t s = t->groups;; s = 1, b = last, last = NULL) {
@@ -238,6 +287,7 @@ static void (*const tiles[FH_DOT_ROWS][2][FH_DOT_VECTORS])(const tile *) = {FH_D
 typedef struct block {
   const plan *q;
   int32_t *packed_a, *packed_b;
+  int32_t *starts; /* of the block's rows, for this pass; NULL: zeros */
   char *own;
   int64_t row, rows, panel, panels, step, steps; /* steps: whole groups of this pass */
   int tail;
@@ -303,16 +353,28 @@ static void multiply_panel(const block *b, int64_t panel, const int32_t *weights
       t.groups = filled ? words_of(b) : b->steps;
       t.last = end_apart ? ends + at : NULL;
       t.add = b->step > 0;
+      t.starts = b->starts ? b->starts + first : NULL;
       tiles[rows - 1][b->q->pack_a][vectors - 1](&t);
       if (b->q->pack_a || !b->tail) continue;
       int32_t words_of_a[FH_DOT_ROWS], words_of_b[NR];
       tile end = t;
       end_of_k(b, &t, (int)rows, words_of_a, words_of_b);
-      end.a = (const char *)words_of_a, end.b = words_of_b, end.groups = 1, end.add = true;
+      end.a = (const char *)words_of_a, end.b = words_of_b, end.groups = 1, end.add = true, end.starts = NULL;
       tiles[rows - 1][1][vectors - 1](&end);
     }
   }
 }
+
+#if FH_DOT_BIASED
+static void start_panel(void *arg, int64_t i, int worker) {
+  (void)worker;
+  const block *b = arg;
+  const fh_product *p = &b->q->p;
+  const int64_t first = fh_part_start(b->rows, b->row_panels, i), last = fh_part_start(b->rows, b->row_panels, i + 1);
+  find_starts(b->q->a + (b->row + first) * p->a[1] + b->step * FH_GROUP * p->a[2], p->a[1], p->a[2], last - first, depth_of(b),
+              b->starts + first);
+}
+#endif
 
 /* Several panels side by side, so that rows of B are read in longer pieces. */
 static void pack_b_panels(void *arg, int64_t i, int worker) {
@@ -354,6 +416,9 @@ static void run_block(block *b, const fh_team *team) {
   const int workers = team && work >= worth_sharing ? team->size : 1;
   b->row_panels = fh_divide_up(b->rows, FH_DOT_ROWS);
   if (q->pack_a) share(team, work, b->row_panels, pack_a_panel, b);
+#if FH_DOT_BIASED
+  share(team, work, b->row_panels, start_panel, b);
+#endif
   if (q->how == TILES && q->few) {
     b->col_tasks = fh_divide_up(b->panels, q->strip_panels);
     if (workers > 1 && b->col_tasks < 4 * workers) b->col_tasks = fh_least(b->panels, 4 * (int64_t)workers);
@@ -371,8 +436,11 @@ static void run_block(block *b, const fh_team *team) {
 
 static void run_tiles(const plan *q, char *scratch, const fh_team *team) {
   const int64_t all = fh_divide_up(q->p.n, FH_PANEL), words = q->groups + (q->tail > 0);
-  block b = {.q = q, .packed_a = (int32_t *)(void *)scratch, .own = scratch + q->shared};
-  b.packed_b = b.packed_a + (q->pack_a ? line_up(q->rows * q->steps * 4) / 4 : 0);
+  block b = {
+      .q = q, .packed_a = (int32_t *)(void *)scratch, .packed_b = (int32_t *)(void *)(scratch + q->panels_at), .own = scratch + q->shared};
+#if FH_DOT_BIASED
+  b.starts = (int32_t *)(void *)(scratch + q->starts);
+#endif
   for (b.panel = 0; b.panel < all; b.panel += q->panels) {
     b.panels = fh_least(all - b.panel, q->panels);
     b.step = 0;
@@ -463,9 +531,20 @@ static void add_end(const lines *d, int64_t bytes, int64_t rows, int64_t cols, v
   fh_v_store(values, dot_add(fh_v_load(values), fh_v_load(more)));
 }
 
-static void dots_block(const plan *q, const lines *all, int64_t row0, int64_t row1, int64_t col0, int64_t col1) {
+#if FH_DOT_BIASED
+static void add_start(float *value, int32_t start) {
+  uint32_t bits;
+  memcpy(&bits, value, sizeof bits);
+  bits += (uint32_t)start;
+  memcpy(value, &bits, sizeof bits);
+}
+#endif
+
+/* starts: of the rows from row0 on; not looked at unless FH_DOT_BIASED. */
+static void dots_block(const plan *q, const lines *all, int64_t row0, int64_t row1, int64_t col0, int64_t col1, const int32_t *starts) {
   const fh_product *p = &q->p;
   const int64_t bytes = p->k * FH_ELEMENT;
+  (void)starts;
   for (int64_t i = row0, rows; i < row1; i += rows) {
     const int log_rows = log_below(row1 - i, 4);
     rows = 1 << log_rows;
@@ -476,6 +555,10 @@ static void dots_block(const plan *q, const lines *all, int64_t row0, int64_t ro
       float values[FH_LANES];
       dot_tiles[log_rows][log_cols](&d, bytes, values);
       if (bytes % FH_VECTOR_BYTES) add_end(&d, bytes, rows, cols, dot_tiles[log_rows][log_cols], values);
+#if FH_DOT_BIASED
+      for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) add_start(&values[r * cols + c], starts[i + r - row0]);
+#endif
       for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++)
           memcpy(q->c + 4 * ((i + r) * p->c[1] + (j + c) * p->c[2]), &values[r * cols + c], sizeof *values);
@@ -496,12 +579,19 @@ static void dots_task(void *arg, int64_t part, int worker) {
   const fh_product *p = &job->q->p;
   const bool by_rows = p->m > p->n;
   const int64_t whole = by_rows ? p->m : p->n, stop = fh_part_start(whole, job->parts, part + 1);
+  int32_t starts[FH_DOT_MOST] = {0};
+#if FH_DOT_BIASED
+  if (!by_rows) find_starts(job->all.a, job->all.a_row, 1, p->m, p->k, starts);
+#endif
   for (int64_t at = fh_part_start(whole, job->parts, part), next; at < stop; at = next) {
     next = fh_least(at + 8, stop);
+#if FH_DOT_BIASED
+    if (by_rows) find_starts(job->all.a + at * job->all.a_row, job->all.a_row, 1, next - at, p->k, starts);
+#endif
     if (by_rows)
-      dots_block(job->q, &job->all, at, next, 0, p->n);
+      dots_block(job->q, &job->all, at, next, 0, p->n, starts);
     else
-      dots_block(job->q, &job->all, 0, p->m, at, next);
+      dots_block(job->q, &job->all, 0, p->m, at, next, starts);
   }
 }
 
@@ -554,7 +644,7 @@ static inline __attribute__((always_inline)) void strip_chunk(const char *b, int
                                                               float *sums, const int rows) {
   enum { PARTS = FH_CHUNK / FH_LANES };
   dot_sum sum[STRIP_ROWS][PARTS];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < PARTS; v++) sum[r][v] = dot_zero();
@@ -563,16 +653,16 @@ static inline __attribute__((always_inline)) void strip_chunk(const char *b, int
     const char *lines_of_b[FH_GROUP];
 #pragma GCC unroll 4
     for (int i = 0; i < FH_GROUP; i++) lines_of_b[i] = b + (g * FH_GROUP + i) * row;
-    __m256i woven[4];
+    fh_vw woven[4];
     fh_interleave(woven, lines_of_b);
 #pragma GCC unroll 4
     for (int v = 0; v < PARTS; v++) {
       const dot_weights w = dot_split(dot_join(woven, v));
-#pragma GCC unroll 4
-      for (int r = 0; r < rows; r++) sum[r][v] = dot_step(sum[r][v], dot_broadcast(words[g][r]), w);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; r++) sum[r][v] = dot_step_by(sum[r][v], dot_broadcast(words[g][r]), w);
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < PARTS; v++) {
@@ -589,14 +679,27 @@ STRIP(1)
 STRIP(2)
 STRIP(3)
 STRIP(4)
-static void (*const strips[STRIP_ROWS])(const char *, int64_t, int32_t[STRIP_GROUPS][STRIP_ROWS], float *) = {strip_1, strip_2, strip_3,
-                                                                                                              strip_4};
+#if FH_DOT_STRIP_ROWS > 4
+STRIP(8)
+#endif
+/* Of five rows and more the missing ones are zero: memory bounds them all. */
+static void (*const strips[STRIP_ROWS])(const char *, int64_t, int32_t[STRIP_GROUPS][STRIP_ROWS], float *) = {
+    strip_1, strip_2, strip_3, strip_4,
+#if FH_DOT_STRIP_ROWS > 4
+    strip_8, strip_8, strip_8, strip_8,
+#endif
+};
 
 static void strip_columns(const plan *q, int64_t col, int64_t cols, float *sums) {
   const fh_product *p = &q->p;
   enum { DEPTH = STRIP_GROUPS * FH_GROUP };
   const int64_t words_of_k = q->groups + (q->tail > 0), row = p->b[4] * FH_ELEMENT;
-  for (int64_t i = 0; i < p->m * STRIP_COLUMNS; i += FH_LANES) fh_v_store(sums + i, fh_v_zero());
+  int32_t starts[STRIP_ROWS] = {0};
+#if FH_DOT_BIASED
+  find_starts(q->a, p->a[1], p->a[2], p->m, p->k, starts);
+#endif
+  for (int64_t r = 0; r < (p->m > 4 ? STRIP_ROWS : p->m); r++)
+    for (int64_t i = 0; i < STRIP_COLUMNS; i++) memcpy(sums + r * STRIP_COLUMNS + i, &starts[r], sizeof *sums);
   for (int64_t g = 0; g < words_of_k; g += STRIP_GROUPS) {
     int32_t words[STRIP_GROUPS][STRIP_ROWS];
     strip_words(q, g, words);

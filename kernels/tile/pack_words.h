@@ -13,6 +13,13 @@
 
 enum { FH_GROUP = 4 / FH_ELEMENT, FH_VECTOR_BYTES = 4 * FH_LANES, FH_CHUNK = 32 };
 
+/* fh_vw, eight words; fh_interleave(words, rows): FH_GROUP rows of 32 elements become 32 words. */
+#if defined(__AVX2__)
+#include "kernels/tile/weave_avx.h"
+#else
+#include "kernels/tile/weave_neon.h"
+#endif
+
 /* The elements of one lane lie side by side: square blocks of words are turned in registers. */
 static inline void fh_pack_words_turn(int32_t *dst, int width, const char *src, int64_t lane_stride, int lanes, int64_t bytes) {
   for (int v = 0; v < width; v += FH_LANES) {
@@ -40,27 +47,6 @@ static inline void fh_pack_words_turn(int32_t *dst, int width, const char *src, 
   }
 }
 
-/* FH_GROUP rows of 32 elements become 32 words. */
-static inline __attribute__((always_inline)) void fh_interleave(__m256i out[4], const char *const rows[FH_GROUP]) {
-#define FH_ROW(i, at) _mm256_loadu_si256((const void *)(rows[i] + (at)))
-#if FH_ELEMENT == 1
-  const __m256i r0 = FH_ROW(0, 0), r1 = FH_ROW(1, 0), r2 = FH_ROW(2, 0), r3 = FH_ROW(3, 0);
-  const __m256i low01 = _mm256_unpacklo_epi8(r0, r1), high01 = _mm256_unpackhi_epi8(r0, r1);
-  const __m256i low23 = _mm256_unpacklo_epi8(r2, r3), high23 = _mm256_unpackhi_epi8(r2, r3);
-  const __m256i a = _mm256_unpacklo_epi16(low01, low23), b = _mm256_unpackhi_epi16(low01, low23);
-  const __m256i c = _mm256_unpacklo_epi16(high01, high23), d = _mm256_unpackhi_epi16(high01, high23);
-  out[0] = _mm256_permute2x128_si256(a, b, 0x20), out[1] = _mm256_permute2x128_si256(c, d, 0x20);
-  out[2] = _mm256_permute2x128_si256(a, b, 0x31), out[3] = _mm256_permute2x128_si256(c, d, 0x31);
-#else
-  for (int half = 0; half < 2; half++) {
-    const __m256i x = FH_ROW(0, 32 * half), y = FH_ROW(1, 32 * half);
-    const __m256i a = _mm256_unpacklo_epi16(x, y), b = _mm256_unpackhi_epi16(x, y);
-    out[2 * half] = _mm256_permute2x128_si256(a, b, 0x20), out[2 * half + 1] = _mm256_permute2x128_si256(a, b, 0x31);
-  }
-#endif
-#undef FH_ROW
-}
-
 /* Lanes lie side by side: the rows of a group are woven together, 32 elements at a time. */
 static inline void fh_pack_words_weave(int32_t *dst, int width, const char *src, int64_t step_stride, int lanes, int64_t k) {
   static const char zeros[FH_CHUNK * FH_ELEMENT];
@@ -75,13 +61,13 @@ static inline void fh_pack_words_weave(int32_t *dst, int width, const char *src,
         memcpy(parts[i], rows[i], (size_t)take * FH_ELEMENT);
         rows[i] = parts[i];
       }
-      __m256i words[4];
+      fh_vw words[4];
       fh_interleave(words, rows);
       if (give == FH_CHUNK) {
-        for (int i = 0; i < 4; i++) _mm256_storeu_si256((void *)(dst + v + 8 * i), words[i]);
+        for (int i = 0; i < 4; i++) fh_w_store(dst + v + 8 * i, words[i]);
       } else {
         int32_t whole[FH_CHUNK];
-        for (int i = 0; i < 4; i++) _mm256_storeu_si256((void *)(whole + 8 * i), words[i]);
+        for (int i = 0; i < 4; i++) fh_w_store(whole + 8 * i, words[i]);
         memcpy(dst + v, whole, (size_t)give * sizeof *whole);
       }
     }

@@ -12,25 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/tile/matrix.h"
 #include "kernels/unaligned.h"
 
 enum {
   FH_PAIRS_ROWS_MAX = 14,
   FH_PAIRS_COLS_MAX = 32,
 };
-
-/* Rows of floats, any strides in elements. */
-typedef struct fh_matrix {
-  const fh_f32_any *first;
-  int64_t row, col;
-} fh_matrix;
-
-/* Asks for part i of `parts` of rows that are needed soon. Whole rows, so that no line costs a division. */
-static inline void fh_fetch_rows(const fh_f32_any *first, int64_t row, int64_t rows, int64_t d, int64_t i, int64_t parts) {
-  const fh_f32_any *at = first + rows * i / parts * row, *end = first + rows * (i + 1) / parts * row;
-  for (; at != end; at += row)
-    for (int64_t l = 0; l < d; l += 16) __builtin_prefetch(at + l, 0, 2);
-}
 
 /* One instruction set's tiles for one metric. */
 typedef struct fh_pairs {
@@ -45,6 +33,8 @@ typedef struct fh_pairs {
   /* bits[r]: the columns below count where out[r * cols + c] + offsets[c] < limits[r] (offsets NULL: none); the result is 0 when there
    * is no such column. */
   uint32_t (*below)(const float *out, int rows, int count, const float *offsets, const float *limits, uint32_t *bits);
+  /* A tile, whose rows are `cols` long, to rows of out whose first `count` elements it has; with scales 1 - value * (row * column). */
+  void (*put)(const float *tile, int rows, int count, const float *row_scales, const float *col_scales, fh_f32_any *out, int64_t out_row);
   /* half[c] = sum of the squares of packed row c of y, halved; returns the largest that is a number. */
   float (*half_squares)(const float *y, int64_t d, float *half);
   /* The squared distance of two rows whose elements lie side by side, whatever the metric of the tiles; the square of one. */
@@ -52,19 +42,27 @@ typedef struct fh_pairs {
   float (*square)(const fh_f32_any *x, int64_t d);
 } fh_pairs;
 
-extern const fh_pairs fh_pairs_squared_avx2, fh_pairs_squared_avx512, fh_pairs_dot_avx2, fh_pairs_dot_avx512;
+extern const fh_pairs fh_pairs_squared_avx2, fh_pairs_squared_avx512, fh_pairs_squared_neon;
+extern const fh_pairs fh_pairs_dot_avx2, fh_pairs_dot_avx512, fh_pairs_dot_neon;
 
 /* One instruction set's tiles. */
 typedef struct fh_pairs_set {
   const fh_pairs *squared, *dot;
 } fh_pairs_set;
 
-/* The tuned entry run_ISA of a contract and the scratch that it wants, scratch_ISA: fh_KERNEL_run and fh_KERNEL_scratch, which its team
- * file has once, with the tiles of an instruction set. */
-#define FH_PAIRS_TUNED(kernel, isa)                                                                                  \
+/* The tuned entry run_ISA of a contract and the scratch that it wants, scratch_ISA, for each instruction set of this architecture:
+ * fh_KERNEL_run and fh_KERNEL_scratch, which its team file has once, with the set's tiles. */
+#define FH_PAIRS_TUNED_ISA(kernel, isa)                                                                              \
   static const fh_pairs_set tiles_##isa = {&fh_pairs_squared_##isa, &fh_pairs_dot_##isa};                            \
   static void run_##isa(const fh_slot *slots, const fh_team *team) { fh_##kernel##_run(&tiles_##isa, slots, team); } \
   static size_t scratch_##isa(const fh_bound *bound, int team_size) { return fh_##kernel##_scratch(&tiles_##isa, bound, team_size); }
+#if defined(__x86_64__)
+#define FH_PAIRS_TUNED(kernel) FH_PAIRS_TUNED_ISA(kernel, avx512) FH_PAIRS_TUNED_ISA(kernel, avx2)
+#elif defined(__aarch64__)
+#define FH_PAIRS_TUNED(kernel) FH_PAIRS_TUNED_ISA(kernel, neon)
+#else
+#define FH_PAIRS_TUNED(kernel)
+#endif
 
 /* Up to so many rows of x it is faster to read y in place: packing a row of y costs about d / 4 cycles, the reductions
  * that it saves about 2 cycles per pair. */

@@ -21,6 +21,8 @@ static inline fh_vf fh_v_set1(float x) { return _mm256_set1_ps(x); }
 static inline fh_vf fh_v_load(const void *p) { return _mm256_loadu_ps(p); }
 static inline void fh_v_store(void *p, fh_vf v) { _mm256_storeu_ps(p, v); }
 static inline fh_vf fh_v_fma(fh_vf a, fh_vf b, fh_vf c) { return _mm256_fmadd_ps(a, b, c); }
+/* x b + c: some processors multiply by a single number without spreading it first. */
+static inline fh_vf fh_v_fma_by(float x, fh_vf b, fh_vf c) { return fh_v_fma(fh_v_set1(x), b, c); }
 static inline fh_vf fh_v_add(fh_vf a, fh_vf b) { return _mm256_add_ps(a, b); }
 static inline fh_vf fh_v_sub(fh_vf a, fh_vf b) { return _mm256_sub_ps(a, b); }
 static inline fh_vf fh_v_mul(fh_vf a, fh_vf b) { return _mm256_mul_ps(a, b); }
@@ -61,11 +63,10 @@ static inline void fh_v_store_first(void *p, fh_vf v, int count) {
 }
 
 /* Half a vector: what is left of a row need not cost a whole one. */
-enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 0 };
+enum { FH_HALF = FH_LANES / 2, FH_MASKED_LOAD = 1, FH_MASKED_STORE = 0 };
 typedef __m128 fh_vh;
 static inline fh_vh fh_h_zero(void) { return _mm_setzero_ps(); }
-static inline fh_vh fh_h_set1(float x) { return _mm_set1_ps(x); }
-static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm_fmadd_ps(a, b, c); }
+static inline fh_vh fh_h_fma_by(float x, fh_vh b, fh_vh c) { return _mm_fmadd_ps(_mm_set1_ps(x), b, c); }
 static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm_add_ps(a, b); }
 static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm_maskload_ps(p, _mm256_castsi256_si128(m)); }
 static inline void fh_h_store(void *p, fh_vh v) { _mm_storeu_ps(p, v); }

@@ -25,6 +25,8 @@ static inline fh_vf fh_v_set1(float x) { return _mm512_set1_ps(x); }
 static inline fh_vf fh_v_load(const void *p) { return _mm512_loadu_ps(p); }
 static inline void fh_v_store(void *p, fh_vf v) { _mm512_storeu_ps(p, v); }
 static inline fh_vf fh_v_fma(fh_vf a, fh_vf b, fh_vf c) { return _mm512_fmadd_ps(a, b, c); }
+/* x b + c: some processors multiply by a single number without spreading it first. */
+static inline fh_vf fh_v_fma_by(float x, fh_vf b, fh_vf c) { return fh_v_fma(fh_v_set1(x), b, c); }
 static inline fh_vf fh_v_add(fh_vf a, fh_vf b) { return _mm512_add_ps(a, b); }
 static inline fh_vf fh_v_sub(fh_vf a, fh_vf b) { return _mm512_sub_ps(a, b); }
 static inline fh_vf fh_v_mul(fh_vf a, fh_vf b) { return _mm512_mul_ps(a, b); }
@@ -44,11 +46,10 @@ static inline fh_vf fh_v_load_masked(const void *p, fh_vm m) { return _mm512_mas
 static inline void fh_v_store_first(void *p, fh_vf v, int count) { _mm512_mask_storeu_ps(p, fh_vm_first(count), v); }
 
 /* Half a vector: what is left of a row need not cost a whole one. */
-enum { FH_HALF = FH_LANES / 2, FH_MASKED_STORE = 1 };
+enum { FH_HALF = FH_LANES / 2, FH_MASKED_LOAD = 1, FH_MASKED_STORE = 1 };
 typedef __m256 fh_vh;
 static inline fh_vh fh_h_zero(void) { return _mm256_setzero_ps(); }
-static inline fh_vh fh_h_set1(float x) { return _mm256_set1_ps(x); }
-static inline fh_vh fh_h_fma(fh_vh a, fh_vh b, fh_vh c) { return _mm256_fmadd_ps(a, b, c); }
+static inline fh_vh fh_h_fma_by(float x, fh_vh b, fh_vh c) { return _mm256_fmadd_ps(_mm256_set1_ps(x), b, c); }
 static inline fh_vh fh_h_add(fh_vh a, fh_vh b) { return _mm256_add_ps(a, b); }
 static inline fh_vh fh_h_load_masked(const void *p, fh_vm m) { return _mm256_maskz_loadu_ps((__mmask8)m, p); }
 static inline void fh_h_store(void *p, fh_vh v) { _mm256_storeu_ps(p, v); }

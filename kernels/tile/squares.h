@@ -1,13 +1,13 @@
 /* Squared distances of two rows, and squares of one, whose elements lie side by side. SPDX-License-Identifier: Apache-2.0
  *
- * Include after one simd_<isa>.h. */
+ * Include after one simd_<isa>.h, or simd_<isa>_f64.h for doubles. */
 #ifndef FOGHORN_KERNELS_TILE_SQUARES_H_
 #define FOGHORN_KERNELS_TILE_SQUARES_H_
 
 #include "kernels/tile/pack.h"
 
-static inline float fh_sum_lanes(fh_vf v) {
-  float lanes[FH_LANES];
+static inline fh_element fh_sum_lanes(fh_vf v) {
+  fh_element lanes[FH_LANES];
   fh_v_store(lanes, v);
   for (int half = FH_LANES / 2; half > 0; half /= 2)
     for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
@@ -15,7 +15,7 @@ static inline float fh_sum_lanes(fh_vf v) {
 }
 
 /* The lanes of the result add up to the squared distance. */
-static inline fh_vf fh_squares_of(const fh_f32_any *x, const fh_f32_any *y, int64_t d) {
+static inline fh_vf fh_squares_of(const fh_element_any *x, const fh_element_any *y, int64_t d) {
   fh_vf even = fh_v_zero(), odd = fh_v_zero();
   int64_t i = 0;
   for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {
@@ -32,7 +32,7 @@ static inline fh_vf fh_squares_of(const fh_f32_any *x, const fh_f32_any *y, int6
 }
 
 /* The lanes of the result add up to the sum of a row's squares. */
-static inline fh_vf fh_square_of(const fh_f32_any *x, int64_t d) {
+static inline fh_vf fh_square_of(const fh_element_any *x, int64_t d) {
   fh_vf even = fh_v_zero(), odd = fh_v_zero();
   int64_t i = 0;
   for (; i + 2 * FH_LANES <= d; i += 2 * FH_LANES) {

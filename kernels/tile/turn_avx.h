@@ -9,9 +9,8 @@
 enum { FH_TURN = 8 };
 typedef __m256 fh_vt;
 static inline fh_vt fh_t_zero(void) { return _mm256_setzero_ps(); }
-static inline fh_vt fh_t_set1(float x) { return _mm256_set1_ps(x); }
 static inline fh_vt fh_t_fma(fh_vt a, fh_vt b, fh_vt c) { return _mm256_fmadd_ps(a, b, c); }
-static inline fh_vt fh_t_add(fh_vt a, fh_vt b) { return _mm256_add_ps(a, b); }
+static inline fh_vt fh_t_fma_by(float x, fh_vt b, fh_vt c) { return _mm256_fmadd_ps(_mm256_set1_ps(x), b, c); }
 static inline void fh_t_store(void *p, fh_vt v) { _mm256_storeu_ps(p, v); }
 
 /* Halves of lines i (lower) and i + 4 (upper), places 0..3 in low[i], 4..7 in high[i]; to lanes. */

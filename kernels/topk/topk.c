@@ -76,7 +76,7 @@ static void bind_combine(const fh_view_desc *v, int64_t sign, int64_t chunks, fh
 }
 
 static fh_status topk_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   FH_TRY(topk_check(v, scalars));
   int64_t counts[4];
   for (int i = Q; i <= INDEXES; i++) FH_TRY(fh_check_count("topk", &params[i], &v[i], &counts[i]));
@@ -242,11 +242,10 @@ static void topk_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   for (int64_t i = 0; i < count; i++) ((float *)data)[i] = floorf((float)(fh_next_random(&seed) >> 40) * 0x1p-23f * steps) / steps - 1.0f;
 }
 
-#if defined(__x86_64__)
+#if FH_HAS_TUNED
 static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_TOPK_D].i); }
 
-FH_PAIRS_TUNED(topk, avx512)
-FH_PAIRS_TUNED(topk, avx2)
+FH_PAIRS_TUNED(topk)
 #endif
 
 const fh_kernel_contract fh_contract_topk = {
@@ -267,6 +266,7 @@ const fh_kernel_contract fh_contract_topk = {
     .bench_at = topk_bench_at,
     .fill = topk_fill,
     .compare = topk_compare,
-    FH_TUNED_X86({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
-                 {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0}),
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
+              {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0}),
+             ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.8, 0})),
 };

@@ -26,7 +26,7 @@ static fh_status nchw_check(const fh_view_desc *v, int64_t *out_count) {
 
 static fh_status nchw_bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *out) {
   (void)scalars;
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   int64_t count = 0;
   FH_TRY(nchw_check(v, &count));
   if (count == 0) return FH_OK;

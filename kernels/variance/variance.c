@@ -1,31 +1,31 @@
 /* The contract of variance over the last dimension. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/reductions.h"
 
-#include <math.h>
+#include <tgmath.h>
 
 enum { X, Y };
 enum { SUMS, SQUARES };                         /* scratch */
 enum { ROWS_STAGE, COLUMNS_STAGE, JOIN_STAGE }; /* entries */
 
-static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_F32)};
+static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_ELEMENT)};
 
 static const fh_scalar_param scalars_of[] = {
     {"ddof", 'i', 0, "what is taken off the count to divide by: 0 for the variance, 1 for an estimate"}};
 
-static void bind_first(const fh_reduction *r, float divisor, fh_bound *out) {
+static void bind_first(const fh_reduction *r, int64_t divisor, fh_bound *out) {
   fh_stage *stage = fh_add_stage(out, r->columns ? COLUMNS_STAGE : ROWS_STAGE, r->items, 4 * fh_reduction_work(r));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, r->joined ? fh_op_temp(SQUARES) : fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_temp(SUMS));
   fh_push(stage, fh_op_i64(r->joined > 0));
-  fh_push(stage, fh_op_f32(r->joined ? 1.0f : divisor));
+  fh_push(stage, fh_op_i64(r->joined ? 1 : divisor));
   fh_push(stage, fh_op_i64(r->chunks));
   fh_reduction_push_x(stage, r);
   fh_reduction_push_place(stage, r);
 }
 
 /* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
-static void bind_join(const fh_reduction *r, float divisor, fh_bound *out) {
+static void bind_join(const fh_reduction *r, int64_t divisor, fh_bound *out) {
   const int64_t left = r->x.d % FH_REDUCTION_PIECE;
   const bool even = r->chunks == 1 || left == 0;
   const int64_t full = even ? r->joined : r->chunks - 1, piece = r->chunks == 1 ? r->x.d : FH_REDUCTION_PIECE;
@@ -33,13 +33,13 @@ static void bind_join(const fh_reduction *r, float divisor, fh_bound *out) {
   fh_push(stage, fh_op_temp(SUMS));
   fh_push(stage, fh_op_temp(SQUARES));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  fh_push(stage, fh_op_f32((float)r->of_each));
-  fh_push(stage, fh_op_f32(divisor));
+  fh_push(stage, fh_op_i64(r->of_each));
+  fh_push(stage, fh_op_i64(divisor));
   FH_PUSH_I64(stage, r->joined, full, piece, even ? 0 : left, r->n1, r->ys0, r->ys1);
 }
 
 static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
-  *out = (fh_bound){0};
+  fh_bound_clear(out);
   fh_reduction r;
   FH_TRY(fh_reduction_of("variance", params, views, X, Y, &r));
   FH_TRY(fh_reduction_not_empty("variance", params, views, X, &r));
@@ -49,51 +49,51 @@ static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalar
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_variance: ddof is %" PRId64 ", expected 0 to %" PRId64 ", less than the elements of a result",
                      ddof, r.of_each - 1);
 
-  const float divisor = (float)(r.of_each - ddof);
+  const int64_t divisor = r.of_each - ddof;
   bind_first(&r, divisor, out);
   if (r.joined) bind_join(&r, divisor, out);
   out->temp_count = 2;
-  out->temp_bytes[SUMS] = r.joined ? fh_reduction_scratch(&r) : sizeof(float);
+  out->temp_bytes[SUMS] = r.joined ? fh_reduction_scratch(&r) : sizeof(fh_element);
   out->temp_bytes[SQUARES] = out->temp_bytes[SUMS];
   out->flops = 4.0 * (double)r.results * (double)r.of_each;
-  out->bytes = out->flops + 4.0 * (double)r.results;
+  out->bytes = (double)sizeof(fh_element) * (double)r.results * (double)(r.of_each + 1);
   return FH_OK;
 }
 
 /* ---- the oracle ---------------------------------------------------------------------------------- */
 
-static double mean_of(const fh_reduction *r, const float *x, int64_t result) {
-  double sum = 0;
-  for (int64_t e = 0; e < r->of_each; e++) sum += (double)x[fh_reduction_at(r, &r->x, result, e)];
-  return sum / (double)r->of_each;
+static fh_wide mean_of(const fh_reduction *r, const fh_element *x, int64_t result) {
+  fh_wide sum = 0;
+  for (int64_t e = 0; e < r->of_each; e++) sum += (fh_wide)x[fh_reduction_at(r, &r->x, result, e)];
+  return sum / (fh_wide)r->of_each;
 }
 
 static void variance_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
   const fh_reduction r = fh_reduction_bound(params, views, X, Y);
-  const float *x = data[X];
+  const fh_element *x = data[X];
   for (int64_t i = 0; i < r.results; i++) {
-    const double mean = mean_of(&r, x, i);
-    double squares = 0;
+    const fh_wide mean = mean_of(&r, x, i);
+    fh_wide squares = 0;
     for (int64_t e = 0; e < r.of_each; e++) {
-      const double off = (double)x[fh_reduction_at(&r, &r.x, i, e)] - mean;
+      const fh_wide off = (fh_wide)x[fh_reduction_at(&r, &r.x, i, e)] - mean;
       squares += off * off;
     }
-    ((float *)data[Y])[fh_reduction_result_at(&r, i)] = (float)(squares / (double)(r.of_each - scalars[0].i));
+    ((fh_element *)data[Y])[fh_reduction_result_at(&r, i)] = (fh_element)(squares / (fh_wide)(r.of_each - scalars[0].i));
   }
 }
 
 /* A mean that is off by t u max|x| adds its square; the squares and their sum are off by 2 t u of themselves. */
 static const char *variance_compare(const fh_case *c, void *const *got, void *const *want) {
   const fh_reduction r = fh_reduction_bound(params, c->views, X, Y);
-  const float *x = want[X];
+  const fh_element *x = want[X];
   for (int64_t i = 0; i < r.results; i++) {
     const int64_t at = fh_reduction_result_at(&r, i);
-    const double found = (double)((const float *)got[Y])[at], expected = (double)((const float *)want[Y])[at];
+    const fh_wide found = (fh_wide)((const fh_element *)got[Y])[at], expected = (fh_wide)((const fh_element *)want[Y])[at];
     if (isnan(expected) ? isnan(found) : found == expected) continue;
-    double largest = 0;
-    for (int64_t e = 0; e < r.of_each; e++) largest = fmax(largest, fabs((double)x[fh_reduction_at(&r, &r.x, i, e)]));
-    const double t = (fh_reduction_terms(&r) + 8) * 0x1p-24, scale = (double)r.of_each / (double)(r.of_each - c->scalars[0].i);
-    if (!(fabs(found - expected) <= 2 * t * expected + 2 * scale * (t * largest) * (t * largest) + 0x1p-140))
+    fh_wide largest = 0;
+    for (int64_t e = 0; e < r.of_each; e++) largest = fmax(largest, fabs((fh_wide)x[fh_reduction_at(&r, &r.x, i, e)]));
+    const fh_wide t = (fh_wide)(fh_reduction_terms(&r) + 8) * FH_UNIT, scale = (fh_wide)r.of_each / (fh_wide)(r.of_each - c->scalars[0].i);
+    if (!(fabs(found - expected) <= 2 * t * expected + 2 * scale * (t * largest) * (t * largest) + 512 * FH_LEAST))
       return "a variance is off by more than 2 t u of itself and (t u max |x|)^2";
   }
   return NULL;
@@ -114,15 +114,16 @@ static bool variance_bench_at(int i, fh_case *out) {
   return fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label);
 }
 
-const fh_kernel_contract fh_contract_variance = {
-    .name = "variance",
+const fh_kernel_contract FH_CONTRACT_OF(variance) = {
+    .name = FH_NAME_OF("variance"),
     .version = 1,
     .summary = "variance over the last dimension, or over all",
     .formula = "y[r] = sum_i (x[r,i] - mean_r)^2 / (d - ddof), by pieces of 4096 about their own means (Chan, Golub, LeVeque 1983)",
     FH_VIEWS(params),
     FH_SCALARS(scalars_of),
-    FH_ENTRIES("variance_rows", "variance_columns", "variance_join"),
-    FH_EXACT_WITHIN(0x1p-14, 0x1p-24, "2 t u of itself and (t u max |x|)^2 for the mean, u = 2^-24, t as for a sum (reduce), in compare"),
+    FH_ENTRIES(FH_ENTRY_OF("variance", "rows"), FH_ENTRY_OF("variance", "columns"), FH_ENTRY_OF("variance", "join")),
+    FH_EXACT_WITHIN(1024 * FH_UNIT, FH_UNIT,
+                    "2 t u of itself and (t u max |x|)^2 for the mean, u = " FH_UNIT_TEXT ", t as for a sum (reduce), in compare"),
     .bind = variance_bind,
     .reference = variance_reference,
     .case_at = variance_case_at,

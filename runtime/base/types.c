@@ -16,7 +16,7 @@ const char *fh_dtype_name(fh_dtype dtype) { return (unsigned)dtype < sizeof dtyp
 
 static const char *const isas[FH_ISA_COUNT] = {"scalar", "sse42", "avx2", "avx512", "neon"};
 
-static const char *const features[FH_FEATURE_COUNT] = {"avx512_vnni", "avx512_bf16"};
+static const char *const features[FH_FEATURE_COUNT] = {"avx512_vnni", "avx512_bf16", "asimddp", "i8mm", "bf16"};
 
 const char *fh_cpu_feature_name(fh_cpu_feature feature) { return (unsigned)feature < FH_FEATURE_COUNT ? features[feature] : "?"; }
 

@@ -21,6 +21,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/exec/cpu_order.h"
 
 enum {
   LINE = 64,             /* bytes that two cores should not share */
@@ -327,7 +328,7 @@ static cpu_set_t *affinity_mask(int *out_bits) {
   return NULL;
 }
 
-/* Empty when it cannot be read: the pool is then not pinned. */
+/* Node by node. Empty when it cannot be read: the pool is then not pinned. */
 static cpu_list allowed_cpus(void) {
   cpu_list list = {0};
   int bits = 0;
@@ -341,6 +342,7 @@ static cpu_list allowed_cpus(void) {
     list.limit = cpu + 1;
   }
   CPU_FREE(mask);
+  fh_cpus_by_node(list.cpus, list.count, FH_MEMORY_NODES);
   return list;
 }
 

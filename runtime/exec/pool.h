@@ -6,7 +6,8 @@
  * that wake a sleeping worker or wait for the last one. Idle workers sleep.
  *
  * When the pool covers every CPU that the process may use, each worker is pinned to one of them and
- * the worker on the caller's CPU stays out of the caller's loop. A smaller pool (a CPU quota, an
+ * the worker on the caller's CPU stays out of the caller's loop; workers follow the memory nodes (cpu_order.h), and as buffers are not
+ * touched before they are used, their pages lie where the worker is that writes them first. A smaller pool (a CPU quota, an
  * explicit thread count) is left to the scheduler: its CPUs are not known to be free.
  *
  * After fork() a child's pools run every loop on the calling thread.

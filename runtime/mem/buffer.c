@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/host_memory.h"
 #include "runtime/base/log.h"
 
-enum { CHUNK = 64, HOST_ALIGN = 64 };
+enum { CHUNK = 64 };
 
 /* Blocks live for ever: a stale view must find the block it names. Chunks are linked so that leak checkers see them. */
 typedef struct chunk {
@@ -57,10 +58,9 @@ static void block_give(fh_buffer *block) {
 }
 
 static fh_status host_new(size_t bytes, const char *file, int line, void **out_host) {
-  size_t padded = (bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
-  *out_host = padded >= bytes ? aligned_alloc(HOST_ALIGN, padded ? padded : HOST_ALIGN) : NULL;
+  *out_host = fh_host_alloc(bytes);
   if (!*out_host) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for a buffer of %zu bytes (wanted at %s:%d)", bytes, file, line);
-  memset(*out_host, 0, padded);
+  memset(*out_host, 0, bytes);
   return FH_OK;
 }
 

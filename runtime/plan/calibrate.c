@@ -16,7 +16,7 @@ static const double most_bytes = 256.0 * (1 << 20);
 /* ---- what to measure ------------------------------------------------------------------------------------------ */
 
 typedef struct job {
-  int kernel;
+  int kernel; /* its slot */
   fh_case c;
   fh_bound bound;
   double work; /* seconds on a machine of 10 GFLOP/s and 10 GB/s: only to put them in order */
@@ -62,13 +62,15 @@ static int quick_first(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static fh_status list_jobs(const char *kernel, jobs *out) {
-  int count, found = 0;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  for (int k = 0; k < count; k++) {
-    if (kernel && strcmp(kernel, images[k].contract->name) != 0) continue;
+static fh_status list_jobs(fh_context *context, const char *kernel, jobs *out) {
+  int found = 0;
+  for (int slot = 0; slot < fh_kernel_slots(); slot++) {
+    const fh_kernel_image *image = fh_kernel_in(slot);
+    fh_plan_kernel *used;
+    if (!image || (kernel && strcmp(kernel, image->contract->name) != 0)) continue;
+    FH_TRY(fh_plan_kernel_of(context, image, &used));
     found++;
-    FH_TRY(add_kernel(out, k, images[k].contract));
+    FH_TRY(add_kernel(out, slot, image->contract));
   }
   if (!found) return FH_STATUS(FH_INVALID_ARGUMENT, "calibration: there is no kernel '%s'", kernel ? kernel : "");
   if (out->count) qsort(out->items, (size_t)out->count, sizeof *out->items, quick_first);
@@ -128,10 +130,10 @@ static bool worth_trying(const fh_queue *queue, const fh_candidate *candidate, c
 
 /* Returns how many variants were timed. */
 static int time_all(fh_queue *queue, const fh_call *call) {
-  fh_context *context = queue->context;
   int timed = 0;
-  for (int i = context->first_of[call->kernel]; i < context->first_of[call->kernel + 1]; i++) {
-    fh_candidate *candidate = &context->candidates[i];
+  fh_plan_kernel *kernel = fh_plan_kernel_in(queue->context, call->kernel);
+  for (int i = 0; i < kernel->count; i++) {
+    fh_candidate *candidate = &kernel->candidates[i];
     if (!worth_trying(queue, candidate, call)) continue;
     fh_candidate_test(queue, candidate);
     if (candidate->test != FH_TEST_PASSED) continue;
@@ -155,9 +157,7 @@ static fh_status measure(fh_queue *queue, const fh_kernel_image *image, const jo
 /* ---- all of them ------------------------------------------------------------------------------------------------ */
 
 static fh_status measure_jobs(fh_queue *queue, const jobs *all, const fh_calibration_options *options, fh_calibration *out) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  bool *seen = calloc((size_t)count, sizeof *seen);
+  bool *seen = calloc((size_t)fh_kernel_slots(), sizeof *seen);
   if (!seen) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "calibration: no memory");
   fh_status status = FH_OK;
   double begin = fh_now_seconds();
@@ -167,8 +167,9 @@ static fh_status measure_jobs(fh_queue *queue, const jobs *all, const fh_calibra
     if (gone >= 1 || (options->stop && options->stop(options->user))) break;
     const job *j = &all->items[i];
     int timed = 0;
-    if (options->progress) options->progress(options->user, images[j->kernel].contract->name, gone);
-    status = measure(queue, &images[j->kernel], j, &timed);
+    const fh_kernel_image *image = fh_plan_kernel_in(queue->context, j->kernel)->image;
+    if (options->progress) options->progress(options->user, image->contract->name, gone);
+    status = measure(queue, image, j, &timed);
     if (timed && !seen[j->kernel]) seen[j->kernel] = true, out->kernels++;
     out->sizes += timed > 0;
     out->times += timed;
@@ -181,7 +182,7 @@ static fh_status measure_jobs(fh_queue *queue, const jobs *all, const fh_calibra
 fh_status fh_calibrate(fh_context *context, const fh_calibration_options *options, fh_calibration *out_calibration) {
   *out_calibration = (fh_calibration){0};
   jobs all = {0};
-  fh_status status = list_jobs(options->kernel, &all);
+  fh_status status = list_jobs(context, options->kernel, &all);
   fh_context_lock(context);
   fh_profile_use(context); /* what is not measured now is kept */
   if (!status) status = measure_jobs(fh_context_queue(context), &all, options, out_calibration);

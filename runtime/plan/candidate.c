@@ -5,6 +5,37 @@
 
 #include "runtime/plan/profile.h"
 
+/* A condition, and the members of the reason that it is. */
+#define NO(condition, ...)            \
+  if (condition) return (fh_reason) { \
+      __VA_ARGS__                     \
+    }
+
+/* ---- what never changes ----------------------------------------------------------------------------------- */
+
+/* The first feature that a tuned variant needs and the CPU lacks; FH_FEATURE_COUNT: none. */
+static fh_cpu_feature missing_feature(const fh_context *context, const fh_candidate *c) {
+  int i = 0;
+  while (i < FH_FEATURE_COUNT && (!c->tuned || !(c->tuned->needs & ~context->features & FH_NEEDS(i)))) i++;
+  return (fh_cpu_feature)i;
+}
+
+static fh_reason ruled_out(const fh_context *context, const fh_candidate *c) {
+  const fh_plan_device *d = &context->devices[c->device];
+  bool cpu = d->info.kind == FH_DEVICE_CPU;
+  NO(cpu && !context->isa_usable[c->isa], .code = FH_REASON_ISA_MISSING, .text = fh_isa_name(c->isa));
+  NO(cpu && missing_feature(context, c) != FH_FEATURE_COUNT, .code = FH_REASON_ISA_MISSING,
+     .text = fh_cpu_feature_name(missing_feature(context, c)));
+  NO(cpu && context->config.isa_cap >= 0 && (int)c->isa > context->config.isa_cap, .code = FH_REASON_ISA_CAPPED,
+     .text = fh_isa_name((fh_isa)context->config.isa_cap));
+  return (fh_reason){0};
+}
+
+static void settle(const fh_context *context, fh_candidate *c) {
+  c->ruled_out = ruled_out(context, c);
+  fh_candidate_guess(&context->devices[c->device], c);
+}
+
 /* ---- the list -------------------------------------------------------------------------------------------- */
 
 static int count_for(const fh_context *context, const fh_kernel_image *image) {
@@ -14,64 +45,128 @@ static int count_for(const fh_context *context, const fh_kernel_image *image) {
   return count;
 }
 
-static void add_cpu(fh_context *context, const fh_kernel_image *image, int kernel, int device) {
-  const fh_kernel_contract *contract = image->contract;
+static fh_candidate *add(fh_plan_kernel *k, int device) {
+  fh_candidate *c = &k->candidates[k->count++];
+  *c = (fh_candidate){.kernel = fh_kernel_slot(k->image), .device = device, .numerics = k->image->contract->dialect_numerics};
+  return c;
+}
+
+static void add_cpu(fh_plan_kernel *k, int device) {
+  const fh_kernel_contract *contract = k->image->contract;
   /* Tuned ones first: what comes first wins among equals. */
   for (int t = 0; t < contract->tuned_count; t++) {
     const fh_tuned *tuned = &contract->tuned[t];
-    fh_candidate *c = &context->candidates[context->candidate_count++];
-    *c = (fh_candidate){.kernel = kernel, .device = device, .isa = tuned->isa, .tuned = tuned, .numerics = tuned->numerics};
+    fh_candidate *c = add(k, device);
+    c->isa = tuned->isa;
+    c->tuned = tuned;
+    c->numerics = tuned->numerics;
     snprintf(c->name, sizeof c->name, "cpu/%s/%s", fh_isa_name(tuned->isa), tuned->name);
   }
   for (int isa = 0; isa < FH_ISA_COUNT; isa++) {
-    if (!image->entries[0].cpu[isa]) continue; /* of another architecture: not worth a line in every decision */
-    fh_candidate *c = &context->candidates[context->candidate_count++];
-    *c = (fh_candidate){.kernel = kernel, .device = device, .isa = (fh_isa)isa, .numerics = contract->dialect_numerics};
+    if (!k->image->entries[0].cpu[isa]) continue; /* of another architecture: not worth a line in every decision */
+    fh_candidate *c = add(k, device);
+    c->isa = (fh_isa)isa;
     snprintf(c->name, sizeof c->name, "cpu/%s", fh_isa_name((fh_isa)isa));
   }
+  if (fh_image_has_text(k->image)) return;
+  fh_candidate *c = add(k, device);
+  c->reference = true;
+  c->numerics = FH_BOUNDED; /* its bits are those of double precision, not of a text to come */
+  snprintf(c->name, sizeof c->name, "cpu/reference");
 }
 
-fh_status fh_candidates_build(fh_context *context) {
-  int kernels, total = 0;
-  const fh_kernel_image *images = fh_kernel_images(&kernels);
-  for (int k = 0; k < kernels; k++) total += count_for(context, &images[k]);
-  context->candidates = calloc((size_t)total + 1, sizeof *context->candidates);
-  context->first_of = calloc((size_t)kernels + 1, sizeof *context->first_of);
-  context->incumbents = calloc((size_t)kernels * FH_PLAN_BUCKETS + 1, sizeof *context->incumbents);
-  if (!context->candidates || !context->first_of || !context->incumbents)
-    return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory for %d candidates", total);
-  for (int k = 0; k < kernels; k++) {
-    context->first_of[k] = context->candidate_count;
-    for (int d = 0; d < context->device_count; d++) {
-      if (context->devices[d].info.kind == FH_DEVICE_CPU) {
-        add_cpu(context, &images[k], k, d);
-        continue;
-      }
-      fh_candidate *c = &context->candidates[context->candidate_count++];
-      *c = (fh_candidate){.kernel = k, .device = d, .numerics = images[k].contract->dialect_numerics};
+/* A text of doubles inside does not compile where there are none. */
+static bool text_wants_doubles(const fh_context *context, const fh_kernel_image *image) {
+  bool wants = false;
+  for (int d = 0; d < context->device_count && image->cl_source && !wants; d++)
+    wants = context->devices[d].info.no_doubles && strstr(image->cl_source, "cl_khr_fp64");
+  return wants;
+}
+
+static fh_status make_kernel(const fh_context *context, const fh_kernel_image *image, fh_plan_kernel **out_kernel) {
+  const int count = count_for(context, image);
+  fh_plan_kernel *k = calloc(1, sizeof *k + (size_t)count * sizeof k->candidates[0]);
+  if (!k) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "%s: no memory for %d candidates", image->contract->name, count);
+  k->image = image;
+  k->text_wants_doubles = text_wants_doubles(context, image);
+  for (int d = 0; d < context->device_count; d++) {
+    if (context->devices[d].info.kind == FH_DEVICE_CPU) {
+      add_cpu(k, d);
+    } else {
+      fh_candidate *c = add(k, d);
       snprintf(c->name, sizeof c->name, "%s", context->devices[d].info.id);
     }
   }
-  context->first_of[kernels] = context->candidate_count;
+  for (int i = 0; i < k->count; i++) settle(context, &k->candidates[i]);
+  *out_kernel = k;
   return FH_OK;
 }
 
-void fh_candidates_free(fh_context *context) {
-  for (int i = 0; i < context->candidate_count; i++) {
-    fh_candidate *c = &context->candidates[i];
-    const fh_plan_device *device = &context->devices[c->device];
+fh_status fh_candidates_build(fh_context *context) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  context->kernels = calloc((size_t)fh_kernel_slots(), sizeof *context->kernels);
+  if (!context->kernels) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory for %d kernels", fh_kernel_slots());
+  for (int k = 0; k < count; k++) {
+    fh_plan_kernel *made;
+    FH_TRY(make_kernel(context, &images[k], &made));
+    atomic_store_explicit(&context->kernels[k], made, memory_order_release);
+  }
+  return FH_OK;
+}
+
+/* Held, and the context locked. */
+static fh_status take_in(fh_context *context, const fh_kernel_image *image, fh_plan_kernel **out_kernel) {
+  FH_TRY(make_kernel(context, image, out_kernel));
+  atomic_store_explicit(&context->kernels[fh_kernel_slot(image)], *out_kernel, memory_order_release);
+  fh_profile_use_for(context, *out_kernel);
+  return FH_OK;
+}
+
+fh_status fh_plan_kernel_of(fh_context *context, const fh_kernel_image *image, fh_plan_kernel **out_kernel) {
+  const int slot = fh_kernel_slot(image);
+  *out_kernel = fh_plan_kernel_in(context, slot);
+  if (*out_kernel && (*out_kernel)->image == image) return FH_OK;
+  FH_TRY(fh_kernel_hold(image)); /* fails for the old handle of a slot that means another kernel now */
+  fh_context_lock(context);
+  *out_kernel = fh_plan_kernel_in(context, slot);
+  const bool mine = !*out_kernel;
+  fh_status status = mine ? take_in(context, image, out_kernel) : FH_OK;
+  fh_context_unlock(context);
+  if (!mine || status) fh_kernel_drop(image); /* held once by a context */
+  return status;
+}
+
+static void free_kernel(const fh_context *context, fh_plan_kernel *k) {
+  for (int i = 0; i < k->count; i++) {
+    fh_candidate *c = &k->candidates[i];
     for (int s = 0; s < FH_MAX_STAGES; s++)
-      if (c->executables[s]) device->api->release(c->executables[s]);
+      if (c->executables[s]) context->devices[c->device].api->release(c->executables[s]);
     free(c->samples);
     free(c->calibrated);
   }
-  free(context->candidates);
-  free(context->first_of);
-  free(context->incumbents);
-  context->candidates = NULL;
-  context->first_of = NULL;
-  context->incumbents = NULL;
-  context->candidate_count = 0;
+  fh_kernel_drop(k->image);
+  free(k);
+}
+
+void fh_candidates_free(fh_context *context) {
+  for (int slot = 0; context->kernels && slot < fh_kernel_slots(); slot++) {
+    fh_plan_kernel *k = fh_plan_kernel_in(context, slot);
+    if (k) free_kernel(context, k);
+  }
+  free(context->kernels);
+  context->kernels = NULL;
+}
+
+fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate) {
+  fh_account *account = &context->account;
+  if (candidate->row == 0) {
+    const char *kernel = fh_plan_kernel_in(context, candidate->kernel)->image->contract->name;
+    const fh_account_row *row = fh_account_row_of(account, kernel, context->devices[candidate->device].info.id);
+    if (!row) return NULL;
+    candidate->row = (int)(row - account->rows) + 1;
+  }
+  return &account->rows[candidate->row - 1];
 }
 
 /* ---- verdicts ------------------------------------------------------------------------------------------------ */
@@ -84,11 +179,10 @@ static double needed_bytes(const fh_call *call) {
   return bytes;
 }
 
-/* The first feature that a tuned variant needs and the CPU lacks; FH_FEATURE_COUNT: none. */
-static fh_cpu_feature missing_feature(const fh_context *context, const fh_candidate *c) {
-  int i = 0;
-  while (i < FH_FEATURE_COUNT && (!c->tuned || !(c->tuned->needs & ~context->features & FH_NEEDS(i)))) i++;
-  return (fh_cpu_feature)i;
+static bool wants_doubles(const fh_context *context, const fh_call *call) {
+  bool wants = fh_plan_kernel_in(context, call->kernel)->text_wants_doubles;
+  for (int i = 0; i < call->view_count; i++) wants |= call->descs[i].dtype == FH_F64;
+  return wants;
 }
 
 /* The condition and its reason stand together. Health comes last, so that a health reason means: everything else fits,
@@ -98,34 +192,30 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   const fh_plan_device *d = &context->devices[c->device];
   const fh_kernel_image *image = call->image;
   bool cpu = d->info.kind == FH_DEVICE_CPU;
-  double need = needed_bytes(call);
-#define NO(condition, ...)            \
-  if (condition) return (fh_reason) { \
-      __VA_ARGS__                     \
-    }
+  double need = d->info.host_memory ? 0 : needed_bytes(call);
   NO(queue->pinned >= 0 && queue->pinned != c->device, .code = FH_REASON_NOT_PINNED,
      .text = context->devices[queue->pinned < 0 ? 0 : queue->pinned].info.id);
   NO(!d->allowed && d->info.kind == FH_DEVICE_CPU_POSING, .code = FH_REASON_POSING);
   NO(!d->allowed, .code = FH_REASON_NOT_ALLOWED);
-  NO(cpu && !context->isa_usable[c->isa], .code = FH_REASON_ISA_MISSING, .text = fh_isa_name(c->isa));
-  NO(cpu && missing_feature(context, c) != FH_FEATURE_COUNT, .code = FH_REASON_ISA_MISSING,
-     .text = fh_cpu_feature_name(missing_feature(context, c)));
-  NO(cpu && context->config.isa_cap >= 0 && (int)c->isa > context->config.isa_cap, .code = FH_REASON_ISA_CAPPED,
-     .text = fh_isa_name((fh_isa)context->config.isa_cap));
+  if (c->ruled_out.code != FH_REASON_NONE) return c->ruled_out;
   NO(context->config.numerics == FH_EXACT && c->numerics != FH_EXACT, .code = FH_REASON_NUMERICS);
-  NO(c->tuned && c->tuned->unfit && c->tuned->unfit(&call->bound), .code = FH_REASON_UNFIT, .text = c->tuned->unfit(&call->bound));
-  NO(d->api && strcmp(d->api->name, "cuda") == 0 && !image->ptx, .code = FH_REASON_NOT_BUILT, .text = image->ptx_missing);
+  NO(c->tuned && c->tuned->unfit && call->bound.stage_count > 0 && c->tuned->unfit(&call->bound), .code = FH_REASON_UNFIT,
+     .text = c->tuned->unfit(&call->bound));
+  NO(!cpu && d->api && strcmp(d->api->name, "cuda") == 0 && !image->ptx, .code = FH_REASON_NOT_BUILT, .text = image->ptx_missing);
+  NO(!cpu && d->api && strcmp(d->api->name, "opencl") == 0 && !image->cl_source, .code = FH_REASON_NOT_BUILT,
+     .text = "the kernel has no OpenCL text");
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
+  NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);
   NO(!d->info.host_memory && d->info.memory_bytes > 0 && need > (double)d->info.memory_bytes, .code = FH_REASON_MEMORY,
      .need = (int64_t)need, .have = (int64_t)d->info.memory_bytes);
   NO(d->state == FH_STATE_REJECTED, .code = FH_REASON_DEVICE_REJECTED, .cause = d->cause, .text = d->reason);
   NO(d->state == FH_STATE_QUARANTINED, .code = FH_REASON_DEVICE_QUARANTINED, .cause = d->cause, .text = d->reason);
   NO(c->quarantined || c->skipped, .code = FH_REASON_VARIANT_QUARANTINED, .cause = c->cause, .text = c->reason);
   NO(c->test == FH_TEST_FAILED, .code = FH_REASON_SELFTEST, .cause = c->cause, .text = c->reason);
-#undef NO
   return (fh_reason){0};
 }
+#undef NO
 
 static bool about_health(fh_reason_code code) {
   return code == FH_REASON_DEVICE_REJECTED || code == FH_REASON_DEVICE_QUARANTINED || code == FH_REASON_SELFTEST ||
@@ -134,7 +224,8 @@ static bool about_health(fh_reason_code code) {
 
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   fh_verdict verdict = {.candidate = candidate, .reason = first_reason(queue, candidate, call)};
-  verdict.seconds = fh_cost(queue, candidate, call, &verdict.source);
+  fh_outlook outlook = fh_outlook_of(call);
+  verdict.seconds = fh_cost(queue, candidate, call, &outlook, &verdict.source);
   return verdict;
 }
 
@@ -143,12 +234,9 @@ fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candida
 /* Of two variants within this factor the one that ran last goes on: noise in the estimates is no reason to change. */
 static const double clearly_better = 0.9;
 
-static int16_t *incumbent_of(const fh_context *context, const fh_call *call) {
-  return &context->incumbents[call->kernel * FH_PLAN_BUCKETS + fh_cost_bucket(&call->bound)];
-}
-
 void fh_plan_settled(fh_context *context, const fh_call *call, const fh_candidate *candidate) {
-  *incumbent_of(context, call) = (int16_t)(candidate - &context->candidates[context->first_of[call->kernel]] + 1);
+  fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
+  k->incumbents[fh_cost_bucket(&call->bound)] = (int16_t)(candidate - k->candidates + 1);
 }
 
 /* A candidate with what speaks for it. */
@@ -167,22 +255,28 @@ static bool better(const fh_context *context, const bid *a, const bid *b) {
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
   fh_context *context = queue->context;
   fh_profile_use(context);
-  const int first = context->first_of[call->kernel], incumbent = *incumbent_of(context, call);
+  fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
+  fh_outlook outlook = fh_outlook_of(call);
+  const int incumbent = k->incumbents[outlook.bucket];
   bid chosen = {0}, intended = {0};
-  fh_verdict wanted = {0};
-  for (int i = first; i < context->first_of[call->kernel + 1]; i++) {
-    fh_verdict verdict = fh_candidate_judge(queue, &context->candidates[i], call);
-    bid this = {&context->candidates[i], verdict.seconds, verdict.seconds * (i - first + 1 == incumbent ? clearly_better : 1)};
-    bool ok = verdict.reason.code == FH_REASON_NONE;
+  fh_reason why_not = {0}; /* the intended one */
+  for (int i = 0; i < k->count; i++) {
+    fh_candidate *candidate = &k->candidates[i];
+    const fh_reason reason = first_reason(queue, candidate, call);
+    const bool ok = reason.code == FH_REASON_NONE;
+    if (!ok && !about_health(reason.code)) continue; /* whatever it would take */
+    fh_cost_source source;
+    const double seconds = fh_cost(queue, candidate, call, &outlook, &source);
+    const bid this = {candidate, seconds, seconds * (i + 1 == incumbent ? clearly_better : 1)};
     if (ok && better(context, &this, &chosen)) chosen = this;
-    if ((ok || about_health(verdict.reason.code)) && better(context, &this, &intended)) {
+    if (better(context, &this, &intended)) {
       intended = this;
-      wanted = verdict;
+      why_not = reason;
     }
   }
   fh_plan plan = {
       .chosen = chosen.candidate, .intended = intended.candidate, .chosen_seconds = chosen.seconds, .intended_seconds = intended.seconds};
-  if (plan.intended != plan.chosen) plan.fallback = wanted.reason;
+  if (plan.intended != plan.chosen) plan.fallback = why_not;
   return plan;
 }
 
@@ -223,6 +317,9 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size) {
       return;
     case FH_REASON_INEXACT_DEVICE:
       snprintf(out, size, "exact results are asked for, the device cannot give them: %s", text);
+      return;
+    case FH_REASON_NO_DOUBLES:
+      snprintf(out, size, "the device computes no f64");
       return;
     case FH_REASON_UNFIT:
       snprintf(out, size, "does not fit this shape: %s", text);

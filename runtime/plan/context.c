@@ -32,6 +32,7 @@ fh_status fh_context_create(const fh_context_options *options, fh_context **out_
   *out_context = NULL;
   fh_config config;
   FH_TRY(fh_config_read(options, &config));
+  FH_TRY(fh_plugins_listed());
   fh_context *context = calloc(1, sizeof *context);
   if (!context) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_context_create: no memory");
   context->config = config;
@@ -78,6 +79,7 @@ void fh_context_release(fh_context *context) {
   fh_context_lock(context);
   fh_lineage_clear(context); /* views may outlive the handle: their contents come home before the queues that could fetch them end */
   queues_end(context);
+  fh_candidates_free(context); /* nothing is launched any more: registered kernels are free to go */
   char *summary = context->account.counters.fallback_warnings ? fh_account_summary(&context->account) : NULL;
   fh_context_unlock(context);
   if (summary) fh_log(FH_LOG_WARN, "%s", summary);

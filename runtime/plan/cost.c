@@ -2,20 +2,26 @@
  *
  * The best that is known of the execution: what this process measured, else what the machine's profile says (profile.c), else a guess by
  * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are always a guess. */
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/plan/plan.h"
 
 /* ---- buckets --------------------------------------------------------------------------------------------------- */
 
+/* Of a normal number from 1 on. */
+static int binary_exponent(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (int)(bits >> 52) - 1023;
+}
+
 /* Launches within a factor of two in size share an estimate, when they do about as much arithmetic per byte: a matrix times a vector is
  * no small matrix product. */
 int fh_cost_bucket(const fh_bound *bound) {
-  double size = bound->flops > bound->bytes ? bound->flops : bound->bytes;
-  int step = size >= 1 ? ilogb(size) : 0; /* 2^step <= size < 2^(step + 1) */
-  double intensity = bound->flops / (bound->bytes > 0 ? bound->bytes : 1);
-  int kind = intensity < 1 ? 0 : intensity < 4 ? 1 : intensity < 16 ? 2 : 3;
+  double size = bound->flops > bound->bytes ? bound->flops : bound->bytes, bytes = bound->bytes > 0 ? bound->bytes : 1;
+  int step = size >= 1 ? binary_exponent(size) : 0; /* 2^step <= size < 2^(step + 1) */
+  int kind = (bound->flops >= bytes) + (bound->flops >= 4 * bytes) + (bound->flops >= 16 * bytes);
   return (step < FH_PLAN_SIZES ? step : FH_PLAN_SIZES - 1) * FH_PLAN_INTENSITIES + kind;
 }
 
@@ -30,6 +36,15 @@ static float median_of(const float *seconds, int count) {
     sorted[at] = seconds[i];
   }
   return sorted[count / 2];
+}
+
+/* Two looks at the clock and a median are a fifth of the shortest launches: of those whose time is known, one in EVERY is timed. */
+bool fh_candidate_wants_sample(const fh_candidate *candidate, const fh_bound *bound) {
+  enum { EVERY = 4 };
+  static const float brief_s = 20e-6f;
+  if (!candidate->samples) return true;
+  fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
+  return s->count < FH_PLAN_SAMPLES || s->median > brief_s || s->passed++ % EVERY == 0;
 }
 
 void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds) {
@@ -47,46 +62,53 @@ void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds)
 }
 
 /* 0: too few samples. */
-static double measured_seconds(const fh_candidate *candidate, const fh_bound *bound) {
+static double measured_seconds(const fh_candidate *candidate, int bucket) {
   if (!candidate->samples) return 0;
-  const fh_samples *s = &candidate->samples[fh_cost_bucket(bound)];
+  const fh_samples *s = &candidate->samples[bucket];
   return s->count < 3 ? 0 : (double)s->median;
 }
 
 /* Seconds that were measured, here or for the profile; 0: none. */
-static double known_seconds(const fh_candidate *candidate, const fh_bound *bound, fh_cost_source *out_source) {
-  double seconds = measured_seconds(candidate, bound);
+static double known_seconds(const fh_candidate *candidate, int bucket, fh_cost_source *out_source) {
+  double seconds = measured_seconds(candidate, bucket);
   *out_source = FH_COST_MEASURED;
   if (seconds > 0) return seconds;
   *out_source = FH_COST_CALIBRATED;
-  return candidate->calibrated ? (double)candidate->calibrated[fh_cost_bucket(bound)] : 0;
+  return candidate->calibrated ? (double)candidate->calibrated[bucket] : 0;
 }
 
 /* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of each limit that this
  * form of kernel usually reaches, and a part of the faster one, since the two never overlap wholly. A guess, and said to be one. */
-static double prior_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound) {
+void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate) {
   static const double width[FH_ISA_COUNT] = {
       [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
   bool cpu = device->info.kind == FH_DEVICE_CPU;
   double efficiency = candidate->tuned ? candidate->tuned->efficiency : cpu ? 0.3 * width[candidate->isa] : 0.1;
   double flops = device->info.peak_flops > 0 ? device->info.peak_flops : 1e10;
   double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
-  double arithmetic = bound->flops / (flops * efficiency);
-  double memory = bound->bytes / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
+  candidate->flop_s = 1 / (flops * efficiency);
+  candidate->byte_s = 1 / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
+}
+
+static double prior_seconds(const fh_candidate *candidate, const fh_bound *bound) {
+  double arithmetic = bound->flops * candidate->flop_s, memory = bound->bytes * candidate->byte_s;
   return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
 }
 
 /* A guess is worth nothing beside a measurement of another variant, unless it is held to the same scale: how far off the guess for a
- * measured variant of this kernel on this device was. 0: none was measured. */
-static double guess_scale(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
-  for (int i = context->first_of[candidate->kernel]; i < context->first_of[candidate->kernel + 1]; i++) {
-    const fh_candidate *sibling = &context->candidates[i];
-    if (sibling == candidate || sibling->device != candidate->device) continue;
+ * measured variant of this kernel on this device was. 0: none was measured. One answer for all that were not, so it is looked for once. */
+static double guess_scale(fh_outlook *outlook, const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
+  const fh_plan_kernel *k = fh_plan_kernel_in(context, candidate->kernel);
+  if (outlook->scale >= 0) return outlook->scale;
+  outlook->scale = 0;
+  for (int i = 0; i < k->count && outlook->scale <= 0; i++) {
+    const fh_candidate *other = &k->candidates[i];
+    if (other->device != candidate->device) continue;
     fh_cost_source source;
-    const double known = known_seconds(sibling, bound, &source), prior = prior_seconds(&context->devices[sibling->device], sibling, bound);
-    if (known > 0 && prior > 0) return known / prior;
+    const double known = known_seconds(other, outlook->bucket, &source), prior = prior_seconds(other, bound);
+    if (known > 0 && prior > 0) outlook->scale = known / prior;
   }
-  return 0;
+  return outlook->scale;
 }
 
 double fh_call_missing_bytes(const fh_call *call, int device) {
@@ -116,7 +138,7 @@ static double transfer_seconds(const fh_queue *queue, const fh_call *call, int d
       const fh_buffer *buffer = call->views[i].buffer;
       if (call->image->contract->views[i].role != FH_ROLE_OUT && buffer->host_version != buffer->version) bytes += (double)buffer->bytes;
     }
-    return bytes / 1e10;
+    return bytes * 1e-10;
   }
   for (int i = 0; i < call->view_count; i++) {
     if (call->image->contract->views[i].role != FH_ROLE_IN) bytes += fh_desc_bytes(&call->descs[i]); /* expected read-back */
@@ -126,14 +148,21 @@ static double transfer_seconds(const fh_queue *queue, const fh_call *call, int d
   return bytes / link;
 }
 
-double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_cost_source *out_source) {
+fh_outlook fh_outlook_of(const fh_call *call) { return (fh_outlook){.bucket = fh_cost_bucket(&call->bound), .device = -1}; }
+
+double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_outlook *outlook, fh_cost_source *out_source) {
   const fh_plan_device *device = &queue->context->devices[candidate->device];
-  double execution = known_seconds(candidate, &call->bound, out_source);
+  if (outlook->device != candidate->device) {
+    outlook->device = candidate->device;
+    outlook->scale = -1;
+    outlook->transfer = transfer_seconds(queue, call, candidate->device);
+  }
+  double execution = known_seconds(candidate, outlook->bucket, out_source);
   if (execution <= 0) {
-    double scale = guess_scale(queue->context, candidate, &call->bound);
+    double scale = guess_scale(outlook, queue->context, candidate, &call->bound);
     *out_source = scale > 0 ? FH_COST_SCALED : FH_COST_GUESS;
-    execution = prior_seconds(device, candidate, &call->bound) * (scale > 0 ? scale : 1);
+    execution = prior_seconds(candidate, &call->bound) * (scale > 0 ? scale : 1);
     execution += call->bound.stage_count * device->info.launch_s;
   }
-  return execution + transfer_seconds(queue, call, candidate->device);
+  return execution + outlook->transfer;
 }

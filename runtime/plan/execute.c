@@ -317,8 +317,8 @@ static fh_status scratch_for(fh_queue *queue, int device, const fh_call *call) {
 
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate) {
   const fh_plan_device *d = &context->devices[candidate->device];
-  int count;
-  const fh_kernel_image *image = &fh_kernel_images(&count)[candidate->kernel];
+  const fh_kernel_image *image = fh_plan_kernel_in(context, candidate->kernel)->image;
+  if (candidate->reference) return FH_OK;
   for (int e = 0; e < image->entry_count; e++) {
     if (candidate->executables[e]) continue;
     fh_recipe recipe = {.image = image, .entry = e, .isa = candidate->isa, .tuned = candidate->tuned};
@@ -354,6 +354,7 @@ static void place_operand(const fh_queue *queue, int device, const fh_call *call
 }
 
 static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  if (candidate->reference) return fh_reference_run(call);
   fh_command commands[FH_MAX_STAGES];
   fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
   const int stages = candidate->tuned ? 1 : call->bound.stage_count; /* a tuned entry does the whole with the first one's operands */
@@ -394,13 +395,12 @@ static void written(fh_queue *queue, int device, const fh_call *call, const uint
 }
 
 static bool wants_timing(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
-  if (queue->context->devices[candidate->device].info.host_memory) return true;
+  if (queue->context->devices[candidate->device].info.host_memory) return fh_candidate_wants_sample(candidate, &call->bound);
   return fh_candidate_judge(queue, candidate, call).source != FH_COST_MEASURED;
 }
 
-static void account(fh_queue *queue, const fh_candidate *candidate, const fh_call *call, double seconds) {
-  const fh_plan_device *d = &queue->context->devices[candidate->device];
-  fh_account_row *row = fh_account_row_of(&queue->context->account, call->image->contract->name, d->info.id);
+static void account(fh_queue *queue, fh_candidate *candidate, const fh_call *call, double seconds) {
+  fh_account_row *row = fh_candidate_row(queue->context, candidate);
   if (!row) return;
   row->executed++;
   row->flops += call->bound.flops;
@@ -424,7 +424,7 @@ fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *ca
 
   uint64_t before[FH_MAX_VIEWS];
   for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
-  double start = fh_now_seconds();
+  const double start = timed ? fh_now_seconds() : 0;
   queue->context->running = true;
   fh_status submitted = submit(queue, candidate, call);
   queue->context->running = false;

@@ -21,13 +21,11 @@ static int best_first(const void *a, const void *b) {
 }
 
 static fh_status decide(const fh_queue *queue, const fh_call *call, decision *out) {
-  const fh_context *context = queue->context;
-  *out = (decision){.verdicts = calloc((size_t)context->candidate_count + 1, sizeof *out->verdicts)};
+  const fh_plan_kernel *k = fh_plan_kernel_in(queue->context, call->kernel);
+  *out = (decision){.verdicts = calloc((size_t)k->count + 1, sizeof *out->verdicts)};
   if (!out->verdicts) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_explain: no memory");
   fh_profile_use(queue->context);
-  for (int i = 0; i < context->candidate_count; i++)
-    if (context->candidates[i].kernel == call->kernel)
-      out->verdicts[out->count++] = fh_candidate_judge(queue, &context->candidates[i], call);
+  for (int i = 0; i < k->count; i++) out->verdicts[out->count++] = fh_candidate_judge(queue, &k->candidates[i], call);
   qsort(out->verdicts, (size_t)out->count, sizeof *out->verdicts, best_first);
   out->plan = fh_plan_make(queue, call);
   return FH_OK;
@@ -148,13 +146,14 @@ fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_v
                             const fh_param_value *params, int param_count, bool json, char **out_text) {
   *out_text = NULL;
   if (!queue || !kernel) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s is NULL", queue ? "kernel" : "queue");
-  const fh_kernel_image *image = (const fh_kernel_image *)(const void *)kernel;
+  const fh_kernel_image *image = fh_kernel_image_of(kernel);
+  fh_plan_kernel *variants;
+  FH_TRY(fh_plan_kernel_of(queue->context, image, &variants));
   const fh_kernel_contract *contract = image->contract;
   if (spec_count != contract->view_count || param_count != contract->scalar_count || !specs || (param_count > 0 && !params))
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s takes %d shapes and %d parameters, found %d and %d", contract->name,
                      contract->view_count, contract->scalar_count, specs ? spec_count : 0, params ? param_count : 0);
-  int count;
-  fh_call call = {.image = image, .kernel = (int)(image - fh_kernel_images(&count)), .view_count = spec_count};
+  fh_call call = {.image = image, .kernel = fh_kernel_slot(image), .view_count = spec_count};
   for (int i = 0; i < spec_count; i++) {
     if (specs[i].shape.rank < 0 || specs[i].shape.rank > FH_MAX_RANK)
       return FH_STATUS(FH_INVALID_ARGUMENT, "fh_explain_shapes: %s: rank %d, expected 0 to %d", contract->views[i].name,
@@ -171,6 +170,6 @@ fh_status fh_explain_shapes(fh_queue *queue, const fh_kernel *kernel, const fh_v
     }
   }
   for (int i = 0; i < param_count; i++) memcpy(&call.params[i], &params[i], sizeof call.params[i]);
-  FH_TRY(contract->bind(call.descs, call.params, &call.bound));
+  FH_TRY(fh_call_cut(&call));
   return locked_decision(queue, &call, json, out_text);
 }

@@ -48,13 +48,15 @@ fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const f
 
 fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels, const fh_view *distances,
                            fh_event *out_event) {
+  static const char *const kernels[] = {"kmeans_assign", "kmeans_assign_f64"};
   const fh_view *views[] = {x, c, labels, distances};
-  FH_TRY(fh_launch_named(queue, "kmeans_assign", views, FH_COUNT(views), NULL, 0, out_event));
+  FH_TRY(fh_launch_named(queue, fh_kernel_for(x, kernels), views, FH_COUNT(views), NULL, 0, out_event));
   return out_event ? FH_OK : fh_kmeans_check(x, distances);
 }
 
 fh_status fh_kmeans_update(fh_queue *queue, const fh_view *x, const fh_view *labels, const fh_view *sums, const fh_view *counts,
                            fh_event *out_event) {
+  static const char *const kernels[] = {"kmeans_update", "kmeans_update_f64"};
   const fh_view *views[] = {x, labels, sums, counts};
-  return fh_launch_named(queue, "kmeans_update", views, FH_COUNT(views), NULL, 0, out_event);
+  return fh_launch_named(queue, fh_kernel_for(x, kernels), views, FH_COUNT(views), NULL, 0, out_event);
 }

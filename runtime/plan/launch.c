@@ -97,7 +97,7 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
   fh_counters *counters = &context->account.counters;
   const char *kernel = call->image->contract->name;
   const char *from = context->devices[wanted->candidate->device].info.id;
-  fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
+  fh_account_row *row = fh_candidate_row(context, wanted->candidate);
   if (row) row->intended++;
   fh_record_launch(context, call, used, wanted->candidate, wanted->cause);
   if (!fell_back(wanted, used)) {
@@ -116,7 +116,10 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
 
 static fh_status launch(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
-  intent wanted = {0};
+  intent wanted;
+  wanted.candidate = NULL; /* the texts are filled when there is something to say */
+  wanted.seconds = 0;
+  wanted.cause[0] = '\0';
   bool short_of_memory = false;
   fh_status status = FH_OK;
   /* Each failed attempt takes one candidate or device out, so this ends. */
@@ -155,8 +158,8 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     status = fh_recover(context, plan.chosen, plan.chosen->device, status);
     if (status) break;
   }
-  for (int i = 0; short_of_memory && i < context->candidate_count; i++)
-    context->candidates[i].skipped = false; /* next time there may be some */
+  fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
+  for (int i = 0; short_of_memory && i < k->count; i++) k->candidates[i].skipped = false; /* next time there may be some */
   return status;
 }
 

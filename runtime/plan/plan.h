@@ -8,6 +8,7 @@
 #define FOGHORN_PLAN_PLAN_H_
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <foghorn/context.h>
 
@@ -16,6 +17,7 @@
 #include "runtime/obs/account.h"
 #include "runtime/plan/config.h"
 #include "runtime/plan/conformance.h"
+#include "runtime/plan/registry.h"
 
 enum {
   FH_PLAN_MAX_DEVICES = FH_MAX_REPLICAS,
@@ -41,6 +43,7 @@ typedef enum fh_reason_code {
   FH_REASON_ISA_CAPPED,
   FH_REASON_NUMERICS, /* EXACT asked, the variant is bounded */
   FH_REASON_INEXACT_DEVICE,
+  FH_REASON_NO_DOUBLES,
   FH_REASON_UNFIT, /* the variant's own constraint */
   FH_REASON_MEMORY,
   FH_REASON_SELFTEST,
@@ -80,15 +83,20 @@ typedef enum fh_test_state { FH_UNTESTED = 0, FH_TEST_PASSED, FH_TEST_FAILED } f
 /* The last few times of one size bucket; their median is the estimate. */
 typedef struct fh_samples {
   float seconds[FH_PLAN_SAMPLES];
-  int64_t count; /* ever */
-  float median;  /* of those kept; found once a sample, for every launch asks for it of every variant */
+  int64_t count;   /* ever */
+  uint32_t passed; /* launches since those that are all timed */
+  float median;    /* of those kept; found once a sample, for every launch asks for it of every variant */
 } fh_samples;
 
 typedef struct fh_candidate {
-  int kernel; /* index into the images */
+  int kernel; /* its slot (registry.h) */
   int device; /* index into the context's devices */
+  int row;    /* its kernel's on its device in the account, from 1; 0: not asked for yet */
   fh_isa isa; /* cpu */
   const fh_tuned *tuned;
+  bool reference;        /* the contract's reference itself, where there is no text */
+  fh_reason ruled_out;   /* by what does not change while the context lives; NONE: by nothing */
+  double flop_s, byte_s; /* the guess: seconds for an operation and for a byte */
   fh_numerics numerics;
   char name[48]; /* "cpu/avx512/tuned", "cuda:0" */
   fh_test_state test;
@@ -99,6 +107,15 @@ typedef struct fh_candidate {
   fh_samples *samples; /* FH_PLAN_BUCKETS; allocated with the first sample */
   float *calibrated;   /* seconds by bucket from the machine's profile, 0: none; allocated with the first */
 } fh_candidate;
+
+/* The variants of one kernel in a context: of a kernel of the build made with the context, of a registered one when it is first used. */
+typedef struct fh_plan_kernel {
+  const fh_kernel_image *image;
+  int16_t incumbents[FH_PLAN_BUCKETS]; /* by bucket: which candidate ran last, from 1; 0: none */
+  bool text_wants_doubles;             /* whatever its views are; known where a device has none */
+  int count;
+  fh_candidate candidates[];
+} fh_plan_kernel;
 
 /* Where a predicted time comes from, the weakest first. */
 typedef enum fh_cost_source {
@@ -167,6 +184,7 @@ struct fh_queue {
 /* What became of the machine's profile (profile.h). */
 typedef struct fh_profile {
   bool looked;
+  bool accepted;     /* it is of this machine: kernels to come look into it too */
   int times;         /* taken from it */
   char made[32];     /* when */
   char why_not[800]; /* it is there and not used; "" */
@@ -186,10 +204,7 @@ struct fh_context {
   int backend_count;
   fh_plan_device devices[FH_PLAN_MAX_DEVICES];
   int device_count;
-  fh_candidate *candidates; /* by kernel: those of kernel k are [first_of[k], first_of[k + 1]) */
-  int candidate_count;
-  int *first_of;
-  int16_t *incumbents; /* by kernel and bucket: which of its candidates ran last, from 1; 0: none */
+  _Atomic(fh_plan_kernel *) *kernels; /* by slot; NULL: not used here. Once there, it stays until the context ends */
   fh_profile profile;
   fh_queue *queues;
   fh_buffer *resident, *last_resident; /* buffers that may have replicas, in the order of their first */
@@ -217,8 +232,18 @@ int64_t fh_record_begin(const fh_context *context);
 void fh_record_launch(fh_context *context, const fh_call *call, const fh_candidate *ran, const fh_candidate *intended, const char *cause);
 
 /* candidate.c */
+/* The candidates of all kernels of the build. */
 fh_status fh_candidates_build(fh_context *context);
 void fh_candidates_free(fh_context *context);
+/* The variants of a kernel, made when it is first used here: from then on it stays registered while the context lives. FAILED_PRECONDITION
+ * when it is no longer registered. */
+fh_status fh_plan_kernel_of(fh_context *context, const fh_kernel_image *image, fh_plan_kernel **out_kernel);
+/* The kernel in a slot that is known to be used here. */
+static inline fh_plan_kernel *fh_plan_kernel_in(const fh_context *context, int slot) {
+  return atomic_load_explicit(&context->kernels[slot], memory_order_acquire);
+}
+/* Where launches of its kernel on its device are counted; NULL without memory. */
+fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate);
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
 /* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);
@@ -226,22 +251,36 @@ fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);
 void fh_plan_settled(fh_context *context, const fh_call *call, const fh_candidate *candidate);
 
 /* cost.c */
+/* The guess that a candidate is worth before anything was measured. */
+void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate);
 /* Launches of nearly one size and of one kind (bound by memory, by arithmetic, or between) share an estimate. */
 int fh_cost_bucket(const fh_bound *bound);
+/* Is it worth timing a launch on it? Asked once for each. */
+bool fh_candidate_wants_sample(const fh_candidate *candidate, const fh_bound *bound);
 /* A time that this process measured. */
 void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds);
 /* A time of the machine's profile. Without memory it is left out. */
 void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds);
+/* What the costs of one call on several candidates have in common. */
+typedef struct fh_outlook {
+  int bucket;
+  int device;      /* whom the rest is of; -1: nobody yet */
+  double scale;    /* of guesses; below 0: not looked for */
+  double transfer; /* seconds */
+} fh_outlook;
+fh_outlook fh_outlook_of(const fh_call *call);
 /* Predicted seconds of a call on a candidate, transfers included. */
-double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_cost_source *out_source);
+double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_outlook *outlook, fh_cost_source *out_source);
 /* Bytes of the elements of a shape. */
 double fh_desc_bytes(const fh_view_desc *desc);
 double fh_call_missing_bytes(const fh_call *call, int device);
 
 /* call.c */
 /* A checked call on views of `context`. */
-fh_status fh_call_bind(const fh_context *context, const fh_kernel *kernel, const fh_view *const *views, int view_count,
+fh_status fh_call_bind(fh_context *context, const fh_kernel *kernel, const fh_view *const *views, int view_count,
                        const fh_param_value *params, int param_count, fh_call *out_call);
+/* Binds descs and params of a call that has both. */
+fh_status fh_call_cut(fh_call *call);
 /* Lets the contract look at the data, where it wants to: may refuse, and fills call->note if `describe`, which costs a short launch more
  * than the look. The context is locked. */
 fh_status fh_call_inspect(fh_context *context, fh_call *call, bool describe);
@@ -259,6 +298,10 @@ void fh_queue_close(fh_queue *queue);
 void fh_streams_end(fh_context *context, int device);
 /* Takes a buffer without replicas off the context's list. */
 void fh_resident_remove(fh_context *context, fh_buffer *buffer);
+
+/* reference.c */
+/* The contract's reference on the host copies of the call's views. */
+fh_status fh_reference_run(const fh_call *call);
 
 /* recover.c */
 /* Takes a failed status, quarantines what it blames, runs lost work again. FH_OK: the caller may plan again. */

@@ -44,9 +44,10 @@ static void read_times(fh_candidate *candidate, json_t *times, tally *t) {
   }
 }
 
-static void read_kernel(fh_context *context, int device, int kernel, const fh_kernel_image *image, const json_t *told, tally *t) {
+static void read_kernel(const fh_context *context, int device, fh_plan_kernel *kernel, const json_t *kernels, tally *t) {
   char hash[20];
-  snprintf(hash, sizeof hash, "%016" PRIx64, image->hash);
+  const json_t *told = json_object_get(kernels, kernel->image->contract->name);
+  snprintf(hash, sizeof hash, "%016" PRIx64, kernel->image->hash);
   const char *measured = json_string_value(json_object_get(told, "hash"));
   if (!measured) return;
   if (strcmp(measured, hash) != 0) {
@@ -54,8 +55,8 @@ static void read_kernel(fh_context *context, int device, int kernel, const fh_ke
     return;
   }
   const json_t *variants = json_object_get(told, "variants");
-  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++) {
-    fh_candidate *candidate = &context->candidates[i];
+  for (int i = 0; i < kernel->count; i++) {
+    fh_candidate *candidate = &kernel->candidates[i];
     if (candidate->device == device) read_times(candidate, json_object_get(variants, variant_of(context, candidate)), t);
   }
 }
@@ -71,12 +72,13 @@ static bool is_device(const json_t *told, const fh_device_info *info) {
          json_integer_value(units) == info->compute_units;
 }
 
-static void read_device(fh_context *context, int device, const json_t *told, tally *t) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
+static void read_device(const fh_context *context, int device, const json_t *told, tally *t) {
   const json_t *kernels = json_object_get(told, "kernels");
   t->devices++;
-  for (int k = 0; k < count; k++) read_kernel(context, device, k, &images[k], json_object_get(kernels, images[k].contract->name), t);
+  for (int slot = 0; slot < fh_kernel_slots(); slot++) {
+    fh_plan_kernel *kernel = fh_plan_kernel_in(context, slot);
+    if (kernel) read_kernel(context, device, kernel, kernels, t);
+  }
 }
 
 /* The name of the first device of the profile, for a message. */
@@ -103,6 +105,7 @@ static void take(fh_context *context, const char *path, const json_t *root) {
   if (t.stale_kernels)
     fh_log(FH_LOG_WARN, "the profile %s is older than %d kernel%s of this build: their times are ignored\n  fix     %s", path,
            t.stale_kernels, t.stale_kernels == 1 ? "" : "s", how_to);
+  profile->accepted = true;
   profile->times = t.times;
   snprintf(profile->made, sizeof profile->made, "%s", made ? made : "at an unknown time");
   fh_text_make_safe(profile->made);
@@ -143,6 +146,22 @@ void fh_profile_use(fh_context *context) {
   json_decref(root);
 }
 
+void fh_profile_use_for(fh_context *context, fh_plan_kernel *kernel) {
+  if (!context->profile.accepted) return;
+  char path[600], why[WHY];
+  path_of(context, path, sizeof path);
+  json_t *root = load(path, why), *told;
+  tally t = {0};
+  size_t i;
+  json_array_foreach(json_object_get(root, "devices"), i, told) {
+    for (int d = 0; d < context->device_count; d++)
+      if (context->devices[d].state == FH_STATE_OPEN && is_device(told, &context->devices[d].info))
+        read_kernel(context, d, kernel, json_object_get(told, "kernels"), &t);
+  }
+  context->profile.times += t.times;
+  json_decref(root);
+}
+
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
 static json_t *times_json(const fh_candidate *candidate) {
@@ -156,24 +175,44 @@ static json_t *times_json(const fh_candidate *candidate) {
   return times;
 }
 
-static json_t *kernel_json(const fh_context *context, int device, int kernel, const fh_kernel_image *image) {
+static json_t *kernel_json(const fh_context *context, int device, const fh_plan_kernel *kernel) {
   char hash[20];
-  snprintf(hash, sizeof hash, "%016" PRIx64, image->hash);
+  snprintf(hash, sizeof hash, "%016" PRIx64, kernel->image->hash);
   json_t *variants = json_object();
-  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++) {
-    const fh_candidate *candidate = &context->candidates[i];
+  for (int i = 0; i < kernel->count; i++) {
+    const fh_candidate *candidate = &kernel->candidates[i];
     if (candidate->device == device && candidate->calibrated)
       json_object_set_new(variants, variant_of(context, candidate), times_json(candidate));
   }
   return json_pack("{ss so}", "hash", hash, "variants", variants);
 }
 
-static json_t *device_json(const fh_context *context, int device) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
+static bool was_measured(const fh_plan_kernel *kernel, int device) {
+  bool measured = false;
+  for (int i = 0; i < kernel->count; i++) measured |= kernel->candidates[i].device == device && kernel->candidates[i].calibrated;
+  return measured;
+}
+
+/* What was kept of the kernels on this very device; NULL: nothing. Of `before`. */
+static json_t *kept_kernels(const fh_context *context, int device, const json_t *before) {
+  json_t *told;
+  size_t i;
+  json_array_foreach(json_object_get(before, "devices"), i, told) {
+    if (is_device(told, &context->devices[device].info)) return json_object_get(told, "kernels");
+  }
+  return NULL;
+}
+
+/* Kernels that this context does not know, of a plug-in that is not here say, keep their times, and so do those that it has no times of. */
+static json_t *device_json(const fh_context *context, int device, const json_t *before) {
   const fh_device_info *info = &context->devices[device].info;
-  json_t *kernels = json_object();
-  for (int k = 0; k < count; k++) json_object_set_new(kernels, images[k].contract->name, kernel_json(context, device, k, &images[k]));
+  json_t *kernels = json_object(), *kept = kept_kernels(context, device, before);
+  if (json_is_object(kept)) json_object_update(kernels, kept);
+  for (int slot = 0; slot < fh_kernel_slots(); slot++) {
+    const fh_plan_kernel *kernel = fh_plan_kernel_in(context, slot);
+    if (kernel && was_measured(kernel, device))
+      json_object_set_new(kernels, kernel->image->contract->name, kernel_json(context, device, kernel));
+  }
   return json_pack("{so so si so}", "name", fh_json_text(info->name), "driver", fh_json_text(info->driver), "units", info->compute_units,
                    "kernels", kernels);
 }
@@ -187,14 +226,12 @@ static bool is_here(const fh_context *context, const json_t *told) {
 
 /* Devices that this context did not open, or of another machine with the same cache folder, keep their times as they are; an entry of the
  * name of a device that is open is what it was before, say with another driver. */
-static void keep_others(const fh_context *context, const char *path, json_t *devices) {
-  char why[WHY];
-  json_t *before = load(path, why), *told;
+static void keep_others(const fh_context *context, const json_t *before, json_t *devices) {
+  json_t *told;
   size_t i;
   json_array_foreach(json_object_get(before, "devices"), i, told) {
     if (json_is_object(told) && !is_here(context, told) && json_array_size(devices) < MOST_DEVICES) json_array_append(devices, told);
   }
-  json_decref(before);
 }
 
 static void now_text(char out[32]) {
@@ -213,14 +250,15 @@ fh_status fh_profile_writable(const fh_context *context) {
 }
 
 fh_status fh_profile_save(fh_context *context) {
-  char path[600];
+  char path[600], why_unread[WHY];
   FH_TRY(fh_profile_writable(context));
   path_of(context, path, sizeof path);
   now_text(context->profile.made);
-  json_t *devices = json_array();
+  json_t *before = load(path, why_unread), *devices = json_array();
   for (int d = 0; d < context->device_count; d++)
-    if (context->devices[d].state == FH_STATE_OPEN) json_array_append_new(devices, device_json(context, d));
-  keep_others(context, path, devices);
+    if (context->devices[d].state == FH_STATE_OPEN) json_array_append_new(devices, device_json(context, d, before));
+  keep_others(context, before, devices);
+  json_decref(before);
   char *text =
       fh_json_line(json_pack("{ss ss ss so}", "schema", schema, "foghorn", FH_VERSION, "made", context->profile.made, "devices", devices));
   if (!text) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "the profile cannot be kept: no memory");

@@ -13,10 +13,12 @@
 
 /* Reads the profile into the context's candidates, once per context. The lock is held. */
 void fh_profile_use(fh_context *context);
+/* The same for a kernel that is first used after that. */
+void fh_profile_use_for(fh_context *context, fh_plan_kernel *kernel);
 /* Could fh_profile_save write now? UNAVAILABLE: there is no cache folder, or it cannot be written. */
 fh_status fh_profile_writable(const fh_context *context);
-/* Writes what the context's candidates know by calibration, and leaves the times of other devices as they are. The lock is held.
- * UNAVAILABLE: as above. */
+/* Writes what the context's candidates know by calibration, and leaves the times of other devices and other kernels as they are. The lock
+ * is held. UNAVAILABLE: as above. */
 fh_status fh_profile_save(fh_context *context);
 /* One line for a person: "calibrated ..." or "not calibrated: ..., and what to do". */
 void fh_profile_print(const fh_context *context, char *out, size_t size);

@@ -68,8 +68,7 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
 }
 
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report) {
-  int count;
-  const fh_kernel_image *image = &fh_kernel_images(&count)[candidate->kernel];
+  const fh_kernel_image *image = fh_plan_kernel_in(queue->context, candidate->kernel)->image;
   const fh_device_info *info = &queue->context->devices[candidate->device].info;
   runner r = {queue, candidate};
   fh_conform_variant variant = {.name = candidate->name,

@@ -60,11 +60,12 @@ static void neon_conforms(void **state) {
 }
 
 /* The procedure must see what it claims to see: variants that are wrong in one way each. */
-typedef enum fault { ONE_BIT, SMALL_ERROR, STRAY_WRITE, INPUT_WRITE, REFUSED } fault;
+typedef enum fault { ONE_BIT, SMALL_ERROR, STRAY_WRITE, INPUT_WRITE, REFUSED, NOT_BUILT } fault;
 
 static fh_status run_faulty(void *arg, const fh_conform_call *call) {
   const fault what = *(const fault *)arg;
   if (what == REFUSED) return FH_STATUS(FH_INCOMPATIBLE, "this device cannot");
+  if (what == NOT_BUILT) return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "BUILD-FAILED", "no such function");
   fh_isa scalar = FH_ISA_SCALAR;
   FH_TRY(fh_conform_run_dialect(&scalar, call));
   const fh_view_desc *v = &call->views[1];
@@ -82,11 +83,12 @@ static fh_status run_faulty(void *arg, const fh_conform_call *call) {
 
 static void faults_are_seen(void **state) {
   (void)state;
-  static const char *const expected[] = {"plain C gives", "the oracle says", "a byte between", "an input was", "this device cannot"};
+  static const char *const expected[] = {"plain C gives", "the oracle says",    "a byte between",
+                                         "an input was",  "this device cannot", "no such function"};
   int count;
   const fh_kernel_image *image = fh_kernel_images(&count);
   while (strcmp(image->contract->name, "softmax") != 0) image++;
-  for (fault what = ONE_BIT; what <= REFUSED; what++) {
+  for (fault what = ONE_BIT; what <= NOT_BUILT; what++) {
     const fh_conform_options options = {.guard = what % 2 == 0, .cases = 1};
     const fh_conform_variant variant = {"faulty", what == SMALL_ERROR ? FH_BOUNDED : FH_EXACT, 4, run_faulty, &what};
     fh_conform_report report;

@@ -63,7 +63,7 @@ static fh_status run_faulty(void *arg, const fh_conform_call *call) {
 static void uncopied_states_are_caught(void **state) {
   (void)state;
   static const char *const names[] = {"causal_conv1d", "selective_scan"};
-  static const char *const expected[] = {"", "plain C gives", "state: an input was changed", ", in place"};
+  static const char *const expected[] = {"", "plain C gives", "is written, with state, an input of the contract", ", in place"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     for (fault what = NONE; what <= UPDATES_TWICE; what++) {
       const fh_conform_options options = {.guard = true, .cases = 1};

@@ -118,4 +118,5 @@ def main():
     print("every step of every page did what the page says")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ sys.path.insert(0, str(source / "bench"))
 spec = importlib.util.spec_from_file_location("collect", source / "bench/collect.py")
 collect = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(collect)
+import targets  # noqa: E402  bench/targets.py
 
 files = sorted((source / "bench/results").glob("*.json"))
 if not files:
@@ -24,6 +25,7 @@ for path in files:
     assert store["schema"] == collect.SCHEMA and store["name"] == path.stem, path
     assert path.read_text() == collect.dump(store), f"{path} is not as collect.py writes it"
     assert path.with_suffix(".md").read_text() == collect.table(store), f"{path.with_suffix('.md')} is not the table of {path.name}"
+    assert not targets.unexplained(store), f"bench/targets.json does not say why these are missed: {targets.unexplained(store)}"
     for kernel, entry in store["kernels"].items():
         assert (path.parent / path.stem / f"{kernel}.svg").exists(), f"no picture of {kernel}"
         assert entry["rows"] and all(row["results"][0]["name"] == "Foghorn" for row in entry["rows"]), kernel

@@ -18,7 +18,7 @@ BACKEND = ["backends/*.h", "backends/*.def"]  # beside backend.h: shared by ever
 KERNEL = ["kernels/*.h"]  # beside contract.h: shared by every kernel
 
 # Folder: what its files may include besides the public headers, their own folder and below, and system headers. The
-# first row that fits a file counts. {name} stands for one folder, * for a part of a file name.
+# first row that fits a file counts. {name} stands for a part of one folder's name, on the right for what it was; * for a part of a file name.
 ALLOWED = [
     ("include/foghorn/", []),
     ("runtime/base/", []),
@@ -32,9 +32,11 @@ ALLOWED = [
     ("algorithms/", BASE + ["algorithms/"]),
     ("kernels/dialect/", KERNEL),
     ("kernels/tile/", KERNEL + ["kernels/dialect/"]),
+    ("kernels/{name}_f64/", KERNEL + ["kernels/dialect/", "kernels/tile/", "kernels/{name}/"]),  # the same text, read for doubles
     ("kernels/{name}/", KERNEL + ["kernels/dialect/", "kernels/tile/"]),
     ("kernels/", []),
     ("tools/", BASE + ["detect/", "algorithms/", "runtime/", "kernels/contract.h", "bench/engine/"] + BACKEND),
+    ("examples/own-kernels/{name}/", KERNEL + ["kernels/dialect/"]),  # as they are installed
     ("examples/", []),
     ("tests/", ["runtime/", "detect/", "backends/", "kernels/", "algorithms/", "tools/", "bench/engine/", "tests/"]),
     ("bench/engine/", BASE + ["runtime/", "kernels/contract.h", "bench/peers/peer.h"]),
@@ -83,9 +85,10 @@ def target_of(tree, source, kind, name):
 def row_of(source):
     """The folder that owns a file and what it may include."""
     for folder, allowed in ALLOWED:
-        match = re.match(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(folder)), source)
+        match = re.match(re.sub(r"\\{\w+\\}", "([^/]+)", re.escape(folder)), source)
         if match:
-            return match.group(), allowed
+            name = match.group(1) if match.groups() else ""
+            return match.group(), [pattern.replace("{name}", name) for pattern in allowed]
     return None
 
 

@@ -34,6 +34,9 @@ PLANTED = [
     ("kernels/axpy/axpy.c", '#include "kernels/contract.h"', False),
     ("kernels/axpy/axpy.c", '#include "kernels/softmax/rows.h"', True),
     ("kernels/axpy/axpy.c", '#include "runtime/base/text.h"', True),
+    ("kernels/dot_f64/dot_f64.k", '#include "kernels/dot/dot.k"', False),
+    ("kernels/dot_f64/dot_f64.k", '#include "kernels/axpy/axpy.k"', True),
+    ("kernels/dot/dot.k", '#include "kernels/dot_f64/dot_f64.h"', True),
     ("kernels/axpy/axpy.c", "#include <foghorn/types.h>", False),
     ("kernels/axpy/axpy.c", "#include <foghorn/context.h>", True),
     ("kernels/axpy/axpy.k", '#include "runtime/base/text.h"', True),
@@ -41,6 +44,8 @@ PLANTED = [
     ("include/foghorn/memory.h", "#include <runtime/mem/buffer.h>", True),
     ("include/foghorn/memory.h", "#include <foghorn/types.h>", False),
     ("examples/multiply.c", '#include "runtime/mem/buffer.h"', True),
+    ("examples/own-kernels/dtw/dtw.c", '#include "kernels/rows.h"', False),
+    ("examples/own-kernels/dtw/dtw.c", '#include "runtime/base/text.h"', True),
     ("elsewhere/new.c", '#include "new.h"', True),
 ]
 

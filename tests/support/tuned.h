@@ -25,6 +25,9 @@ const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc
  * reading what was not written shows. */
 void tuned_run(const fh_kernel_contract *contract, const fh_tuned *variant, const fh_view_desc *views, void *const *data, fh_pool *pool);
 
+/* The operands of a stage as an entry gets them; `data` as for tuned_run. */
+void tuned_slots(const fh_stage *stage, void *const *data, fh_slot *slots);
+
 /* Operands of one call, each in a block of its own between forbidden pages. */
 typedef struct tuned_call {
   const fh_kernel_contract *contract;
@@ -40,6 +43,10 @@ void tuned_call_free(tuned_call *call);
 
 /* Runs the variant, then NULL or what the contract's compare or a look between the elements of the outputs finds. */
 const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool);
+
+/* Under an emulator, where a call takes a hundred times as long, all but one in `of` calls of a series are left out; tuned_exit() says so.
+ */
+bool tuned_left_out(int of);
 
 /* The next of a fixed series of numbers in [-1, 1). */
 float tuned_uniform(void);

@@ -27,6 +27,8 @@
 #include "backends/backend.h"
 #include "runtime/base/json.h"
 #include "runtime/plan/plan.h"
+#include "tests/support/expect.h"
+#include "tests/support/scale_kernel.h"
 
 static const char *text_of(const json_t *object, const char *key, const char *otherwise) {
   const char *text = json_string_value(json_object_get(object, key));
@@ -60,6 +62,7 @@ static void add_device(fh_context *context, const json_t *told) {
                              .host_memory = cpu,
                              .exact = truth_of(told, "exact", true),
                              .why_not_exact = "it flushes denormals",
+                             .no_doubles = !truth_of(told, "doubles", true),
                              .memory_bytes = (uint64_t)number_of(told, "memory", 0),
                              .peak_flops = number_of(told, "flops", 1e11),
                              .peak_bytes_per_s = number_of(told, "bytes", 2e10),
@@ -81,8 +84,9 @@ static fh_isa isa_of(const char *name) {
 }
 
 static fh_candidate *candidate_of(fh_context *context, int kernel, const char *name) {
-  for (int i = context->first_of[kernel]; i < context->first_of[kernel + 1]; i++)
-    if (strcmp(context->candidates[i].name, name) == 0) return &context->candidates[i];
+  fh_plan_kernel *of = fh_plan_kernel_in(context, kernel);
+  for (int i = 0; i < of->count; i++)
+    if (strcmp(of->candidates[i].name, name) == 0) return &of->candidates[i];
   fail_msg("no variant is called '%s'", name);
   return NULL;
 }
@@ -246,11 +250,45 @@ static void every_decision_is_as_expected(void **state) {
   assert_true(judged >= 15);
 }
 
+/* Views of f32, and doubles inside: the text does not compile where there are none. */
+static void a_text_of_doubles_is_kept_from_devices_without(void **state) {
+  (void)state;
+  static const fh_kernel_contract contract = SCALE_CONTRACT("doubles_inside");
+  static const char text[] = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n__kernel void scale(long items) {}\n";
+  static const fh_param params[] = {{"x", FH_OPERAND_IN}};
+  json_t *root = json_pack("{s[{ss ss sb}]}", "devices", "id", "opencl:0", "kind", "gpu", "doubles", 0);
+  fh_context *context = make_context(root);
+  const fh_entry_image entry = {"scale", params, 1, {NULL}};
+  for (int with_doubles = 0; with_doubles < 2; with_doubles++) {
+    const fh_kernel_image image = {.contract = &contract, .entries = &entry, .entry_count = 1, .cl_source = with_doubles ? text : "none"};
+    fh_kernel_record *record;
+    fh_plan_kernel *k;
+    FH_EXPECT_OK(fh_record_make(&image, NULL, &record));
+    FH_EXPECT_OK(fh_registry_add(&record, 1));
+    const fh_kernel_image *registered = fh_record_image(record);
+    FH_EXPECT_OK(fh_plan_kernel_of(context, registered, &k));
+    fh_queue queue = {.context = context, .pinned = -1};
+    const fh_call call = {.image = registered, .kernel = fh_kernel_slot(registered)};
+    const fh_verdict verdict = fh_candidate_judge(&queue, &k->candidates[0], &call);
+    assert_int_equal(verdict.reason.code, with_doubles ? FH_REASON_NO_DOUBLES : FH_REASON_NONE);
+    context->devices[0].api = NULL;
+    fh_candidates_free(context);
+    FH_EXPECT_OK(fh_kernel_unregister("doubles_inside"));
+    assert_null(fh_candidates_build(context));
+    context->devices[0].api = api_of("opencl:0");
+  }
+  context->devices[0].api = NULL;
+  fh_candidates_free(context);
+  free(context);
+  json_decref(root);
+}
+
 int main(void) {
 #if !defined(__x86_64__)
   printf("NOT RUN: the decisions are those of an x86-64\n");
   return 77;
 #endif
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_decision_is_as_expected)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_decision_is_as_expected),
+                                     cmocka_unit_test(a_text_of_doubles_is_kept_from_devices_without)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,13 +229,14 @@ static void texts_are_whole(void **state) {
     assert_non_null(strstr(images[i].cl_source, "#pragma OPENCL FP_CONTRACT OFF"));
     assert_true(includes_are_guarded(images[i].cl_source));
     for (int e = 0; e < images[i].entry_count; e++) {
-      char entry[80], made[80], streaming[80], map[80];
+      char entry[80], made[80], streaming[80], map[80], renamed[80];
       snprintf(entry, sizeof entry, "_ENTRY(%s)", images[i].entries[e].entry); /* FH_ENTRY, or a macro that ends in it */
       snprintf(made, sizeof made, "_ENTRY(%s,", images[i].entries[e].entry);
       snprintf(streaming, sizeof streaming, "FH_ENTRY_STREAMING(%s)", images[i].entries[e].entry);
       snprintf(map, sizeof map, "FH_MAP(%s,", images[i].entries[e].entry);
+      snprintf(renamed, sizeof renamed, " %s\n", images[i].entries[e].entry); /* #define ENTRY RENAMED: a text that is read twice */
       assert_true(strstr(images[i].cl_source, entry) || strstr(images[i].cl_source, made) || strstr(images[i].cl_source, streaming) ||
-                  strstr(images[i].cl_source, map));
+                  strstr(images[i].cl_source, map) || strstr(images[i].cl_source, renamed));
     }
     for (int j = 0; j < i; j++) assert_true(images[i].hash != images[j].hash);
   }

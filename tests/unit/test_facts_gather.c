@@ -450,6 +450,21 @@ static void trials_and_topology(void **state) {
   }
 }
 
+static void extensions_of_aarch64(void **state) {
+  (void)state;
+  folder_put(&machine, "snapshot.json",
+             "{\"schema\":\"foghorn.snapshot/1\",\"machine\":\"aarch64\",\"release\":\"6.8.0\",\"uid\":1000,\"gid\":1000}");
+  folder_put(&machine, "cpuid", "hwcap 100083 2000\n"); /* dot products of bytes, of one kind and mixed */
+  folder_put(&machine, "answers/isa.json", "{\"neon\":true,\"asimddp\":true,\"i8mm\":false}");
+  WITH_FACTS(f) {
+    const fh_facts_isa *dotprod = &f->cpu.feature[FH_FEATURE_NEON_DOTPROD], *i8mm = &f->cpu.feature[FH_FEATURE_NEON_I8MM];
+    assert_int_equal(f->cpu.best, FH_ISA_NEON);
+    assert_true(dotprod->enabled && dotprod->proven.valid == FH_VALID && dotprod->proven.value);
+    assert_true(i8mm->enabled && i8mm->proven.valid == FH_VALID && !i8mm->proven.value);
+    assert_false(f->cpu.feature[FH_FEATURE_NEON_BF16].advertised || f->cpu.feature[FH_FEATURE_AVX512_BF16].advertised);
+  }
+}
+
 /* ---- platforms ------------------------------------------------------------------------------------------------------ */
 
 static void platforms(void **state) {
@@ -653,6 +668,7 @@ int main(void) {
       TEST(nothing_of_cuda),
       TEST(opencl_registrations),
       TEST(trials_and_topology),
+      TEST(extensions_of_aarch64),
       TEST(platforms),
       TEST(sandboxes),
       TEST(nesting),

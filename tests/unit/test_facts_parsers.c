@@ -275,8 +275,30 @@ static void isa_flags(void **state) {
   assert_true(bits.enabled[FH_ISA_AVX2] && bits.hypervisor && !bits.advertised[FH_ISA_AVX512]);
   fh_isa_from_flags("fp asimd evtstrm", &bits);
   assert_true(bits.enabled[FH_ISA_NEON] && !bits.advertised[FH_ISA_SSE42]);
+  assert_false(bits.feature[FH_FEATURE_NEON_DOTPROD]);
+  fh_isa_from_flags("fp asimd asimddp asimdfhm i8mm bf16", &bits);
+  assert_true(bits.feature[FH_FEATURE_NEON_DOTPROD] && bits.feature[FH_FEATURE_NEON_I8MM] && bits.feature[FH_FEATURE_NEON_BF16]);
+  assert_false(bits.feature[FH_FEATURE_AVX512_BF16]);
   fh_isa_from_flags("", &bits);
   assert_true(bits.enabled[FH_ISA_SCALAR] && !bits.advertised[FH_ISA_SSE42]);
+}
+
+static void isa_hwcap(void **state) {
+  (void)state;
+  enum { FP = 1 << 0, ASIMD = 1 << 1, ASIMDDP = 1 << 20, I8MM = 1 << 13, BF16 = 1 << 14 };
+  fh_isa_bits bits;
+  fh_isa_from_hwcap(FP | ASIMD, 0, &bits); /* a Cortex-A57 */
+  assert_true(bits.enabled[FH_ISA_NEON] && bits.enabled[FH_ISA_SCALAR] && !bits.advertised[FH_ISA_AVX2]);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) assert_false(bits.feature[i]);
+  fh_isa_from_hwcap(FP | ASIMD | ASIMDDP, 0, &bits); /* a Neoverse N1 */
+  assert_true(bits.feature[FH_FEATURE_NEON_DOTPROD] && !bits.feature[FH_FEATURE_NEON_I8MM] && !bits.feature[FH_FEATURE_NEON_BF16]);
+  fh_isa_from_hwcap(FP | ASIMD | ASIMDDP, I8MM, &bits);
+  assert_true(bits.feature[FH_FEATURE_NEON_I8MM] && !bits.feature[FH_FEATURE_NEON_BF16]);
+  fh_isa_from_hwcap(FP | ASIMD, BF16, &bits);
+  assert_true(bits.feature[FH_FEATURE_NEON_BF16] && !bits.feature[FH_FEATURE_NEON_I8MM] && !bits.feature[FH_FEATURE_NEON_DOTPROD]);
+  fh_isa_from_hwcap(ASIMDDP, I8MM | BF16, &bits); /* extensions of what is not there */
+  assert_true(bits.enabled[FH_ISA_SCALAR] && !bits.advertised[FH_ISA_NEON]);
+  for (int i = 0; i < FH_FEATURE_COUNT; i++) assert_false(bits.feature[i]);
 }
 
 static void best_isa(void **state) {
@@ -503,6 +525,7 @@ int main(void) {
       cmocka_unit_test(limits),
       cmocka_unit_test(isa_bits),
       cmocka_unit_test(isa_flags),
+      cmocka_unit_test(isa_hwcap),
       cmocka_unit_test(best_isa),
       cmocka_unit_test(nvrm_versions),
       cmocka_unit_test(icd_files),

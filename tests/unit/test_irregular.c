@@ -101,6 +101,41 @@ static void bad_offsets_are_named(void **state) {
   refused(fh_segment_sum(fh_context_queue(context), &X, &SHORT, &Y, NULL), "offsets has 3 elements, expected 4", "one more than");
 }
 
+/* The look takes ids by sixteen and offsets by four: one that is bad is seen wherever it stands. */
+static void a_bad_one_is_seen_anywhere(void **state) {
+  (void)state;
+  enum { N = 37, LIMIT = 5 };
+  static const int32_t bad_ids[] = {-1, LIMIT, INT32_MIN, INT32_MAX};
+  static const int64_t bad_offsets[] = {-1, N + 1, INT64_MIN, INT64_MAX, (int64_t)1 << 62};
+  const float x[N] = {0};
+  float y[N];
+  fh_queue *queue = fh_context_queue(context);
+  fh_auto(fh_view) FEW = wrap(x, FH_F32, FH_SHAPE(LIMIT), FH_READ), X = wrap(x, FH_F32, FH_SHAPE(N), FH_READ);
+  fh_auto(fh_view) Y = wrap(y, FH_F32, FH_SHAPE(N), FH_WRITE);
+  for (int at = 0; at <= N; at++) {
+    int32_t ids[N];
+    int64_t edges[N + 1];
+    for (int i = 0; i < N; i++) ids[i] = i % LIMIT;
+    for (int i = 0; i <= N; i++) edges[i] = i;
+    char where[32];
+    for (size_t b = 0; at < N && b < sizeof bad_ids / sizeof *bad_ids; b++) {
+      ids[at] = bad_ids[b];
+      fh_auto(fh_view) IDS = wrap(ids, FH_I32, FH_SHAPE(N), FH_READ);
+      snprintf(where, sizeof where, "ids[%d] is %d", at, bad_ids[b]);
+      refused(fh_gather(queue, &FEW, &IDS, &Y, NULL), where, "expected 0 to 4");
+    }
+    for (size_t b = 0; b < sizeof bad_offsets / sizeof *bad_offsets; b++) {
+      edges[at] = bad_offsets[b];
+      fh_auto(fh_view) EDGES = wrap(edges, FH_I64, FH_SHAPE(N + 1), FH_READ);
+      snprintf(where, sizeof where, "offsets[%d] is %lld", at, (long long)bad_offsets[b]);
+      refused(fh_segment_sum(queue, &X, &EDGES, &Y, NULL), where, "expected");
+    }
+  }
+  const int64_t around[] = {0, (int64_t)1 << 62, INT64_MIN, -((int64_t)1 << 62), 0}; /* each 2^62 after the one before */
+  fh_auto(fh_view) AROUND = wrap(around, FH_I64, FH_SHAPE(5), FH_READ), FOUR = wrap(y, FH_F32, FH_SHAPE(4), FH_WRITE);
+  refused(fh_segment_sum(queue, &X, &AROUND, &FOUR, NULL), "offsets[1] is", "expected 0 to 37");
+}
+
 static void bad_ranges_are_named(void **state) {
   (void)state;
   float x[3] = {0};
@@ -223,13 +258,10 @@ static void runs_change_no_bit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bad_ids_are_named),
-      cmocka_unit_test(ids_of_nothing_are_refused),
-      cmocka_unit_test(bad_offsets_are_named),
-      cmocka_unit_test(bad_ranges_are_named),
-      cmocka_unit_test(small_examples),
-      cmocka_unit_test(a_split_changes_no_bit),
-      cmocka_unit_test(a_split_of_products_changes_no_bit),
+      cmocka_unit_test(bad_ids_are_named),      cmocka_unit_test(ids_of_nothing_are_refused),
+      cmocka_unit_test(bad_offsets_are_named),  cmocka_unit_test(a_bad_one_is_seen_anywhere),
+      cmocka_unit_test(bad_ranges_are_named),   cmocka_unit_test(small_examples),
+      cmocka_unit_test(a_split_changes_no_bit), cmocka_unit_test(a_split_of_products_changes_no_bit),
       cmocka_unit_test(runs_change_no_bit),
   };
   return cmocka_run_group_tests(tests, open_context, close_context);

@@ -1,4 +1,6 @@
-/* matmul_fused: the contract's checks; its results are compared by the conformance tests. SPDX-License-Identifier: Apache-2.0 */
+/* matmul_fused: the contract's checks, and its activations bit by bit; its sums are compared by the conformance tests.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,9 +9,12 @@
 
 #include <cmocka.h>
 
+#include <foghorn/foghorn.h>
+
 #include "kernels/contracts.h"
 #include "kernels/matmul_fused/matmul_fused.h"
 #include "kernels/rows.h"
+#include "tests/support/cpu_context.h"
 
 extern const fh_kernel_contract fh_contract_matmul_fused;
 
@@ -53,13 +58,49 @@ static void test_refusals(void **unused) {
   views[2] = matrix(5, 3);
   refused(views, 0, "equal shapes");
   views[2] = matrix(3, 5);
-  refused(views, 2, "activation is 2");
+  refused(views, FH_ACTIVATION_TANH + 1, "activation is 7");
   refused(views, -1, "activation is -1");
   views[1] = matrix(5, 5);
   refused(views, 0, "fh_matmul_fused: b has shape");
 }
 
+/* A product over nothing is 0, so the result is f(d): that of the function of this name, bit by bit, at the ends of its range too. */
+static void test_activations_have_the_bits_of_their_functions(void **unused) {
+  (void)unused;
+  enum { M = 3, N = 67 };
+  static fh_status (*const functions[])(fh_queue *, const fh_view *, const fh_view *, fh_event *) = {
+      [FH_ACTIVATION_GELU] = fh_gelu,
+      [FH_ACTIVATION_GELU_TANH] = fh_gelu_tanh,
+      [FH_ACTIVATION_SILU] = fh_silu,
+      [FH_ACTIVATION_SIGMOID] = fh_sigmoid,
+      [FH_ACTIVATION_TANH] = fh_tanh};
+  static const float ends[] = {INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1p-140f, 3e38f, -3e38f, 88.7f, -88.7f, -103.9f};
+  float d[M * N], fused[M * N], alone[M * N], nothing[1] = {0};
+  for (int i = 0; i < M * N; i++) d[i] = i % 20 < 10 ? ends[i % 20] : (float)(i - M * N / 2) * 0.13f;
+  fh_view a, b, d_view, c, y;
+  FH_EXPECT_OK(fh_view_wrap(context, nothing, FH_F32, FH_SHAPE(M, 0), FH_ROW_MAJOR, FH_READ, &a));
+  FH_EXPECT_OK(fh_view_wrap(context, nothing, FH_F32, FH_SHAPE(0, N), FH_ROW_MAJOR, FH_READ, &b));
+  FH_EXPECT_OK(fh_view_wrap(context, d, FH_F32, FH_SHAPE(M, N), FH_ROW_MAJOR, FH_READ, &d_view));
+  FH_EXPECT_OK(fh_view_wrap(context, fused, FH_F32, FH_SHAPE(M, N), FH_ROW_MAJOR, FH_WRITE, &c));
+  FH_EXPECT_OK(fh_view_wrap(context, alone, FH_F32, FH_SHAPE(M, N), FH_ROW_MAJOR, FH_WRITE, &y));
+  for (int f = FH_ACTIVATION_GELU; f <= FH_ACTIVATION_TANH; f++) {
+    FH_EXPECT_OK(fh_matmul_fused(fh_context_queue(context), &a, &b, &d_view, &c, (fh_activation)f, NULL));
+    FH_EXPECT_OK(functions[f](fh_context_queue(context), &d_view, &y, NULL));
+    FH_EXPECT_OK(fh_view_sync(&c));
+    FH_EXPECT_OK(fh_view_sync(&y));
+    for (int i = 0; i < M * N; i++)
+      if (!(isnan(fused[i]) && isnan(alone[i])) && memcmp(&fused[i], &alone[i], sizeof fused[i]) != 0)
+        fail_msg("activation %d of %a: %a in the product, %a alone", f, (double)d[i], (double)fused[i], (double)alone[i]);
+  }
+  fh_view *const views[] = {&a, &b, &d_view, &c, &y};
+  for (size_t v = 0; v < sizeof views / sizeof *views; v++) fh_view_release(views[v]);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_addend), cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_addend),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test_setup_teardown(test_activations_have_the_bits_of_their_functions, open_context, close_context),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

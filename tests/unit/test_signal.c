@@ -182,6 +182,33 @@ static void lengths_with_other_factors_are_refused(void **state) {
   release(v, 3);
 }
 
+/* Few rows of some lengths share their lanes, many have one each; the bits may not depend on it. */
+static void a_row_alone_has_the_bits_of_one_among_many(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {512, 576, 800, 1024};
+  enum { MANY = 17 };
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    const int64_t n = lengths[i], wide = n / 2 + 1;
+    float *x = floats(MANY * n), *table = floats(2 * n), *many = floats(MANY * 2 * wide), *one = floats(2 * wide);
+    fill(x, MANY * n);
+    for (int64_t j = 0; j < n; j += 7) x[j] = j % 2 ? -0.0f : 0.0f;
+    FH_EXPECT_OK(fh_fft_table(n, table));
+    fh_view v[] = {wrap(x, FH_F32, FH_SHAPE(MANY, n), FH_READ), wrap(table, FH_F32, FH_SHAPE(2 * n), FH_READ),
+                   wrap(many, FH_F32, FH_SHAPE(MANY, wide, 2), FH_WRITE), wrap(x, FH_F32, FH_SHAPE(1, n), FH_READ),
+                   wrap(one, FH_F32, FH_SHAPE(1, wide, 2), FH_WRITE)};
+    FH_EXPECT_OK(fh_fft(queue, &v[0], &v[1], &v[2], NULL));
+    FH_EXPECT_OK(fh_fft(queue, &v[3], &v[1], &v[4], NULL));
+    FH_EXPECT_OK(fh_view_sync(&v[2]));
+    FH_EXPECT_OK(fh_view_sync(&v[4]));
+    assert_memory_equal(one, many, (size_t)(2 * wide) * sizeof *one);
+    release(v, 5);
+    free(x);
+    free(table);
+    free(many);
+    free(one);
+  }
+}
+
 /* ---- filters --------------------------------------------------------------------------------------- */
 
 enum { CHANNELS = 18, LENGTH = 1500, SECTIONS = 3, TAPS = 37 };
@@ -341,6 +368,7 @@ int main(void) {
       cmocka_unit_test(mel_bands_are_triangles),
       cmocka_unit_test(a_tone_lies_in_its_band),
       cmocka_unit_test(lengths_with_other_factors_are_refused),
+      cmocka_unit_test(a_row_alone_has_the_bits_of_one_among_many),
       cmocka_unit_test(biquad_in_pieces),
       cmocka_unit_test(fir_in_pieces),
       cmocka_unit_test(a_tone_stays_a_tone),

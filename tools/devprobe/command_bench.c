@@ -74,12 +74,11 @@ static fh_status measure_listed(job *j, const fh_kernel_image *image) {
 }
 
 static fh_status measure(job *j, const fh_case *one) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
   if (one) return fh_session_measure(j->session, fh_kernel_named(j->cli->operands[0]), one, &j->table);
-  for (int i = 0; i < count && !fh_interrupted(); i++) {
-    const bool wanted = j->cli->operand_count == 0 || strcmp(j->cli->operands[0], images[i].contract->name) == 0;
-    if (wanted) FH_TRY(measure_listed(j, &images[i]));
+  for (int i = 0; i < fh_kernel_count() && !fh_interrupted(); i++) {
+    const fh_kernel_image *image = fh_kernel_numbered(i);
+    const bool wanted = j->cli->operand_count == 0 || strcmp(j->cli->operands[0], image->contract->name) == 0;
+    if (wanted) FH_TRY(measure_listed(j, image));
   }
   return FH_OK;
 }
@@ -270,11 +269,13 @@ static int bench_command(const fh_cli *cli) {
   if (cli->given[FH_OPT_TIMES] || cli->given[FH_OPT_PRICE])
     return fh_cli_usage(cli, "--times and --price are for a program: devprobe bench --times X -- CMD");
   if (!read_options(cli, &j.options)) return FH_EXIT_USAGE;
+  int wrong = fh_kernel_plugins(cli);
+  if (wrong) return wrong;
   const fh_kernel_image *image = cli->operand_count ? fh_kernel_named(cli->operands[0]) : NULL;
   if (cli->operand_count && !image) return fh_kernel_unknown(cli, cli->operands[0]);
   const bool shaped = image && cli->operand_count > 1;
   if (cli->given[FH_OPT_CALIBRATE]) return fh_calibrate_machine(cli);
-  const int wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
+  wrong = shaped ? case_of_shapes(cli, image->contract, &one) : FH_EXIT_OK;
   if (wrong) return wrong;
   fh_interrupt begun;
   fh_interrupt_begin(&begun);

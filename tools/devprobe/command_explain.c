@@ -64,11 +64,13 @@ static fh_status decide(const fh_cli *cli, const fh_kernel_contract *contract, c
 }
 
 static int explain_command(const fh_cli *cli) {
+  int wrong = fh_kernel_plugins(cli);
+  if (wrong) return wrong;
   const fh_kernel_image *image = fh_kernel_named(cli->operands[0]);
   if (!image) return fh_kernel_unknown(cli, cli->operands[0]);
   const fh_kernel_contract *contract = image->contract;
   fh_view_spec specs[FH_MAX_VIEWS] = {0};
-  int wrong = fh_shapes_choose(cli, contract, specs);
+  wrong = fh_shapes_choose(cli, contract, specs);
   if (wrong) return wrong;
   char *decision = NULL;
   fh_cli_progress_start("opening devices");

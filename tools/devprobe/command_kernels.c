@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/json.h"
+#include "runtime/plan/registry.h"
 #include "tools/devprobe/commands.h"
 #include "tools/devprobe/kernel_name.h"
 #include "tools/devprobe/screen.h"
@@ -25,13 +26,14 @@ static const char *role_name(const fh_view_param *view) {
 
 /* ---- the list ----------------------------------------------------------------------------------------------- */
 
-static int emit_list(const fh_cli *cli, const fh_kernel_image *images, int count) {
+static int emit_list(const fh_cli *cli) {
   fh_screen screen = {.color = cli->color};
-  for (int i = 0; i < count; i++)
-    fh_screen_item(&screen, FH_BOLD, NAME_WIDTH, images[i].contract->name, "%s (%s)", images[i].contract->summary,
-                   numerics_name(images[i].contract->dialect_numerics));
+  for (int i = 0; i < fh_kernel_count(); i++) {
+    const fh_kernel_contract *contract = fh_kernel_numbered(i)->contract;
+    fh_screen_item(&screen, FH_BOLD, NAME_WIDTH, contract->name, "%s (%s)", contract->summary, numerics_name(contract->dialect_numerics));
+  }
   fh_screen_blank(&screen);
-  fh_screen_headline(&screen, FH_PLAIN, 0, "%d kernels; devprobe kernels NAME tells one in full.", count);
+  fh_screen_headline(&screen, FH_PLAIN, 0, "%d kernels; devprobe kernels NAME tells one in full.", fh_kernel_count());
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
 
@@ -39,8 +41,11 @@ static int emit_list(const fh_cli *cli, const fh_kernel_image *images, int count
 
 static void print_variants(const fh_kernel_image *image, fh_screen *screen) {
   const fh_kernel_contract *contract = image->contract;
-  fh_screen_line(screen, FH_DIM, "variants", "%s: the text, for every instruction set, OpenCL%s", numerics_name(contract->dialect_numerics),
-                 image->ptx ? " and CUDA" : "; not for CUDA in this build");
+  if (fh_image_has_text(image))
+    fh_screen_line(screen, FH_DIM, "variants", "%s: the text, for every instruction set, OpenCL%s",
+                   numerics_name(contract->dialect_numerics), image->ptx ? " and CUDA" : "; not for CUDA in this build");
+  else
+    fh_screen_line(screen, FH_DIM, "variants", "the reference: there is no text%s", image->cl_source ? " for the CPU" : "");
   for (int i = 0; i < contract->tuned_count; i++) {
     const fh_tuned *tuned = &contract->tuned[i];
     fh_screen_line(screen, FH_DIM, "", "%s: cpu/%s/%s", numerics_name(tuned->numerics), fh_isa_name(tuned->isa), tuned->name);
@@ -116,24 +121,22 @@ static json_t *kernel_json(const fh_kernel_image *image) {
   return object;
 }
 
-static int emit_json(const fh_cli *cli, const fh_kernel_image *images, int count) {
+static int emit_json(const fh_cli *cli, const fh_kernel_image *one) {
   json_t *list = json_array();
-  for (int i = 0; i < count; i++) json_array_append_new(list, kernel_json(&images[i]));
+  for (int i = 0; i < fh_kernel_count(); i++)
+    if (!one || one == fh_kernel_numbered(i)) json_array_append_new(list, kernel_json(fh_kernel_numbered(i)));
   return fh_cli_emit_json(cli, json_pack("{s:s, s:o}", "schema", "foghorn.kernels/1", "kernels", list), FH_EXIT_OK);
 }
 
 /* ---- the command --------------------------------------------------------------------------------------------------- */
 
 static int kernels_command(const fh_cli *cli) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  if (cli->operand_count) {
-    images = fh_kernel_named(cli->operands[0]);
-    if (!images) return fh_kernel_unknown(cli, cli->operands[0]);
-    count = 1;
-  }
-  if (cli->given[FH_OPT_JSON]) return emit_json(cli, images, count);
-  return cli->operand_count ? emit_one(cli, images) : emit_list(cli, images, count);
+  const int wrong = fh_kernel_plugins(cli);
+  if (wrong) return wrong;
+  const fh_kernel_image *one = cli->operand_count ? fh_kernel_named(cli->operands[0]) : NULL;
+  if (cli->operand_count && !one) return fh_kernel_unknown(cli, cli->operands[0]);
+  if (cli->given[FH_OPT_JSON]) return emit_json(cli, one);
+  return one ? emit_one(cli, one) : emit_list(cli);
 }
 
 static const fh_cli_option options[] = {FH_OPT_JSON, FH_OPT_COLOR};

@@ -116,7 +116,8 @@ static void add_isa(matrix *m, const char *name, const fh_facts_isa *isa, bool i
 static void add_isas(matrix *m, const fh_facts_cpu *cpu) {
   add(m, "isa", fh_isa_name(FH_ISA_SCALAR), true, "plain C");
   for (int i = FH_ISA_SCALAR + 1; i < FH_ISA_COUNT; i++) add_isa(m, fh_isa_name((fh_isa)i), &cpu->isa[i], built((fh_isa)i));
-  for (int i = 0; i < FH_FEATURE_COUNT; i++) add_isa(m, fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i], built(FH_ISA_AVX512));
+  for (int i = 0; i < FH_FEATURE_COUNT; i++)
+    add_isa(m, fh_cpu_feature_name((fh_cpu_feature)i), &cpu->feature[i], built(fh_feature_isa((fh_cpu_feature)i)));
 }
 
 /* ---- tests -------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "runtime/base/json.h"
 #include "runtime/plan/plan.h"
 #include "tools/devprobe/commands.h"
+#include "tools/devprobe/kernel_name.h"
 #include "tools/devprobe/machine.h"
 
 typedef struct row {
@@ -87,12 +88,12 @@ static fh_status verify_candidate(const fh_cli *cli, fh_context *context, fh_can
 }
 
 static fh_status verify_context(const fh_cli *cli, fh_context *context, table *t) {
-  int count;
-  const fh_kernel_image *images = fh_kernel_images(&count);
-  for (int i = 0; i < context->candidate_count; i++) {
-    fh_candidate *candidate = &context->candidates[i];
-    const fh_kernel_image *image = &images[candidate->kernel];
-    if (wanted(cli, image->contract->name)) FH_TRY(verify_candidate(cli, context, candidate, image, t));
+  for (int slot = 0; slot < fh_kernel_slots(); slot++) {
+    const fh_kernel_image *image = fh_kernel_in(slot);
+    fh_plan_kernel *kernel;
+    if (!image || !wanted(cli, image->contract->name)) continue;
+    FH_TRY(fh_plan_kernel_of(context, image, &kernel));
+    for (int i = 0; i < kernel->count; i++) FH_TRY(verify_candidate(cli, context, &kernel->candidates[i], image, t));
   }
   return FH_OK;
 }
@@ -226,7 +227,8 @@ static int verify_command(const fh_cli *cli) {
   fh_device_list list;
   int64_t cases;
   if (!fh_cli_integer(cli, FH_OPT_CASES, 0, 1, MOST_CASES, &cases)) return FH_EXIT_USAGE;
-  int exit_status = check_names(cli);
+  int exit_status = fh_kernel_plugins(cli);
+  if (!exit_status) exit_status = check_names(cli);
   if (!exit_status) exit_status = choose_devices(cli, &list);
   if (exit_status) return exit_status;
   table t = {0};

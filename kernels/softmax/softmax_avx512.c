@@ -1,0 +1,5 @@
+/* softmax for AVX-512. SPDX-License-Identifier: Apache-2.0 */
+#define FH_DIALECT_ISA avx512
+#include "kernels/tile/rows_simd.h"
+
+FH_ROWS_ENTRY(softmax, avx512)

@@ -38,9 +38,9 @@ fh_status fh_check_operands(const fh_entry_image *entry, const fh_launch_operand
   if (count < 0 || count > FH_MAX_OPERANDS)
     return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: %d operands, at most %d", entry->entry, count, FH_MAX_OPERANDS);
   if (!entry->params && !entry->cpu[FH_ISA_SCALAR]) return FH_OK; /* no text: tuned functions know their own */
-  if (count != entry->param_count)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: %d operands, the entry has %d parameters", entry->entry, count,
-                     entry->param_count);
+  const int known = entry->params ? entry->param_count : 0;
+  if (count != known)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: %d operands, the entry has %d parameters", entry->entry, count, known);
   for (int i = 0; i < count; i++) {
     if (kinds_agree(entry->params[i].kind, operands[i].kind)) continue;
     return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: operand %d (%s) is %s, expected %s", entry->entry, i, entry->params[i].name,

@@ -7,6 +7,9 @@
 # sources *_<isa>.c get the flags of their ISA; those of another architecture are left out. A text may include headers of its folder and of
 # kernels/dialect/; a device's compiler reads them before the text, so the #include stands between #ifndef and #endif with the header's
 # own guard.
+#
+# Beside it, <name>_block.k, <name>_sm80.k and <name>_sm90a.k are texts for blocks of threads (fh_block_variant): PTX for what the ending
+# says, and OpenCL C too of those that end in _block. Their preludes are in kernels/block/.
 
 # ---- instruction sets of this architecture ----
 set(FOGHORN_ISA_FLAGS_scalar "")
@@ -39,9 +42,15 @@ endif()
 set(FOGHORN_KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math)
 
 # ---- PTX ----
-set(FOGHORN_PTX_FLAGS -x cl -cl-std=CL1.2 -target nvptx64-nvidia-cuda -march=sm_60 -Xclang -target-feature -Xclang +ptx60
+# By the ending of a block text; the dialect's texts are built as "block". The oldest PTX that has the instructions: older drivers take it.
+set(FOGHORN_PTX_TARGETS block sm80 sm90a)
+set(FOGHORN_PTX_TARGET_block -march=sm_60 -Xclang -target-feature -Xclang +ptx60)
+set(FOGHORN_PTX_TARGET_sm80 -march=sm_80 -Xclang -target-feature -Xclang +ptx70)
+set(FOGHORN_PTX_TARGET_sm90a -march=sm_90a -Xclang -target-feature -Xclang +ptx80)
+set(FOGHORN_PTX_COMMON -x cl -cl-std=CL1.2 -target nvptx64-nvidia-cuda
     --cuda-path=/nonexistent -nogpulib -ffp-contract=off -cl-fp32-correctly-rounded-divide-sqrt -O2 -S
     -Wno-unknown-cuda-version -Wno-unused-command-line-argument)
+set(FOGHORN_PTX_FLAGS ${FOGHORN_PTX_COMMON} ${FOGHORN_PTX_TARGET_block})
 
 # Sets FOGHORN_CLANG, or FOGHORN_PTX_MISSING to why there is no PTX; says which, once.
 function(foghorn_find_clang out)
@@ -78,10 +87,33 @@ function(foghorn_find_clang out)
   set(FOGHORN_PTX_MISSING "${missing}" PARENT_SCOPE)
 endfunction()
 
+# Sets `out_missing` to why this clang gives no PTX for one of FOGHORN_PTX_TARGETS; empty: it does. Asked once for each.
+function(foghorn_find_ptx_target out target out_missing)
+  get_property(known GLOBAL PROPERTY FOGHORN_PTX_MISSING_${target} SET)
+  if(NOT known)
+    set(missing "${FOGHORN_PTX_MISSING}")
+    if(NOT missing AND NOT target STREQUAL block)
+      file(WRITE ${out}/probe_${target}.cl "__kernel void probe(__global float *x) { x[__nvvm_read_ptx_sreg_tid_x()] = 0; }\n")
+      execute_process(COMMAND ${FOGHORN_CLANG} ${FOGHORN_PTX_COMMON} ${FOGHORN_PTX_TARGET_${target}} -o - ${out}/probe_${target}.cl
+                      RESULT_VARIABLE failed OUTPUT_QUIET ERROR_VARIABLE error)
+      if(failed)
+        message(STATUS "no PTX for ${target}: ${error}")
+        set(missing "the clang found when this build was configured cannot compile for ${target}")
+      endif()
+    endif()
+    set_property(GLOBAL PROPERTY FOGHORN_PTX_MISSING_${target} "${missing}")
+  endif()
+  get_property(missing GLOBAL PROPERTY FOGHORN_PTX_MISSING_${target})
+  set(${out_missing} "${missing}" PARENT_SCOPE)
+endfunction()
+
 # ---- one kernel ----
 set(FOGHORN_DIALECT ${FOGHORN_SDK}/kernels/dialect)
 set(FOGHORN_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prelude_cl.h ${FOGHORN_DIALECT}/dialect.h)
 set(FOGHORN_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prelude_ptx.h ${FOGHORN_DIALECT}/dialect.h)
+set(FOGHORN_BLOCK ${FOGHORN_SDK}/kernels/block)
+set(FOGHORN_BLOCK_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/prelude_cl.h)
+set(FOGHORN_BLOCK_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/prelude_ptx.h)
 set(FOGHORN_EMBED ${CMAKE_CURRENT_LIST_DIR}/embed.cmake)
 
 # The headers that a text includes: beside it, or those of the dialect.
@@ -171,18 +203,99 @@ function(foghorn_embed out name files hash_name hash_files)
     DEPENDS ${files} ${hash_files} ${FOGHORN_EMBED} VERBATIM)
 endfunction()
 
-function(foghorn_add_ptx out name text headers)
+# The PTX of a text, embedded as fh_ptx_<name>.
+function(foghorn_add_ptx out name text headers prelude target)
   set(source ${out}/${name}.cl)
   set(code "")
-  foreach(file IN LISTS FOGHORN_PTX_PRELUDE headers)
+  foreach(file IN LISTS prelude headers)
     string(APPEND code "#include \"${file}\"\n")
   endforeach()
   file(GENERATE OUTPUT ${source} CONTENT "${code}#include \"${text}\"\n")
   set(ptx ${out}/${name}.ptx)
-  add_custom_command(OUTPUT ${ptx} COMMAND ${FOGHORN_CLANG} ${FOGHORN_PTX_FLAGS} -o ${ptx} ${source}
-    DEPENDS ${source} ${text} ${headers} ${FOGHORN_PTX_PRELUDE} COMMENT "PTX ${name}" VERBATIM)
+  add_custom_command(OUTPUT ${ptx}
+    COMMAND ${FOGHORN_CLANG} ${FOGHORN_PTX_COMMON} ${FOGHORN_PTX_TARGET_${target}} -o ${ptx} ${source}
+    DEPENDS ${source} ${text} ${headers} ${prelude} COMMENT "PTX ${name}" VERBATIM)
   foghorn_embed(${out}/${name}.ptx.inc fh_ptx_${name} ${ptx} "" "")
 endfunction()
+
+# ---- texts for blocks of threads ----
+
+# The block texts of a kernel's folder.
+function(foghorn_find_blocks folder name out)
+  file(GLOB texts CONFIGURE_DEPENDS ${folder}/*.k)
+  list(REMOVE_ITEM texts ${folder}/${name}.k)
+  foreach(text IN LISTS texts)
+    get_filename_component(stem ${text} NAME_WE)
+    string(REGEX REPLACE "^${name}_" "" target "${stem}")
+    if(NOT target IN_LIST FOGHORN_PTX_TARGETS)
+      message(FATAL_ERROR "${text}: for which device is this text? expected ${name}.k, or ${name}_ and one of ${FOGHORN_PTX_TARGETS}")
+    endif()
+  endforeach()
+  set(${out} "${texts}" PARENT_SCOPE)
+endfunction()
+
+# One of them, whose files go to `out`. Sets FOGHORN_BLOCK_HEAD, FOGHORN_BLOCK_IMAGE and FOGHORN_BLOCK_DEPENDS as foghorn_add_text does, and
+# FOGHORN_BLOCK_READ to the files that it is made of.
+function(foghorn_add_block out name text)
+  get_filename_component(stem ${text} NAME_WE)
+  string(REGEX REPLACE "^${name}_" "" target "${stem}")
+  foghorn_text_headers(${text} headers)
+  set(head "")
+  set(depends "")
+  foghorn_find_ptx_target(${out} ${target} missing)
+  if(missing)
+    set(ptx "NULL, \"${missing}\"")
+  else()
+    foghorn_add_ptx(${out} ${stem} ${text} "${headers}" "${FOGHORN_BLOCK_PTX_PRELUDE}" ${target})
+    string(APPEND head "#include \"${out}/${stem}.ptx.inc\"\n")
+    list(APPEND depends ${out}/${stem}.ptx.inc)
+    set(ptx "fh_ptx_${stem}, NULL")
+  endif()
+  set(read ${text} ${headers} ${FOGHORN_BLOCK_PTX_PRELUDE})
+  set(cl NULL)
+  if(target STREQUAL block)
+    set(cl_files ${FOGHORN_BLOCK_CL_PRELUDE} ${headers} ${text})
+    foghorn_embed(${out}/${stem}.cl.inc fh_cl_${stem} "${cl_files}" "" "")
+    string(APPEND head "#include \"${out}/${stem}.cl.inc\"\n")
+    list(APPEND depends ${out}/${stem}.cl.inc)
+    list(APPEND read ${FOGHORN_BLOCK_CL_PRELUDE})
+    set(cl fh_cl_${stem})
+  endif()
+  set(FOGHORN_BLOCK_HEAD "${head}" PARENT_SCOPE)
+  set(FOGHORN_BLOCK_IMAGE "{\"${stem}\", ${ptx}, ${cl}}" PARENT_SCOPE)
+  set(FOGHORN_BLOCK_DEPENDS "${depends}" PARENT_SCOPE)
+  set(FOGHORN_BLOCK_READ "${read}" PARENT_SCOPE)
+endfunction()
+
+# All of them. Sets for foghorn_add_text: FOGHORN_BLOCKS_HEAD, with their table, FOGHORN_BLOCKS_IMAGE, table and count, FOGHORN_BLOCKS_DEPENDS
+# and FOGHORN_BLOCKS_READ.
+function(foghorn_add_blocks out name folder)
+  foghorn_find_blocks(${folder} ${name} texts)
+  set(head "")
+  set(table "")
+  set(depends "")
+  set(read "")
+  foreach(text IN LISTS texts)
+    foghorn_add_block(${out} ${name} ${text})
+    string(APPEND head "${FOGHORN_BLOCK_HEAD}")
+    string(APPEND table "    ${FOGHORN_BLOCK_IMAGE},\n")
+    list(APPEND depends ${FOGHORN_BLOCK_DEPENDS})
+    list(APPEND read ${FOGHORN_BLOCK_READ})
+  endforeach()
+  list(LENGTH texts count)
+  set(image "NULL, 0")
+  if(texts)
+    string(APPEND head "static const fh_block_image fh_blocks_${name}[] = {\n${table}};\n")
+    set(image "fh_blocks_${name}, ${count}")
+  endif()
+  list(REMOVE_DUPLICATES read)
+  set(FOGHORN_BLOCKS_HEAD "${head}" PARENT_SCOPE)
+  set(FOGHORN_BLOCKS_IMAGE "${image}" PARENT_SCOPE)
+  set(FOGHORN_BLOCKS_DEPENDS "${depends}" PARENT_SCOPE)
+  set(FOGHORN_BLOCKS_READ "${read}" PARENT_SCOPE)
+endfunction()
+
+# ---- all of a kernel's folder ----
 
 # Adds folder/name.k to `target`, generated files to `out`. Sets for the file that holds the kernel's fh_kernel_image: FOGHORN_CODE_HEAD,
 # what stands before it, FOGHORN_CODE_IMAGE, its initializer, and FOGHORN_CODE_DEPENDS, what must be made before.
@@ -194,29 +307,35 @@ function(foghorn_add_text target out name folder entries)
     foghorn_add_dialect_c(${target} ${out} ${name} ${text} "${headers}" ${isa} "${entries}")
   endforeach()
   foghorn_kernel_sources(${folder} sources)
+  foghorn_add_blocks(${out} ${name} ${folder})
   set(cl_files ${FOGHORN_CL_PRELUDE} ${headers} ${text})
-  foghorn_embed(${out}/${name}.cl.inc fh_cl_${name} "${cl_files}" FH_HASH_${name}
-                "${FOGHORN_DIALECT}/prelude_c.h;${FOGHORN_DIALECT}/entry_c.h;${FOGHORN_DIALECT}/prelude_ptx.h;${sources}")
-  set(head "#include \"${out}/${name}.cl.inc\"\nextern const fh_entry_image fh_entries_${name}[];\n")
-  set(depends ${out}/${name}.cl.inc)
+  set(hash_files ${FOGHORN_DIALECT}/prelude_c.h ${FOGHORN_DIALECT}/entry_c.h ${FOGHORN_DIALECT}/prelude_ptx.h ${sources} ${FOGHORN_BLOCKS_READ})
+  foghorn_embed(${out}/${name}.cl.inc fh_cl_${name} "${cl_files}" FH_HASH_${name} "${hash_files}")
+  set(head "#include \"${out}/${name}.cl.inc\"\nextern const fh_entry_image fh_entries_${name}[];\n${FOGHORN_BLOCKS_HEAD}")
+  set(depends ${out}/${name}.cl.inc ${FOGHORN_BLOCKS_DEPENDS})
   if(FOGHORN_PTX_MISSING)
     set(ptx "NULL, \"${FOGHORN_PTX_MISSING}\"")
   else()
-    foghorn_add_ptx(${out} ${name} ${text} "${headers}")
+    foghorn_add_ptx(${out} ${name} ${text} "${headers}" "${FOGHORN_PTX_PRELUDE}" block)
     list(APPEND depends ${out}/${name}.ptx.inc)
     string(APPEND head "#include \"${out}/${name}.ptx.inc\"\n")
     set(ptx "fh_ptx_${name}, NULL")
   endif()
   set(FOGHORN_CODE_HEAD "${head}" PARENT_SCOPE)
-  set(FOGHORN_CODE_IMAGE "{&fh_contract_${name}, fh_entries_${name}, ${count}, fh_cl_${name}, ${ptx}, FH_HASH_${name}}" PARENT_SCOPE)
+  set(FOGHORN_CODE_IMAGE
+      "{&fh_contract_${name}, fh_entries_${name}, ${count}, fh_cl_${name}, ${ptx}, FH_HASH_${name}, ${FOGHORN_BLOCKS_IMAGE}}" PARENT_SCOPE)
   set(FOGHORN_CODE_DEPENDS "${depends}" PARENT_SCOPE)
 endfunction()
 
 # The same for a folder without text: only the hash of its sources.
 function(foghorn_add_no_text out name folder)
+  foghorn_find_blocks(${folder} ${name} texts)
+  if(texts)
+    message(FATAL_ERROR "${texts}: a text for blocks takes the parameters of the first entry of ${name}.k, and there is no such file")
+  endif()
   foghorn_kernel_sources(${folder} sources)
   foghorn_embed(${out}/${name}.hash.inc "" "" FH_HASH_${name} "${sources}")
   set(FOGHORN_CODE_HEAD "#include \"${out}/${name}.hash.inc\"\n" PARENT_SCOPE)
-  set(FOGHORN_CODE_IMAGE "{&fh_contract_${name}, NULL, 0, NULL, NULL, \"the kernel has no text\", FH_HASH_${name}}" PARENT_SCOPE)
+  set(FOGHORN_CODE_IMAGE "{&fh_contract_${name}, NULL, 0, NULL, NULL, \"the kernel has no text\", FH_HASH_${name}, NULL, 0}" PARENT_SCOPE)
   set(FOGHORN_CODE_DEPENDS "${out}/${name}.hash.inc" PARENT_SCOPE)
 endfunction()

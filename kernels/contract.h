@@ -9,6 +9,8 @@
 #ifndef FOGHORN_KERNELS_CONTRACT_H_
 #define FOGHORN_KERNELS_CONTRACT_H_
 
+#include <string.h>
+
 #include <foghorn/status.h>
 #include <foghorn/types.h>
 
@@ -126,6 +128,32 @@ typedef struct fh_tuned {
   uint32_t needs;    /* bits FH_NEEDS(feature) that the CPU must have beside `isa` */
 } fh_tuned;
 
+/* A launch of blocks: each of `threads` threads that share memory and meet at barriers. */
+typedef struct fh_block_shape {
+  uint32_t grid[3];      /* blocks, each at least 1 */
+  uint32_t threads;      /* of a block */
+  uint32_t shared_bytes; /* of a block, beside what the text declares itself */
+} fh_block_shape;
+
+enum { FH_BLOCK_PORTABLE = 60 }; /* the capability of texts that OpenCL compiles too */
+
+/* A tuned device function: blocks of threads with shared memory. One launch does the whole of the kernel with the operands of its
+ * first stage, which are the parameters of the first dialect entry (see "device entries" below). */
+typedef struct fh_block_variant {
+  const char *name;  /* "tiles": shown as cuda:0/tiles */
+  const char *entry; /* of the text, unique in the build: "matmul_tiles" */
+  const char *text;  /* its file beside <kernel>.k, without the ending: "matmul_sm80" */
+  int capability;    /* least CUDA compute capability, 10 * major + minor; FH_BLOCK_PORTABLE: OpenCL devices run it too, a work-group
+                      * for a block */
+  bool only;         /* this capability alone: texts for sm_90a */
+  fh_numerics numerics;
+  /* How a call is launched, on a device of so many multiprocessors (0: unknown). Pure. */
+  void (*shape)(const fh_bound *bound, int multiprocessors, fh_block_shape *out);
+  /* NULL: fits every call. Otherwise NULL when it fits and else the reason in words (static text). */
+  const char *(*unfit)(const fh_bound *bound);
+  double efficiency; /* prior for the cost model: fraction of the arithmetic limit, (0, 1]; a guess until it is measured */
+} fh_block_variant;
+
 /* ---- the contract ---------------------------------------------------------------------------- */
 
 typedef enum fh_view_role { FH_ROLE_IN = 1, FH_ROLE_OUT = 2, FH_ROLE_INOUT = 3 } fh_view_role;
@@ -194,6 +222,8 @@ typedef struct fh_kernel_contract {
   const char *(*compare)(const fh_case *c, void *const *got, void *const *want);
   const fh_tuned *tuned;
   int tuned_count;
+  const fh_block_variant *blocks; /* for devices, as `tuned` for CPUs; only beside a text */
+  int block_count;
 } fh_kernel_contract;
 
 /* Helpers for bind(). */
@@ -213,7 +243,13 @@ static inline fh_operand fh_op_temp(int index) { return (fh_operand){.kind = FH_
  *     F32                              float
  * OpenCL: one work-item per item in one dimension; a global size above `items` is legal. Build options:
  *   -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt
- * PTX: 16 threads per item in a grid-stride loop; any one-dimensional grid of blocks whose size is a multiple of 32. */
+ * PTX: 16 threads per item in a grid-stride loop; any one-dimensional grid of blocks whose size is a multiple of 32.
+ *
+ * An entry of a block text (kernels/block/) takes the arguments of the kernel's first entry in the same order. Its grid, threads and
+ * dynamic shared memory are what shape() says:
+ *   PTX     grid and block of a launch, dynamic shared memory of it
+ *   OpenCL  a work-group for a block, of `threads` work-items in the first dimension; then one more argument at the end, `__local uchar *`,
+ *           of shared_bytes bytes, where that is not 0 */
 
 /* ---- what the build made of the dialect texts (generated: kernels/images.c) -------------------- */
 
@@ -224,6 +260,14 @@ typedef struct fh_entry_image {
   fh_items_fn cpu[FH_ISA_COUNT]; /* NULL where the ISA is not of this architecture */
 } fh_entry_image;
 
+/* One block text of the kernel's folder. */
+typedef struct fh_block_image {
+  const char *text;      /* as fh_block_variant.text */
+  const char *ptx;       /* NULL: not built */
+  const char *missing;   /* why not, when ptx is NULL */
+  const char *cl_source; /* of portable texts, as below; else NULL */
+} fh_block_image;
+
 typedef struct fh_kernel_image {
   const fh_kernel_contract *contract;
   const fh_entry_image *entries;
@@ -231,8 +275,17 @@ typedef struct fh_kernel_image {
   const char *cl_source;   /* prelude and text, ready for clCreateProgramWithSource; zero-terminated */
   const char *ptx;         /* NULL: not built */
   const char *ptx_missing; /* why not built, when ptx is NULL */
-  uint64_t hash;           /* of the text and preludes: keys caches and calibration */
+  uint64_t hash;           /* of the texts and preludes: keys caches and calibration */
+  const fh_block_image *blocks;
+  int block_count;
 } fh_kernel_image;
+
+/* What the build made of a variant's text; NULL: the folder has no such text. */
+static inline const fh_block_image *fh_block_image_of(const fh_kernel_image *image, const fh_block_variant *variant) {
+  for (int i = 0; i < image->block_count; i++)
+    if (strcmp(image->blocks[i].text, variant->text) == 0) return &image->blocks[i];
+  return NULL;
+}
 
 /* All kernels of this build, in the order of kernels.def. Static. */
 const fh_kernel_image *fh_kernel_images(int *out_count);

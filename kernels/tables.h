@@ -32,6 +32,10 @@
 #define FH_TUNED_X86(...) FH_TUNED_NONE
 #endif
 
+/* Rows of fh_block_variant: FH_BLOCKS({...}, {...}). */
+#define FH_BLOCKS(...) \
+  .blocks = (const fh_block_variant[]){__VA_ARGS__}, .block_count = FH_LENGTH(((const fh_block_variant[]){__VA_ARGS__}))
+
 /* A tuned function of a kernel for one instruction set, and the scratch that it wants. */
 #define FH_TUNED_ENTRY(kernel, isa)                                    \
   void fh_##kernel##_##isa(const fh_slot *slots, const fh_team *team); \

@@ -102,6 +102,41 @@ static fh_status check_tuned(const fh_kernel_contract *k, const fh_tuned *t, int
   return check_tuned_name(k, i);
 }
 
+/* Shown as "<device>/<name>", where the device's id has up to 23 bytes of the 48. */
+static fh_status check_block_name(const fh_kernel_contract *k, int i) {
+  enum { LONGEST = 23 };
+  const fh_block_variant *b = &k->blocks[i];
+  const size_t length = strnlen(b->name, LONGEST + 1);
+  if (length < 1 || length > LONGEST)
+    return WRONG("%s: the name of blocks[%d] is \"%.*s\"%s\nexpected 1 to %d characters", k->name, i, LONGEST, b->name,
+                 length > LONGEST ? " and more" : "", (int)LONGEST);
+  for (int other = 0; other < i; other++)
+    if (strcmp(k->blocks[other].name, b->name) == 0)
+      return WRONG("%s: blocks[%d] and blocks[%d] are both \"%s\"\nexpected a name of its own for each", k->name, other, i, b->name);
+  return FH_OK;
+}
+
+static fh_status check_block(const fh_kernel_contract *k, int i) {
+  const fh_block_variant *b = &k->blocks[i];
+  const char *missing = !b->name ? "name" : !b->entry ? "entry" : !b->text ? "text" : !b->shape ? "shape" : NULL;
+  if (missing) return WRONG("%s: blocks[%d] has no %s", k->name, i, missing);
+  if (b->capability < FH_BLOCK_PORTABLE || (unsigned)b->numerics > FH_EXACT)
+    return WRONG("%s: blocks[%d] (%s): capability %d and numerics %d: expected %d or more, and an fh_numerics", k->name, i, b->name,
+                 b->capability, (int)b->numerics, (int)FH_BLOCK_PORTABLE);
+  if (!(b->efficiency > 0 && b->efficiency <= 1))
+    return WRONG("%s: blocks[%d] (%s): efficiency is %g, expected a fraction above 0, at most 1", k->name, i, b->name, b->efficiency);
+  return check_block_name(k, i);
+}
+
+static fh_status check_blocks(const fh_kernel_contract *k) {
+  if (k->block_count < 0 || (k->block_count > 0 && !k->blocks))
+    return WRONG("%s: %d variants for blocks and no table", k->name, k->block_count);
+  if (k->block_count > 0 && k->entry_count < 1)
+    return WRONG("%s: variants for blocks without a text\nexpected entries: a block's parameters are those of the first", k->name);
+  for (int i = 0; i < k->block_count; i++) FH_TRY(check_block(k, i));
+  return FH_OK;
+}
+
 static fh_status check_functions(const fh_kernel_contract *k) {
   const char *missing = !k->bind ? "bind" : !k->reference ? "reference" : !k->case_at ? "case_at" : NULL;
   if (missing) return WRONG("%s: contract->%s is NULL\nexpected a function: no variant is used that was not tested", k->name, missing);
@@ -112,7 +147,7 @@ static fh_status check_functions(const fh_kernel_contract *k) {
     return WRONG("%s: inspects has bits of views that %s", k->name, k->inspect ? "do not exist" : "nothing inspects: inspect is NULL");
   if (k->tuned_count < 0 || (k->tuned_count > 0 && !k->tuned)) return WRONG("%s: %d tuned variants and no table", k->name, k->tuned_count);
   for (int i = 0; i < k->tuned_count; i++) FH_TRY(check_tuned(k, &k->tuned[i], i));
-  return FH_OK;
+  return check_blocks(k);
 }
 
 static fh_status check_contract(const fh_kernel_contract *k) {
@@ -146,6 +181,20 @@ static fh_status check_entry(const fh_kernel_image *image, int e) {
   return FH_OK;
 }
 
+/* Each variant for blocks has its text. */
+static fh_status check_block_images(const fh_kernel_image *image) {
+  const fh_kernel_contract *k = image->contract;
+  if (image->block_count < 0 || (image->block_count > 0 && !image->blocks))
+    return WRONG("%s: %d texts for blocks and no table", k->name, image->block_count);
+  for (int b = 0; b < image->block_count; b++)
+    if (!image->blocks[b].text) return WRONG("%s: text %d for blocks has no name", k->name, b);
+  for (int b = 0; b < k->block_count; b++)
+    if (!fh_block_image_of(image, &k->blocks[b]))
+      return WRONG("%s: blocks[%d] (%s): there is no text %s\nexpected the file %s.k beside %s.k", k->name, b, k->blocks[b].name,
+                   k->blocks[b].text, k->blocks[b].text, k->name);
+  return FH_OK;
+}
+
 static fh_status check_image(const fh_kernel_image *image) {
   const fh_kernel_contract *k = image->contract;
   if (image->entry_count == 0) {
@@ -156,7 +205,7 @@ static fh_status check_image(const fh_kernel_image *image) {
     return WRONG("%s: %d entries in its code and %d in its contract\nexpected as many, 1 to %d", k->name,
                  image->entries ? image->entry_count : 0, k->entry_count, (int)FH_MAX_STAGES);
   for (int e = 0; e < image->entry_count; e++) FH_TRY(check_entry(image, e));
-  return FH_OK;
+  return check_block_images(image);
 }
 
 /* ---- what bind() says of its own cases ------------------------------------------------------------------------------- */

@@ -188,7 +188,9 @@ static uint64_t mix_text(uint64_t hash, const char *text) {
 
 /* Caches on disk go by the hash: texts that nobody hashed are. */
 static uint64_t hash_of(const fh_kernel_image *image) {
-  return mix_text(mix_text(image->hash ^ UINT64_C(0xcbf29ce484222325), image->cl_source), image->ptx);
+  uint64_t hash = mix_text(mix_text(image->hash ^ UINT64_C(0xcbf29ce484222325), image->cl_source), image->ptx);
+  for (int b = 0; b < image->block_count; b++) hash = mix_text(mix_text(hash, image->blocks[b].ptx), image->blocks[b].cl_source);
+  return hash;
 }
 
 fh_status fh_record_make(const fh_kernel_image *image, const void *owner, fh_kernel_record **out_record) {

@@ -177,6 +177,11 @@ typedef struct fh_facts_memory {
 
 /* ---- hardware and kernel driver ------------------------------------------------------------------- */
 
+/* The link to a card, as trained now and as the card could have it at most. An idle card may slow its link down. */
+typedef struct fh_pci_link {
+  int generation, width, most_generation, most_width; /* 0: not told */
+} fh_pci_link;
+
 typedef struct fh_pci_device {
   const char *address;        /* "0000:01:00.0" */
   int vendor, device, class_; /* class_ 24 bits */
@@ -184,6 +189,7 @@ typedef struct fh_pci_device {
   fh_validity driver_valid;
   bool is_gpu;      /* display class 0x03 (or 0x12 accelerator) */
   bool is_nvswitch; /* 10de, class 0x0680 */
+  fh_pci_link link; /* of GPUs */
   /* Of NVIDIA's GPUs. */
   fh_fact_bool window;   /* the second memory region, through which the card's memory is seen, has an address */
   fh_fact_bool responds; /* its configuration space does not read as all ones */

@@ -113,6 +113,7 @@ typedef struct fh_found_device {
   int64_t memory;           /* bytes; -1 unknown */
   int capability, driver_version;
   const char *uuid, *pci;
+  fh_pci_link link; /* all 0: not told */
 } fh_found_device;
 
 /* What was expected to be here, from the user or the environment. Higher is stronger. */

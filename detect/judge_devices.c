@@ -33,7 +33,33 @@ static void add_cpu(fh_judgement *judgement) {
   if (f->memory.usable.valid == FH_VALID) device->memory = f->memory.usable.value;
 }
 
+/* ---- the link to a card ---------------------------------------------------------------------------------------- */
+
+static fh_pci_link link_of(const fh_facts *f, const char *pci_address) {
+  for (int i = 0; *pci_address && i < f->pci.count; i++)
+    if (strcasecmp(f->pci.devices[i].address, pci_address) == 0) return f->pci.devices[i].link;
+  return (fh_pci_link){0};
+}
+
+/* ", PCIe 4.0 x16"; a link that is below what the card could have says so, since it may only be idle. */
+static const char *link_text(fh_judgement *judgement, fh_pci_link link) {
+  if (!link.generation || !link.width) return "";
+  if (link.generation >= link.most_generation && link.width >= link.most_width)
+    return fh_arena_format(judgement->arena, ", PCIe %d.0 x%d", link.generation, link.width);
+  return fh_arena_format(judgement->arena, ", PCIe %d.0 x%d now, %d.0 x%d at most", link.generation, link.width, link.most_generation,
+                         link.most_width);
+}
+
 /* ---- CUDA ---------------------------------------------------------------------------------------------------- */
+
+/* ", CUDA 12.4, driver 550.54.14" */
+static const char *cuda_driver_text(fh_judgement *judgement) {
+  const fh_facts_nvidia *nvidia = &judgement->facts->nvidia;
+  if (nvidia->cuda.version <= 0) return "";
+  bool release = nvidia->nvrm_version.valid == FH_VALID && !nvidia->cuda.fake;
+  return fh_arena_format(judgement->arena, ", CUDA %d.%d%s%s", nvidia->cuda.version / 1000, nvidia->cuda.version % 1000 / 10,
+                         release ? ", driver " : "", release ? nvidia->nvrm_version.value : "");
+}
 
 static void add_cuda_answers(fh_judgement *judgement) {
   const fh_cuda_answer *cuda = &judgement->facts->nvidia.cuda;
@@ -49,8 +75,10 @@ static void add_cuda_answers(fh_judgement *judgement) {
     device->driver_version = cuda->version > 0 ? cuda->version : 0;
     device->uuid = answer->uuid ? answer->uuid : "";
     device->pci = answer->pci ? answer->pci : "";
-    device->detail = fh_arena_format(judgement->arena, "capability %d.%d, %d multiprocessors%s", answer->capability / 10,
-                                     answer->capability % 10, answer->multiprocessors, cuda->fake ? ", FAKE: a stand-in driver" : "");
+    device->link = link_of(judgement->facts, device->pci);
+    device->detail = fh_arena_format(judgement->arena, "capability %d.%d, %d multiprocessors%s%s%s", answer->capability / 10,
+                                     answer->capability % 10, answer->multiprocessors, cuda_driver_text(judgement),
+                                     link_text(judgement, device->link), cuda->fake ? ", FAKE: a stand-in driver" : "");
   }
 }
 
@@ -64,8 +92,8 @@ typedef struct runtime {
 
 static const char *runtime_detail(fh_judgement *judgement, const fh_runtime_answer *answer, const fh_runtime_device *device) {
   const char *units = device->compute_units > 0 ? fh_arena_format(judgement->arena, "%d compute units", device->compute_units) : "";
-  return fh_arena_format(judgement->arena, "%s%s%s%s", device->model, *device->model && *units ? ", " : "", units,
-                         answer->fake ? ", FAKE: a stand-in runtime" : "");
+  return fh_arena_format(judgement->arena, "%s%s%s%s%s", device->model, *device->model && *units ? ", " : "", units,
+                         link_text(judgement, link_of(judgement->facts, device->pci)), answer->fake ? ", FAKE: a stand-in runtime" : "");
 }
 
 static void add_runtime_answers(fh_judgement *judgement, runtime r) {
@@ -82,6 +110,7 @@ static void add_runtime_answers(fh_judgement *judgement, runtime r) {
     device->memory = answer->memory;
     device->uuid = answer->uuid;
     device->pci = answer->pci;
+    device->link = link_of(judgement->facts, device->pci);
     device->detail = runtime_detail(judgement, r.answer, answer);
   }
 }

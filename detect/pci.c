@@ -41,12 +41,15 @@ static fh_fact_bool second_region(fh_gather *g, const char *dir) {
   return unknown;
 }
 
+/* Reading from a card that sleeps would wake it up. */
+static bool is_suspended(fh_gather *g, const char *dir) {
+  return strcmp(fh_read_fact(g, fh_arena_format(g->arena, "%s/power/runtime_status", dir), 64).value, "suspended") == 0;
+}
+
 /* Reading a card that is off the bus gives ones. */
 static fh_fact_bool responds(fh_gather *g, const char *dir) {
   enum { HEADER = 64 };
   const char *file = fh_arena_format(g->arena, "%s/config", dir);
-  fh_fact_text power = fh_read_fact(g, fh_arena_format(g->arena, "%s/power/runtime_status", dir), 64);
-  if (strcmp(power.value, "suspended") == 0) return (fh_fact_bool){false, FH_UNKNOWN_FACT, file}; /* reading would wake it up */
   char *bytes = NULL;
   size_t size = 0, ones = 0;
   int error = g->os->api->read(g->os, file, HEADER, &bytes, &size);
@@ -55,6 +58,34 @@ static fh_fact_bool responds(fh_gather *g, const char *dir) {
   fh_fact_bool fact = {ones < size, got && size >= 4 ? FH_VALID : FH_UNKNOWN_FACT, file};
   if (got) free(bytes);
   return fact;
+}
+
+/* The generation that a rate belongs to; the file says "16.0 GT/s PCIe", "16 GT/s" in older kernels, "Unknown" of a link that is down. */
+static int generation_of(const char *rate) {
+  static const char *const rates[] = {"2.5 GT/s", "5.0 GT/s", "8.0 GT/s", "16.0 GT/s", "32.0 GT/s", "64.0 GT/s"};
+  static const char *const older[] = {"2.5 GT/s", "5 GT/s", "8 GT/s", "16 GT/s", "32 GT/s", "64 GT/s"};
+  for (int i = 0; i < (int)(sizeof rates / sizeof *rates); i++)
+    if (strncmp(rate, rates[i], strlen(rates[i])) == 0 || strncmp(rate, older[i], strlen(older[i])) == 0) return i + 1;
+  return 0;
+}
+
+static int read_generation(fh_gather *g, const char *dir, const char *file) {
+  fh_fact_text text = fh_read_fact(g, fh_arena_format(g->arena, "%s/%s", dir, file), 64);
+  return text.valid == FH_VALID ? generation_of(text.value) : 0;
+}
+
+/* Lanes; what is no width of PCI Express is not believed: 255 stands for unknown, 0 for a link that is down. */
+static int read_width(fh_gather *g, const char *dir, const char *file) {
+  fh_fact_text text = fh_read_fact(g, fh_arena_format(g->arena, "%s/%s", dir, file), 64);
+  int64_t lanes;
+  return text.valid == FH_VALID && fh_parse_i64(text.value, &lanes) && lanes >= 0 && lanes <= 32 ? (int)lanes : 0;
+}
+
+static fh_pci_link read_link(fh_gather *g, const char *dir) {
+  return (fh_pci_link){.generation = read_generation(g, dir, "current_link_speed"),
+                       .width = read_width(g, dir, "current_link_width"),
+                       .most_generation = read_generation(g, dir, "max_link_speed"),
+                       .most_width = read_width(g, dir, "max_link_width")};
 }
 
 static void read_device(fh_gather *g, const char *address, fh_pci_device **devices) {
@@ -71,9 +102,11 @@ static void read_device(fh_gather *g, const char *address, fh_pci_device **devic
   if (!d) return;
   *d = (fh_pci_device){.address = address, .vendor = vendor, .class_ = class_, .is_gpu = is_gpu, .is_nvswitch = !is_gpu, .source = dir};
   d->device = read_hex(g, dir, "device");
+  const bool asleep = is_gpu && is_suspended(g, dir);
+  if (is_gpu && !asleep) d->link = read_link(g, dir);
   if (is_gpu && vendor == VENDOR_NVIDIA) {
     d->window = second_region(g, dir);
-    d->responds = responds(g, dir);
+    d->responds = asleep ? (fh_fact_bool){false, FH_UNKNOWN_FACT, fh_arena_format(g->arena, "%s/config", dir)} : responds(g, dir);
   }
   char link[512];
   int error = g->os->api->readlink(g->os, fh_arena_format(g->arena, "%s/driver", dir), link, sizeof link);

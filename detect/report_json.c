@@ -106,6 +106,16 @@ static json_t *memory_json(const fh_facts_memory *facts, bool *failed) {
   return memory;
 }
 
+static json_t *link_json(const fh_pci_link *link, bool *failed) {
+  if (!link->generation && !link->most_generation && !link->width && !link->most_width) return json_null();
+  json_t *object = json_object();
+  put(object, "generation", integer_or_null(link->generation > 0, link->generation), failed);
+  put(object, "width", integer_or_null(link->width > 0, link->width), failed);
+  put(object, "max_generation", integer_or_null(link->most_generation > 0, link->most_generation), failed);
+  put(object, "max_width", integer_or_null(link->most_width > 0, link->most_width), failed);
+  return object;
+}
+
 static json_t *device_json(const fh_found_device *found, bool *failed) {
   json_t *device = json_object();
   put(device, "id", fh_json_text(found->id), failed);
@@ -123,6 +133,7 @@ static json_t *device_json(const fh_found_device *found, bool *failed) {
   put(device, "driver_version", integer_or_null(found->driver_version > 0, found->driver_version), failed);
   put(device, "uuid", text_or_null(found->uuid), failed);
   put(device, "pci", text_or_null(found->pci), failed);
+  put(device, "link", link_json(&found->link, failed), failed);
   return device;
 }
 

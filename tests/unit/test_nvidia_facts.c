@@ -100,6 +100,34 @@ static void configuration_space(void **state) {
   WITH_FACTS(f) assert_int_equal(f->pci.devices[0].responds.valid, FH_UNKNOWN_FACT);
 }
 
+static void put_link(const char *speed, const char *width, const char *max_speed, const char *max_width) {
+  folder_put(&machine, PCI "current_link_speed", speed);
+  folder_put(&machine, PCI "current_link_width", width);
+  folder_put(&machine, PCI "max_link_speed", max_speed);
+  folder_put(&machine, PCI "max_link_width", max_width);
+}
+
+static void link_to_the_card(void **state) {
+  (void)state;
+  static const struct {
+    const char *speed, *width, *max_speed, *max_width;
+    fh_pci_link link;
+  } cases[] = {
+      {"16.0 GT/s PCIe\n", "16\n", "16.0 GT/s PCIe\n", "16\n", {4, 16, 4, 16}},
+      {"8 GT/s\n", "4\n", "32 GT/s\n", "16\n", {3, 4, 5, 16}},
+      {"2.5 GT/s PCIe\n", "1\n", "64.0 GT/s PCIe\n", "32\n", {1, 1, 6, 32}},
+      {"Unknown\n", "0\n", "5.0 GT/s PCIe\n", "255\n", {0, 0, 2, 0}},
+      {"160 GT/s\n", "-1\n", "", "99999999999999999999\n", {0, 0, 0, 0}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    put_link(cases[i].speed, cases[i].width, cases[i].max_speed, cases[i].max_width);
+    WITH_FACTS(f) assert_memory_equal(&f->pci.devices[0].link, &cases[i].link, sizeof(fh_pci_link));
+  }
+  put_link("16.0 GT/s PCIe\n", "16\n", "16.0 GT/s PCIe\n", "16\n");
+  folder_put(&machine, PCI "power/runtime_status", "suspended\n"); /* is not woken up for this */
+  WITH_FACTS(f) assert_int_equal(f->pci.devices[0].link.generation, 0);
+}
+
 /* ---- modules and who may load them ------------------------------------------------------------------------------------ */
 
 static void module_of_the_running_kernel(void **state) {
@@ -253,9 +281,9 @@ static void names_of_codes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(second_memory_region), TEST(configuration_space),    TEST(module_of_the_running_kernel),
-      TEST(secure_boot),          TEST(fabric_manager_package), TEST(slices_and_their_nodes),
-      TEST(library_answers),      TEST(library_endings),        TEST(names_of_codes),
+      TEST(second_memory_region), TEST(configuration_space),    TEST(link_to_the_card),       TEST(module_of_the_running_kernel),
+      TEST(secure_boot),          TEST(fabric_manager_package), TEST(slices_and_their_nodes), TEST(library_answers),
+      TEST(library_endings),      TEST(names_of_codes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

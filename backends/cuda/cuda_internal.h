@@ -2,7 +2,10 @@
  *
  *   cuda.c         the table; open, enumerate, destroy
  *   cuda_error.c   what a driver code means: status code, cause, whether the context survives
- *   cuda_device.c  primary context, memory and its free list
+ *   cuda_device.c  the primary context
+ *   cuda_memory.c  allocations: which of the two sources below, and in what order with streams
+ *   cuda_pool.c    memory of the driver's stream-ordered pools
+ *   cuda_cache.c   memory of cuMemAlloc, kept and cut to size: where a driver has no pools that work
  *   cuda_module.c  PTX to functions: prepare, release
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *
@@ -24,7 +27,6 @@ enum {
   FH_CUDA_BLOCK = 256,         /* threads of a block */
   FH_CUDA_MIN_CAPABILITY = 60, /* of the PTX that the build makes */
   FH_CUDA_POINTS = 256,        /* batches in flight on a stream before submit waits for the oldest */
-  FH_CUDA_FREE_BLOCKS = 32,    /* freed allocations kept for reuse */
 };
 
 typedef struct fh_cuda_found {
@@ -47,32 +49,59 @@ typedef struct fh_cuda_module {
   struct fh_cuda_module *next;
 } fh_cuda_module;
 
+/* Work that must be done before a block may be used on another stream than this one. */
+typedef struct fh_cuda_fence {
+  uint64_t stream; /* serial number of an fh_stream; 0: nothing to wait for; FH_CUDA_HOME: the device's own */
+  fh_point point;  /* of it */
+} fh_cuda_fence;
+#define FH_CUDA_HOME UINT64_MAX
+
+typedef struct fh_cuda_span fh_cuda_span; /* a piece of a segment of the cache */
+
 typedef struct fh_cuda_block {
   fh_cu_ptr address;
-  size_t bytes;
+  fh_cuda_span *span; /* NULL: of the driver's pool */
 } fh_cuda_block;
+
+/* Memory of cuMemAlloc. */
+typedef struct fh_cuda_cache {
+  struct fh_cuda_segment *segments;
+  size_t free_bytes;
+} fh_cuda_cache;
+
+typedef enum fh_cuda_source { FH_CUDA_UNDECIDED = 0, FH_CUDA_POOL = 1, FH_CUDA_CACHE = 2 } fh_cuda_source;
 
 struct fh_device {
   fh_backend *backend;
   const fh_cuda_found *found;
   const fh_cuda_functions *fn;
   fh_cu_context context;
-  _Atomic(fh_cu_result) dead; /* the code that killed the context; 0: alive */
-  atomic_int busy_streams;    /* streams with batches that are not known to be done */
-  atomic_bool stuck;          /* its work did not end in time: even a call that frees might never return */
-  pthread_mutex_t lock;       /* for all that follows */
+  _Atomic(fh_cu_result) dead;   /* the code that killed the context; 0: alive */
+  atomic_int busy_streams;      /* streams with batches that are not known to be done */
+  atomic_bool stuck;            /* its work did not end in time: even a call that frees might never return */
+  _Atomic uint64_t last_stream; /* that took a batch: the likely next user of new memory */
+  pthread_mutex_t lock;         /* for all that follows */
   fh_cuda_module *modules;
-  fh_cuda_block free_blocks[FH_CUDA_FREE_BLOCKS];
-  int free_count;
-  size_t free_bytes, free_bytes_limit;
-  fh_memory *waiting; /* freed while a stream was busy: ended when none is */
+  fh_stream *streams; /* open ones */
+  uint64_t stream_serial;
+  fh_cuda_source source;  /* of new memory */
+  size_t keep_bytes;      /* freed memory that is kept for reuse, at most */
+  const char *pool_doubt; /* why a pool that the driver promised is not used, until it is said */
+  fh_cu_pool pool;
+  fh_cu_stream home; /* pool memory is allocated and freed in order with it where no stream of ours has to do with it */
+  fh_cu_event order; /* makes a stream wait for another; recorded anew each time */
+  fh_cuda_cache cache;
+  fh_memory *waiting; /* freed while several streams may use it: ended when none is busy */
 };
 
 struct fh_memory {
   fh_device *device;
   fh_memory *next; /* among those freed while work was in flight */
   fh_cuda_block block;
-  size_t bytes; /* asked for; the block may be larger */
+  size_t bytes;           /* asked for; the block may be larger */
+  fh_cuda_fence fence;    /* of the block when it was given out */
+  _Atomic uint64_t user;  /* serial number of the stream that used it last; 0: none yet */
+  _Atomic uint8_t shared; /* several streams have used it */
 };
 
 struct fh_executable {
@@ -86,11 +115,13 @@ struct fh_executable {
 struct fh_stream {
   fh_device *device;
   fh_cu_stream handle;
-  fh_point submitted, completed;
-  bool late;                            /* a wait timed out and nothing was reached since */
-  fh_status failure;                    /* what killed the stream; FH_OK: alive */
-  fh_cu_event events[FH_CUDA_POINTS];   /* of point p: events[p % FH_CUDA_POINTS]; made on first use */
-  const char *launched[FH_CUDA_POINTS]; /* last entry launched before that point; NULL: none */
+  uint64_t serial;                       /* unique within the device */
+  fh_stream *next;                       /* of the device's open ones */
+  _Atomic fh_point submitted, completed; /* written by the stream's own thread */
+  atomic_bool late;                      /* a wait timed out and nothing was reached since */
+  fh_status failure;                     /* what killed the stream; FH_OK: alive */
+  fh_cu_event events[FH_CUDA_POINTS];    /* of point p: events[p % FH_CUDA_POINTS]; made on first use */
+  const char *launched[FH_CUDA_POINTS];  /* last entry launched before that point; NULL: none */
 };
 
 /* A status for a failed driver call. Kills the device when the code is one that the context does not survive.
@@ -112,10 +143,38 @@ bool fh_cuda_enter_quietly(fh_device *device);
 
 fh_status fh_cuda_device_open(fh_backend *backend, int index, fh_device **out_device);
 void fh_cuda_device_close(fh_device *device);
+/* A stream that is open, by its serial number; NULL: it is closed, and its work done. With the lock held. */
+fh_stream *fh_cuda_find_stream(const fh_device *device, uint64_t serial);
+
 fh_status fh_cuda_query_free_memory(fh_device *device, uint64_t *out_bytes);
 fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory);
 void fh_cuda_free(fh_memory *memory);
 void *fh_cuda_map(fh_memory *memory);
+/* Makes commands that the stream takes from now on come after whatever the memory's block waits for. With the context current. */
+fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory);
+/* Ends all memory that is kept, when the device closes. */
+void fh_cuda_end_memory(fh_device *device, bool entered);
+/* Is the fence's work known to be done? With the lock held. */
+bool fh_cuda_fence_reached(const fh_device *device, const fh_cuda_fence *fence);
+
+/* The two sources of memory. All are called with the lock held and the context current. */
+
+/* Makes a pool and tries it. False: it is not to be used; *out_why says why, and *out_wrong whether the driver had promised otherwise. */
+bool fh_cuda_pool_open(fh_device *device, const char **out_why, bool *out_wrong);
+void fh_cuda_pool_close(fh_device *device);
+fh_cu_result fh_cuda_pool_alloc(fh_device *device, size_t bytes, fh_cuda_block *out_block, fh_cuda_fence *out_fence);
+void fh_cuda_pool_free(fh_device *device, const fh_cuda_block *block, const fh_cuda_fence *fence);
+/* Bytes that the pool holds and nobody uses. */
+uint64_t fh_cuda_pool_idle(fh_device *device);
+
+fh_cu_result fh_cuda_cache_alloc(fh_device *device, size_t bytes, fh_cuda_block *out_block, fh_cuda_fence *out_fence);
+void fh_cuda_cache_free(fh_device *device, const fh_cuda_block *block, const fh_cuda_fence *fence);
+/* All streams have come to where they were: nothing that is free is in use any more. */
+void fh_cuda_cache_settle(fh_device *device);
+/* Gives segments of which nothing is in use back to the driver until at most `keep` free bytes are left. */
+void fh_cuda_cache_trim(fh_device *device, size_t keep);
+/* Forgets everything; what the driver holds stays with the context when `entered` is false. */
+void fh_cuda_cache_close(fh_device *device, bool entered);
 
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
 void fh_cuda_release(fh_executable *executable);

@@ -18,6 +18,25 @@ static int slot_of(fh_point point) { return (int)(point % FH_CUDA_POINTS); }
 
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 
+static void enlist(fh_stream *stream) {
+  fh_device *device = stream->device;
+  pthread_mutex_lock(&device->lock);
+  stream->serial = ++device->stream_serial;
+  stream->next = device->streams;
+  device->streams = stream;
+  pthread_mutex_unlock(&device->lock);
+}
+
+/* From here on what waits for the stream's work takes it as done. */
+static void delist(fh_stream *stream) {
+  fh_device *device = stream->device;
+  pthread_mutex_lock(&device->lock);
+  fh_stream **link = &device->streams;
+  while (*link != stream) link = &(*link)->next;
+  *link = stream->next;
+  pthread_mutex_unlock(&device->lock);
+}
+
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
   *out_stream = NULL;
   fh_stream *stream = calloc(1, sizeof *stream);
@@ -34,6 +53,7 @@ fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
     free(stream);
     return status;
   }
+  enlist(stream);
   *out_stream = stream;
   return FH_OK;
 }
@@ -151,9 +171,9 @@ fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns) {
  * before gets a moment more; then the device is given up, since any call to it may now block for ever. With the context current. */
 static void settle(fh_stream *stream) {
   fh_device *device = stream->device;
-  if (!is_busy(stream) || atomic_load(&device->dead)) return;
+  if (atomic_load(&device->dead)) return;
   if (!stream->late) {
-    (void)device->fn->cuStreamSynchronize(stream->handle); /* also for a batch that was queued in part and has no event */
+    (void)device->fn->cuStreamSynchronize(stream->handle); /* also for what has no event: a batch queued in part, an allocation */
     return;
   }
   fh_status status = wait_for(stream, stream->submitted, LATE_CLOSE_NS);
@@ -176,8 +196,11 @@ void fh_cuda_stream_close(fh_stream *stream) {
   fh_device *device = stream->device;
   if (fh_cuda_enter_quietly(device)) {
     settle(stream);
+    delist(stream);
     if (!atomic_load(&device->stuck)) end_handles(stream);
     fh_cuda_leave(device);
+  } else {
+    delist(stream);
   }
   set_progress(stream, stream->submitted, stream->submitted);
   fh_status_free(stream->failure);
@@ -187,15 +210,15 @@ void fh_cuda_stream_close(fh_stream *stream) {
 /* ---- commands: each is queued with the context current ---------------------------------------------------------- */
 
 /* The device address of a place, checked: a wrong one would kill the whole context. */
-static fh_status address_of(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address) {
-  const fh_memory *memory = place->memory;
+static fh_status address_of(fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address) {
+  fh_memory *memory = place->memory;
   const char *id = stream->device->found->info.id;
   if (!memory) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s is not in device memory", id, what);
   if (memory->device != stream->device)
     return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s lies on %s", id, what, memory->device->found->info.id);
   FH_TRY(fh_check_range(what, place->offset, bytes, memory->bytes));
   *out_address = memory->block.address + (fh_cu_ptr)place->offset;
-  return FH_OK;
+  return fh_cuda_use(stream, memory);
 }
 
 static fh_status check_host(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes) {
@@ -210,9 +233,14 @@ static fh_status copy_overlapping(fh_stream *stream, fh_cu_ptr to, fh_cu_ptr fro
   const fh_cuda_functions *fn = stream->device->fn;
   fh_memory *between;
   FH_TRY(fh_cuda_alloc(stream->device, bytes, &between));
+  fh_status status = fh_cuda_use(stream, between);
+  if (status) {
+    fh_cuda_free(between);
+    return status;
+  }
   fh_cu_result code = fn->cuMemcpyDtoDAsync_v2(between->block.address, from, bytes, stream->handle);
   if (code == FH_CUDA_SUCCESS) code = fn->cuMemcpyDtoDAsync_v2(to, between->block.address, bytes, stream->handle);
-  fh_cuda_free(between); /* it lives until the stream is idle */
+  fh_cuda_free(between); /* in order with the stream */
   return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemcpyDtoDAsync", "copying %zu bytes", bytes);
 }
 
@@ -289,7 +317,7 @@ static void add_f32(argument_list *list, float value) {
 }
 
 /* An empty view may have no memory: its pointer is NULL and not followed. */
-static fh_status add_pointer(const fh_stream *stream, const char *name, const fh_place *place, int64_t items, argument_list *list) {
+static fh_status add_pointer(fh_stream *stream, const char *name, const fh_place *place, int64_t items, argument_list *list) {
   fh_cu_ptr address = 0;
   if (place->memory || items > 0) FH_TRY(address_of(stream, name, place, 0, &address));
   add_address(list, place->memory ? place->memory->block.address : 0);
@@ -297,7 +325,7 @@ static fh_status add_pointer(const fh_stream *stream, const char *name, const fh
   return FH_OK;
 }
 
-static fh_status add_operands(const fh_stream *stream, const fh_command *command, argument_list *list) {
+static fh_status add_operands(fh_stream *stream, const fh_command *command, argument_list *list) {
   const fh_entry_image *entry = command->launch.executable->entry;
   FH_TRY(fh_check_operands(entry, command->launch.operands, command->launch.operand_count));
   add_i64(list, command->launch.items);
@@ -374,6 +402,7 @@ static fh_status queue_commands(fh_stream *stream, const fh_command *commands, i
 static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point, bool *out_any) {
   const char *last_launched = stream->launched[slot_of(stream->submitted)];
   FH_TRY(make_room(stream, point));
+  atomic_store(&stream->device->last_stream, stream->serial);
   set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
   fh_status status = queue_commands(stream, commands, count, point, &last_launched, out_any);
   stream->launched[slot_of(point)] = last_launched;

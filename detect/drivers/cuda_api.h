@@ -21,9 +21,23 @@ typedef struct CUmod_st *fh_cu_module;
 typedef struct CUfunc_st *fh_cu_function;
 typedef struct CUstream_st *fh_cu_stream;
 typedef struct CUevent_st *fh_cu_event;
-typedef struct CUuuid_st *fh_cu_uuid; /* points to FH_CU_UUID_BYTES bytes */
+typedef struct CUmemPoolHandle_st *fh_cu_pool;
+typedef struct CUlinkState_st *fh_cu_link;
+typedef unsigned int fh_cu_pool_attribute;
+typedef unsigned int fh_cu_jit_input;
+typedef struct CUuuid_st *fh_cu_uuid;                         /* points to FH_CU_UUID_BYTES bytes */
+typedef const struct CUmemPoolProps_st *fh_cu_pool_props_ptr; /* points to an fh_cu_pool_props */
 
 enum { FH_CU_UUID_BYTES = 16 };
+
+/* What a memory pool is made of; laid out as the driver's CUmemPoolProps. */
+typedef struct fh_cu_pool_props {
+  unsigned int allocation_type, handle_types, location_type;
+  int location_id;
+  void *win32_security_attributes;
+  size_t max_size;
+  unsigned char reserved[56];
+} fh_cu_pool_props;
 
 /* FH_CUDA_SUCCESS, FH_CUDA_ERROR_OUT_OF_MEMORY, ... */
 enum {
@@ -48,11 +62,19 @@ enum {
   X(DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 41)             \
   X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)       \
   X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)       \
+  X(DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 115)        \
+  X(MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES, 3)   \
+  X(MEMPOOL_ATTR_RELEASE_THRESHOLD, 4)                   \
+  X(MEMPOOL_ATTR_RESERVED_MEM_CURRENT, 5)                \
+  X(MEMPOOL_ATTR_USED_MEM_CURRENT, 7)                    \
+  X(MEM_ALLOCATION_TYPE_PINNED, 1)                       \
+  X(MEM_LOCATION_TYPE_DEVICE, 1)                         \
   X(FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)             \
   X(FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                  \
   X(FUNC_ATTRIBUTE_NUM_REGS, 4)                          \
   X(JIT_ERROR_LOG_BUFFER, 5)                             \
   X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                  \
+  X(JIT_INPUT_PTX, 1)                                    \
   X(STREAM_NON_BLOCKING, 1)                              \
   X(EVENT_DISABLE_TIMING, 2)                             \
   X(COMPUTEMODE_DEFAULT, 0)                              \

@@ -103,7 +103,7 @@ static void out_of_memory(void) {
   open_fake(0, &f);
   fh_memory *memory[4] = {NULL};
   for (int i = 0; i < 4; i++) {
-    fh_status status = api->alloc(f.device, 4096, &memory[i]);
+    fh_status status = api->alloc(f.device, 12 << 20, &memory[i]); /* each too large to share what the driver gave */
     if (i == 2)
       expect(status, FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY");
     else
@@ -247,7 +247,7 @@ int main(int argc, char **argv) {
       {.name = "prohibited mode", .settings = "compute_mode=2", .run = exclusive_mode},
       {.name = "no memory for a context", .faults = "cuDevicePrimaryCtxRetain@1=OOM", .run = context_without_memory},
       {.name = "a context with an ECC error", .faults = "cuDevicePrimaryCtxRetain@1=ECC_UNCORRECTABLE", .run = context_with_ecc_error},
-      {.name = "out of memory", .faults = "cuMemAlloc@3=OOM", .run = out_of_memory},
+      {.name = "out of memory", .faults = "cuMemAlloc@3=OOM;cuMemAlloc@4=OOM", .run = out_of_memory},
       {.name = "build failure", .faults = "cuModuleLoadData@1=218", .run = build_failure},
       {.name = "build failure: no JIT", .faults = "cuModuleLoadDataEx@1=JIT_COMPILER_NOT_FOUND", .run = build_failure},
       {.name = "build failure: no entry", .faults = "cuModuleGetFunction@1=500", .run = build_failure},

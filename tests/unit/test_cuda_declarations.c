@@ -32,6 +32,9 @@ int main(void) {
 /* Types. */
 _Static_assert(sizeof(CUuuid) == FH_CU_UUID_BYTES, "CUuuid");
 _Static_assert(sizeof(CUresult) == sizeof(fh_cu_result), "CUresult");
+_Static_assert(sizeof(CUmemPoolProps) == sizeof(fh_cu_pool_props), "CUmemPoolProps");
+_Static_assert(offsetof(CUmemPoolProps, location.id) == offsetof(fh_cu_pool_props, location_id), "CUmemPoolProps");
+_Static_assert(offsetof(CUmemPoolProps, maxSize) == offsetof(fh_cu_pool_props, max_size), "CUmemPoolProps");
 _Static_assert(__builtin_types_compatible_p(CUdeviceptr, fh_cu_ptr), "CUdeviceptr");
 
 /* Constants. */

@@ -3,6 +3,7 @@
  *   fake_settings.c  what the environment asks for, the fault script, the call log
  *   fake_state.c     devices, contexts, handles, memory
  *   fake_stream.c    streams (a thread each) and events
+ *   fake_memory.c    memory pools, whose allocations are in order with streams, and pinned host memory
  *   fake_module.c    PTX read and checked against the calling convention; launches
  *   fake_driver.c    the exported functions
  *
@@ -14,7 +15,8 @@
  *   delay: seconds that every command takes on its stream
  *   addresses: the range that cuInit reserves, OUT_OF_MEMORY where a limit of address space forbids it; 0: none
  *   bad: number of a device that keeps the driver from starting (999) unless it is hidden
- *   mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
+ *   pools=1: the devices have memory pools (Foghorn tries one first, which counts in a script); pinned: how much host memory can be pinned
+ * in all mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
  *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang (asleep), stuck (in the kernel, state D), crash, exit, sleep=SECONDS.
@@ -65,7 +67,8 @@ typedef struct fake_fault {
 typedef struct fake_settings {
   bool broken;                                                               /* the environment could not be understood: every call fails */
   int devices, version, capability, multiprocessors, compute_mode, bad, mps; /* bad -1: none */
-  uint64_t memory, addresses;
+  int pools;
+  uint64_t memory, addresses, pinned;
   double delay;
   fake_fault faults[FAKE_MAX_FAULTS];
   int fault_count;
@@ -97,7 +100,7 @@ void fake_complain(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Guards everything below; held only for short. */
 extern pthread_mutex_t fake_lock;
 
-typedef enum fake_kind { FAKE_STREAM, FAKE_EVENT, FAKE_MODULE, FAKE_FUNCTION } fake_kind;
+typedef enum fake_kind { FAKE_STREAM, FAKE_EVENT, FAKE_MODULE, FAKE_FUNCTION, FAKE_POOL, FAKE_LINK } fake_kind;
 
 struct CUctx_st {
   int device;
@@ -115,22 +118,34 @@ typedef struct fake_object {
 
 void fake_object_add(fake_object *object, fake_kind kind, fh_cu_context context);
 void fake_object_remove(fake_object *object);
+/* The next of a kind after `after`; NULL: the first, and at the end. */
+fake_object *fake_object_next(const fake_object *after, fake_kind kind, fh_cu_context context);
 /* NULL: no such handle in this context. */
 void *fake_object_find(const void *handle, fake_kind kind, fh_cu_context context);
+
+typedef struct CUmemPoolHandle_st fake_pool;
 
 typedef struct fake_allocation {
   fh_cu_ptr address;
   size_t bytes;
   char *host;
   fh_cu_context context;
+  fake_pool *pool; /* NULL: from cuMemAlloc */
+  bool unready;    /* its stream has not come to the allocation yet: nothing may use it */
+  bool freed;      /* by cuMemFreeAsync, perhaps not yet run: nothing more may be queued that uses it */
   struct fake_allocation *next;
 } fake_allocation;
 
+/* Memory from the device, or of a pool that pays for it itself. */
 fh_cu_result fake_alloc(fh_cu_context context, size_t bytes, fh_cu_ptr *out_address);
+fake_allocation *fake_allocation_new(fh_cu_context context, size_t bytes);
+/* The allocation that holds a host address of the stand-in's; NULL: none. */
+fake_allocation *fake_allocation_at(const void *host);
 fake_allocation *fake_allocation_take(fh_cu_context context, fh_cu_ptr address); /* NULL: not the start of one */
 void fake_allocation_free(fake_allocation *allocation);
 /* Where [address, address + bytes) really lies; NULL: not inside one allocation of the context. */
 char *fake_translate(fh_cu_context context, fh_cu_ptr address, size_t bytes);
+fake_allocation *fake_allocation_find(fh_cu_context context, fh_cu_ptr address);
 /* A device address passed off as a host pointer. */
 bool fake_is_device_address(const void *pointer);
 
@@ -155,7 +170,7 @@ bool fake_is_deadly(fh_cu_result code);
 typedef struct CUevent_st fake_event;
 typedef struct CUstream_st fake_stream;
 
-typedef enum fake_command_kind { FAKE_COPY, FAKE_SET, FAKE_LAUNCH, FAKE_RECORD } fake_command_kind;
+typedef enum fake_command_kind { FAKE_COPY, FAKE_SET, FAKE_LAUNCH, FAKE_RECORD, FAKE_WAIT, FAKE_ALLOC, FAKE_FREE } fake_command_kind;
 
 typedef struct fake_command {
   fake_command_kind kind;
@@ -169,6 +184,7 @@ typedef struct fake_command {
   fh_slot slots[FH_MAX_OPERANDS];
   fake_event *event;
   uint64_t number; /* of the event's recording */
+  fake_allocation *allocation;
   struct fake_command *next;
 } fake_command;
 
@@ -183,15 +199,43 @@ fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event);
 void fake_event_destroy(fake_event *event);
 fh_cu_result fake_event_record(fake_event *event, fake_stream *stream);
 bool fake_event_reached(const fake_event *event);
+fh_cu_result fake_event_wait(fake_event *event, fake_stream *stream);
+/* Does a command that is queued or runs on any stream, but this one, touch [host, host + bytes)? */
+bool fake_streams_touch(const fake_stream *but, const void *host, size_t bytes);
+
+/* ---- pools and pinned memory: called with the lock held --------------------------------------------------------------------- */
+
+fh_cu_result fake_pool_create(fh_cu_context context, fake_pool **out_pool);
+fh_cu_result fake_pool_destroy(fake_pool *pool);
+fh_cu_result fake_pool_set(fake_pool *pool, fh_cu_pool_attribute attribute, const void *value);
+fh_cu_result fake_pool_get(const fake_pool *pool, fh_cu_pool_attribute attribute, void *value);
+void fake_pool_trim(fake_pool *pool, uint64_t keep);
+/* What a synchronisation does: pools of the context give back what is above their threshold. */
+void fake_pools_settle(fh_cu_context context);
+fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t bytes, fake_stream *stream, fh_cu_ptr *out_address);
+/* The stream has come to the end of an allocation. */
+void fake_pool_end(fake_allocation *allocation, const fake_stream *stream);
+
+fh_cu_result fake_pin_new(size_t bytes, void **out_host);
+fh_cu_result fake_pin_free(void *host);
+fh_cu_result fake_pin_register(void *host, size_t bytes);
+fh_cu_result fake_pin_unregister(void *host);
+bool fake_is_pinned(const void *host, size_t bytes);
 
 /* ---- modules -------------------------------------------------------------------------------------------------------- */
 
 typedef struct CUmod_st fake_module;
 typedef struct CUfunc_st fake_function;
+typedef struct CUlinkState_st fake_link;
 
 /* Checks the PTX and its entries. The reason of a refusal goes into log (size > 0). */
 fh_cu_result fake_module_load(fh_cu_context context, const char *ptx, char *log, size_t log_size, fake_module **out_module);
 void fake_module_unload(fake_module *module);
+/* PTX made into what cuModuleLoadDataEx takes on devices of this capability only. */
+fh_cu_result fake_link_create(fh_cu_context context, char *log, size_t log_size, fake_link **out_link);
+fh_cu_result fake_link_add(fake_link *link, const char *ptx, size_t bytes);
+fh_cu_result fake_link_complete(fake_link *link, void **out_cubin, size_t *out_bytes);
+void fake_link_destroy(fake_link *link);
 fake_function *fake_module_function(fake_module *module, const char *name); /* NULL: no such entry */
 /* Turns a launch's parameters into a command. */
 fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, void **params, fake_command *out_command);

@@ -169,6 +169,9 @@ static bool attribute_of(fh_cu_attribute attribute, int *out_value) {
     case FH_CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
       *out_value = 1;
       return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
+      *out_value = s->pools;
+      return true;
     case FH_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
       *out_value = s->capability / 10;
       return true;
@@ -301,7 +304,8 @@ fh_cu_result cuMemFree_v2(fh_cu_ptr memory) {
   BEGIN(cuMemFree_v2);
   NEED_CONTEXT;
   fake_context_wait(context);
-  fake_allocation *allocation = fake_allocation_take(context, memory);
+  const fake_allocation *known = fake_allocation_find(context, memory);
+  fake_allocation *allocation = known && !known->pool ? fake_allocation_take(context, memory) : NULL;
   pthread_mutex_unlock(&fake_lock);
   if (!allocation) {
     fake_complain("cuMemFree: 0x%llx is not the start of an allocation", memory);
@@ -364,24 +368,174 @@ fh_cu_result cuMemsetD8Async(fh_cu_ptr to, unsigned char value, size_t bytes, fh
   FINISH(queue(context, stream, &(fake_command){.kind = FAKE_SET, .act = call.late, .to = target, .value = value, .bytes = bytes}));
 }
 
+/* ---- memory pools and pinned memory ------------------------------------------------------------------------------------------- */
+
+fh_cu_result cuMemPoolCreate(fh_cu_pool *pool, fh_cu_pool_props_ptr opaque) {
+  BEGIN(cuMemPoolCreate);
+  NEED_INIT;
+  fh_cu_pool_props props;
+  FAIL_IF(!pool || !opaque, FH_CUDA_ERROR_INVALID_VALUE);
+  memcpy(&props, (const void *)opaque, sizeof props);
+  FAIL_IF(props.allocation_type != FH_CU_MEM_ALLOCATION_TYPE_PINNED || props.location_type != FH_CU_MEM_LOCATION_TYPE_DEVICE ||
+              !fake_device_exists(props.location_id),
+          FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_get_settings()->pools, FH_CUDA_ERROR_NOT_SUPPORTED);
+  pthread_mutex_lock(&fake_lock);
+  FINISH(fake_pool_create(fake_primary(props.location_id), pool));
+}
+
+/* Takes the lock and finds the pool, which belongs to a device and needs no context. */
+#define NEED_POOL                                                                                                                      \
+  NEED_INIT;                                                                                                                           \
+  fake_pool *pool = NULL;                                                                                                              \
+  pthread_mutex_lock(&fake_lock);                                                                                                      \
+  for (int device = 0; device < FAKE_MAX_DEVICES && !pool; device++) pool = fake_object_find(handle, FAKE_POOL, fake_primary(device)); \
+  if (!pool) FINISH(FH_CUDA_ERROR_INVALID_VALUE)
+
+fh_cu_result cuMemPoolDestroy(fh_cu_pool handle) {
+  BEGIN(cuMemPoolDestroy);
+  NEED_POOL;
+  FINISH(fake_pool_destroy(pool));
+}
+
+fh_cu_result cuMemPoolSetAttribute(fh_cu_pool handle, fh_cu_pool_attribute attribute, void *value) {
+  BEGIN(cuMemPoolSetAttribute);
+  FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_POOL;
+  FINISH(fake_pool_set(pool, attribute, value));
+}
+
+fh_cu_result cuMemPoolGetAttribute(fh_cu_pool handle, fh_cu_pool_attribute attribute, void *value) {
+  BEGIN(cuMemPoolGetAttribute);
+  FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_POOL;
+  FINISH(fake_pool_get(pool, attribute, value));
+}
+
+fh_cu_result cuMemPoolTrimTo(fh_cu_pool handle, size_t bytes_to_keep) {
+  BEGIN(cuMemPoolTrimTo);
+  NEED_POOL;
+  fake_pool_trim(pool, bytes_to_keep);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuMemAllocFromPoolAsync(fh_cu_ptr *memory, size_t bytes, fh_cu_pool handle, fh_cu_stream stream_handle) {
+  BEGIN(cuMemAllocFromPoolAsync);
+  FAIL_IF(!memory, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_pool *pool = fake_object_find(handle, FAKE_POOL, context);
+  fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
+  if (!pool) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_pool_alloc(pool, context, bytes, stream, memory));
+}
+
+fh_cu_result cuMemFreeAsync(fh_cu_ptr memory, fh_cu_stream stream_handle) {
+  BEGIN(cuMemFreeAsync);
+  NEED_CONTEXT;
+  fake_allocation *allocation = fake_allocation_find(context, memory);
+  fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (!allocation || !allocation->pool || allocation->freed) {
+    fake_complain("cuMemFreeAsync: 0x%llx is not the start of an allocation of a pool", memory);
+    FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  }
+  allocation->freed = true;
+  FINISH(fake_stream_queue(stream, &(fake_command){.kind = FAKE_FREE, .allocation = allocation}));
+}
+
+fh_cu_result cuMemHostAlloc(void **host, size_t bytes, unsigned int flags) {
+  BEGIN(cuMemHostAlloc);
+  FAIL_IF(!host || flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_pin_new(bytes, host));
+}
+
+fh_cu_result cuMemFreeHost(void *host) {
+  BEGIN(cuMemFreeHost);
+  NEED_CONTEXT;
+  FINISH(fake_pin_free(host));
+}
+
+fh_cu_result cuMemHostRegister_v2(void *host, size_t bytes, unsigned int flags) {
+  BEGIN(cuMemHostRegister_v2);
+  FAIL_IF(flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_pin_register(host, bytes));
+}
+
+fh_cu_result cuMemHostUnregister(void *host) {
+  BEGIN(cuMemHostUnregister);
+  NEED_CONTEXT;
+  FINISH(fake_pin_unregister(host));
+}
+
 /* ---- modules and launches ------------------------------------------------------------------------------------------------------ */
+
+typedef struct jit_log {
+  char *text;
+  size_t size;
+} jit_log;
+
+/* False for an option that the stand-in does not know. */
+static bool read_options(unsigned count, const fh_cu_jit_option *options, void **values, jit_log *out) {
+  *out = (jit_log){0};
+  if (count && (!options || !values)) return false;
+  for (unsigned i = 0; i < count; i++) {
+    if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER)
+      out->text = values[i];
+    else if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+      out->size = (size_t)(uintptr_t)values[i];
+    else
+      return false;
+  }
+  if (!out->text) out->size = 0;
+  return true;
+}
 
 fh_cu_result cuModuleLoadDataEx(fh_cu_module *out_module, const void *image, unsigned int option_count, fh_cu_jit_option *options,
                                 void **values) {
   BEGIN(cuModuleLoadDataEx);
-  FAIL_IF(!out_module || !image || (option_count && (!options || !values)), FH_CUDA_ERROR_INVALID_VALUE);
-  char *log = NULL;
-  size_t log_size = 0;
-  for (unsigned i = 0; i < option_count; i++) {
-    if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER)
-      log = values[i];
-    else if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
-      log_size = (size_t)(uintptr_t)values[i];
-    else
-      RETURN(FH_CUDA_ERROR_INVALID_VALUE);
-  }
+  FAIL_IF(!out_module || !image, FH_CUDA_ERROR_INVALID_VALUE);
+  jit_log log;
+  FAIL_IF(!read_options(option_count, options, values, &log), FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
-  FINISH(fake_module_load(context, image, log, log ? log_size : 0, out_module));
+  FINISH(fake_module_load(context, image, log.text, log.size, out_module));
+}
+
+fh_cu_result cuLinkCreate_v2(unsigned int option_count, fh_cu_jit_option *options, void **values, fh_cu_link *link) {
+  BEGIN(cuLinkCreate_v2);
+  jit_log log;
+  FAIL_IF(!link || !read_options(option_count, options, values, &log), FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  FINISH(fake_link_create(context, log.text, log.size, link));
+}
+
+fh_cu_result cuLinkAddData_v2(fh_cu_link handle, fh_cu_jit_input type, void *data, size_t bytes, const char *name,
+                              unsigned int option_count, fh_cu_jit_option *options, void **values) {
+  BEGIN(cuLinkAddData_v2);
+  (void)name;
+  FAIL_IF(type != FH_CU_JIT_INPUT_PTX || !data || option_count || options || values, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_link *link = fake_object_find(handle, FAKE_LINK, context);
+  FINISH(link ? fake_link_add(link, data, bytes) : FH_CUDA_ERROR_INVALID_HANDLE);
+}
+
+fh_cu_result cuLinkComplete(fh_cu_link handle, void **cubin, size_t *bytes) {
+  BEGIN(cuLinkComplete);
+  FAIL_IF(!cubin || !bytes, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_link *link = fake_object_find(handle, FAKE_LINK, context);
+  FINISH(link ? fake_link_complete(link, cubin, bytes) : FH_CUDA_ERROR_INVALID_HANDLE);
+}
+
+fh_cu_result cuLinkDestroy(fh_cu_link handle) {
+  BEGIN(cuLinkDestroy);
+  NEED_CONTEXT;
+  fake_link *link = fake_object_find(handle, FAKE_LINK, context);
+  if (!link) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_link_destroy(link);
+  FINISH(FH_CUDA_SUCCESS);
 }
 
 fh_cu_result cuModuleUnload(fh_cu_module handle) {
@@ -465,7 +619,18 @@ fh_cu_result cuStreamSynchronize(fh_cu_stream handle) {
   fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
   if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   fake_stream_wait(stream);
+  fake_pools_settle(context);
   FINISH(context->poison);
+}
+
+fh_cu_result cuStreamWaitEvent(fh_cu_stream stream_handle, fh_cu_event event_handle, unsigned int flags) {
+  BEGIN(cuStreamWaitEvent);
+  FAIL_IF(flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
+  fake_event *event = fake_object_find(event_handle, FAKE_EVENT, context);
+  if (!event || !stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_event_wait(event, stream));
 }
 
 fh_cu_result cuEventCreate(fh_cu_event *event, unsigned int flags) {

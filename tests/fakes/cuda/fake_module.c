@@ -24,6 +24,23 @@ struct CUmod_st {
   fake_function *functions;
 };
 
+/* A "cubin": what it was made for, a checksum, and the text it was made from. */
+typedef struct cubin_head {
+  char magic[12];
+  int32_t capability;
+  uint64_t bytes, sum;
+} cubin_head;
+
+static const char CUBIN_MAGIC[12] =
+    "\x7f"
+    "FAKECUBIN";
+
+struct CUlinkState_st {
+  fake_object object;
+  char *log, *cubin;
+  size_t log_size, bytes;
+};
+
 typedef struct reader {
   const char *at; /* in text without comments */
   char *log;
@@ -205,7 +222,24 @@ static fh_cu_result read_module(reader *r, fake_module *module) {
   return code;
 }
 
-fh_cu_result fake_module_load(fh_cu_context context, const char *ptx, char *log, size_t log_size, fake_module **out_module) {
+static uint64_t sum_of(const char *text, size_t bytes) {
+  uint64_t sum = 5381;
+  for (size_t i = 0; i < bytes; i++) sum = sum * 33 + (unsigned char)text[i];
+  return sum;
+}
+
+/* The text inside a "cubin" for this device; NULL for another's. Bytes that are not as they were made crash a driver. */
+static const char *text_of(const char *image) {
+  cubin_head head;
+  if (strncmp(image, CUBIN_MAGIC, sizeof CUBIN_MAGIC) != 0) return image;
+  memcpy(&head, image, sizeof head);
+  if (sum_of(image + sizeof head, head.bytes) != head.sum) abort();
+  return head.capability == fake_get_settings()->capability ? image + sizeof head : NULL;
+}
+
+fh_cu_result fake_module_load(fh_cu_context context, const char *image, char *log, size_t log_size, fake_module **out_module) {
+  const char *ptx = text_of(image);
+  if (!ptx) return FH_CUDA_ERROR_NO_BINARY_FOR_GPU;
   fake_module *module = calloc(1, sizeof *module);
   char *text = without_comments(ptx);
   reader r = {.at = text, .log = log, .log_size = log_size};
@@ -226,6 +260,48 @@ void fake_module_unload(fake_module *module) {
   fake_object_remove(&module->object);
   free_functions(module);
   free(module);
+}
+
+/* ---- linking ------------------------------------------------------------------------------------------------------------------ */
+
+fh_cu_result fake_link_create(fh_cu_context context, char *log, size_t log_size, fake_link **out_link) {
+  fake_link *link = calloc(1, sizeof *link);
+  if (!link) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  link->log = log;
+  link->log_size = log_size;
+  fake_object_add(&link->object, FAKE_LINK, context);
+  *out_link = link;
+  return FH_CUDA_SUCCESS;
+}
+
+/* Compiles, as the driver's does, when the text is added. */
+fh_cu_result fake_link_add(fake_link *link, const char *ptx, size_t bytes) {
+  fake_module *module;
+  if (!bytes || ptx[bytes - 1]) return FH_CUDA_ERROR_INVALID_VALUE; /* the zero belongs to a PTX text */
+  fh_cu_result code =
+      link->cubin ? FH_CUDA_ERROR_INVALID_VALUE : fake_module_load(link->object.context, ptx, link->log, link->log_size, &module);
+  if (code) return code;
+  fake_module_unload(module);
+  cubin_head head = {.capability = fake_get_settings()->capability, .bytes = bytes, .sum = sum_of(ptx, bytes)};
+  memcpy(head.magic, CUBIN_MAGIC, sizeof head.magic);
+  if (!(link->cubin = malloc(sizeof head + bytes))) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  memcpy(link->cubin, &head, sizeof head);
+  memcpy(link->cubin + sizeof head, ptx, bytes);
+  link->bytes = sizeof head + bytes;
+  return FH_CUDA_SUCCESS;
+}
+
+fh_cu_result fake_link_complete(fake_link *link, void **out_cubin, size_t *out_bytes) {
+  if (!link->cubin) return FH_CUDA_ERROR_INVALID_VALUE;
+  *out_cubin = link->cubin;
+  *out_bytes = link->bytes;
+  return FH_CUDA_SUCCESS;
+}
+
+void fake_link_destroy(fake_link *link) {
+  fake_object_remove(&link->object);
+  free(link->cubin); /* as the driver's: what it gave ends with it */
+  free(link);
 }
 
 fake_function *fake_module_function(fake_module *module, const char *name) {

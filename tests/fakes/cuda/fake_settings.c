@@ -85,6 +85,8 @@ static bool read_setting(const char *key, const char *value) {
   if (strcmp(key, "compute_mode") == 0) return read_integer(value, 0, 3, &settings.compute_mode);
   if (strcmp(key, "bad") == 0) return read_integer(value, 0, FAKE_MAX_DEVICES - 1, &settings.bad);
   if (strcmp(key, "mps") == 0) return read_integer(value, 0, 1, &settings.mps);
+  if (strcmp(key, "pools") == 0) return read_integer(value, 0, 1, &settings.pools);
+  if (strcmp(key, "pinned") == 0) return read_bytes(value, &settings.pinned);
   if (strcmp(key, "memory") == 0) return read_bytes(value, &settings.memory);
   if (strcmp(key, "addresses") == 0) return read_bytes(value, &settings.addresses);
   if (strcmp(key, "delay") == 0) return read_number(value, 0, 60, &settings.delay);
@@ -210,8 +212,13 @@ static void open_log(void) {
 }
 
 static void read_settings(void) {
-  settings =
-      (fake_settings){.devices = 1, .bad = -1, .version = 12040, .capability = 80, .multiprocessors = 4, .memory = (uint64_t)1 << 30};
+  settings = (fake_settings){.devices = 1,
+                             .bad = -1,
+                             .version = 12040,
+                             .capability = 80,
+                             .multiprocessors = 4,
+                             .memory = (uint64_t)1 << 30,
+                             .pinned = (uint64_t)1 << 40};
   for_each_piece("FOGHORN_FAKE_CUDA", ",", read_setting_piece);
   for_each_piece("FOGHORN_FAKE_CUDA_FAULTS", ";", read_fault_piece);
   open_log();

@@ -121,22 +121,34 @@ void *fake_object_find(const void *handle, fake_kind kind, fh_cu_context context
   return NULL;
 }
 
+fake_object *fake_object_next(const fake_object *after, fake_kind kind, fh_cu_context context) {
+  fake_object *o = after ? after->next : objects;
+  while (o && (o->kind != kind || o->context != context)) o = o->next;
+  return o;
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------------ */
 
-fh_cu_result fake_alloc(fh_cu_context context, size_t bytes, fh_cu_ptr *out_address) {
-  if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
-  if (bytes > fake_get_settings()->memory - context->used_bytes) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+fake_allocation *fake_allocation_new(fh_cu_context context, size_t bytes) {
   fake_allocation *allocation = malloc(sizeof *allocation);
   char *host = aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (!allocation || !host) {
     free(allocation);
     free(host);
-    return FH_CUDA_ERROR_OUT_OF_MEMORY;
+    return NULL;
   }
   memset(host, 0xA5, bytes);
   *allocation = (fake_allocation){.address = next_address, .bytes = bytes, .host = host, .context = context, .next = allocations};
   next_address += (bytes + ADDRESS_GAP - 1) / ADDRESS_GAP * ADDRESS_GAP + ADDRESS_GAP;
   allocations = allocation;
+  return allocation;
+}
+
+fh_cu_result fake_alloc(fh_cu_context context, size_t bytes, fh_cu_ptr *out_address) {
+  if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
+  if (bytes > fake_get_settings()->memory - context->used_bytes) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  fake_allocation *allocation = fake_allocation_new(context, bytes);
+  if (!allocation) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   context->used_bytes += bytes;
   *out_address = allocation->address;
   return FH_CUDA_SUCCESS;
@@ -147,9 +159,21 @@ fake_allocation *fake_allocation_take(fh_cu_context context, fh_cu_ptr address) 
     fake_allocation *found = *link;
     if (found->address != address || found->context != context) continue;
     *link = found->next;
-    context->used_bytes -= found->bytes;
+    if (!found->pool) context->used_bytes -= found->bytes; /* a pool pays for its own */
     return found;
   }
+  return NULL;
+}
+
+fake_allocation *fake_allocation_find(fh_cu_context context, fh_cu_ptr address) {
+  for (fake_allocation *a = allocations; a; a = a->next)
+    if (a->address == address && a->context == context) return a;
+  return NULL;
+}
+
+fake_allocation *fake_allocation_at(const void *host) {
+  for (fake_allocation *a = allocations; a; a = a->next)
+    if ((const char *)host >= a->host && (const char *)host < a->host + a->bytes) return a;
   return NULL;
 }
 
@@ -161,6 +185,7 @@ void fake_allocation_free(fake_allocation *allocation) {
 char *fake_translate(fh_cu_context context, fh_cu_ptr address, size_t bytes) {
   for (const fake_allocation *a = allocations; a; a = a->next) {
     if (a->context != context || address < a->address || address - a->address > a->bytes) continue;
+    if (a->freed) return NULL;
     return bytes <= a->bytes - (address - a->address) ? a->host + (address - a->address) : NULL;
   }
   return NULL;
@@ -180,6 +205,12 @@ static void end_object(fake_object *object) {
       break;
     case FAKE_MODULE:
       fake_module_unload((fake_module *)object);
+      break;
+    case FAKE_POOL:
+      (void)fake_pool_destroy((fake_pool *)object);
+      break;
+    case FAKE_LINK:
+      fake_link_destroy((fake_link *)object);
       break;
     case FAKE_FUNCTION: /* ends with its module */
       break;

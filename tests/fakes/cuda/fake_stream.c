@@ -8,13 +8,14 @@ struct CUevent_st {
   fake_object object;
   uint64_t recorded, reached;
   bool destroyed; /* by the program, while a recording is still on its way */
+  int waiting;    /* commands of streams that wait for it */
 };
 
 struct CUstream_st {
   fake_object object;
   fh_cu_context context;
   pthread_cond_t changed; /* there is a command, or the end */
-  fake_command *first, **end;
+  fake_command *first, **end, *current;
   bool running, destroyed;
   struct CUstream_st *next;
 };
@@ -38,23 +39,87 @@ static void run(const fake_command *command) {
       command->run(command->slots, 0, command->items);
       break;
     case FAKE_RECORD:
+    case FAKE_WAIT:
+    case FAKE_ALLOC:
+    case FAKE_FREE:
       break;
   }
+}
+
+/* ---- what a command touches ------------------------------------------------------------------------------------------ */
+
+static bool is_inside(const void *pointer, const void *from, size_t bytes) {
+  return (const char *)pointer >= (const char *)from && (const char *)pointer < (const char *)from + bytes;
+}
+
+static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+  return a_bytes && b_bytes && (is_inside(a, b, b_bytes) || is_inside(b, a, a_bytes));
+}
+
+static bool touches(const fake_command *command, const void *host, size_t bytes) {
+  if (command->kind == FAKE_COPY || command->kind == FAKE_SET)
+    return overlap(command->to, command->bytes, host, bytes) ||
+           (command->kind == FAKE_COPY && overlap(command->from, command->bytes, host, bytes));
+  for (int i = 0; command->kind == FAKE_LAUNCH && i < FH_MAX_OPERANDS; i++)
+    if (is_inside(command->slots[i].p, host, bytes)) return true;
+  return false;
+}
+
+bool fake_streams_touch(const fake_stream *but, const void *host, size_t bytes) {
+  for (const fake_stream *s = streams; s; s = s->next) {
+    if (s == but) continue;
+    if (s->current && touches(s->current, host, bytes)) return true;
+    for (const fake_command *c = s->first; c; c = c->next)
+      if (touches(c, host, bytes)) return true;
+  }
+  return false;
+}
+
+static bool is_unready(const void *host) {
+  const fake_allocation *allocation = fake_allocation_at(host);
+  return allocation && allocation->unready;
+}
+
+/* Memory of a pool exists when its own stream has come to the allocation: another must wait for that by an event. */
+static bool comes_too_early(const fake_command *command) {
+  bool early = (command->kind == FAKE_COPY && is_unready(command->from)) ||
+               ((command->kind == FAKE_COPY || command->kind == FAKE_SET) && is_unready(command->to));
+  for (int i = 0; command->kind == FAKE_LAUNCH && i < FH_MAX_OPERANDS; i++) early |= is_unready(command->slots[i].p);
+  if (early) fake_complain("a command runs before the stream that allocated its memory has come to the allocation");
+  return early;
 }
 
 /* With the lock held. */
 static void reach(fake_event *event, uint64_t number) {
   event->reached = number;
-  if (event->destroyed && event->reached == event->recorded) free(event);
+  if (event->destroyed && event->reached == event->recorded && !event->waiting) free(event);
+}
+
+/* With the lock held. */
+static void wait_for_event(const fake_command *command) {
+  fake_event *event = command->event;
+  while (event->reached < command->number) pthread_cond_wait(&progress, &fake_lock);
+  event->waiting--;
+  if (event->destroyed && event->reached == event->recorded && !event->waiting) free(event);
+}
+
+/* With the lock held: what is no work for the device. */
+static void order(const fake_stream *stream, const fake_command *command) {
+  if (command->kind == FAKE_RECORD) reach(command->event, command->number);
+  if (command->kind == FAKE_WAIT) wait_for_event(command);
+  if (command->kind == FAKE_ALLOC) command->allocation->unready = false;
+  if (command->kind == FAKE_FREE) fake_pool_end(command->allocation, stream);
 }
 
 /* A dead context runs nothing more. */
 static void execute(fake_stream *stream, const fake_command *command) {
-  if (command->kind != FAKE_RECORD) fake_sleep(fake_get_settings()->delay);
+  if (command->kind >= FAKE_RECORD) return;
+  fake_sleep(fake_get_settings()->delay);
   pthread_mutex_lock(&fake_lock);
-  bool dead = stream->context->poison != FH_CUDA_SUCCESS;
+  bool dead = stream->context->poison != FH_CUDA_SUCCESS, early = !dead && comes_too_early(command);
   pthread_mutex_unlock(&fake_lock);
-  if (dead) return;
+  if (early) fake_poison(stream->context, FH_CUDA_ERROR_ILLEGAL_ADDRESS);
+  if (dead || early) return;
   fake_perform(&command->act);
   if (command->act.deed == FAKE_CODE)
     fake_poison(stream->context, command->act.code);
@@ -80,10 +145,12 @@ static void *work(void *arg) {
     stream->first = command->next;
     if (!stream->first) stream->end = &stream->first;
     stream->running = true;
+    stream->current = command;
     pthread_mutex_unlock(&fake_lock);
     execute(stream, command);
     pthread_mutex_lock(&fake_lock);
-    if (command->kind == FAKE_RECORD) reach(command->event, command->number);
+    order(stream, command);
+    stream->current = NULL;
     free(command);
     stream->running = false;
     pthread_cond_broadcast(&progress);
@@ -174,12 +241,18 @@ fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event) {
 void fake_event_destroy(fake_event *event) {
   fake_object_remove(&event->object);
   event->destroyed = true;
-  if (event->reached == event->recorded) free(event);
+  if (event->reached == event->recorded && !event->waiting) free(event);
 }
 
 fh_cu_result fake_event_record(fake_event *event, fake_stream *stream) {
   fh_cu_result code = fake_stream_queue(stream, &(fake_command){.kind = FAKE_RECORD, .event = event, .number = event->recorded + 1});
   if (code == FH_CUDA_SUCCESS) event->recorded++;
+  return code;
+}
+
+fh_cu_result fake_event_wait(fake_event *event, fake_stream *stream) {
+  fh_cu_result code = fake_stream_queue(stream, &(fake_command){.kind = FAKE_WAIT, .event = event, .number = event->recorded});
+  if (code == FH_CUDA_SUCCESS) event->waiting++;
   return code;
 }
 

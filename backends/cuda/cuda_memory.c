@@ -1,0 +1,247 @@
+/* CUDA allocations: where they come from, and their order with streams. SPDX-License-Identifier: Apache-2.0
+ *
+ * Whoever allocates does not say for which stream. A block may be given out while the stream that freed it, or allocated it, is not yet
+ * there: the fence remembers which. The same stream uses it at once, since it is in order with itself; another waits by an event,
+ * on the device, when it first uses it.
+ *
+ * A driver's word that it has memory pools is not enough: one is tried with a byte pattern before it is used, and given up when it
+ * fails later where cuMemAlloc does not.
+ */
+#include <stdlib.h>
+
+#include "backends/cuda/cuda_internal.h"
+#include "runtime/base/log.h"
+
+enum { GRANULARITY = 512 };
+/* What is kept for reuse: little enough that another program on the device does not miss it. */
+#define KEEP_BYTES ((size_t)1 << 30)
+
+/* ---- order with streams ----------------------------------------------------------------------------------------- */
+
+bool fh_cuda_fence_reached(const fh_device *device, const fh_cuda_fence *fence) {
+  if (!fence->stream) return true;
+  if (fence->stream == FH_CUDA_HOME) return false;
+  const fh_stream *stream = fh_cuda_find_stream(device, fence->stream);
+  return !stream || atomic_load(&stream->completed) >= fence->point;
+}
+
+/* With the lock held. An event that is recorded only now stands for more than the fence: correct, and rare. */
+static fh_status wait_for_fence(fh_stream *stream, const fh_cuda_fence *fence) {
+  fh_device *device = stream->device;
+  if (fh_cuda_fence_reached(device, fence)) return FH_OK;
+  fh_cu_stream before = fence->stream == FH_CUDA_HOME ? device->home : fh_cuda_find_stream(device, fence->stream)->handle;
+  const char *call = "cuEventCreate";
+  fh_cu_result code = device->order ? FH_CUDA_SUCCESS : device->fn->cuEventCreate(&device->order, FH_CU_EVENT_DISABLE_TIMING);
+  if (code == FH_CUDA_SUCCESS) {
+    call = "cuEventRecord";
+    code = device->fn->cuEventRecord(device->order, before);
+  }
+  if (code == FH_CUDA_SUCCESS) {
+    call = "cuStreamWaitEvent";
+    code = device->fn->cuStreamWaitEvent(stream->handle, device->order, 0);
+  }
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, call, "waiting for another stream's use of memory");
+}
+
+fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory) {
+  uint64_t before = atomic_load(&memory->user);
+  if (before == stream->serial) return FH_OK;
+  if (before) atomic_store(&memory->shared, 1);
+  if (memory->fence.stream && memory->fence.stream != stream->serial) {
+    pthread_mutex_lock(&stream->device->lock);
+    fh_status status = wait_for_fence(stream, &memory->fence);
+    pthread_mutex_unlock(&stream->device->lock);
+    if (status) return status;
+  }
+  atomic_store(&memory->user, stream->serial);
+  return FH_OK;
+}
+
+/* What must be done before another stream may use the memory's block; with the lock held. */
+static fh_cuda_fence fence_of(const fh_device *device, fh_memory *memory) {
+  fh_cuda_fence fence = memory->fence; /* never used: still what it was */
+  uint64_t user = atomic_load(&memory->user);
+  if (user) {
+    const fh_stream *stream = fh_cuda_find_stream(device, user);
+    fence = (fh_cuda_fence){.stream = stream ? user : 0, .point = stream ? atomic_load(&stream->submitted) : 0};
+  }
+  return fh_cuda_fence_reached(device, &fence) ? (fh_cuda_fence){0} : fence;
+}
+
+/* ---- giving back: with the lock held, and the context current when `entered` -------------------------------------------- */
+
+/* Without the context the block stays with it, which is lost or ending. */
+static void end_memory(fh_device *device, fh_memory *memory, bool entered) {
+  fh_cuda_fence fence = fence_of(device, memory);
+  if (memory->block.span)
+    fh_cuda_cache_free(device, &memory->block, &fence);
+  else if (entered && !atomic_load(&device->dead))
+    fh_cuda_pool_free(device, &memory->block, &fence);
+  free(memory);
+}
+
+static void end_waiting(fh_device *device, bool entered) {
+  while (device->waiting) {
+    fh_memory *memory = device->waiting;
+    device->waiting = memory->next;
+    atomic_store(&memory->user, 0);
+    memory->fence = (fh_cuda_fence){0};
+    end_memory(device, memory, entered);
+  }
+}
+
+/* A stream that let a wait time out may never come back: it is not waited for. */
+static bool settle_streams(fh_device *device) {
+  for (const fh_stream *s = device->streams; s; s = s->next) {
+    if (atomic_load(&s->late) || atomic_load(&device->stuck)) return false;
+    (void)device->fn->cuStreamSynchronize(s->handle);
+  }
+  if (device->home) (void)device->fn->cuStreamSynchronize(device->home);
+  return true;
+}
+
+/* Gives all that is free back to the driver. What is freed but in use can only follow when its streams are done. */
+static void give_back(fh_device *device) {
+  if (settle_streams(device)) {
+    end_waiting(device, true);
+    fh_cuda_cache_settle(device);
+  }
+  if (device->pool) {
+    (void)settle_streams(device); /* the frees that this queued */
+    (void)device->fn->cuMemPoolTrimTo(device->pool, 0);
+  }
+  fh_cuda_cache_trim(device, 0);
+}
+
+void fh_cuda_free(fh_memory *memory) {
+  if (!memory) return;
+  fh_device *device = memory->device;
+  bool entered = fh_cuda_enter_quietly(device);
+  pthread_mutex_lock(&device->lock);
+  bool busy = atomic_load(&device->busy_streams) != 0;
+  if (!busy) end_waiting(device, entered);
+  if (busy && atomic_load(&memory->shared)) {
+    memory->next = device->waiting;
+    device->waiting = memory;
+  } else {
+    end_memory(device, memory, entered);
+    if (entered) fh_cuda_cache_trim(device, device->keep_bytes);
+  }
+  pthread_mutex_unlock(&device->lock);
+  if (entered) fh_cuda_leave(device);
+}
+
+void fh_cuda_end_memory(fh_device *device, bool entered) {
+  pthread_mutex_lock(&device->lock);
+  end_waiting(device, entered);
+  fh_cuda_cache_close(device, entered);
+  if (entered) {
+    fh_cuda_pool_close(device);
+    if (device->order) (void)device->fn->cuEventDestroy_v2(device->order);
+  }
+  pthread_mutex_unlock(&device->lock);
+}
+
+/* ---- allocating: with the lock held and the context current ---------------------------------------------------------------- */
+
+static void decide_source(fh_device *device) {
+  if (device->source) return;
+  const char *why = NULL;
+  bool wrong = false;
+  size_t share = device->found->info.memory_bytes / 16;
+  device->keep_bytes = share < KEEP_BYTES ? share : KEEP_BYTES;
+  device->source = fh_cuda_pool_open(device, &why, &wrong) ? FH_CUDA_POOL : FH_CUDA_CACHE;
+  const char *id = device->found->info.id;
+  if (device->source == FH_CUDA_POOL)
+    fh_log(FH_LOG_DEBUG, "%s: memory comes from a pool of the driver, in order with streams", id);
+  else if (wrong)
+    device->pool_doubt = why;
+  else
+    fh_log(FH_LOG_DEBUG, "%s: memory comes from cuMemAlloc and is kept for reuse: %s", id, why);
+}
+
+static fh_cu_result alloc_from(fh_device *device, size_t bytes, fh_memory *memory) {
+  return device->source == FH_CUDA_POOL ? fh_cuda_pool_alloc(device, bytes, &memory->block, &memory->fence)
+                                        : fh_cuda_cache_alloc(device, bytes, &memory->block, &memory->fence);
+}
+
+/* The pool failed twice: is it the pool, or the device? cuMemAlloc tells. */
+static fh_cu_result doubt_pool(fh_device *device, size_t bytes, fh_memory *memory, fh_cu_result code) {
+  if (fh_cuda_cache_alloc(device, bytes, &memory->block, &memory->fence) != FH_CUDA_SUCCESS) return code;
+  device->source = FH_CUDA_CACHE;
+  fh_log(FH_LOG_WARN,
+         "%s: cuMemAllocFromPoolAsync failed with %s (%u) for %zu bytes and cuMemAlloc did not: the pool is given up, memory comes from "
+         "cuMemAlloc from now on",
+         device->found->info.id, fh_cuda_result_name((int)code), code, bytes);
+  return FH_CUDA_SUCCESS;
+}
+
+/* Only once cuMemAlloc has worked: else it is the device that fails, and the pool is not to blame. */
+static void tell_pool_doubt(fh_device *device) {
+  if (!device->pool_doubt) return;
+  fh_log(FH_LOG_WARN,
+         "%s: the driver says that it has memory pools, but a trial of one failed: %s\nmemory comes from cuMemAlloc and is kept for reuse",
+         device->found->info.id, device->pool_doubt);
+  device->pool_doubt = NULL;
+}
+
+static fh_cu_result alloc_block(fh_device *device, size_t bytes, fh_memory *memory) {
+  decide_source(device);
+  if (atomic_load(&device->busy_streams) == 0) end_waiting(device, true);
+  fh_cu_result code = alloc_from(device, bytes, memory);
+  if (code == FH_CUDA_ERROR_OUT_OF_MEMORY) {
+    give_back(device);
+    code = alloc_from(device, bytes, memory);
+  }
+  if (code == FH_CUDA_SUCCESS) tell_pool_doubt(device);
+  if (code == FH_CUDA_SUCCESS || device->source != FH_CUDA_POOL) return code;
+  return doubt_pool(device, bytes, memory, code);
+}
+
+static fh_status alloc_entered(fh_device *device, size_t bytes, fh_memory *memory) {
+  FH_TRY(fh_cuda_enter(device));
+  pthread_mutex_lock(&device->lock);
+  fh_cu_result code = alloc_block(device, bytes, memory);
+  const char *call = device->source == FH_CUDA_POOL ? "cuMemAllocFromPoolAsync" : "cuMemAlloc";
+  pthread_mutex_unlock(&device->lock);
+  fh_cuda_leave(device);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, call, "allocating %zu bytes", bytes);
+}
+
+fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory) {
+  *out_memory = NULL;
+  if (bytes > SIZE_MAX - GRANULARITY || bytes > device->found->info.memory_bytes)
+    return FH_STATUS_CAUSE(FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY",
+                           "%s has %llu bytes of memory in all; %zu were asked for\nnext: use smaller pieces", device->found->info.id,
+                           (unsigned long long)device->found->info.memory_bytes, bytes);
+  fh_memory *memory = calloc(1, sizeof *memory);
+  if (!memory) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for the handle of a device allocation");
+  size_t rounded = (bytes + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
+  fh_status status = alloc_entered(device, rounded ? rounded : GRANULARITY, memory);
+  if (status) {
+    free(memory);
+    return status;
+  }
+  memory->device = device;
+  memory->bytes = bytes;
+  *out_memory = memory;
+  return FH_OK;
+}
+
+/* ---- what is free ----------------------------------------------------------------------------------------------------------- */
+
+fh_status fh_cuda_query_free_memory(fh_device *device, uint64_t *out_bytes) {
+  size_t free_bytes = 0, total = 0;
+  FH_TRY(fh_cuda_enter(device));
+  pthread_mutex_lock(&device->lock);
+  fh_cu_result code = device->fn->cuMemGetInfo_v2(&free_bytes, &total);
+  *out_bytes = free_bytes + device->cache.free_bytes + fh_cuda_pool_idle(device);
+  pthread_mutex_unlock(&device->lock);
+  fh_cuda_leave(device);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuMemGetInfo", "asking for free memory");
+}
+
+void *fh_cuda_map(fh_memory *memory) {
+  (void)memory; /* device memory has no host address */
+  return NULL;
+}

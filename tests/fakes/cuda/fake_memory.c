@@ -1,0 +1,166 @@
+/* The stand-in CUDA driver: memory pools and pinned host memory. SPDX-License-Identifier: Apache-2.0
+ * A pool keeps what streams have freed, up to its threshold, and its device counts that as used. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake.h"
+
+struct CUmemPoolHandle_st {
+  fake_object object;
+  uint64_t used, idle, threshold;
+  int internal_dependencies;
+  bool destroyed; /* by the program, while allocations of it live: ends with the last */
+};
+
+/* ---- pools ------------------------------------------------------------------------------------------------------------ */
+
+fh_cu_result fake_pool_create(fh_cu_context context, fake_pool **out_pool) {
+  fake_pool *pool = calloc(1, sizeof *pool);
+  if (!pool) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  pool->internal_dependencies = 1;
+  fake_object_add(&pool->object, FAKE_POOL, context);
+  *out_pool = pool;
+  return FH_CUDA_SUCCESS;
+}
+
+void fake_pool_trim(fake_pool *pool, uint64_t keep) {
+  uint64_t above = pool->used + pool->idle > keep ? pool->used + pool->idle - keep : 0;
+  uint64_t bytes = above < pool->idle ? above : pool->idle;
+  pool->idle -= bytes;
+  pool->object.context->used_bytes -= bytes;
+}
+
+fh_cu_result fake_pool_destroy(fake_pool *pool) {
+  fake_pool_trim(pool, 0);
+  fake_object_remove(&pool->object);
+  pool->destroyed = true;
+  if (!pool->used) free(pool);
+  return FH_CUDA_SUCCESS;
+}
+
+fh_cu_result fake_pool_set(fake_pool *pool, fh_cu_pool_attribute attribute, const void *value) {
+  switch (attribute) {
+    case FH_CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+      memcpy(&pool->internal_dependencies, value, sizeof pool->internal_dependencies);
+      return FH_CUDA_SUCCESS;
+    case FH_CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+      memcpy(&pool->threshold, value, sizeof pool->threshold);
+      return FH_CUDA_SUCCESS;
+    default:
+      return FH_CUDA_ERROR_INVALID_VALUE;
+  }
+}
+
+fh_cu_result fake_pool_get(const fake_pool *pool, fh_cu_pool_attribute attribute, void *value) {
+  const uint64_t reserved = pool->used + pool->idle;
+  switch (attribute) {
+    case FH_CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+      memcpy(value, &reserved, sizeof reserved);
+      return FH_CUDA_SUCCESS;
+    case FH_CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+      memcpy(value, &pool->used, sizeof pool->used);
+      return FH_CUDA_SUCCESS;
+    default:
+      return FH_CUDA_ERROR_INVALID_VALUE;
+  }
+}
+
+void fake_pools_settle(fh_cu_context context) {
+  for (fake_object *o = NULL; (o = fake_object_next(o, FAKE_POOL, context));) fake_pool_trim((fake_pool *)o, ((fake_pool *)o)->threshold);
+}
+
+fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t bytes, fake_stream *stream, fh_cu_ptr *out_address) {
+  if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
+  uint64_t kept = bytes < pool->idle ? bytes : pool->idle;
+  if (bytes - kept > fake_get_settings()->memory - context->used_bytes) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  fake_allocation *allocation = fake_allocation_new(context, bytes);
+  if (!allocation) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  allocation->pool = pool;
+  allocation->unready = true;
+  context->used_bytes += bytes - kept;
+  pool->idle -= kept;
+  pool->used += bytes;
+  *out_address = allocation->address;
+  return fake_stream_queue(stream, &(fake_command){.kind = FAKE_ALLOC, .allocation = allocation});
+}
+
+void fake_pool_end(fake_allocation *allocation, const fake_stream *stream) {
+  if (fake_streams_touch(stream, allocation->host, allocation->bytes))
+    fake_complain("cuMemFreeAsync: another stream still uses 0x%llx, and nothing orders the two", allocation->address);
+  fake_pool *pool = allocation->pool;
+  pool->used -= allocation->bytes;
+  pool->idle += allocation->bytes;
+  fake_allocation_free(fake_allocation_take(allocation->context, allocation->address));
+  if (!pool->destroyed) return;
+  fake_pool_trim(pool, 0);
+  if (!pool->used) free(pool);
+}
+
+/* ---- pinned host memory ------------------------------------------------------------------------------------------------ */
+
+typedef struct pin {
+  char *host;
+  size_t bytes;
+  bool owned; /* from cuMemHostAlloc */
+  struct pin *next;
+} pin;
+
+static pin *pins;
+static uint64_t pinned_bytes;
+
+static fh_cu_result pin_add(char *host, size_t bytes, bool owned) {
+  pin *p = malloc(sizeof *p);
+  if (!p) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  *p = (pin){.host = host, .bytes = bytes, .owned = owned, .next = pins};
+  pins = p;
+  pinned_bytes += bytes;
+  return FH_CUDA_SUCCESS;
+}
+
+static bool has_room(size_t bytes) { return bytes <= fake_get_settings()->pinned - pinned_bytes; }
+
+fh_cu_result fake_pin_new(size_t bytes, void **out_host) {
+  if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
+  if (!has_room(bytes)) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  char *host = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  if (!host) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  memset(host, 0xA5, bytes);
+  fh_cu_result code = pin_add(host, bytes, true);
+  if (code) free(host);
+  *out_host = code ? NULL : host;
+  return code;
+}
+
+static fh_cu_result pin_end(const char *call, void *host, bool owned, fh_cu_result unknown) {
+  for (pin **link = &pins; *link; link = &(*link)->next) {
+    pin *p = *link;
+    if (p->host != host || p->owned != owned) continue;
+    if (fake_streams_touch(NULL, host, p->bytes)) fake_complain("%s: a copy from or to %p is under way", call, host);
+    *link = p->next;
+    pinned_bytes -= p->bytes;
+    if (owned) free(p->host);
+    free(p);
+    return FH_CUDA_SUCCESS;
+  }
+  fake_complain("%s: %p is not the start of such memory", call, host);
+  return unknown;
+}
+
+fh_cu_result fake_pin_free(void *host) { return pin_end("cuMemFreeHost", host, true, FH_CUDA_ERROR_INVALID_VALUE); }
+
+fh_cu_result fake_pin_register(void *host, size_t bytes) {
+  if (!host || !bytes) return FH_CUDA_ERROR_INVALID_VALUE;
+  for (const pin *p = pins; p; p = p->next)
+    if ((char *)host < p->host + p->bytes && p->host < (char *)host + bytes) return FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+  return has_room(bytes) ? pin_add(host, bytes, false) : FH_CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+fh_cu_result fake_pin_unregister(void *host) {
+  return pin_end("cuMemHostUnregister", host, false, FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+}
+
+bool fake_is_pinned(const void *host, size_t bytes) {
+  for (const pin *p = pins; p; p = p->next)
+    if ((const char *)host >= p->host && (const char *)host + bytes <= p->host + p->bytes) return true;
+  return false;
+}

@@ -520,7 +520,7 @@ static void every_wrong_module_is_refused(void **state) {
     fh_code code;
     const char *part;
   } wrong[] = {
-      {make_abi, FH_INCOMPATIBLE, "module->abi is 77, expected 1"},
+      {make_abi, FH_INCOMPATIBLE, "module->abi is 77, expected 2"},
       {make_bytes, FH_INCOMPATIBLE, "a contract of"},
       {make_layout, FH_INCOMPATIBLE, "structures or limits of the contract differ"},
       {make_no_image, FH_INVALID_ARGUMENT, "module->image is NULL"},
@@ -677,7 +677,7 @@ static void wrong_plugins_are_refused(void **state) {
   fh_expect_fails(fh_plugin_open("", &plugin), FH_INVALID_ARGUMENT, "file is empty");
   fh_expect_fails(fh_plugin_open("/nonexistent/k.so", &plugin), FH_NOT_FOUND, "/nonexistent/k.so cannot be loaded");
   fh_expect_fails(fh_plugin_open("libm.so.6", &plugin), FH_INCOMPATIBLE, "libm.so.6 exports no foghorn_plugin");
-  fh_expect_fails(fh_plugin_open(PLUGIN("plugin_old"), &plugin), FH_INCOMPATIBLE, "version 2 of the kernel interface, expected 1");
+  fh_expect_fails(fh_plugin_open(PLUGIN("plugin_old"), &plugin), FH_INCOMPATIBLE, "version 3 of the kernel interface, expected 2");
   fh_expect_fails(fh_plugin_open(PLUGIN("plugin_half"), &plugin), FH_ALREADY_EXISTS, "\"softmax\" is the name of a kernel of the library");
   assert_null(plugin);
   assert_int_equal(fh_kernel_count(), before); /* none of a half */

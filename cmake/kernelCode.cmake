@@ -112,8 +112,8 @@ set(FOGHORN_DIALECT ${FOGHORN_SDK}/kernels/dialect)
 set(FOGHORN_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prelude_cl.h ${FOGHORN_DIALECT}/dialect.h)
 set(FOGHORN_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_DIALECT}/prelude_ptx.h ${FOGHORN_DIALECT}/dialect.h)
 set(FOGHORN_BLOCK ${FOGHORN_SDK}/kernels/block)
-set(FOGHORN_BLOCK_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/prelude_cl.h)
-set(FOGHORN_BLOCK_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/prelude_ptx.h)
+set(FOGHORN_BLOCK_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/block.h ${FOGHORN_BLOCK}/prelude_cl.h)
+set(FOGHORN_BLOCK_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/block.h ${FOGHORN_BLOCK}/prelude_ptx.h)
 set(FOGHORN_EMBED ${CMAKE_CURRENT_LIST_DIR}/embed.cmake)
 
 # The headers that a text includes: beside it, or those of the dialect.

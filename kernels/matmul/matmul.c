@@ -1,5 +1,6 @@
 /* The contract of matmul: C = A B, any strides, optionally batched. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul.h"
+#include "kernels/arithmetic.h"
 #include "kernels/check.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
@@ -205,6 +206,26 @@ static bool matmul_bench_at(int i, fh_case *out) {
   return true;
 }
 
+/* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
+
+enum { MAX_GRID_DEPTH = 65535, LARGE_SIDE = 128, LARGE_THREADS = 256 };
+
+static int64_t operand(const fh_bound *bound, int which) { return bound->stages[0].operands[which].i; }
+
+/* Tiles in the first dimension, products in the third, which the blocks stride over. */
+static fh_block_shape shape_of(const fh_bound *bound, int64_t side, uint32_t threads, uint32_t shared_bytes) {
+  const int64_t tiles = fh_divide_up(operand(bound, FH_MATMUL_M), side) * fh_divide_up(operand(bound, FH_MATMUL_N), side);
+  const int64_t batch = operand(bound, FH_MATMUL_BATCH);
+  return (fh_block_shape){.grid = {(uint32_t)tiles, 1, (uint32_t)(batch < MAX_GRID_DEPTH ? batch : MAX_GRID_DEPTH)},
+                          .threads = threads,
+                          .shared_bytes = shared_bytes};
+}
+
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = shape_of(bound, LARGE_SIDE, LARGE_THREADS, 0);
+}
+
 const fh_kernel_contract fh_contract_matmul = {
     .name = "matmul",
     .version = 2,
@@ -221,4 +242,5 @@ const fh_kernel_contract fh_contract_matmul = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
+    FH_BLOCKS({"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, NULL, 0.6}),
 };

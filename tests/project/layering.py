@@ -31,9 +31,10 @@ ALLOWED = [
     ("runtime/plan/", BASE + ["detect/"] + SERVICES + CONTRACT + BACKEND + ["kernels/*_tables.h", "kernels/narrow.h", "kernels/product.h"]),
     ("algorithms/", BASE + ["algorithms/"]),
     ("kernels/dialect/", KERNEL),
+    ("kernels/block/", ["kernels/dialect/"]),
     ("kernels/tile/", KERNEL + ["kernels/dialect/"]),
     ("kernels/{name}_f64/", KERNEL + ["kernels/dialect/", "kernels/tile/", "kernels/{name}/"]),  # the same text, read for doubles
-    ("kernels/{name}/", KERNEL + ["kernels/dialect/", "kernels/tile/"]),
+    ("kernels/{name}/", KERNEL + ["kernels/dialect/", "kernels/block/", "kernels/tile/"]),
     ("kernels/", []),
     ("tools/", BASE + ["detect/", "algorithms/", "runtime/", "kernels/contract.h", "bench/engine/"] + BACKEND),
     ("examples/own-kernels/{name}/", KERNEL + ["kernels/dialect/"]),  # as they are installed

@@ -7,6 +7,7 @@
 
 #include "backends/cpu/cpu_device.h"
 #include "kernels/narrow.h"
+#include "tests/fakes/block/block.h"
 
 const char *tuned_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part) {
   fh_bound bound;
@@ -185,9 +186,9 @@ static bool same_elements(const fh_view_desc *view, const char *a, const char *b
   return true;
 }
 
-const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool) {
+/* NULL or what is wrong with the outputs. */
+static const char *judge(const tuned_call *call) {
   const fh_kernel_contract *contract = call->contract;
-  tuned_run(contract, variant, call->views, call->first, pool);
   fh_case as_case = {0};
   void *want[FH_MAX_VIEWS];
   guarded oracle[FH_MAX_VIEWS] = {{0}};
@@ -207,4 +208,55 @@ const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh
       wrong = "an element is not that of the oracle";
   for (int i = 0; i < contract->view_count; i++) guarded_free(&oracle[i]);
   return wrong;
+}
+
+const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool) {
+  tuned_run(call->contract, variant, call->views, call->first, pool);
+  return judge(call);
+}
+
+/* ---- blocks of threads ----------------------------------------------------------------------------------------------- */
+
+static const fh_kernel_image *image_of(const fh_kernel_contract *contract) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int i = 0; i < count; i++)
+    if (images[i].contract == contract) return &images[i];
+  return NULL;
+}
+
+/* The scalar build of the kernel's text gives the same bits. Kernels of one stage and one output. */
+static const char *differs_from_text(const tuned_call *call, const fh_bound *bound) {
+  int out = 0;
+  while (call->contract->views[out].role == FH_ROLE_IN) out++;
+  size_t first, bytes = span_of(&call->views[out], &first);
+  guarded other = guarded_alloc(bytes, true);
+  void *data[FH_MAX_VIEWS];
+  memcpy(data, call->first, sizeof data);
+  data[out] = (char *)other.memory + first;
+  fh_slot slots[FH_MAX_OPERANDS];
+  tuned_slots(&bound->stages[0], data, slots);
+  image_of(call->contract)->entries[0].cpu[FH_ISA_SCALAR](slots, 0, bound->stages[0].items);
+  const bool same = same_elements(&call->views[out], call->first[out], data[out]);
+  guarded_free(&other);
+  return same ? NULL : "an element has other bits than that of the kernel's text";
+}
+
+const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant) {
+  fh_bound bound;
+  fh_status status = call->contract->bind(call->views, NULL, &bound);
+  if (status) {
+    fprintf(stderr, "bind refused: %s\n", fh_status_message(status));
+    abort();
+  }
+  if (bound.stage_count == 0) return NULL; /* what does not pay must still be right: unfit() is not asked */
+  const fake_block_entry *entry = fake_block_find(variant->entry);
+  if (!entry) return "no text has its entry";
+  fh_block_shape shape = {0};
+  variant->shape(&bound, 4, &shape);
+  fh_slot slots[FH_MAX_OPERANDS];
+  tuned_slots(&bound.stages[0], call->first, slots);
+  const char *wrong = fake_block_run(entry, slots, bound.stages[0].items, shape.grid, shape.threads, shape.shared_bytes);
+  if (!wrong) wrong = judge(call);
+  return !wrong && variant->numerics == FH_EXACT ? differs_from_text(call, &bound) : wrong;
 }

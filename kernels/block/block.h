@@ -1,0 +1,57 @@
+/* Texts for blocks of threads: what they may use, the same on every device. SPDX-License-Identifier: Apache-2.0
+ *
+ * A block text is the tuned form of a kernel for devices: it knows of the threads of a block, of the memory that they share and of the
+ * warps of 32 that they form. <kernel>_block.k is portable: CUDA from compute capability 6.0 on, and OpenCL, where a block is a
+ * work-group. <kernel>_sm80.k wants compute capability 8.0 and may use what is marked with (80). Three compilers read a text: clang's
+ * OpenCL front end for PTX (prelude_ptx.h), OpenCL C 1.2 (prelude_cl.h), and C for the emulator of the tests.
+ *
+ * An entry: its parameters once, as in the dialect and the same as those of the kernel's first dialect entry; the threads of a block;
+ * the bytes that they share. The body is that of one thread.
+ *   #define matmul_tiles_PARAMS(P) P(IN, a) P(IN, b) P(OUT, c) P(I64, k)
+ *   FH_BLOCK(matmul_tiles, 256, 16384) { ... }          at most 48 KiB, as much as every device has
+ *   FH_BLOCK_DYNAMIC(matmul_stages, 256) { ... }        (80) as many bytes as the launch asks for
+ * Kinds: IN, OUT, IN_U8, OUT_U8, IN_U16, IN_I32, OUT_I32, I64, F32.
+ *
+ *   fh_shared                          the bytes that the block shares: a `fh_local uchar *` on a boundary of 128
+ *   fh_local                           what is pointed to is shared: fh_local float *tile = (fh_local float *)fh_shared
+ *   fh_thread() fh_block(d) fh_blocks(d)      number in the block; place and extent in the grid, d = 0, 1, 2 (a constant)
+ *   fh_barrier()                       all threads of the block meet; what one has written to shared memory the others then see
+ *   fh_fma_u(a, b, c) fh_add_u(a, b)   rounded once
+ *   fh_f32x4                           .x .y .z .w; fh_load4(p) of shared and fh_store4(p, v) to global memory want p on a boundary of 16
+ *   fh_on_boundary(p, n)               does a global pointer lie on a boundary of n bytes?
+ *   FH_UNROLL                          before a loop whose body must see its index as a constant: arrays stay in registers
+ *   fh_shuffle_xor(v, mask) fh_shuffle_xor_i  (warp) the value of lane ^ mask; all 32 lanes call it
+ *
+ *   (80) Copies from global to shared memory that run on while the thread works. `size` is 4 or 16, both addresses lie on such
+ *   boundaries, and of the `size` bytes the first `bytes` are copied and the rest becomes 0.
+ *   fh_copy_async4(to, from, bytes) fh_copy_async16(to, from, bytes)
+ *   fh_copy_commit()                   what was begun since the last one becomes a group
+ *   fh_copy_wait(n)                    until all of this thread's groups but the n newest are there (a constant); others see them
+ *                                      behind the next barrier
+ *
+ *   (80) Products of small matrices, by the 32 lanes of a warp together. Fragments as the PTX ISA numbers them (9.7.14).
+ *   fh_load_matrices(out, row)         ldmatrix .x4: four matrices of 8 rows of 16 bytes; lane 8 i + r names row r of matrix i
+ *   fh_load_matrices_turned(out, row)  the same, each matrix of 16-bit elements transposed
+ *   fh_mma_bf16(d, a, b)               d += a b: m16n8k16, d float[4], a unsigned[4], b unsigned[2]
+ *   fh_mma_f16(d, a, b)                the same with f16
+ *   fh_mma_tf32(d, a, b)               m16n8k8, f32 of which the low 13 bits are not looked at
+ *   fh_mma_u8s8(d, a, b)               m16n8k32, d int[4], modulo 2^32; likewise fh_mma_s8s8
+ * The order in which a product of fragments of floats is summed, and how, the ISA does not say: what uses it is bounded, never exact.
+ */
+#ifndef FOGHORN_KERNELS_BLOCK_BLOCK_H_
+#define FOGHORN_KERNELS_BLOCK_BLOCK_H_
+
+/* ---- parameters: types as a body sees them ---- */
+#define FH_TYPE_IN fh_f32_in
+#define FH_TYPE_OUT fh_f32_out
+#define FH_TYPE_IN_U8 fh_u8_in
+#define FH_TYPE_OUT_U8 fh_u8_out
+#define FH_TYPE_IN_U16 fh_u16_in
+#define FH_TYPE_IN_I32 fh_i32_in
+#define FH_TYPE_OUT_I32 fh_i32_out
+#define FH_TYPE_I64 long
+#define FH_TYPE_F32 float
+
+#define FH_BLOCK_PARAM(kind, name) , FH_TYPE_##kind name FH_UNUSED
+
+#endif /* FOGHORN_KERNELS_BLOCK_BLOCK_H_ */

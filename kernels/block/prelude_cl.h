@@ -1,0 +1,37 @@
+/* Block texts in OpenCL C 1.2: a block is a work-group. Only what is portable. SPDX-License-Identifier: Apache-2.0
+ * Build options: -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt. */
+#pragma OPENCL FP_CONTRACT OFF
+
+#define FH_INLINE static inline
+#define FH_UNUSED
+#define FH_UNROLL _Pragma("unroll")
+#define fh_local __local
+
+typedef __global const float *fh_f32_in;
+typedef __global float *fh_f32_out;
+typedef __global const uchar *fh_u8_in;
+typedef __global uchar *fh_u8_out;
+typedef __global const ushort *fh_u16_in;
+typedef __global const int *fh_i32_in;
+typedef __global int *fh_i32_out;
+typedef float4 fh_f32x4;
+
+FH_INLINE int fh_thread(void) { return (int)get_local_id(0); }
+#define fh_block(d) ((long)get_group_id(d))
+#define fh_blocks(d) ((long)get_num_groups(d))
+#define fh_barrier() barrier(CLK_LOCAL_MEM_FENCE)
+
+FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
+FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+
+FH_INLINE fh_f32x4 fh_load4(__local const float *p) { return *(__local const float4 *)p; }
+FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; }
+#define fh_on_boundary(p, n) (((ulong)(p) & ((n) - 1)) == 0)
+
+#define FH_BLOCK(entry, THREADS, BYTES)                                                                                     \
+  FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                    \
+  __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) { \
+    __local uchar window[BYTES] __attribute__((aligned(128)));                                                              \
+    entry##_block(window entry##_PARAMS(FH_KERNEL_ARGUMENT));                                                               \
+  }                                                                                                                         \
+  FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM))

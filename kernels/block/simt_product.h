@@ -1,0 +1,126 @@
+/* Tiles of a product of f32 by 8 x 8 sums of each thread, in the order of accumulation that kernels/matmul.h states.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A warp has 32 rows by 64 columns of the tile, 4 by 8 threads. Of a thread's 8 rows four lie together and four 16 further on, of its
+ * columns four together and four 32 further on: the 8 threads of a row of the warp read 128 bytes in a row, every bank of shared memory
+ * once, and those of a column the same four numbers.
+ *
+ * Shared memory has panels of 8 steps of k: [step][line], a line being a row of A or a column of B, with a pitch of `lines` + 4. Where k
+ * is contiguous in memory, 8 neighbours of a warp take 8 steps of one of four lines: banks 4 step + line, each once.
+ */
+#ifndef FOGHORN_KERNELS_BLOCK_SIMT_PRODUCT_H_
+#define FOGHORN_KERNELS_BLOCK_SIMT_PRODUCT_H_
+
+#define FH_SIMT_STEPS 8
+#define FH_SIMT_BLOCK 256 /* FH_MATMUL_STEPS of kernels/matmul.h */
+#define FH_SIMT_PITCH(lines) ((lines) + 4)
+#define FH_SIMT_PANEL(lines) (FH_SIMT_STEPS * FH_SIMT_PITCH(lines)) /* floats */
+
+FH_INLINE long fh_least(long a, long b) { return a < b ? a : b; }
+
+/* ---- tiles of the grid ---- */
+typedef struct fh_tile {
+  long row, col;
+} fh_tile;
+
+/* Eight rows of tiles together, column by column: blocks that run at the same time read few rows and few columns, from the second cache. */
+FH_INLINE fh_tile fh_tile_at(long index, long rows, long cols) {
+  const long first = index / (8 * cols) * 8, within = index % (8 * cols), height = fh_least(rows - first, 8);
+  fh_tile out;
+  out.row = first + within % height;
+  out.col = within / height;
+  return out;
+}
+
+/* ---- what a thread brings of a panel ---- */
+typedef struct fh_panel {
+  fh_f32_in p;       /* its first element of the panel at hand */
+  long hop, advance; /* elements to its next one, and to the next panel */
+  int line, line_hop, step, step_hop;
+  int lines;            /* of the panel that there are */
+  int place, place_hop; /* in shared memory */
+} fh_panel;
+
+/* Neighbouring threads take what is nearer in memory: steps, or lines. */
+FH_INLINE fh_panel fh_panel_begin(fh_f32_in p, long line, long step, long left, int lines, int threads) {
+  const long near_step = step < 0 ? -step : step, near_line = line < 0 ? -line : line;
+  const bool along = near_step < near_line;
+  const int t = fh_thread();
+  fh_panel out;
+  out.line = along ? t / FH_SIMT_STEPS : t % lines;
+  out.step = along ? t % FH_SIMT_STEPS : t / lines;
+  out.line_hop = along ? threads / FH_SIMT_STEPS : 0;
+  out.step_hop = along ? 0 : threads / lines;
+  out.p = p + out.line * line + out.step * step;
+  out.hop = out.line_hop * line + out.step_hop * step;
+  out.advance = FH_SIMT_STEPS * step;
+  out.lines = (int)fh_least(left, lines);
+  out.place = out.step * FH_SIMT_PITCH(lines) + out.line;
+  out.place_hop = out.step_hop * FH_SIMT_PITCH(lines) + out.line_hop;
+  return out;
+}
+
+FH_INLINE bool fh_panel_has(const fh_panel *panel, int i, int steps) {
+  return panel->line + i * panel->line_hop < panel->lines && panel->step + i * panel->step_hop < steps;
+}
+
+/* ---- sums ---- */
+
+/* One step of k: what lies at a and b are the thread's first row and column. */
+FH_INLINE void fh_simt_step(float sum[8][8], const fh_local float *a, const fh_local float *b) {
+  const fh_f32x4 a0 = fh_load4(a), a1 = fh_load4(a + 16), b0 = fh_load4(b), b1 = fh_load4(b + 32);
+  const float x[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+  const float y[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+  FH_UNROLL for (int i = 0; i < 8; i++) { FH_UNROLL for (int j = 0; j < 8; j++) sum[i][j] = fh_fma_u(x[i], y[j], sum[i][j]); }
+}
+
+/* Steps past k are not made: even fma(0, 0, s) would turn an s of -0 into +0. */
+FH_INLINE void fh_simt_steps(float sum[8][8], const fh_local float *a, int a_pitch, const fh_local float *b, int b_pitch, long steps) {
+  if (steps >= FH_SIMT_STEPS) {
+    FH_UNROLL for (int l = 0; l < FH_SIMT_STEPS; l++) fh_simt_step(sum, a + l * a_pitch, b + l * b_pitch);
+  } else {
+    for (int l = 0; l < steps; l++) fh_simt_step(sum, a + l * a_pitch, b + l * b_pitch);
+  }
+}
+
+FH_INLINE void fh_simt_fill(float sum[8][8], float value) {
+  FH_UNROLL for (int i = 0; i < 8; i++) { FH_UNROLL for (int j = 0; j < 8; j++) sum[i][j] = value; }
+}
+
+/* The total begins as -0, to which any first sum can be added without changing. */
+FH_INLINE void fh_simt_fold(float total[8][8], float sum[8][8]) {
+  FH_UNROLL for (int i = 0; i < 8; i++) { FH_UNROLL for (int j = 0; j < 8; j++) total[i][j] = fh_add_u(total[i][j], sum[i][j]); }
+}
+
+/* ---- where a thread stands in its tile ---- */
+FH_INLINE int fh_simt_row(int columns) { return fh_thread() / 32 / (columns / 64) * 32 + fh_thread() % 32 / 8 * 4; }
+FH_INLINE int fh_simt_col(int columns) { return fh_thread() / 32 % (columns / 64) * 64 + fh_thread() % 8 * 4; }
+
+/* Four neighbours of a row, of which the first `left` are there. */
+FH_INLINE void fh_simt_store4(fh_f32_out c, long cs, long left, bool wide, const float *v) {
+  if (wide && left >= 4) {
+    fh_f32x4 four;
+    four.x = v[0], four.y = v[1], four.z = v[2], four.w = v[3];
+    fh_store4(c, four);
+  } else {
+    FH_UNROLL for (int j = 0; j < 4; j++) {
+      if (j < left) c[j * cs] = v[j];
+    }
+  }
+}
+
+/* `rows` by `cols` of the tile are there, which begins at c. */
+FH_INLINE void fh_simt_store(float total[8][8], fh_f32_out c, long cs1, long cs, long rows, long cols, int row, int col) {
+  const bool wide = cs == 1 && cs1 % 4 == 0 && fh_on_boundary(c, 16);
+  FH_UNROLL for (int i = 0; i < 8; i++) {
+    const int line = row + i / 4 * 16 + i % 4;
+    if (line < rows) {
+      FH_UNROLL for (int q = 0; q < 2; q++) {
+        const int at = col + 32 * q;
+        fh_simt_store4(c + line * cs1 + at * cs, cs, cols - at, wide, &total[i][4 * q]);
+      }
+    }
+  }
+}
+
+#endif /* FOGHORN_KERNELS_BLOCK_SIMT_PRODUCT_H_ */

@@ -1,0 +1,32 @@
+/* Runs block texts (kernels/block/block.h) on the host: a stand-in for tests, not a device. SPDX-License-Identifier: Apache-2.0
+ *
+ * The texts are built as C (prelude.h). The threads of a block are fibres on one thread of the system, which give way where they meet.
+ * It is stricter than a device where a device lets mistakes pass in silence:
+ *   - shared memory begins as NaN, and what is written outside of it is an error;
+ *   - the destination of an asynchronous copy is NaN from the start of the copy until its thread waits for it;
+ *   - a barrier, or an operation of a warp, that not all reach, or at two places of the text, is an error and not a hang;
+ *   - between two meetings the threads run one after the other, forwards and backwards in turns, so that a missing barrier shows.
+ */
+#ifndef FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_
+#define FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_
+
+#include "kernels/contract.h"
+
+typedef struct fake_block_entry {
+  const char *name;
+  const fh_param *params;
+  int param_count;
+  unsigned threads;      /* of a block: what the text says */
+  unsigned shared_bytes; /* that the text itself asks for; 0: as many as the launch gives */
+  void (*run)(const fh_slot *slots, int64_t items, void *shared);
+} fake_block_entry;
+
+/* NULL: no text of this build has such an entry. */
+const fake_block_entry *fake_block_find(const char *name);
+
+/* Every block of the grid, one after the other. NULL, or what went wrong: which block, thread and line; the text is this thread's, until
+ * its next call. May be called by several threads at a time. */
+const char *fake_block_run(const fake_block_entry *entry, const fh_slot *slots, int64_t items, const unsigned grid[3], unsigned threads,
+                           unsigned shared_bytes);
+
+#endif /* FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_ */

@@ -1,0 +1,106 @@
+/* Block texts in C, for the emulator of the tests. SPDX-License-Identifier: Apache-2.0 */
+#ifndef FOGHORN_TESTS_FAKES_BLOCK_PRELUDE_H_
+#define FOGHORN_TESTS_FAKES_BLOCK_PRELUDE_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/block/block.h"
+#include "kernels/contract.h"
+#include "tests/fakes/block/block.h"
+#include "tests/fakes/block/emulate.h"
+#include "tests/fakes/block/warp.h"
+
+#define FH_INLINE static inline
+#define FH_UNUSED __attribute__((unused))
+#define FH_UNROLL
+#define fh_local
+
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long ulong;
+_Static_assert(sizeof(long) == 8, "a text's long has 64 bits");
+
+/* Shared memory is read as other types than it was written. Addresses of elements must fit them, as on a device. */
+typedef float fh_f32_element __attribute__((may_alias));
+typedef const fh_f32_element *fh_f32_in;
+typedef fh_f32_element *fh_f32_out;
+typedef const uint8_t *fh_u8_in;
+typedef uint8_t *fh_u8_out;
+typedef const uint16_t *fh_u16_in;
+typedef const int32_t *fh_i32_in;
+typedef int32_t *fh_i32_out;
+
+#define FAKE_HERE ((fake_place){__FILE__, __LINE__})
+
+FH_INLINE FH_UNUSED int fh_thread(void) { return (int)fake_thread(); }
+#define fh_block(d) ((long)fake_grid_place(d))
+#define fh_blocks(d) ((long)fake_grid_extent(d))
+#define fh_barrier() fake_barrier(FAKE_HERE)
+
+FH_INLINE FH_UNUSED float fh_fma_u(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+FH_INLINE FH_UNUSED float fh_add_u(float a, float b) { return a + b; }
+
+typedef struct fh_f32x4 {
+  float x, y, z, w;
+} __attribute__((aligned(16), may_alias)) fh_f32x4;
+FH_INLINE FH_UNUSED fh_f32x4 fh_load4(const void *p) { return *(const fh_f32x4 *)p; }
+FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
+#define fh_on_boundary(p, n) (((uintptr_t)(p) & ((n) - 1)) == 0)
+
+#define fh_shuffle_xor(v, mask) fake_shuffle_f(v, mask, FAKE_HERE)
+#define fh_shuffle_xor_i(v, mask) fake_shuffle_i(v, mask, FAKE_HERE)
+
+#define fh_copy_async4(to, from, bytes) fake_copy_async(to, from, bytes, 4, FAKE_HERE)
+#define fh_copy_async16(to, from, bytes) fake_copy_async(to, from, bytes, 16, FAKE_HERE)
+#define fh_copy_commit() fake_copy_commit()
+#define fh_copy_wait(n) fake_copy_wait(n)
+
+#define fh_load_matrices(out, row) fake_load_matrices(out, row, FAKE_HERE)
+#define fh_load_matrices_turned(out, row) fake_load_matrices_turned(out, row, FAKE_HERE)
+#define fh_mma_bf16(d, a, b) fake_mma_f32(fake_product_bf16, d, a, b, FAKE_HERE)
+#define fh_mma_f16(d, a, b) fake_mma_f32(fake_product_f16, d, a, b, FAKE_HERE)
+#define fh_mma_tf32(d, a, b) fake_mma_f32(fake_product_tf32, d, a, b, FAKE_HERE)
+#define fh_mma_u8s8(d, a, b) fake_mma_i32(fake_product_u8s8, d, a, b, FAKE_HERE)
+#define fh_mma_s8s8(d, a, b) fake_mma_i32(fake_product_s8s8, d, a, b, FAKE_HERE)
+
+/* ---- entries ---- */
+#define FAKE_FETCH_IN cp
+#define FAKE_FETCH_OUT p
+#define FAKE_FETCH_IN_U8 cp
+#define FAKE_FETCH_OUT_U8 p
+#define FAKE_FETCH_IN_U16 cp
+#define FAKE_FETCH_IN_I32 cp
+#define FAKE_FETCH_OUT_I32 p
+#define FAKE_FETCH_I64 i
+#define FAKE_FETCH_F32 f
+
+#define FAKE_KIND_IN FH_OPERAND_IN
+#define FAKE_KIND_OUT FH_OPERAND_OUT
+#define FAKE_KIND_IN_U8 FH_OPERAND_IN
+#define FAKE_KIND_OUT_U8 FH_OPERAND_OUT
+#define FAKE_KIND_IN_U16 FH_OPERAND_IN
+#define FAKE_KIND_IN_I32 FH_OPERAND_IN
+#define FAKE_KIND_OUT_I32 FH_OPERAND_OUT
+#define FAKE_KIND_I64 FH_OPERAND_I64
+#define FAKE_KIND_F32 FH_OPERAND_F32
+#define FAKE_FORMAL(kind, name) {#name, FAKE_KIND_##kind},
+#define FAKE_LOCAL(kind, name) const FH_TYPE_##kind name = (slot++)->FAKE_FETCH_##kind;
+#define FAKE_ARGUMENT(kind, name) , name
+
+/* Operands are taken one after the other: the order in which arguments of a call are evaluated is not stated. */
+#define FH_BLOCK(entry, THREADS, BYTES)                                                                                             \
+  FH_INLINE void entry##_block(uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                                    \
+  static void entry##_run(const fh_slot *slots, int64_t items FH_UNUSED, void *shared) {                                            \
+    const fh_slot *slot = slots;                                                                                                    \
+    entry##_PARAMS(FAKE_LOCAL) entry##_block(shared entry##_PARAMS(FAKE_ARGUMENT));                                                 \
+  }                                                                                                                                 \
+  static const fh_param entry##_formals[] = {entry##_PARAMS(FAKE_FORMAL)};                                                          \
+  extern const fake_block_entry fake_block_##entry;                                                                                 \
+  const fake_block_entry fake_block_##entry = {#entry,    entry##_formals, (int)(sizeof entry##_formals / sizeof *entry##_formals), \
+                                               (THREADS), (BYTES),         entry##_run};                                            \
+  FH_INLINE void entry##_block(uchar *fh_shared FH_UNUSED entry##_PARAMS(FH_BLOCK_PARAM))
+#define FH_BLOCK_DYNAMIC(entry, THREADS) FH_BLOCK(entry, THREADS, 0)
+
+#endif /* FOGHORN_TESTS_FAKES_BLOCK_PRELUDE_H_ */

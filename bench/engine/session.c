@@ -20,6 +20,7 @@ enum { MOST_SCRIPTS = 64, LEAST_ROUNDS = 5 };
 struct fh_session {
   const fh_bench_options *options;
   fh_context *contexts[FH_BENCH_THREADS];
+  fh_context *reference;            /* on the CPU, made when asked for: whose results are trusted where the device is another */
   fh_pool *pools[FH_BENCH_THREADS]; /* of the limits: the same as the context's, on the CPU */
   fh_limits limits[FH_BENCH_THREADS];
   bool limited; /* limits are known: the device is the CPU */
@@ -81,6 +82,7 @@ void fh_session_close(fh_session *s) {
     fh_context_release(s->contexts[i]);
     fh_pool_unshare(s->pools[i]);
   }
+  fh_context_release(s->reference);
   free(s->from);
   free(s->to);
   free(s);
@@ -209,10 +211,19 @@ static fh_candidate *portable(fh_context *context, const fh_workload *w) {
   return out;
 }
 
+/* The context that portable builds run in: the CPU's own, or one beside the device's. */
+static fh_status reference_of(fh_session *s, fh_context **out_context) {
+  const bool has_cpu = s->limited;
+  if (!has_cpu && !s->reference) FH_TRY(fh_context_create(&(fh_context_options){.devices = "cpu"}, &s->reference));
+  *out_context = has_cpu ? s->contexts[s->options->thread_counts - 1] : s->reference;
+  return FH_OK;
+}
+
 static fh_status know_results(fh_session *s, fh_workload *w) {
-  fh_context *context = s->contexts[s->options->thread_counts - 1];
-  if (fh_workload_is_cheap(w)) return fh_workload_ask_oracle(w);
+  fh_context *context = NULL;
   own_call own;
+  if (fh_workload_is_cheap(w)) return fh_workload_ask_oracle(w);
+  FH_TRY(reference_of(s, &context));
   fh_candidate *candidate = portable(context, w);
   if (!candidate) return fh_workload_ask_oracle(w);
   FH_TRY(own_open(s, context, w, candidate, &own));

@@ -167,3 +167,13 @@ child.send_signal(signal.SIGTERM)
 text, _ = child.communicate(timeout=60)
 assert child.returncode == 130 and json.loads(text)["interrupted"] is True, (child.returncode, text)
 assert json.loads((work / "cache/profile.json").read_text())["devices"]
+
+# A device beside the CPU: its results are held to the CPU's, in a context of their own.
+if "LD_LIBRARY_PATH" not in os.environ:
+    fakes = pathlib.Path(os.environ["FH_BINARY_DIR"], "tests/fakes")
+    os.environ["LD_LIBRARY_PATH"] = str(fakes)
+    done = run(0, "axpy", "16777259", "16777259", "--device", "cuda:0", "--allow-fake", "--no-peers", "--rounds", 1, "--threads", 1, "--json")
+    if '"not_run"' in done.stdout:
+        print("NOT RUN: a device in devprobe bench: this build has no PTX")
+    else:
+        assert check(json.loads(done.stdout))["rows"][0]["results"][0]["variant"].startswith("cuda:0"), done.stdout

@@ -1,0 +1,127 @@
+/* A GPU measured against its own limits and against the driver alone; and what a check found, written down.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   gpu_bench measure --out FILE [--device cuda:0] [--opencl opencl:0] [--fake] [--seconds N] [--case-seconds N]
+ *   gpu_bench report FOLDER --dir RESULTS [--fake]       report.c
+ *   gpu_bench cold raw|foghorn [--device cuda:0] [--fake]   one start, for measure
+ * --fake accepts the stand-in driver and cuts every extent to what it can do: figures of it mean nothing and say so.
+ * Exit status: 0 done, 1 a failure, 2 usage, 77 there is no such device (the reason is printed).
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <foghorn/foghorn.h>
+
+#include "bench/gpu/report.h"
+#include "bench/gpu/rows.h"
+#include "runtime/base/clock.h"
+
+enum { USAGE = 2, NOT_RUN = 77, FAKE_EXTENT = 48 };
+
+static int usage(void) {
+  fputs(
+      "usage: gpu_bench measure --out FILE [--device cuda:0] [--opencl opencl:0] [--fake] [--seconds N] [--case-seconds N]\n"
+      "       gpu_bench report FOLDER --dir RESULTS [--fake]\n"
+      "       gpu_bench cold raw|foghorn [--device cuda:0] [--fake]\n",
+      stderr);
+  return USAGE;
+}
+
+static int say_not_run(const char *why) {
+  printf("NOT RUN: %s\n", why);
+  return NOT_RUN;
+}
+
+static json_t *new_document(const gpu_options *options) {
+  char date[32];
+  const time_t now = time(NULL);
+  strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+  return json_pack("{ss ss ss sb ss s[] s[]}", "schema", "foghorn.gpu-measurement/1", "version", fh_version(), "date", date, "fake",
+                   options->fake, "device", options->device, "limits", "rows");
+}
+
+/* In the order of worth: a run that is cut short has what comes first. */
+static int measure_on(raw_device *raw, gpu_session *session, const gpu_options *options) {
+  json_t *document = new_document(options);
+  fprintf(stderr, "limits\n");
+  rows_limits(document, raw, options);
+  rows_launch(document, raw, session, options);
+  rows_copies(document, raw, session, options);
+  bool written = figures_write(document, options->out);
+  fprintf(stderr, "starts\n");
+  rows_cold(document, options);
+  written = figures_write(document, options->out) && written;
+  rows_kernels(document, raw, session, options);
+  rows_evenness(document, raw, session, options);
+  written = figures_write(document, options->out) && written;
+  printf("%zu rows, %zu limits%s\n", json_array_size(json_object_get(document, "rows")),
+         json_array_size(json_object_get(document, "limits")), options->fake ? " of the stand-in driver: no GPU was measured" : "");
+  json_decref(document);
+  return written ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int measure(gpu_options *options) {
+  raw_device raw;
+  char why[240];
+  const char *number = strchr(options->device, ':');
+  if (!options->out) return usage();
+  options->most_extent = options->fake ? FAKE_EXTENT : 0;
+  options->start = fh_now_seconds();
+  const char *no_device = raw_open(number ? atoi(number + 1) : 0, options->fake, &raw);
+  if (no_device) return say_not_run(no_device);
+  gpu_session *session = gpu_session_open(options->device, options->fake, why, (int)sizeof why);
+  const int result = session ? measure_on(&raw, session, options) : say_not_run(why);
+  gpu_session_close(session);
+  raw_close(&raw);
+  return result;
+}
+
+static const struct option long_options[] = {{"out", required_argument, NULL, 'o'},     {"device", required_argument, NULL, 'd'},
+                                             {"opencl", required_argument, NULL, 'c'},  {"fake", no_argument, NULL, 'f'},
+                                             {"seconds", required_argument, NULL, 's'}, {"case-seconds", required_argument, NULL, 'k'},
+                                             {"dir", required_argument, NULL, 'r'},     {NULL, 0, NULL, 0}};
+
+static bool read_options(int argc, char **argv, gpu_options *o, const char **out_dir) {
+  for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+    switch (option) {
+      case 'o':
+        o->out = optarg;
+        break;
+      case 'd':
+        o->device = optarg;
+        break;
+      case 'c':
+        o->opencl = optarg;
+        break;
+      case 'f':
+        o->fake = true;
+        break;
+      case 's':
+        o->total_seconds = atof(optarg);
+        break;
+      case 'k':
+        o->case_seconds = atof(optarg);
+        break;
+      case 'r':
+        *out_dir = optarg;
+        break;
+      default:
+        return false;
+    }
+  }
+  return o->total_seconds > 0 && o->case_seconds > 0;
+}
+
+int main(int argc, char **argv) {
+  gpu_options options = {.device = "cuda:0", .total_seconds = 120, .case_seconds = 1.5, .self = "/proc/self/exe"};
+  const char *dir = NULL;
+  if (!read_options(argc, argv, &options, &dir)) return usage();
+  const char *command = optind < argc ? argv[optind] : "", *operand = optind + 1 < argc ? argv[optind + 1] : NULL;
+  if (strcmp(command, "measure") == 0 && !operand) return measure(&options);
+  if (strcmp(command, "report") == 0 && operand && dir) return report_write(operand, dir, options.fake);
+  if (strcmp(command, "cold") == 0 && operand) return cold_run(operand, options.device, options.fake);
+  return usage();
+}

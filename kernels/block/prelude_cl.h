@@ -5,6 +5,7 @@
 #define FH_INLINE static inline
 #define FH_UNUSED
 #define FH_UNROLL _Pragma("unroll")
+#define FH_UNROLL_2 _Pragma("unroll 2")
 #define fh_local __local
 
 typedef __global const float *fh_f32_in;
@@ -23,6 +24,9 @@ FH_INLINE int fh_thread(void) { return (int)get_local_id(0); }
 
 FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
 FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE float fh_sqrt_u(float x) { return sqrt(x); }
+FH_INLINE float fh_div_u(float a, float b) { return a / b; }
+#define FH_INFINITY as_float(0x7f800000)
 
 FH_INLINE fh_f32x4 fh_load4(__local const float *p) { return *(__local const float4 *)p; }
 FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; }

@@ -3,6 +3,7 @@
  * A centroid whose distance is NaN never wins. A row without any finite distance gets some label in range and
  * that label's distance (NaN or infinity), so a label never points outside the centroids.
  */
+#include "kernels/arithmetic.h"
 #include "kernels/cases.h"
 #include "kernels/element.h"
 #include "kernels/metric.h"
@@ -162,6 +163,26 @@ static const char *unfit(const fh_bound *bound) {
 }
 #endif
 
+/* ---- blocks of threads: for floats -------------------------------------------------------------------------------------- */
+
+#ifndef FH_OF_DOUBLES
+enum { BLOCK_SIDE = 128, BLOCK_THREADS = 256 };
+
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const int64_t tiles = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, BLOCK_SIDE);
+  *out = (fh_block_shape){.grid = {(uint32_t)(tiles < INT32_MAX ? tiles : INT32_MAX), 1, 1}, .threads = BLOCK_THREADS};
+}
+
+static const char *tiles_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_ASSIGN_K].i < BLOCK_SIDE / 4 ? "fewer than 32 centroids leave most of a tile empty" : NULL;
+}
+#define TILES_OF_FLOATS \
+  FH_BLOCKS({"tiles", "kmeans_assign_tiles", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit, 0.3}),
+#else
+#define TILES_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(kmeans_assign) = {
     .name = FH_NAME_OF("kmeans_assign"),
     .version = 1,
@@ -179,4 +200,4 @@ const fh_kernel_contract FH_CONTRACT_OF(kmeans_assign) = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, avx512), unfit, 0.8, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, avx2), unfit, 0.75, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, neon), unfit, 0.75, 0})),
-};
+    TILES_OF_FLOATS};

@@ -1,5 +1,6 @@
 /* The contract of pairwise_distance: a metric of each row of x and each row of y. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/pairwise_distance/pairwise_distance.h"
+#include "kernels/arithmetic.h"
 #include "kernels/metric.h"
 #include "kernels/rows.h"
 #include "kernels/tile/limits.h"
@@ -117,6 +118,24 @@ static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->st
 FH_PAIRS_TUNED(pairwise)
 #endif
 
+/* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
+
+enum { BLOCK_SIDE = 128, BLOCK_THREADS = 256 };
+
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t tiles = fh_divide_up(op[FH_PAIRWISE_M].i, BLOCK_SIDE) * fh_divide_up(op[FH_PAIRWISE_N].i, BLOCK_SIDE);
+  *out = (fh_block_shape){.grid = {(uint32_t)tiles, 1, 1}, .threads = BLOCK_THREADS};
+}
+
+/* The speed of a tile is that of a whole one, however few of its rows there are. */
+static const char *tiles_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_PAIRWISE_M].i < BLOCK_SIDE / 4 || op[FH_PAIRWISE_N].i < BLOCK_SIDE / 4) return "fewer than 32 rows leave most of a tile empty";
+  return (double)op[FH_PAIRWISE_M].i * (double)op[FH_PAIRWISE_N].i > 0x1p44 ? "more tiles than a grid has blocks" : NULL;
+}
+
 const fh_kernel_contract fh_contract_pairwise_distance = {
     .name = "pairwise_distance",
     .version = 1,
@@ -136,4 +155,6 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.85, 0})),
+    FH_BLOCKS({"tiles", "pairwise_distance_tiles", "pairwise_distance_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape,
+               tiles_unfit, 0.3}),
 };

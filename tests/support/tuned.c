@@ -201,7 +201,8 @@ static const char *judge(const tuned_call *call) {
     oracle[i] = guarded_alloc(bytes, true);
     want[i] = (char *)oracle[i].memory + first;
   }
-  contract->reference(call->views, want, NULL);
+  if (call->scalars) memcpy(as_case.scalars, call->scalars, (size_t)contract->scalar_count * sizeof *call->scalars);
+  contract->reference(call->views, want, call->scalars);
   const char *wrong = contract->compare ? contract->compare(&as_case, call->first, want) : NULL;
   for (int i = 0; !contract->compare && !wrong && i < contract->view_count; i++)
     if (contract->views[i].role != FH_ROLE_IN && !same_elements(&call->views[i], call->first[i], want[i]))
@@ -244,7 +245,7 @@ static const char *differs_from_text(const tuned_call *call, const fh_bound *bou
 
 const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant) {
   fh_bound bound;
-  fh_status status = call->contract->bind(call->views, NULL, &bound);
+  fh_status status = call->contract->bind(call->views, call->scalars, &bound);
   if (status) {
     fprintf(stderr, "bind refused: %s\n", fh_status_message(status));
     abort();

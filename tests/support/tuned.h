@@ -34,6 +34,7 @@ typedef struct tuned_call {
   fh_view_desc views[FH_MAX_VIEWS];
   guarded blocks[FH_MAX_VIEWS];
   void *first[FH_MAX_VIEWS]; /* element 0, 0, ... */
+  const fh_value *scalars;   /* NULL: the defaults; looked at by tuned_call_check_block alone */
 } tuned_call;
 
 /* Inputs are uniform in [-1, 1); every byte of an output is 0xff (NaN, -1). Either the highest element of each view ends

@@ -14,6 +14,7 @@
 #define FH_INLINE static inline
 #define FH_UNUSED __attribute__((unused))
 #define FH_UNROLL
+#define FH_UNROLL_2
 #define fh_local
 
 typedef unsigned char uchar;
@@ -41,6 +42,9 @@ FH_INLINE FH_UNUSED int fh_thread(void) { return (int)fake_thread(); }
 
 FH_INLINE FH_UNUSED float fh_fma_u(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 FH_INLINE FH_UNUSED float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE FH_UNUSED float fh_sqrt_u(float x) { return __builtin_sqrtf(x); }
+FH_INLINE FH_UNUSED float fh_div_u(float a, float b) { return a / b; }
+#define FH_INFINITY __builtin_inff()
 
 typedef struct fh_f32x4 {
   float x, y, z, w;

@@ -7,6 +7,7 @@
  *   cuda_pool.c    memory of the driver's stream-ordered pools
  *   cuda_cache.c   memory of cuMemAlloc, kept and cut to size: where a driver has no pools that work
  *   cuda_module.c  PTX to functions: prepare, release
+ *   cuda_staging.c copies between the device and host memory that is not pinned
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *
  * The process may share its primary contexts with others (a framework, say): one is retained, made current only around
@@ -26,6 +27,7 @@ enum {
   FH_CUDA_LANES = 16,          /* threads that share an item: the dialect's lane count */
   FH_CUDA_BLOCK = 256,         /* threads of a block */
   FH_CUDA_MIN_CAPABILITY = 60, /* of the PTX that the build makes */
+  FH_CUDA_CHUNKS = 4,          /* of pinned memory that a stream copies through */
   FH_CUDA_POINTS = 256,        /* batches in flight on a stream before submit waits for the oldest */
 };
 
@@ -80,6 +82,7 @@ struct fh_device {
   atomic_int busy_streams;      /* streams with batches that are not known to be done */
   atomic_bool stuck;            /* its work did not end in time: even a call that frees might never return */
   _Atomic uint64_t last_stream; /* that took a batch: the likely next user of new memory */
+  atomic_size_t pinned_bytes;   /* of all streams' chunks */
   pthread_mutex_t lock;         /* for all that follows */
   fh_cuda_module *modules;
   fh_stream *streams; /* open ones */
@@ -112,6 +115,27 @@ struct fh_executable {
   unsigned max_grid;
 };
 
+/* Pinned memory on the way between a device and other memory. */
+typedef struct fh_cuda_chunk {
+  char *host;
+  fh_cu_event event;
+  bool queued;    /* the device may still use it: its event is recorded and not seen yet */
+  fh_point point; /* of the batch that does */
+  void *out;      /* where its bytes go then; NULL: nowhere, it went to the device */
+  size_t out_bytes;
+} fh_cuda_chunk;
+
+typedef struct fh_cuda_staging {
+  fh_cuda_chunk chunks[FH_CUDA_CHUNKS]; /* used in turn */
+  int count, next;
+  bool full;                       /* no more could be made */
+  bool told;                       /* that there is none */
+  fh_cu_stream copier;             /* copies to the device beside kernels; made on first use */
+  fh_cu_event copied;              /* of its last copy */
+  char *written_from, *written_to; /* host memory that the driver's own copies write */
+  fh_point written_at;             /* of the last of them */
+} fh_cuda_staging;
+
 struct fh_stream {
   fh_device *device;
   fh_cu_stream handle;
@@ -119,9 +143,10 @@ struct fh_stream {
   fh_stream *next;                       /* of the device's open ones */
   _Atomic fh_point submitted, completed; /* written by the stream's own thread */
   atomic_bool late;                      /* a wait timed out and nothing was reached since */
-  fh_status failure;                     /* what killed the stream; FH_OK: alive */
-  fh_cu_event events[FH_CUDA_POINTS];    /* of point p: events[p % FH_CUDA_POINTS]; made on first use */
-  const char *launched[FH_CUDA_POINTS];  /* last entry launched before that point; NULL: none */
+  fh_cuda_staging staging;
+  fh_status failure;                    /* what killed the stream; FH_OK: alive */
+  fh_cu_event events[FH_CUDA_POINTS];   /* of point p: events[p % FH_CUDA_POINTS]; made on first use */
+  const char *launched[FH_CUDA_POINTS]; /* last entry launched before that point; NULL: none */
 };
 
 /* A status for a failed driver call. Kills the device when the code is one that the context does not survive.
@@ -152,6 +177,10 @@ void fh_cuda_free(fh_memory *memory);
 void *fh_cuda_map(fh_memory *memory);
 /* Makes commands that the stream takes from now on come after whatever the memory's block waits for. With the context current. */
 fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory);
+/* Has no command used it yet, and can one do so without waiting for any of our streams? */
+bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory);
+/* Makes what is queued on `stream` from now on come after the fence. With the context current. */
+fh_status fh_cuda_wait_fence(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence);
 /* Ends all memory that is kept, when the device closes. */
 void fh_cuda_end_memory(fh_device *device, bool entered);
 /* Is the fence's work known to be done? With the lock held. */
@@ -179,6 +208,18 @@ void fh_cuda_cache_close(fh_device *device, bool entered);
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
 void fh_cuda_release(fh_executable *executable);
 void fh_cuda_unload_modules(fh_device *device, bool entered);
+
+/* Queue copies. `fresh`: of the memory, before this command (fh_cuda_is_fresh). With the context current. */
+fh_status fh_cuda_upload(fh_stream *stream, fh_memory *memory, bool fresh, fh_cu_ptr to, void *from, size_t bytes);
+fh_status fh_cuda_download(fh_stream *stream, void *to, fh_cu_ptr from, size_t bytes);
+/* Ends, in host memory, copies that write there and are under way. */
+fh_status fh_cuda_staging_settle(fh_stream *stream, const void *host, size_t bytes);
+/* The device has come to the point: what it copied to the host before goes where it belongs. */
+void fh_cuda_staging_reached(fh_stream *stream, fh_point point);
+void fh_cuda_staging_close(fh_stream *stream);
+
+/* A moment between two looks at something that was waited for this long already; left_ns < 0: without end. */
+void fh_cuda_rest(int64_t waited_ns, int64_t left_ns);
 
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream);
 void fh_cuda_stream_close(fh_stream *stream);

@@ -26,8 +26,7 @@ bool fh_cuda_fence_reached(const fh_device *device, const fh_cuda_fence *fence) 
 }
 
 /* With the lock held. An event that is recorded only now stands for more than the fence: correct, and rare. */
-static fh_status wait_for_fence(fh_stream *stream, const fh_cuda_fence *fence) {
-  fh_device *device = stream->device;
+static fh_status wait_locked(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence) {
   if (fh_cuda_fence_reached(device, fence)) return FH_OK;
   fh_cu_stream before = fence->stream == FH_CUDA_HOME ? device->home : fh_cuda_find_stream(device, fence->stream)->handle;
   const char *call = "cuEventCreate";
@@ -38,21 +37,32 @@ static fh_status wait_for_fence(fh_stream *stream, const fh_cuda_fence *fence) {
   }
   if (code == FH_CUDA_SUCCESS) {
     call = "cuStreamWaitEvent";
-    code = device->fn->cuStreamWaitEvent(stream->handle, device->order, 0);
+    code = device->fn->cuStreamWaitEvent(stream, device->order, 0);
   }
   return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, call, "waiting for another stream's use of memory");
+}
+
+fh_status fh_cuda_wait_fence(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence) {
+  if (!fence->stream) return FH_OK;
+  pthread_mutex_lock(&device->lock);
+  fh_status status = wait_locked(device, stream, fence);
+  pthread_mutex_unlock(&device->lock);
+  return status;
+}
+
+bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory) {
+  if (atomic_load(&memory->user)) return false;
+  pthread_mutex_lock(&device->lock);
+  bool fresh = memory->fence.stream == FH_CUDA_HOME || fh_cuda_fence_reached(device, &memory->fence);
+  pthread_mutex_unlock(&device->lock);
+  return fresh;
 }
 
 fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory) {
   uint64_t before = atomic_load(&memory->user);
   if (before == stream->serial) return FH_OK;
   if (before) atomic_store(&memory->shared, 1);
-  if (memory->fence.stream && memory->fence.stream != stream->serial) {
-    pthread_mutex_lock(&stream->device->lock);
-    fh_status status = wait_for_fence(stream, &memory->fence);
-    pthread_mutex_unlock(&stream->device->lock);
-    if (status) return status;
-  }
+  if (memory->fence.stream != stream->serial) FH_TRY(fh_cuda_wait_fence(stream->device, stream->handle, &memory->fence));
   atomic_store(&memory->user, stream->serial);
   return FH_OK;
 }
@@ -65,7 +75,7 @@ static fh_cuda_fence fence_of(const fh_device *device, fh_memory *memory) {
     const fh_stream *stream = fh_cuda_find_stream(device, user);
     fence = (fh_cuda_fence){.stream = stream ? user : 0, .point = stream ? atomic_load(&stream->submitted) : 0};
   }
-  return fh_cuda_fence_reached(device, &fence) ? (fh_cuda_fence){0} : fence;
+  return fence;
 }
 
 /* ---- giving back: with the lock held, and the context current when `entered` -------------------------------------------- */
@@ -74,7 +84,7 @@ static fh_cuda_fence fence_of(const fh_device *device, fh_memory *memory) {
 static void end_memory(fh_device *device, fh_memory *memory, bool entered) {
   fh_cuda_fence fence = fence_of(device, memory);
   if (memory->block.span)
-    fh_cuda_cache_free(device, &memory->block, &fence);
+    fh_cuda_cache_free(device, &memory->block, fh_cuda_fence_reached(device, &fence) ? &(fh_cuda_fence){0} : &fence);
   else if (entered && !atomic_load(&device->dead))
     fh_cuda_pool_free(device, &memory->block, &fence);
   free(memory);

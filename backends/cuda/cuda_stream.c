@@ -97,6 +97,7 @@ static fh_status look(fh_stream *stream, fh_point point, bool *out_done) {
   fh_cu_result code = device->fn->cuEventQuery(stream->events[slot_of(point)]);
   if (code == FH_CUDA_ERROR_NOT_READY) return FH_OK;
   if (code == FH_CUDA_SUCCESS) {
+    fh_cuda_staging_reached(stream, point);
     set_progress(stream, stream->submitted, point);
     *out_done = true;
     return FH_OK;
@@ -125,7 +126,7 @@ fh_status fh_cuda_poll(fh_stream *stream, fh_point point, bool *out_done) {
 }
 
 /* A short spin for short work, then sleeps of an eighth of the time waited so far: at most 1/8 late, nearly no CPU. */
-static void rest(int64_t waited_ns, int64_t left_ns) {
+void fh_cuda_rest(int64_t waited_ns, int64_t left_ns) {
   if (waited_ns < SPIN_NS) {
     fh_cpu_relax();
     return;
@@ -150,7 +151,7 @@ static fh_status wait_for(fh_stream *stream, fh_point point, int64_t timeout_ns)
       return FH_STATUS(FH_DEADLINE_EXCEEDED, "point %llu of a stream of %s was not reached in %.3f s (the work goes on)",
                        (unsigned long long)point, stream->device->found->info.id, (double)timeout_ns * 1e-9);
     }
-    rest(waited, timeout_ns < 0 ? -1 : timeout_ns - waited);
+    fh_cuda_rest(waited, timeout_ns < 0 ? -1 : timeout_ns - waited);
   }
 }
 
@@ -173,7 +174,9 @@ static void settle(fh_stream *stream) {
   fh_device *device = stream->device;
   if (atomic_load(&device->dead)) return;
   if (!stream->late) {
-    (void)device->fn->cuStreamSynchronize(stream->handle); /* also for what has no event: a batch queued in part, an allocation */
+    fh_cu_result code =
+        device->fn->cuStreamSynchronize(stream->handle); /* also for what has no event: a batch queued in part, an allocation */
+    if (code == FH_CUDA_SUCCESS) fh_cuda_staging_reached(stream, stream->submitted);
     return;
   }
   fh_status status = wait_for(stream, stream->submitted, LATE_CLOSE_NS);
@@ -186,6 +189,7 @@ static void settle(fh_stream *stream) {
 
 /* With the context current. */
 static void end_handles(fh_stream *stream) {
+  fh_cuda_staging_close(stream);
   for (int i = 0; i < FH_CUDA_POINTS; i++)
     if (stream->events[i]) (void)stream->device->fn->cuEventDestroy_v2(stream->events[i]);
   (void)stream->device->fn->cuStreamDestroy_v2(stream->handle);
@@ -248,34 +252,27 @@ static fh_status copy_overlapping(fh_stream *stream, fh_cu_ptr to, fh_cu_ptr fro
 static fh_status copy_on_host(fh_stream *stream, void *to, const void *from, size_t bytes) {
   fh_cu_result code = stream->device->fn->cuStreamSynchronize(stream->handle);
   if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(stream->device, code, "cuStreamSynchronize", "copying %zu bytes on the host", bytes);
+  FH_TRY(fh_cuda_staging_settle(stream, from, bytes));
+  FH_TRY(fh_cuda_staging_settle(stream, to, bytes));
   memmove(to, from, bytes);
   return FH_OK;
 }
 
 static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
   const fh_place *from = &command->copy.from, *to = &command->copy.to;
-  const fh_cuda_functions *fn = stream->device->fn;
   size_t bytes = command->copy.bytes;
   fh_cu_ptr device_from = 0, device_to = 0;
+  const bool fresh = to->memory && to->memory->device == stream->device && fh_cuda_is_fresh(stream->device, to->memory);
   FH_TRY(from->memory ? address_of(stream, "copy from", from, bytes, &device_from) : check_host(stream, "copy from", from, bytes));
   FH_TRY(to->memory ? address_of(stream, "copy to", to, bytes, &device_to) : check_host(stream, "copy to", to, bytes));
   if (bytes == 0) return FH_OK;
   if (!from->memory && !to->memory) return copy_on_host(stream, host_of(to), host_of(from), bytes);
   if (from->memory && to->memory && device_from < device_to + bytes && device_to < device_from + bytes)
     return copy_overlapping(stream, device_to, device_from, bytes);
-  fh_cu_result code;
-  const char *call;
-  if (!from->memory) {
-    call = "cuMemcpyHtoDAsync";
-    code = fn->cuMemcpyHtoDAsync_v2(device_to, host_of(from), bytes, stream->handle);
-  } else if (!to->memory) {
-    call = "cuMemcpyDtoHAsync";
-    code = fn->cuMemcpyDtoHAsync_v2(host_of(to), device_from, bytes, stream->handle);
-  } else {
-    call = "cuMemcpyDtoDAsync";
-    code = fn->cuMemcpyDtoDAsync_v2(device_to, device_from, bytes, stream->handle);
-  }
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, call, "copying %zu bytes", bytes);
+  if (!from->memory) return fh_cuda_upload(stream, to->memory, fresh, device_to, host_of(from), bytes);
+  if (!to->memory) return fh_cuda_download(stream, host_of(to), device_from, bytes);
+  fh_cu_result code = stream->device->fn->cuMemcpyDtoDAsync_v2(device_to, device_from, bytes, stream->handle);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemcpyDtoDAsync", "copying %zu bytes", bytes);
 }
 
 static fh_status queue_fill(fh_stream *stream, const fh_command *command) {

@@ -79,6 +79,63 @@ static void memory_is_checked(void) {
   leave();
 }
 
+/* The strictness of pools and of pinned memory. */
+static void pinned_memory_is_known(void) {
+  enter();
+  void *host = NULL;
+  unsigned flags;
+  char other[64];
+  assert_int_equal(fn->cuMemHostAlloc(&host, 0, 0), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuMemHostAlloc(&host, 8192, 0), FH_CUDA_ERROR_OUT_OF_MEMORY);
+  assert_int_equal(fn->cuMemHostAlloc(&host, 4096, 0), 0);
+  assert_int_equal(fn->cuMemHostGetFlags(&flags, host), 0);
+  assert_int_equal(fn->cuMemHostGetFlags(&flags, other), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuMemHostRegister_v2(host, 64, 0), FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+  assert_int_equal(fn->cuMemHostUnregister(host), FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED); /* it was not registered, but allocated */
+  assert_int_equal(fn->cuMemFreeHost(host), 0);
+  assert_int_equal(fn->cuMemHostRegister_v2(other, sizeof other, 0), 0);
+  assert_int_equal(fn->cuMemFreeHost(other), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuMemHostUnregister(other), 0);
+  assert_int_equal(fn->cuMemHostUnregister(other), FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+  leave();
+}
+
+static fh_cu_pool make_pool(void) {
+  const fh_cu_pool_props props = {.allocation_type = FH_CU_MEM_ALLOCATION_TYPE_PINNED, .location_type = FH_CU_MEM_LOCATION_TYPE_DEVICE};
+  fh_cu_pool pool = NULL;
+  assert_int_equal(fn->cuMemPoolCreate(&pool, NULL), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuMemPoolCreate(&pool, (fh_cu_pool_props_ptr)(const void *)&props), 0);
+  return pool;
+}
+
+/* Pool memory used on a stream that does not wait for the allocation: the context dies, as it may on a GPU. */
+static void pool_memory_is_in_order(void) {
+  enter();
+  fh_cu_pool pool = make_pool();
+  fh_cu_stream first, second;
+  fh_cu_ptr blocker, memory;
+  fh_cu_event event;
+  assert_int_equal(fn->cuStreamCreate(&first, FH_CU_STREAM_NON_BLOCKING), 0);
+  assert_int_equal(fn->cuStreamCreate(&second, FH_CU_STREAM_NON_BLOCKING), 0);
+  assert_int_equal(fn->cuEventCreate(&event, FH_CU_EVENT_DISABLE_TIMING), 0);
+  assert_int_equal(fn->cuMemAlloc_v2(&blocker, 64), 0);
+  assert_int_equal(fn->cuMemsetD8Async(blocker, 1, 64, first), 0);
+  assert_int_equal(fn->cuMemAllocFromPoolAsync(&memory, 64, pool, first), 0);
+  assert_int_equal(fn->cuEventRecord(event, first), 0);
+  assert_int_equal(fn->cuStreamWaitEvent(second, event, 0), 0);
+  assert_int_equal(fn->cuMemsetD8Async(memory, 1, 64, second), 0);
+  assert_int_equal(fn->cuStreamSynchronize(second), 0);
+  assert_int_equal(fn->cuMemFree_v2(memory), FH_CUDA_ERROR_INVALID_VALUE); /* stricter than a driver: it would wait for the device */
+  assert_int_equal(fn->cuMemFreeAsync(memory, second), 0);
+  assert_int_equal(fn->cuMemFreeAsync(memory, second), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuMemsetD8Async(memory, 1, 64, second), FH_CUDA_ERROR_INVALID_VALUE);
+  for (int i = 0; i < 6; i++) assert_int_equal(fn->cuMemsetD8Async(blocker, 1, 64, first), 0);
+  assert_int_equal(fn->cuMemAllocFromPoolAsync(&memory, 64, pool, first), 0);
+  assert_int_equal(fn->cuMemsetD8Async(memory, 1, 64, second), 0); /* nothing orders them */
+  assert_int_equal(fn->cuStreamSynchronize(second), FH_CUDA_ERROR_ILLEGAL_ADDRESS);
+  leave();
+}
+
 /* A launch of axpy whose every pointer is `pointer`. */
 static fh_cu_result launch(fh_cu_stream stream, fh_cu_ptr pointer, unsigned block) {
   const fh_kernel_image *image = fh_cuda_axpy();
@@ -178,6 +235,8 @@ int main(int argc, char **argv) {
       {.name = "order matters", .run = order_matters},
       {.name = "memory is checked", .run = memory_is_checked},
       {.name = "host pointers are no device pointers", .run = host_pointers_are_no_device_pointers},
+      {.name = "pinned memory is known", .settings = "pinned=5000", .run = pinned_memory_is_known},
+      {.name = "pool memory is in order", .settings = "pools=1,delay=0.05", .run = pool_memory_is_in_order},
       {.name = "events follow the stream", .settings = "delay=0.05", .run = events_follow_the_stream},
       {.name = "counts are exact", .faults = " cuDeviceGetCount@2=OOM ; cuDeviceGetCount@4+=719;", .run = counts_are_exact},
       {.name = "visible devices", .settings = "devices=4", .run = visible_devices},

@@ -457,6 +457,15 @@ fh_cu_result cuMemFreeHost(void *host) {
   FINISH(fake_pin_free(host));
 }
 
+fh_cu_result cuMemHostGetFlags(unsigned int *flags, void *host) {
+  BEGIN(cuMemHostGetFlags);
+  FAIL_IF(!flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  if (!fake_is_pinned(host, 1)) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  *flags = 0;
+  FINISH(FH_CUDA_SUCCESS);
+}
+
 fh_cu_result cuMemHostRegister_v2(void *host, size_t bytes, unsigned int flags) {
   BEGIN(cuMemHostRegister_v2);
   FAIL_IF(flags, FH_CUDA_ERROR_INVALID_VALUE);

@@ -1,0 +1,277 @@
+/* Copies of the CUDA backend on the stand-in driver: through pinned memory, in order, beside kernels. SPDX-License-Identifier: Apache-2.0
+ * TEST: fakes=yes */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "detect/drivers/cuda_driver.h"
+#include "tests/support/backend_suite.h"
+#include "tests/support/cuda_cases.h"
+
+extern const fh_backend_api fh_backend_cuda;
+static const fh_backend_api *const api = &fh_backend_cuda;
+
+enum { MIB = 1 << 20 };
+
+typedef struct bench {
+  fh_backend_fixture f;
+  fh_stream *stream;
+} bench;
+
+static void set_up(bench *b) {
+  fh_backend_fixture_open(api, &fh_cuda_fake_allowed, 0, &b->f);
+  FH_EXPECT_OK(api->stream_open(b->f.device, &b->stream));
+}
+
+static void tear_down(bench *b) {
+  api->stream_close(b->stream);
+  fh_backend_fixture_close(&b->f);
+}
+
+static fh_memory *alloc(const bench *b, size_t bytes) {
+  fh_memory *memory = NULL;
+  FH_EXPECT_OK(api->alloc(b->f.device, bytes, &memory));
+  return memory;
+}
+
+static fh_command upload(fh_memory *to, void *from, size_t bytes) {
+  return (fh_command){.kind = FH_COMMAND_COPY, .copy = {.from = {.host = from}, .to = {.memory = to}, .bytes = bytes}};
+}
+
+static fh_command download(void *to, fh_memory *from, size_t bytes) {
+  return (fh_command){.kind = FH_COMMAND_COPY, .copy = {.from = {.memory = from}, .to = {.host = to}, .bytes = bytes}};
+}
+
+static fh_command fill(fh_memory *to, size_t bytes, uint8_t value) {
+  return (fh_command){.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = to}, .bytes = bytes, .value = value}};
+}
+
+static uint8_t pattern(size_t i, unsigned seed) { return (uint8_t)((i * 2654435761u >> 7) + seed); }
+
+static uint8_t *patterned(size_t bytes, unsigned seed) {
+  uint8_t *host = malloc(bytes);
+  for (size_t i = 0; i < bytes; i++) host[i] = pattern(i, seed);
+  return host;
+}
+
+static void expect_pattern(const uint8_t *host, size_t bytes, unsigned seed) {
+  for (size_t i = 0; i < bytes; i++)
+    if (host[i] != pattern(i, seed)) fail_msg("byte %zu of %zu is %d, expected %d", i, bytes, host[i], pattern(i, seed));
+}
+
+/* ---- there and back ------------------------------------------------------------------------------------------------------ */
+
+static void there_and_back(const bench *b, size_t bytes, unsigned seed) {
+  uint8_t *from = patterned(bytes, seed), *to = calloc(bytes, 1);
+  fh_memory *memory = alloc(b, bytes);
+  const fh_command commands[] = {upload(memory, from, bytes), download(to, memory, bytes)};
+  FH_EXPECT_OK(fh_backend_run(api, b->stream, commands, 2));
+  expect_pattern(to, bytes, seed);
+  api->free(memory);
+  free(from);
+  free(to);
+}
+
+static void copies_every_size(void) {
+  static const size_t sizes[] = {1, 4097, 131071, 131072, 300001, MIB, 5 * MIB + 3, 16 * MIB, 19 * MIB + 1};
+  bench b;
+  set_up(&b);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) there_and_back(&b, sizes[i], (unsigned)i);
+  tear_down(&b);
+}
+
+static void goes_through_pinned_memory(void) {
+  bench b;
+  set_up(&b);
+  there_and_back(&b, 1000, 1);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 0); /* only when it pays */
+  there_and_back(&b, 20 * MIB, 2);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 4);
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 1 + 5);
+  assert_int_equal(fh_cuda_calls("cuMemcpyDtoHAsync_v2"), 1 + 5);
+  tear_down(&b);
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), 4);
+}
+
+/* No more than a device's share is pinned: the fifth stream copies as the driver does. */
+static void pins_a_share_only(void) {
+  bench b;
+  fh_stream *more[5], *first;
+  set_up(&b);
+  first = b.stream;
+  for (int i = 0; i < 5; i++) {
+    FH_EXPECT_OK(api->stream_open(b.f.device, &more[i]));
+    b.stream = more[i];
+    there_and_back(&b, MIB, (unsigned)i);
+  }
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 16);
+  for (int i = 0; i < 5; i++) api->stream_close(more[i]);
+  b.stream = first;
+  there_and_back(&b, MIB, 9); /* what was given back can be had again */
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 20);
+  tear_down(&b);
+}
+
+static void works_without_pinned_memory(void) {
+  bench b;
+  set_up(&b);
+  there_and_back(&b, 9 * MIB, 3);
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 1);
+  there_and_back(&b, 9 * MIB, 4);
+  assert_in_range(fh_cuda_calls("cuMemHostAlloc"), 1, 2); /* not asked for again and again */
+  tear_down(&b);
+}
+
+static void leaves_pinned_memory_alone(void) {
+  bench b;
+  set_up(&b);
+  fh_cuda_driver driver;
+  fh_cu_context context;
+  void *host;
+  FH_EXPECT_OK(fh_cuda_driver_load(&driver));
+  assert_int_equal(driver.fn.cuDevicePrimaryCtxRetain(&context, 0), 0);
+  assert_int_equal(driver.fn.cuCtxPushCurrent_v2(context), 0);
+  assert_int_equal(driver.fn.cuMemHostAlloc(&host, 8 * MIB, 0), 0);
+  fh_memory *memory = alloc(&b, 8 * MIB);
+  memset(host, 7, 8 * MIB);
+  fh_command command = upload(memory, host, 8 * MIB);
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, &command, 1));
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 1);
+  api->free(memory);
+  assert_int_equal(driver.fn.cuMemFreeHost(host), 0);
+  assert_int_equal(driver.fn.cuCtxPopCurrent_v2(&context), 0);
+  assert_int_equal(driver.fn.cuDevicePrimaryCtxRelease_v2(0), 0);
+  fh_cuda_driver_close(&driver);
+  tear_down(&b);
+}
+
+/* ---- in order ---------------------------------------------------------------------------------------------------------------- */
+
+/* A copy to the host is there when its point is reached, by poll as by wait, and when the stream is closed. */
+static void is_there_at_its_point(void) {
+  bench b;
+  set_up(&b);
+  uint8_t *to = calloc(3 * MIB, 1);
+  fh_memory *memory = alloc(&b, 3 * MIB);
+  fh_point point;
+  bool done = false;
+  fh_command commands[] = {fill(memory, 3 * MIB, 5), download(to, memory, 3 * MIB)};
+  FH_EXPECT_OK(api->submit(b.stream, commands, 2, &point));
+  while (!done) FH_EXPECT_OK(api->poll(b.stream, point, &done));
+  for (size_t i = 0; i < 3 * MIB; i++) assert_int_equal(to[i], 5);
+  commands[0] = fill(memory, 3 * MIB, 6);
+  FH_EXPECT_OK(api->submit(b.stream, commands, 2, &point));
+  api->stream_close(b.stream);
+  for (size_t i = 0; i < 3 * MIB; i++) assert_int_equal(to[i], 6);
+  FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  api->free(memory);
+  free(to);
+  tear_down(&b);
+}
+
+/* The same host memory is written and then read, in parts large and small. */
+static void host_memory_is_in_order(void) {
+  enum { BYTES = 2 * MIB, PART = 5000 };
+  bench b;
+  set_up(&b);
+  uint8_t *host = patterned(BYTES, 1), *to = calloc(BYTES, 1);
+  fh_memory *a = alloc(&b, BYTES), *c = alloc(&b, BYTES);
+  const fh_command large[] = {upload(a, host, BYTES), fill(a, BYTES / 2, 9), download(host, a, BYTES), upload(c, host, BYTES),
+                              download(to, c, BYTES)};
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, large, 5));
+  for (size_t i = 0; i < BYTES; i++) assert_int_equal(to[i], i < BYTES / 2 ? 9 : pattern(i, 1));
+  fh_command part = download(host + 100, a, PART); /* the driver's own way, and then a large one that reads it */
+  part.copy.from.offset = 0;
+  const fh_command mixed[] = {fill(a, PART, 3), part, upload(c, host, BYTES), download(to, c, BYTES)};
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, mixed, 4));
+  for (size_t i = 0; i < PART; i++) assert_int_equal(to[100 + i], 3);
+  const fh_command small[] = {download(host, a, BYTES), upload(c, host, PART), download(host, c, PART), download(to, c, PART)};
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, small, 4));
+  for (size_t i = 0; i < PART; i++) assert_true(to[i] == 3 && host[i] == 3);
+  const fh_command twice[] = {fill(a, BYTES, 4), download(host, a, BYTES), fill(a, BYTES, 5), download(host, a, BYTES)};
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, twice, 4));
+  for (size_t i = 0; i < BYTES; i++) assert_int_equal(host[i], 5);
+  api->free(a);
+  api->free(c);
+  free(host);
+  free(to);
+  tear_down(&b);
+}
+
+/* Memory that nobody has used is filled while the stream works; what comes after waits for it. */
+static void copies_beside_kernels(void) {
+  enum { BYTES = MIB };
+  bench b;
+  set_up(&b);
+  uint8_t *from = patterned(BYTES, 3), *to = calloc(BYTES, 1);
+  fh_memory *busy = alloc(&b, 64), *fresh = alloc(&b, BYTES);
+  fh_point first, last;
+  bool done = true;
+  fh_command work[] = {fill(busy, 64, 1), fill(busy, 64, 2), fill(busy, 64, 3), fill(busy, 64, 4)};
+  FH_EXPECT_OK(api->submit(b.stream, work, 4, &first));
+  int streams = fh_cuda_calls("cuStreamCreate");
+  const fh_command copies[] = {upload(fresh, from, BYTES), download(to, fresh, BYTES)};
+  FH_EXPECT_OK(api->submit(b.stream, copies, 2, &last));
+  assert_int_equal(fh_cuda_calls("cuStreamCreate"), streams + 1);
+  assert_in_range(fh_cuda_calls("cuStreamWaitEvent"), 1, 4);
+  FH_EXPECT_OK(api->wait(b.stream, last, -1));
+  FH_EXPECT_OK(api->poll(b.stream, first, &done));
+  assert_true(done);
+  expect_pattern(to, BYTES, 3);
+  FH_EXPECT_OK(api->submit(b.stream, work, 4, &first));
+  const fh_command again[] = {upload(fresh, to, BYTES)}; /* used before: in order, or it would be overwritten too early */
+  int waits = fh_cuda_calls("cuStreamWaitEvent");
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, again, 1));
+  assert_int_equal(fh_cuda_calls("cuStreamWaitEvent"), waits);
+  api->free(busy);
+  api->free(fresh);
+  free(from);
+  free(to);
+  tear_down(&b);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------------------------------------------- */
+
+static void a_fault_on_the_way(void) {
+  bench b;
+  set_up(&b);
+  uint8_t *host = calloc(20 * MIB, 1);
+  fh_memory *memory = alloc(&b, 20 * MIB);
+  const fh_command commands[] = {upload(memory, host, 20 * MIB), download(host, memory, 20 * MIB)};
+  fh_status status = fh_backend_run(api, b.stream, commands, 2);
+  assert_string_equal(fh_status_cause(status), "KERNEL-FAULT");
+  fh_expect_code(status, FH_UNAVAILABLE);
+  api->free(memory);
+  free(host);
+  tear_down(&b);
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  fh_cuda_cases_begin(argv);
+  static const fh_cuda_case cases[] = {
+      {.name = "copies every size", .run = copies_every_size},
+      {.name = "copies every size, slowly, from a pool", .settings = "pools=1,delay=0.002", .run = copies_every_size},
+      {.name = "goes through pinned memory", .run = goes_through_pinned_memory},
+      {.name = "pins a share only", .run = pins_a_share_only},
+      {.name = "no pinned memory", .settings = "pinned=0", .run = works_without_pinned_memory},
+      {.name = "room for one chunk", .settings = "pinned=4MiB", .run = works_without_pinned_memory},
+      {.name = "room for two chunks", .faults = "cuMemHostAlloc@3=OOM", .run = copies_every_size},
+      {.name = "leaves pinned memory alone", .run = leaves_pinned_memory_alone},
+      {.name = "a copy is there at its point", .settings = "delay=0.01", .run = is_there_at_its_point},
+      {.name = "host memory is in order", .settings = "delay=0.005", .run = host_memory_is_in_order},
+      {.name = "copies beside kernels", .settings = "delay=0.03", .run = copies_beside_kernels},
+      {.name = "copies beside kernels, from a pool", .settings = "delay=0.03,pools=1", .run = copies_beside_kernels},
+      {.name = "a fault in a copy to the device", .faults = "cuMemcpyHtoDAsync@3=late:719", .run = a_fault_on_the_way},
+      {.name = "a fault in a copy to the host", .faults = "cuMemcpyDtoHAsync@5=late:719", .run = a_fault_on_the_way},
+      {.name = "a copy is refused", .faults = "cuMemcpyDtoHAsync@3=719", .run = a_fault_on_the_way},
+  };
+  return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof *cases));
+}

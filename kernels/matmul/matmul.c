@@ -208,22 +208,45 @@ static bool matmul_bench_at(int i, fh_case *out) {
 
 /* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
 
-enum { MAX_GRID_DEPTH = 65535, LARGE_SIDE = 128, LARGE_THREADS = 256 };
+enum { MAX_GRID_DEPTH = 65535, LARGE_SIDE = 128, LARGE_THREADS = 256, SMALL_SIDE = 64, SMALL_THREADS = 64, FEW_TILES = 32 };
 
 static int64_t operand(const fh_bound *bound, int which) { return bound->stages[0].operands[which].i; }
 
 /* Tiles in the first dimension, products in the third, which the blocks stride over. */
-static fh_block_shape shape_of(const fh_bound *bound, int64_t side, uint32_t threads, uint32_t shared_bytes) {
+static fh_block_shape shape_of(const fh_bound *bound, int64_t side, uint32_t threads) {
   const int64_t tiles = fh_divide_up(operand(bound, FH_MATMUL_M), side) * fh_divide_up(operand(bound, FH_MATMUL_N), side);
   const int64_t batch = operand(bound, FH_MATMUL_BATCH);
-  return (fh_block_shape){.grid = {(uint32_t)tiles, 1, (uint32_t)(batch < MAX_GRID_DEPTH ? batch : MAX_GRID_DEPTH)},
-                          .threads = threads,
-                          .shared_bytes = shared_bytes};
+  return (fh_block_shape){.grid = {(uint32_t)tiles, 1, (uint32_t)(batch < MAX_GRID_DEPTH ? batch : MAX_GRID_DEPTH)}, .threads = threads};
 }
 
-static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+static void large_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   (void)multiprocessors;
-  *out = shape_of(bound, LARGE_SIDE, LARGE_THREADS, 0);
+  *out = shape_of(bound, LARGE_SIDE, LARGE_THREADS);
+}
+
+static void small_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = shape_of(bound, SMALL_SIDE, SMALL_THREADS);
+}
+
+static bool is_thin(const fh_bound *bound, int64_t least) {
+  return operand(bound, FH_MATMUL_M) < least || operand(bound, FH_MATMUL_N) < least;
+}
+
+static const char *tiles_unfit(const fh_bound *bound) {
+  return is_thin(bound, 16) ? "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty" : NULL;
+}
+
+static const char *stages_unfit(const fh_bound *bound) {
+  if (is_thin(bound, SMALL_SIDE + 1)) return "at most 64 rows or columns: half of a tile of 128 x 128 would be empty";
+  const fh_block_shape shape = shape_of(bound, LARGE_SIDE, LARGE_THREADS);
+  if ((int64_t)shape.grid[0] * shape.grid[2] < FEW_TILES)
+    return "fewer than 32 tiles of 128 x 128: too few for the multiprocessors of a GPU";
+  return NULL;
+}
+
+static const char *small_unfit(const fh_bound *bound) {
+  return is_thin(bound, 8) ? "fewer than 8 rows or columns: most of a tile of 64 x 64 would be empty" : NULL;
 }
 
 const fh_kernel_contract fh_contract_matmul = {
@@ -242,5 +265,8 @@ const fh_kernel_contract fh_contract_matmul = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
-    FH_BLOCKS({"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, NULL, 0.6}),
+    /* The efficiencies are guesses: none of them has been measured. */
+    FH_BLOCKS({"stages", "matmul_stages", "matmul_sm80", 80, false, FH_EXACT, large_shape, stages_unfit, 0.7},
+              {"small", "matmul_small", "matmul_sm80", 80, false, FH_EXACT, small_shape, small_unfit, 0.6},
+              {"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, large_shape, tiles_unfit, 0.5}),
 };

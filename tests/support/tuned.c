@@ -243,7 +243,7 @@ static const char *differs_from_text(const tuned_call *call, const fh_bound *bou
   return same ? NULL : "an element has other bits than that of the kernel's text";
 }
 
-const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant) {
+const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant, uint32_t depth) {
   fh_bound bound;
   fh_status status = call->contract->bind(call->views, call->scalars, &bound);
   if (status) {
@@ -255,6 +255,7 @@ const char *tuned_call_check_block(const tuned_call *call, const fh_block_varian
   if (!entry) return "no text has its entry";
   fh_block_shape shape = {0};
   variant->shape(&bound, 4, &shape);
+  if (shape.grid[2] > depth) shape.grid[2] = depth;
   fh_slot slots[FH_MAX_OPERANDS];
   tuned_slots(&bound.stages[0], call->first, slots);
   const char *wrong = fake_block_run(entry, slots, bound.stages[0].items, shape.grid, shape.threads, shape.shared_bytes);

@@ -26,12 +26,12 @@ static fh_view_desc matrix(int64_t batch, int64_t rows, int64_t cols, layout how
   return (fh_view_desc){FH_F32, 3, {batch, rows, cols}, {size, row, col}};
 }
 
-static void check(const fh_view_desc views[static 3], bool at_end, size_t shift) {
+static void check(const fh_view_desc views[static 3], bool at_end, size_t shift, uint32_t depth) {
   if (tuned_left_out(5)) return;
   for (int v = 0; v < fh_contract_matmul.block_count; v++) {
     const fh_block_variant *variant = &fh_contract_matmul.blocks[v];
     tuned_call call = tuned_call_make(&fh_contract_matmul, views, at_end, shift);
-    const char *wrong = tuned_call_check_block(&call, variant);
+    const char *wrong = tuned_call_check_block(&call, variant, depth);
     const int row = views[0].rank - 2;
     if (wrong)
       fail_msg("%s: m %d n %d k %d: %s", variant->name, (int)views[0].shape[row], (int)views[1].shape[row + 1],
@@ -42,7 +42,7 @@ static void check(const fh_view_desc views[static 3], bool at_end, size_t shift)
 
 static void check_shape(int64_t batch, int64_t m, int64_t n, int64_t k, layout la, layout lb, layout lc) {
   const fh_view_desc views[] = {matrix(batch, m, k, la), matrix(batch, k, n, lb), matrix(batch, m, n, lc)};
-  check(views, (m + n + k) % 2, 0);
+  check(views, (m + n + k) % 2, 0, UINT32_MAX);
 }
 
 static void test_sizes(void **state) {
@@ -59,7 +59,7 @@ static void test_sizes(void **state) {
 
 static void test_layouts(void **state) {
   (void)state;
-  static const int64_t shapes[][3] = {{70, 67, 37}, {132, 136, 268}};
+  static const int64_t shapes[][3] = {{70, 67, 37}, {132, 136, 20}};
   for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
     for (int i = 0; i < LAYOUTS * LAYOUTS; i++)
       check_shape(0, shapes[s][0], shapes[s][1], shapes[s][2], (layout)(i % LAYOUTS), (layout)(i / LAYOUTS),
@@ -72,8 +72,8 @@ static void test_offsets(void **state) {
   for (size_t shift = 4; shift <= 20; shift += 4) {
     const fh_view_desc rows[] = {matrix(0, 68, 32, BY_ROWS), matrix(0, 32, 72, BY_ROWS), matrix(0, 68, 72, BY_ROWS)};
     const fh_view_desc columns[] = {matrix(0, 68, 36, BY_COLUMNS), matrix(0, 36, 72, BY_COLUMNS), matrix(0, 68, 72, BY_COLUMNS)};
-    check(rows, false, shift);
-    check(columns, false, shift);
+    check(rows, false, shift, UINT32_MAX);
+    check(columns, false, shift, UINT32_MAX);
   }
 }
 
@@ -88,7 +88,7 @@ static void test_batches(void **state) {
       if (i == 1) views[0].strides[0] = 0; /* one matrix for all */
       if (i == 2) views[1].strides[0] = 0;
       if (i == 3) views[0].strides[0] = -views[0].strides[0];
-      check(views, i % 2, 0);
+      check(views, i % 2, 0, i < 2 ? 1 : 2);
     }
   }
 }
@@ -103,7 +103,7 @@ static void test_signs_and_infinities(void **state) {
     for (int l = 0; l < 13; l++) a[3 * 13 + l] = l == 12 ? -0x1p-126f : -0x1p-149f, b[l * 66 + 5] = 0x1p-140f;
     a[69 * 13 + 12] = __builtin_inff();
     b[12 * 66 + 65] = __builtin_nanf("");
-    assert_null(tuned_call_check_block(&call, &fh_contract_matmul.blocks[v]));
+    assert_null(tuned_call_check_block(&call, &fh_contract_matmul.blocks[v], UINT32_MAX));
     assert_true(__builtin_signbit(((float *)call.first[2])[3 * 66 + 5]));
     tuned_call_free(&call);
   }

@@ -180,6 +180,8 @@ typedef struct fh_case {
   fh_value scalars[FH_MAX_PARAMS];
 } fh_case;
 
+#define FH_RANK(rank) (1u << (rank))
+
 typedef struct fh_kernel_contract {
   const char *name;
   int version;         /* rises when the meaning of operands or results changes */
@@ -187,6 +189,12 @@ typedef struct fh_kernel_contract {
   const char *formula; /* and its source */
   const fh_view_param *views;
   int view_count;
+  /* The chunking rule, for jobs larger than a device's memory and jobs that several devices share: for each view, bits FH_RANK(r) of the
+   * ranks at which its leading dimension counts rows that are computed by themselves; 0 where every row needs the whole of it. The call
+   * on the rows [first, last) of all such views then gives, bit for bit, these rows of the results. It may not depend on where the rows
+   * lie in the whole, nor on how many there are. Rank by rank, since a leading dimension is a batch here and a row of weights there.
+   * NULL: never cut. */
+  const uint16_t *chunks;
   const fh_scalar_param *scalars;
   int scalar_count;
   const char *const *entries; /* names of dialect entries, stage by stage */

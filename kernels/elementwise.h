@@ -136,6 +136,7 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
       .summary = SUMMARY ", in place allowed",                                                                                       \
       .formula = FORMULA,                                                                                                            \
       FH_VIEWS(params),                                                                                                              \
+      FH_CHUNKS(FH_RANK(1) | FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2) | FH_RANK(3)),                                         \
       FH_ENTRIES("map_" #NAME),                                                                                                      \
       FH_EXACT_WITHIN(((ULP) + 0.5) * 0x1p-23, ((ULP) + 0.5) * 0x1p-149,                                                             \
                       "at most " #ULP                                                                                                \

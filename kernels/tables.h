@@ -7,6 +7,9 @@
 #define FH_LENGTH(table) ((int)(sizeof(table) / sizeof *(table)))
 
 #define FH_VIEWS(table) .views = (table), .view_count = FH_LENGTH(table)
+/* FH_CHUNKS(FH_RANK(2) | FH_RANK(3), 0): the chunking rule, view by view. */
+#define FH_CHUNKS(...) \
+  .chunks = (const uint16_t[]) { __VA_ARGS__ }
 #define FH_SCALARS(table) .scalars = (table), .scalar_count = FH_LENGTH(table)
 /* FH_ENTRIES("softmax"), or several in the order of their stages. */
 #define FH_ENTRIES(...) .entries = (const char *const[]){__VA_ARGS__}, .entry_count = FH_LENGTH(((const char *const[]){__VA_ARGS__}))

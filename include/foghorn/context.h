@@ -158,6 +158,8 @@ typedef struct fh_counters {
   uint64_t fallback_warnings;  /* WARN blocks printed */
   uint64_t replayed;           /* run again because a device was lost */
   uint64_t bytes_to_device, bytes_from_device;
+  uint64_t chunked; /* launches that ran in chunks of their rows, memory being short; */
+  uint64_t chunks;  /* as so many */
 } fh_counters;
 FH_API void fh_context_counters(const fh_context *context, fh_counters *out_counters);
 

@@ -121,6 +121,7 @@ const fh_kernel_contract FH_CONTRACT_OF(arg_extreme) = {
     .formula =
         "y[r] = the least i with x[r,i] = max_j x[r,j] (or min), or with x[r,i] a NaN where there is one; of all: i counts row by row",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES(FH_ENTRY_OF("arg", "short"), FH_ENTRY_OF("arg", "rows"), FH_ENTRY_OF("arg", "find"), FH_ENTRY_OF("arg", "columns")),
     FH_EXACT_WITHIN(0, 0, "an index is right or wrong"),

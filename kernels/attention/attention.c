@@ -219,6 +219,7 @@ const fh_kernel_contract fh_contract_attention = {
         "y[b,h,i,:] = sum over j of w[j] v[b,g,j,:] / sum over j of w[j], w[j] = exp(scale q[b,h,i,:] k[b,g,j,:]), g = h kv_heads / "
         "heads, j over all keys, or, causal, up to i + keys - queries; without a key 0 (Vaswani et al. 2017; one pass: Dao et al. 2022)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(4), FH_RANK(4), FH_RANK(4), FH_RANK(4)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("attention"),
     FH_EXACT_WITHIN(0, 0, "what scores, weights and sums may be off by, as a part of the weighted mean of |v|: query by query in compare"),

@@ -67,6 +67,7 @@ const fh_kernel_contract fh_contract_axpy = {
     .summary = "y = alpha x + y, in place in y",
     .formula = "y[i] = alpha x[i] + y[i] (Lawson et al., BLAS, 1979)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(1) | FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2) | FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("axpy"),
     FH_EXACT_WITHIN(0, 0, "one rounded multiply, one rounded add: the result is fixed"),

@@ -192,6 +192,7 @@ const fh_kernel_contract fh_contract_biquad = {
         "per section and sample: y = b0 x + s1, s1 = b1 x + s2 - a1 y, s2 = b2 x - a2 y; the next section takes y (transposed direct "
         "form II; Oppenheim and Schafer, Discrete-Time Signal Processing, 6.3)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), FH_RANK(3), FH_RANK(3), FH_RANK(2)),
     FH_ENTRIES("biquad"),
     FH_EXACT_WITHIN(0, 0, "eight roundings a step, each passed through the section's own response, section by section in compare"),
     .bind = biquad_bind,

@@ -164,6 +164,7 @@ const fh_kernel_contract fh_contract_causal_conv1d = {
         "y[b,c,i] = f(bias[c] + sum over j < k of weights[c,j] x[b,c,i-k+1+j]), added in the order of j, f = silu or nothing; samples "
         "before x are the state, oldest first; next is the state after x, and may be the state itself",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(3), 0, 0, FH_RANK(3), FH_RANK(3), FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("causal_conv1d", "causal_conv1d_state"),
     FH_EXACT_WITHIN(

@@ -102,6 +102,7 @@ const fh_kernel_contract fh_contract_convert = {
     .summary = "f32 from and to bf16 and f16",
     .formula = "y = x rounded to the type of y, to nearest, ties to even (IEEE 754-2019, 4.3.1); bf16 is the upper half of an f32",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(1) | FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2) | FH_RANK(3)),
     .entries = entries,
     .entry_count = FH_LENGTH(entries),
     FH_EXACT_WITHIN(0, 0, "one rounding: the result is fixed, but for the payload of a NaN"),

@@ -102,6 +102,7 @@ const fh_kernel_contract FH_CONTRACT_OF(dot) = {
     .summary = "inner products over the last dimension, or over all",
     .formula = "z[r] = sum_i x[r,i] y[r,i]",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2)),
     FH_ENTRIES(FH_ENTRY_OF("dot", "rows"), FH_ENTRY_OF("dot", "columns"), FH_ENTRY_OF("dot", "join")),
     FH_EXACT_WITHIN(512 * FH_UNIT, 512 * FH_UNIT, "(t + 1) u sum |x y|, u = " FH_UNIT_TEXT ", t as for a sum (reduce), in compare"),
     .bind = dot_bind,

@@ -171,6 +171,7 @@ const fh_kernel_contract fh_contract_fft = {
     .summary = "discrete Fourier transform of real rows, lengths 2^a 3^b 5^c",
     .formula = "y[r,k] = sum over j of x[r,j] exp(-2 pi i j k / n), k = 0 ... n / 2 (Stockham's self-sorting form, radix 4, 5, 3, 2)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), 0, FH_RANK(3) | FH_RANK(4)),
     FH_ENTRIES("fft", "fft_alone"),
     FH_EXACT_WITHIN(0, 0, FH_TRANSFORM_BOUND),
     .bind = fft_bind,

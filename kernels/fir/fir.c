@@ -139,6 +139,7 @@ const fh_kernel_contract fh_contract_fir = {
     .summary = "filter of finite impulse response, with its state from call to call",
     .formula = "y[c,i] = sum over j < k of taps[j] x[c,i-j], added in the order of j; samples before x are the state, oldest first",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, FH_RANK(2), FH_RANK(2)),
     FH_ENTRIES("fir_head", "fir", "fir_state"),
     FH_EXACT_WITHIN(0, 0, "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare"),
     .bind = fir_bind,

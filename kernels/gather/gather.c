@@ -105,6 +105,7 @@ const fh_kernel_contract fh_contract_gather = {
     .summary = "rows of x by their numbers, times a factor",
     .formula = "y[r,:] = scale x[ids[r],:]",
     FH_VIEWS(params),
+    FH_CHUNKS(0, FH_RANK(1), FH_RANK(1) | FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("gather"),
     FH_EXACT_WITHIN(0, 0, "one product, rounded once; with a scale of 1 a copy"),

@@ -189,6 +189,7 @@ const fh_kernel_contract FH_CONTRACT_OF(kmeans_assign) = {
     .summary = "nearest centroid of each row, with its squared distance",
     .formula = "labels[i] = argmin_j ||x[i] - c[j]||^2, lowest j on a tie",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, FH_RANK(1), FH_RANK(1)),
     FH_ENTRIES(FH_NAME_OF("kmeans_assign")),
     FH_EXACT_WITHIN(4096 * FH_UNIT, 0,
                     "a direct sum of d squares is off by (d + 2) " FH_UNIT_TEXT "; labels are judged by true distance in compare"),

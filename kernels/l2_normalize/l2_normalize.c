@@ -69,6 +69,7 @@ const fh_kernel_contract fh_contract_l2_normalize = {
     .summary = "rows divided by their Euclidean norm, in place allowed",
     .formula = "y[r,i] = x[r,i] / max(sqrt(sum_j x[r,j]^2), eps)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("l2_normalize"),
     FH_EXACT_WITHIN(0x1p-17, 0x1p-149,

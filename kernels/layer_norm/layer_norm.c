@@ -91,6 +91,7 @@ const fh_kernel_contract fh_contract_layer_norm = {
         "y[r,i] = (x[r,i] - mean_r) / sqrt(var_r + eps) gamma[i] + beta[i], biased variance about the mean, two passes "
         "(Ba, Kiros, Hinton: Layer Normalization, 2016)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), 0, 0, FH_RANK(2) | FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("layer_norm"),
     FH_EXACT_WITHIN(0x1p-18, 0x1p-16,

@@ -196,6 +196,7 @@ const fh_kernel_contract fh_contract_log_mel = {
         "y[c,m,f] = scale log10(max(sum over k < bands[m,1] of weights[m,k] |X[c,f,bands[m,0] + k]|^2, floor)), X as stft "
         "(Davis and Mermelstein 1980); energies are added in the order of k",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, 0, 0, 0, FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("log_mel_pad", "log_mel"),
     FH_EXACT_WITHIN(0, 0, "the spectrum's bound carried through squares, sums and logarithm, band by band in compare; " FH_TRANSFORM_BOUND),

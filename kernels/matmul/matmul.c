@@ -255,6 +255,7 @@ const fh_kernel_contract fh_contract_matmul = {
     .summary = "matrix product of any strides, optionally batched",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]: a chain of fused multiply-adds in each 256 of l, block sums added in order",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_ENTRIES("matmul"),
     FH_EXACT_WITHIN(0x1p-14, 0, "gamma_k sum |a||b| (Higham 2002, eq. 3.5), element by element in compare; bound_rel is gamma_1024"),
     .bind = matmul_bind,

@@ -88,6 +88,7 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
     .summary = "matrix product of bf16 in f32, any strides, optionally batched, weights plain or packed",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j]",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_ENTRIES("matmul_bf16"),
     FH_EXACT_WITHIN(0x1p-14, 0,
                     "gamma_k sum |a||b| (Higham 2002, eq. 3.5) and what flushed denormals lose, element by element in compare; "

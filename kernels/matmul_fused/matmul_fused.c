@@ -162,6 +162,7 @@ const fh_kernel_contract fh_contract_matmul_fused = {
         "c[i,j] = f(sum_l a[i,l] b[l,j] + d[i,j]): the sum as matmul adds it, one rounded addition, f none, relu, gelu, gelu_tanh, silu, "
         "sigmoid or tanh",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(3), FH_RANK(2) | FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("matmul_fused"),
     FH_EXACT_WITHIN(0x1p-14, 0,

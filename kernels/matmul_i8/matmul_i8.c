@@ -40,6 +40,7 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
     .summary = "matrix product of u8 and s8 in i32, any strides, optionally batched, weights plain or packed",
     .formula = "c[i,j] = sum_l a[i,l] b[l,j] modulo 2^32",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_ENTRIES("matmul_i8"),
     FH_EXACT_WITHIN(0, 0, "whole numbers: |sum| <= 255 * 128 k stays below 2^31 for k <= 65793 and wraps beyond; nothing saturates"),
     .bind = matmul_i8_bind,

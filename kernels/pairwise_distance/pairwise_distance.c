@@ -142,6 +142,7 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     .summary = "squared distance, inner product or cosine distance of all pairs of rows",
     .formula = "out[i,j] = sum_l (x[i,l] - y[j,l])^2, or x[i].y[j], or 1 - x[i].y[j] / (|x[i]||y[j]|)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("pairwise_distance"),
     FH_EXACT_WITHIN(

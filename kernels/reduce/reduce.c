@@ -138,6 +138,7 @@ const fh_kernel_contract FH_CONTRACT_OF(reduce) = {
     .summary = "sum, mean, norms or extreme over the last dimension, or over all",
     .formula = "y[r] = sum_i x[r,i], the same / d, sqrt(sum_i x[r,i]^2), sum_i |x[r,i]|, min_i x[r,i], max_i x[r,i] or max_i |x[r,i]|",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES(FH_ENTRY_OF("reduce", "rows"), FH_ENTRY_OF("reduce", "columns"), FH_ENTRY_OF("reduce", "join")),
     FH_EXACT_WITHIN(512 * FH_UNIT, 512 * FH_UNIT,

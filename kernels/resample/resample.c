@@ -204,6 +204,7 @@ const fh_kernel_contract fh_contract_resample = {
         "y[c,m] = sum over t < k of taps[p,t] x[c,q-k+1+t], first + m down = q up + p, 0 <= p < up (Crochiere and Rabiner 1981); "
         "products t mod 32 are added in the order of t, then these 32 sums as a tree",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("resample_pad", "resample"),
     FH_EXACT_WITHIN(0, 0, "k u sum |taps| |x| (Higham 2002, eq. 3.5), sample by sample in compare"),

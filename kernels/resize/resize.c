@@ -237,6 +237,7 @@ const fh_kernel_contract fh_contract_resize = {
         "before "
         "columns, both in their order; bytes are rounded to the nearest, halves up",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(4), FH_RANK(4)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("resize_windows", "resize_f32", "resize_u8"),
     FH_EXACT_WITHIN(

@@ -68,6 +68,7 @@ const fh_kernel_contract fh_contract_rms_norm = {
     .summary = "rows divided by the root of their mean square, in place allowed",
     .formula = "y[r,i] = x[r,i] / sqrt(sum_j x[r,j]^2 / d + eps) gamma[i] (Zhang and Sennrich: Root Mean Square Layer Normalization, 2019)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), 0, FH_RANK(2) | FH_RANK(3)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("rms_norm"),
     FH_EXACT_WITHIN(

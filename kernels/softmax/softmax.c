@@ -69,6 +69,7 @@ const fh_kernel_contract fh_contract_softmax = {
     .summary = "softmax over the last dimension, in place allowed",
     .formula = "y[r,i] = exp(x[r,i] - max_j x[r,j]) / sum_j exp(x[r,j] - max)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
     FH_ENTRIES("softmax"),
     FH_EXACT_WITHIN(0x1p-16, 0x1p-125,
                     "u = 2^-24: rounding x - max, at most 88 in size, moves exp by 88 u; exp (4 + 88 / 4) u; the sum of d terms "

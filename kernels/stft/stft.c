@@ -125,6 +125,7 @@ const fh_kernel_contract fh_contract_stft = {
         "y[c,f,k] = sum over j < n of window[j] x'[c, f hop + j] exp(-2 pi i j k / n), x' = x with n / 2 samples more at both "
         "ends where pad says so (Allen and Rabiner 1977)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, 0, FH_RANK(4)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("stft_pad", "stft"),
     FH_EXACT_WITHIN(0, 0, FH_TRANSFORM_BOUND),

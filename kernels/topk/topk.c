@@ -255,6 +255,7 @@ const fh_kernel_contract fh_contract_topk = {
     .formula =
         "indexes[i,:] = the k rows r of x with the least ||q[i] - x[r]||^2, or the largest q[i].x[r], in that order, lowest r on a tie",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2), 0, FH_RANK(2), FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES("topk_scan", "topk_combine"),
     FH_EXACT_WITHIN(

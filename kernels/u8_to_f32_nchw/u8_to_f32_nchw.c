@@ -109,6 +109,7 @@ const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .summary = "u8 images (n,h,w,c) to normalised f32 planes (n,c,h,w)",
     .formula = "y[n,c,h,w] = (x[n,h,w,c] / 255 - mean[c]) / std[c]",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(4), 0, 0, FH_RANK(4)),
     FH_ENTRIES("u8_to_f32_nchw"),
     FH_EXACT_WITHIN(0x1p-22, 0x1p-20,
                     "u = 2^-24: x times 1/255 is within 2 u, the difference adds u, the reciprocal and the product 2 u: "

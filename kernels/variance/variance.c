@@ -120,6 +120,7 @@ const fh_kernel_contract FH_CONTRACT_OF(variance) = {
     .summary = "variance over the last dimension, or over all",
     .formula = "y[r] = sum_i (x[r,i] - mean_r)^2 / (d - ddof), by pieces of 4096 about their own means (Chan, Golub, LeVeque 1983)",
     FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(1) | FH_RANK(2)),
     FH_SCALARS(scalars_of),
     FH_ENTRIES(FH_ENTRY_OF("variance", "rows"), FH_ENTRY_OF("variance", "columns"), FH_ENTRY_OF("variance", "join")),
     FH_EXACT_WITHIN(1024 * FH_UNIT, FH_UNIT,

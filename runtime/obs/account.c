@@ -98,6 +98,7 @@ char *fh_account_text(const fh_account *account) {
               c->launches, c->executed_intended, c->executed_elsewhere, c->failed, c->replayed);
   fh_text_add(&text, "copied %.3f MB to devices, %.3f MB from devices\n\n", (double)c->bytes_to_device / 1e6,
               (double)c->bytes_from_device / 1e6);
+  if (c->chunked) fh_text_add(&text, "%" PRIu64 " launches ran as %" PRIu64 " chunks, memory being short\n\n", c->chunked, c->chunks);
   fh_text_add(&text, "%-16s %-12s %10s %10s %12s %10s\n", "kernel", "device", "intended", "executed", "ms/launch", "GFLOP/s");
   for (int i = 0; i < account->row_count; i++) {
     const fh_account_row *r = &account->rows[i];
@@ -118,10 +119,11 @@ char *fh_account_text(const fh_account *account) {
 }
 
 static json_t *counters_json(const fh_counters *c) {
-  return json_pack("{sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended", (json_int_t)c->executed_intended,
-                   "executed_elsewhere", (json_int_t)c->executed_elsewhere, "failed", (json_int_t)c->failed, "fallback_warnings",
-                   (json_int_t)c->fallback_warnings, "replayed", (json_int_t)c->replayed, "bytes_to_device", (json_int_t)c->bytes_to_device,
-                   "bytes_from_device", (json_int_t)c->bytes_from_device);
+  return json_pack("{sI sI sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended",
+                   (json_int_t)c->executed_intended, "executed_elsewhere", (json_int_t)c->executed_elsewhere, "failed",
+                   (json_int_t)c->failed, "fallback_warnings", (json_int_t)c->fallback_warnings, "replayed", (json_int_t)c->replayed,
+                   "bytes_to_device", (json_int_t)c->bytes_to_device, "bytes_from_device", (json_int_t)c->bytes_from_device, "chunked",
+                   (json_int_t)c->chunked, "chunks", (json_int_t)c->chunks);
 }
 
 char *fh_account_json(const fh_account *account) {

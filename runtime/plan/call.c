@@ -153,7 +153,7 @@ static void begin(const fh_kernel_image *image, int view_count, fh_call *out) {
   out->view_count = view_count;
   out->note[0] = '\0';
   out->begun_ns = 0;
-  out->elsewhere = false;
+  out->elsewhere = out->part = false;
   out->bound.stage_count = out->bound.temp_count = 0;
   if (!fh_kernel_is_built_in(image)) memset(&out->bound, 0, sizeof out->bound);
 }

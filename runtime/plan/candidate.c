@@ -171,7 +171,7 @@ fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate) {
 
 /* ---- verdicts ------------------------------------------------------------------------------------------------ */
 
-static double needed_bytes(const fh_call *call) {
+double fh_call_bytes(const fh_call *call) {
   double bytes = 0;
   for (int i = 0; i < call->view_count; i++)
     bytes += call->views[i].buffer ? (double)call->views[i].buffer->bytes : fh_desc_bytes(&call->descs[i]);
@@ -192,7 +192,7 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   const fh_plan_device *d = &context->devices[c->device];
   const fh_kernel_image *image = call->image;
   bool cpu = d->info.kind == FH_DEVICE_CPU;
-  double need = d->info.host_memory ? 0 : needed_bytes(call);
+  double need = d->info.host_memory ? 0 : fh_call_bytes(call);
   NO(queue->pinned >= 0 && queue->pinned != c->device, .code = FH_REASON_NOT_PINNED,
      .text = context->devices[queue->pinned < 0 ? 0 : queue->pinned].info.id);
   NO(!d->allowed && d->info.kind == FH_DEVICE_CPU_POSING, .code = FH_REASON_POSING);
@@ -207,8 +207,9 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
   NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);
-  NO(!d->info.host_memory && d->info.memory_bytes > 0 && need > (double)d->info.memory_bytes, .code = FH_REASON_MEMORY,
-     .need = (int64_t)need, .have = (int64_t)d->info.memory_bytes);
+  NO(!d->info.host_memory && d->info.memory_bytes > 0 && need > (double)d->info.memory_bytes &&
+         !fh_call_fits_in_chunks(call, (double)d->info.memory_bytes),
+     .code = FH_REASON_MEMORY, .need = (int64_t)need, .have = (int64_t)d->info.memory_bytes);
   NO(d->state == FH_STATE_REJECTED, .code = FH_REASON_DEVICE_REJECTED, .cause = d->cause, .text = d->reason);
   NO(d->state == FH_STATE_QUARANTINED, .code = FH_REASON_DEVICE_QUARANTINED, .cause = d->cause, .text = d->reason);
   NO(c->quarantined || c->skipped, .code = FH_REASON_VARIANT_QUARANTINED, .cause = c->cause, .text = c->reason);

@@ -208,7 +208,15 @@ void fh_resident_remove(fh_context *context, fh_buffer *buffer) {
   *(buffer->next_resident ? &buffer->next_resident->previous_resident : &context->last_resident) = buffer->previous_resident;
 }
 
-/* The replica to give up: the oldest whose contents the host has too, else the oldest. No operand of the call lives in it. */
+/* Used last. */
+static void resident_touch(fh_context *context, fh_buffer *buffer) {
+  if (context->last_resident == buffer) return;
+  fh_resident_remove(context, buffer);
+  resident_add(context, buffer);
+}
+
+/* The replica to give up: the least recently used whose contents the host has too, else the least recently used. No operand of the call
+ * lives in it. */
 static fh_buffer *victim_of(const fh_context *context, int device, const fh_call *call) {
   fh_buffer *oldest = NULL;
   for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
@@ -237,7 +245,33 @@ static bool trim(fh_context *context, int device, const fh_call *call) {
   return home;
 }
 
-static fh_status device_alloc(fh_context *context, int device, const fh_call *call, size_t bytes, fh_memory **out_memory) {
+/* Scratch is kept from launch to launch; that of the call itself stays, and other queues' work has ended. */
+static int scratch_trim(const fh_queue *queue, int device, const fh_call *call) {
+  const fh_plan_device *d = &queue->context->devices[device];
+  int freed = 0;
+  for (fh_queue *q = queue->context->queues; q && d->state == FH_STATE_OPEN; q = q->next) {
+    for (int t = q == queue ? call->bound.temp_count : 0; t < FH_MAX_TEMPS; t++) {
+      fh_scratch *scratch = &q->scratch[device][t];
+      if (!scratch->memory) continue;
+      d->api->free(scratch->memory);
+      *scratch = (fh_scratch){0};
+      freed++;
+    }
+  }
+  return freed;
+}
+
+int fh_device_trim(fh_queue *queue, int device, const fh_call *call) {
+  fh_status status = settle_all(queue->context, device);
+  int freed = status ? 0 : scratch_trim(queue, device, call);
+  if (!status)
+    while (trim(queue->context, device, call)) freed++;
+  fh_status_free(status); /* of work before: reported to whoever asks for its results */
+  return freed;
+}
+
+static fh_status device_alloc(fh_queue *queue, int device, const fh_call *call, size_t bytes, fh_memory **out_memory) {
+  fh_context *context = queue->context;
   const fh_plan_device *d = &context->devices[device];
   fh_status status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
   if (fh_status_code(status) != FH_RESOURCE_EXHAUSTED) return status;
@@ -246,9 +280,11 @@ static fh_status device_alloc(fh_context *context, int device, const fh_call *ca
     fh_status_free(status);
     return settled;
   }
-  while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN && trim(context, device, call)) {
+  bool freed = scratch_trim(queue, device, call) > 0;
+  while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN && (freed || trim(context, device, call))) {
     fh_status_free(status);
     status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
+    freed = false;
   }
   return status;
 }
@@ -269,10 +305,11 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
     if (q != queue) FH_TRY(fh_queue_settle(q, device));
   if (!replica->memory) {
     fh_memory *memory = NULL;
-    FH_TRY(device_alloc(context, device, call, buffer->bytes, &memory));
+    FH_TRY(device_alloc(queue, device, call, buffer->bytes, &memory));
     *replica = (fh_replica){.memory = memory};
     resident_add(context, buffer);
   }
+  resident_touch(context, buffer);
   if (!must_be_current(call, index) || replica->version == buffer->version) return FH_OK;
   FH_TRY(fh_buffer_to_host(context, buffer));
   fh_command copy = {.kind = FH_COMMAND_COPY,
@@ -285,15 +322,15 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
   return FH_OK;
 }
 
-static fh_status bring_home(fh_context *context, const fh_call *call, int index) {
-  fh_buffer *buffer = call->views[index].buffer;
-  if (must_be_current(call, index)) FH_TRY(fh_buffer_to_host(context, buffer));
-  return call->image->contract->views[index].role == FH_ROLE_IN ? FH_OK : quiet_for_host_write(context, buffer);
+fh_status fh_call_bring_home(fh_context *context, const fh_call *call, int view) {
+  fh_buffer *buffer = call->views[view].buffer;
+  if (must_be_current(call, view)) FH_TRY(fh_buffer_to_host(context, buffer));
+  return call->image->contract->views[view].role == FH_ROLE_IN ? FH_OK : quiet_for_host_write(context, buffer);
 }
 
 static fh_status make_resident(fh_queue *queue, int device, const fh_call *call) {
   bool host = queue->context->devices[device].info.host_memory;
-  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? bring_home(queue->context, call, i) : bring(queue, device, call, i));
+  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? fh_call_bring_home(queue->context, call, i) : bring(queue, device, call, i));
   return FH_OK;
 }
 
@@ -307,7 +344,7 @@ static fh_status scratch_for(fh_queue *queue, int device, const fh_call *call) {
     FH_TRY(fh_queue_settle(queue, device)); /* an earlier launch may still use the old one */
     if (scratch->memory) d->api->free(scratch->memory);
     *scratch = (fh_scratch){0};
-    FH_TRY(device_alloc(queue->context, device, call, bytes, &scratch->memory));
+    FH_TRY(device_alloc(queue, device, call, bytes, &scratch->memory));
     scratch->bytes = bytes;
   }
   return FH_OK;
@@ -399,13 +436,18 @@ static bool wants_timing(const fh_queue *queue, const fh_candidate *candidate, c
   return fh_candidate_judge(queue, candidate, call).source != FH_COST_MEASURED;
 }
 
+void fh_candidate_executed(fh_context *context, fh_candidate *candidate) {
+  fh_account_row *row = fh_candidate_row(context, candidate);
+  if (row) row->executed++;
+}
+
 static void account(fh_queue *queue, fh_candidate *candidate, const fh_call *call, double seconds) {
   fh_account_row *row = fh_candidate_row(queue->context, candidate);
   if (!row) return;
-  row->executed++;
+  row->executed += !call->part; /* its launch is counted as one */
   row->flops += call->bound.flops;
   row->bytes += call->bound.bytes;
-  if (seconds <= 0) return;
+  if (seconds <= 0 || call->part) return;
   row->timed++;
   row->seconds += seconds;
 }

@@ -1,4 +1,5 @@
 /* fh_launch: plan, run, and when it fails, plan again. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,13 +115,81 @@ static void done(fh_queue *queue, const fh_call *call, const intent *wanted, con
   say_fallback(context, call, wanted, used, seconds);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------- */
+
+/* How a launch gets along with the memory that there is. */
+typedef struct room {
+  fh_progress progress;
+  bool trimmed;     /* the device gave up all it could */
+  bool short_of_it; /* candidates were skipped */
+  char why[320];    /* in words; what it ran out of */
+} room;
+
+static fh_status attempt(fh_queue *queue, fh_candidate *candidate, const fh_call *call, room *r) {
+  const fh_device_info *info = &queue->context->devices[candidate->device].info;
+  const double have = (double)info->memory_bytes;
+  if (r->progress.step == 0 && !info->host_memory && have > 0 && fh_call_bytes(call) > have && fh_chunks_begin(call, have, &r->progress))
+    snprintf(r->why, sizeof r->why, "it needs %.1f MiB, %s has %.1f MiB", fh_call_bytes(call) / 1048576, info->id, have / 1048576);
+  return r->progress.step > 0 ? fh_chunks_run(queue, candidate, call, &r->progress) : fh_execute(queue, candidate, call);
+}
+
+/* First what others left on the device goes, then the job is halved, then the candidate is out. Takes the status; memory may be that of
+ * the host too, and there only the last helps. */
+static void make_do(fh_queue *queue, fh_candidate *candidate, const fh_call *call, room *r, fh_status failure) {
+  fh_candidate_blame(candidate, failure);
+  const bool device = !queue->context->devices[candidate->device].info.host_memory && r->progress.step == 0;
+  if (!r->why[0]) snprintf(r->why, sizeof r->why, "%s", candidate->reason);
+  if (device && !r->trimmed && fh_device_trim(queue, candidate->device, call) > 0) {
+    r->trimmed = true;
+  } else if (!device || !fh_chunks_begin(call, HUGE_VAL, &r->progress)) {
+    candidate->skipped = r->short_of_it = true;
+  }
+  fh_status_free(failure);
+}
+
+static void say_chunked(fh_context *context, const fh_call *call, const fh_candidate *used, const room *r) {
+  static const char cause[] = "OUT-OF-MEMORY";
+  const char *id = context->devices[used->device].info.id;
+  char label[160], fix[FH_PLAN_FIX];
+  if (context->config.fallback == FH_FALLBACK_ALLOW || !fh_account_say(&context->account, "chunks", id, cause)) return;
+  fh_call_label(call, label, sizeof label);
+  fh_fault_fix(context, cause, fix, sizeof fix);
+  fh_log(FH_LOG_WARN,
+         "CHUNKED %s: %s runs it in %d chunks\n"
+         "  cause   %s: %s\n"
+         "  effect  each chunk is copied there and back; the same bits where the kernel is exact\n"
+         "  fix     %s\n"
+         "  more    devprobe cause %s",
+         label, id, r->progress.chunks, cause, r->why, fix, cause);
+}
+
+static void count_chunks(fh_context *context, const fh_call *call, fh_candidate *used, bool elsewhere, const room *r) {
+  if (r->progress.step == 0) return;
+  fh_candidate_executed(context, used);
+  context->account.counters.chunked++;
+  context->account.counters.chunks += (uint64_t)r->progress.chunks;
+  if (!elsewhere) say_chunked(context, call, used, r);
+}
+
+/* ---- the launch --------------------------------------------------------------------------------------------- */
+
+/* Outputs of a launch that failed in the middle of its chunks are new up to a row. */
+static fh_status annotate(fh_status status, const fh_call *call, const room *r) {
+  if (!status || r->progress.done == 0) return status;
+  return fh_status_annotate(status, "%s ran in chunks: rows 0 to %lld of %lld of its results are new, the others as they were",
+                            call->image->contract->name, (long long)r->progress.done - 1, (long long)r->progress.rows);
+}
+
 static fh_status launch(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
+  room left;
+  left.progress = (fh_progress){0};
+  left.trimmed = left.short_of_it = false;
+  left.why[0] = '\0';
   intent wanted;
   wanted.candidate = NULL; /* the texts are filled when there is something to say */
   wanted.seconds = 0;
   wanted.cause[0] = '\0';
-  bool short_of_memory = false;
   fh_status status = FH_OK;
   /* Each failed attempt takes one candidate or device out, so this ends. */
   for (;;) {
@@ -136,22 +205,21 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     }
     if (plan.chosen->test == FH_UNTESTED) {
       fh_candidate_test(queue, plan.chosen);
-      short_of_memory |= plan.chosen->skipped;
+      left.short_of_it |= plan.chosen->skipped;
       continue;
     }
     status = check_fallback(queue, call, &wanted, &plan);
     if (status) break;
     if (!wanted.candidate) wanted.candidate = plan.chosen; /* never so: what may run was intended; an analyzer cannot know */
     call->elsewhere = fell_back(&wanted, plan.chosen);
-    status = fh_execute(queue, plan.chosen, call);
+    status = attempt(queue, plan.chosen, call, &left);
     if (!status) {
+      count_chunks(context, call, plan.chosen, call->elsewhere, &left);
       done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
       break;
     }
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
-      fh_candidate_blame(plan.chosen, status);
-      plan.chosen->skipped = short_of_memory = true;
-      fh_status_free(status);
+      make_do(queue, plan.chosen, call, &left, status);
       status = FH_OK;
       continue;
     }
@@ -159,8 +227,8 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     if (status) break;
   }
   fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
-  for (int i = 0; short_of_memory && i < k->count; i++) k->candidates[i].skipped = false; /* next time there may be some */
-  return status;
+  for (int i = 0; left.short_of_it && i < k->count; i++) k->candidates[i].skipped = false; /* next time there may be some */
+  return annotate(status, call, &left);
 }
 
 fh_status fh_launch_call(fh_queue *queue, fh_call *call) {

@@ -154,7 +154,14 @@ typedef struct fh_call {
   char note[FH_NOTE]; /* what the contract found in the data; "" */
   int64_t begun_ns;   /* where launches are recorded: when the look at the data began */
   bool elsewhere;     /* runs where the plan did not want it first */
+  bool part;          /* some rows of a launch: counted with the launch (chunks.c) */
 } fh_call;
+
+/* Some rows of a call, with views of their own. */
+typedef struct fh_chunk {
+  fh_call call;
+  uint32_t owned; /* bit v: view v is its own */
+} fh_chunk;
 
 /* A launch whose results exist only on a device: kept until the host has them, so that it can be
  * run again when the device dies. */
@@ -274,6 +281,8 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
 /* Bytes of the elements of a shape. */
 double fh_desc_bytes(const fh_view_desc *desc);
 double fh_call_missing_bytes(const fh_call *call, int device);
+/* Device memory that the call takes. */
+double fh_call_bytes(const fh_call *call);
 
 /* call.c */
 /* A checked call on views of `context`. */
@@ -287,6 +296,32 @@ fh_status fh_call_inspect(fh_context *context, fh_call *call, bool describe);
 /* "matmul f32 512x512x512" style label. */
 void fh_call_label(const fh_call *call, char *out, size_t size);
 
+/* chunks.c */
+/* How many rows the call can be cut into, by its contract's chunking rule; 1: it is one piece. *out_cut: bit v: view v has
+ * these rows; 0 of one piece. */
+int64_t fh_call_rows(const fh_call *call, uint32_t *out_cut);
+/* Device memory that the views of that many rows take, and those that every chunk needs whole. */
+double fh_chunk_bytes(const fh_call *whole, uint32_t cut, int64_t rows);
+/* The call on the rows [first, last), to be ended by fh_chunk_end. Its host copies are those of the whole's views, which must be current,
+ * and not needed by work in progress where they are written. The context is locked. */
+fh_status fh_chunk_take(fh_context *context, const fh_call *whole, uint32_t cut, int64_t first, int64_t last, fh_chunk *out_chunk);
+/* Its results are on the host, and no device holds anything of it. */
+void fh_chunk_end(fh_chunk *chunk);
+/* Is one row at a time within so many bytes? */
+bool fh_call_fits_in_chunks(const fh_call *call, double bytes);
+/* How far a launch in chunks is. Begins with zeros. */
+typedef struct fh_progress {
+  int64_t rows, done, step; /* step: of the next chunk; 0: the call runs whole */
+  uint32_t cut;
+  int chunks, halvings;
+} fh_progress;
+/* From now on the call runs in chunks: halves, or less where a half takes more than `bytes` of memory. False: it does so already, it cannot
+ * be cut, or cutting saves no memory. */
+bool fh_chunks_begin(const fh_call *call, double bytes, fh_progress *progress);
+/* Runs what is left of the call. RESOURCE_EXHAUSTED: the device has no room for much less either. After a failure the rest may be run on
+ * another candidate. */
+fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress);
+
 /* execute.c */
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call);
 /* Waits for the queue's work on one device; mends a lost device. */
@@ -294,6 +329,12 @@ fh_status fh_queue_settle(fh_queue *queue, int device);
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
+/* Frees what the device holds beside the call's operands, results after they were brought home. How many allocations. */
+int fh_device_trim(fh_queue *queue, int device, const fh_call *call);
+/* What the call reads of the view is on the host, and where it writes nothing else is at work. */
+fh_status fh_call_bring_home(fh_context *context, const fh_call *call, int view);
+/* Counts a launch as executed there. */
+void fh_candidate_executed(fh_context *context, fh_candidate *candidate);
 /* Closes every queue's stream of a device; waits for what still runs there, where the device can still be waited for. */
 void fh_streams_end(fh_context *context, int device);
 /* Takes a buffer without replicas off the context's list. */

@@ -227,18 +227,19 @@ static void count_again(fh_context *context, const fh_lineage *lineage, const ch
   const char *kernel = lineage->call.image->contract->name;
   const char *from = context->devices[lineage->device].info.id;
   fh_counters *counters = &context->account.counters;
+  const bool whole = !lineage->call.part; /* a launch in chunks is not counted before its end */
   counters->replayed++;
-  if (!lineage->call.elsewhere) {
+  if (whole && !lineage->call.elsewhere) {
     counters->executed_intended--;
     counters->executed_elsewhere++;
   }
   fh_account_row *row = fh_account_row_of(&context->account, kernel, from);
-  if (row && row->executed > 0) { /* it ran there, but its result is gone: the truth is that it ran on the CPU */
-    row->executed--;
+  if (row && (row->executed > 0 || !whole)) { /* it ran there, but its result is gone: the truth is that it ran on the CPU */
+    row->executed -= whole;
     row->flops -= lineage->call.bound.flops;
     row->bytes -= lineage->call.bound.bytes;
   }
-  fh_account_fallback_add(&context->account, kernel, from, "cpu", cause);
+  if (whole) fh_account_fallback_add(&context->account, kernel, from, "cpu", cause);
 }
 
 /* A strict context, one without the CPU, or a pinned queue does not want lost work to run elsewhere. */

@@ -1,0 +1,223 @@
+/* Jobs larger than the memory that a device has, or has left: in chunks on it, the same bits, said once, counted exactly.
+ * SPDX-License-Identifier: Apache-2.0
+ * TEST: timeout=120 fakes=yes cross=no
+ *
+ * Self-tests are off, so the n-th call of the driver is of the n-th launch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "kernels/contract.h"
+#include "tests/support/backend_suite.h"
+#include "tests/support/cuda_cases.h"
+
+enum { ROWS = 6000, D = 1024, PANEL = 64 }; /* 23.4 MiB a matrix, on devices of 16 MiB */
+
+static char said[8192];
+
+static void keep(void *user, int level, const char *lines) {
+  (void)user, (void)level;
+  const size_t used = strlen(said);
+  snprintf(said + used, sizeof said - used, "%s", lines);
+}
+
+static int times_said(const char *part) {
+  int n = 0;
+  for (const char *at = strstr(said, part); at; at = strstr(at + 1, part)) n++;
+  return n;
+}
+
+static fh_context *open_with(const char *devices, fh_fallback fallback) {
+  setenv("FOGHORN_VERIFY", "off", 1);
+  fh_log_set(keep, NULL);
+  fh_context *context = NULL;
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = devices, .numerics = FH_EXACT, .allow_fake = true, .fallback = fallback},
+                                 &context));
+  return context;
+}
+
+static fh_view new_matrix(fh_context *context, int64_t rows, int64_t columns, fh_order order, uint32_t seed) {
+  fh_view view;
+  float *data;
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(rows, columns), order, &view));
+  FH_EXPECT_OK(fh_view_map(&view, FH_WRITE, (void **)&data));
+  for (int64_t i = 0; i < rows * columns; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    data[i] = (float)(seed >> 8) * 0x1p-23f - 1;
+  }
+  return view;
+}
+
+static void same_bits(const fh_view *a, const fh_view *b) {
+  void *x, *y;
+  FH_EXPECT_OK(fh_view_map(a, FH_READ, &x));
+  FH_EXPECT_OK(fh_view_map(b, FH_READ, &y));
+  assert_memory_equal(x, y, (size_t)fh_view_elements(a) * sizeof(float));
+}
+
+static fh_counters counters_of(fh_context *context) {
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.executed_intended + counters.executed_elsewhere + counters.failed, counters.launches);
+  return counters;
+}
+
+/* y += x, in place; and the products and norms of rows. Both on the device and on the CPU. */
+typedef struct job {
+  fh_context *context, *cpu;
+  fh_view x[2], y[2], b[2], c[2], n[2];
+} job;
+
+static job job_begin(const char *devices, fh_fallback fallback, fh_order order) {
+  job j = {.context = open_with(devices, fallback), .cpu = open_with("cpu", FH_FALLBACK_WARN)};
+  for (int i = 0; i < 2; i++) {
+    fh_context *of = i ? j.cpu : j.context;
+    j.x[i] = new_matrix(of, ROWS, D, order, 1);
+    j.y[i] = new_matrix(of, ROWS, D, order, 2);
+    j.b[i] = new_matrix(of, D, PANEL, FH_ROW_MAJOR, 3);
+    j.c[i] = new_matrix(of, ROWS, PANEL, FH_ROW_MAJOR, 4);
+    j.n[i] = new_matrix(of, ROWS, D, order, 5);
+  }
+  return j;
+}
+
+static void job_end(job *j) {
+  for (int i = 0; i < 2; i++) {
+    fh_view *views[] = {&j->x[i], &j->y[i], &j->b[i], &j->c[i], &j->n[i]};
+    for (int v = 0; v < 5; v++) fh_view_release(views[v]);
+  }
+  fh_context_release(j->context);
+  fh_context_release(j->cpu);
+}
+
+static void job_run(job *j) {
+  for (int i = 0; i < 2; i++) {
+    fh_queue *queue = fh_context_queue(i ? j->cpu : j->context);
+    FH_EXPECT_OK(fh_axpy(queue, 0.5f, &j->x[i], &j->y[i], NULL));
+    FH_EXPECT_OK(fh_matmul(queue, &j->y[i], &j->b[i], &j->c[i], NULL));
+    FH_EXPECT_OK(fh_l2_normalize(queue, &j->y[i], &j->n[i], 1e-12f, NULL));
+  }
+  same_bits(&j->y[0], &j->y[1]);
+  same_bits(&j->c[0], &j->c[1]);
+  same_bits(&j->n[0], &j->n[1]);
+}
+
+/* Everything ran on the device, and that it took chunks was said once. */
+static void larger_than_the_device(void) {
+  job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  job_run(&j);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.launches, 3);
+  assert_int_equal(c.executed_intended, 3);
+  assert_int_equal(c.chunked, 3);
+  assert_true(c.chunks >= 3 + 3 + 2);
+  assert_int_equal(times_said("CHUNKED"), 1);
+  assert_int_equal(times_said("FALLBACK"), 0);
+  assert_int_equal(times_said("OUT-OF-MEMORY"), 2); /* the cause, and where to read on */
+  char *text;
+  FH_EXPECT_OK(fh_report(j.context, false, &text));
+  if (!strstr(text, "3 launches ran as")) fail_msg("%s", text);
+  free(text);
+  job_end(&j);
+}
+
+/* The same where a chunk can be lost, on the way there, at work, and on the way back: what is left runs on the CPU. */
+static void lost_in_the_middle(void) {
+  job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  job_run(&j);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.launches, 3);
+  assert_true(c.executed_elsewhere >= 2);
+  assert_int_equal(c.failed, 0);
+  assert_int_equal(times_said("FALLBACK device cuda:0 lost"), 1);
+  assert_int_equal(times_said("FALLBACK"), 1);
+  job_end(&j);
+}
+
+/* Memory is there by its size, and not to be had. */
+static void no_memory_left(void) {
+  job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  job_run(&j);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.executed_elsewhere, 3);
+  assert_true(times_said("FALLBACK") >= 1);
+  assert_int_equal((uint64_t)times_said("FALLBACK"), c.fallback_warnings);
+  assert_int_equal(times_said("CHUNKED"), 0);
+  job_end(&j);
+}
+
+/* A launch that the driver refuses for want of memory: room is made, and it is launched again. */
+static void refused_once(void) {
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_matrix(context, 64, 64, FH_ROW_MAJOR, 1), y = new_matrix(context, 64, 64, FH_ROW_MAJOR, 2);
+  fh_view p = new_matrix(context, 64, 64, FH_ROW_MAJOR, 1), q = new_matrix(context, 64, 64, FH_ROW_MAJOR, 2);
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 1, &x, &y, NULL));
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 1, &p, &q, NULL)); /* refused; x and y make room */
+  same_bits(&y, &q);
+  const fh_counters c = counters_of(context);
+  assert_int_equal(c.executed_intended, 2);
+  assert_int_equal(c.chunked, 0);
+  assert_string_equal(said, "");
+  fh_view *views[] = {&x, &y, &p, &q};
+  for (int v = 0; v < 4; v++) fh_view_release(views[v]);
+  fh_context_release(context);
+}
+
+/* Rows that lie between each other take all of the memory, however few: no chunk helps. */
+static void columns_first(void) {
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_matrix(context, ROWS, D, FH_COL_MAJOR, 1), y = new_matrix(context, ROWS, D, FH_COL_MAJOR, 1);
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 0, &x, &y, NULL));
+  same_bits(&x, &y);
+  assert_int_equal(counters_of(context).chunked, 0);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
+/* A pinned queue has no other device: what fails in the middle says how far it came. */
+static void a_pinned_queue_says_how_far(void) {
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_matrix(context, ROWS, D, FH_ROW_MAJOR, 1), y = new_matrix(context, ROWS, D, FH_ROW_MAJOR, 2);
+  FH_EXPECT_OK(fh_queue_pin(fh_context_queue(context), "cuda:0"));
+  fh_status status = fh_axpy(fh_context_queue(context), 1, &x, &y, NULL);
+  assert_non_null(status);
+  if (!strstr(fh_status_message(status), "axpy ran in chunks: rows 0 to")) fail_msg("%s", fh_status_message(status));
+  fh_status_free(status);
+  assert_int_equal(counters_of(context).failed, 1);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
+#define SMALL "devices=1,memory=16MiB"
+
+int main(int argc, char **argv) {
+  (void)argc;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  if (!images[0].ptx) {
+    printf("NOT RUN: this build has no PTX: %s\n", images[0].ptx_missing);
+    return 77;
+  }
+  static const fh_cuda_case cases[] = {
+      {.name = "larger than the device", .settings = SMALL, .run = larger_than_the_device},
+      {.name = "lost at work", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = lost_in_the_middle},
+      {.name = "lost at work, late", .settings = SMALL, .faults = "cuLaunchKernel@2=late:719", .run = lost_in_the_middle},
+      {.name = "lost on the way there", .settings = SMALL, .faults = "cuMemcpyHtoDAsync@4=719", .run = lost_in_the_middle},
+      {.name = "lost on the way back", .settings = SMALL, .faults = "cuMemcpyDtoHAsync@2=late:719", .run = lost_in_the_middle},
+      {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
+      {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
+      {.name = "columns first", .settings = SMALL, .run = columns_first},
+      {.name = "a pinned queue says how far", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = a_pinned_queue_says_how_far},
+  };
+  fh_cuda_cases_begin(argv);
+  return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof cases[0]));
+}

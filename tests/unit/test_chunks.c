@@ -1,0 +1,117 @@
+/* The contracts' chunking rules: the rows of a call, one after another, are bit for bit the rows of the whole.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/plan/plan.h"
+#include "tests/support/cpu_context.h"
+
+enum { SHORT = 24 }; /* rows up to which each is a chunk */
+
+typedef struct runner {
+  fh_candidate *candidate;
+  int chunked; /* calls that were cut */
+} runner;
+
+static void wrap(const fh_conform_call *from, int v, fh_view *out) {
+  const fh_conform_place *place = &from->places[v];
+  fh_shape shape = {.rank = from->views[v].rank};
+  memcpy(shape.extents, from->views[v].shape, sizeof shape.extents);
+  FH_EXPECT_OK(fh_view_wrap_strided(context, place->memory, place->bytes, (char *)place->memory + place->offset, from->views[v].dtype,
+                                    shape, from->views[v].strides, FH_READ_WRITE, out));
+}
+
+/* A fh_conform_variant.run. */
+static fh_status run_in_chunks(void *arg, const fh_conform_call *from) {
+  runner *r = arg;
+  const fh_kernel_contract *contract = from->image->contract;
+  fh_call call = {.image = from->image, .kernel = r->candidate->kernel, .view_count = contract->view_count, .bound = *from->bound};
+  memcpy(call.params, from->scalars, sizeof(fh_value) * (size_t)contract->scalar_count);
+  for (int v = 0; v < call.view_count; v++) {
+    call.descs[v] = from->views[v];
+    wrap(from, v, &call.views[v]);
+  }
+  fh_progress progress = {.halvings = 0};
+  progress.rows = fh_call_rows(&call, &progress.cut);
+  r->chunked += progress.rows > 1;
+  const int64_t step = progress.rows <= SHORT ? 1 : (progress.rows + 6) / 7;
+  fh_context_lock(context);
+  fh_queue *queue = fh_context_queue(context);
+  queue->probing = true;
+  fh_status status = FH_OK;
+  bool refused = false;
+  for (int64_t first = 0; first < progress.rows && progress.cut && !status && !refused; first += step) {
+    fh_chunk chunk;
+    const int64_t last = first + step < progress.rows ? first + step : progress.rows;
+    status = fh_chunk_take(context, &call, progress.cut, first, last, &chunk);
+    refused = fh_status_code(status) == FH_INVALID_ARGUMENT; /* wild indexes, which a launch looks for before it is cut */
+    if (!status) status = fh_execute(queue, r->candidate, &chunk.call);
+    if (!status) fh_chunk_end(&chunk);
+  }
+  if (refused) fh_status_free(status);
+  if (refused || !progress.cut) status = fh_execute(queue, r->candidate, &call);
+  queue->probing = false;
+  fh_context_unlock(context);
+  for (int v = 0; v < call.view_count; v++) fh_view_release(&call.views[v]);
+  return status;
+}
+
+static fh_candidate *best_exact(fh_plan_kernel *kernel) {
+  for (int i = 0; i < kernel->count; i++)
+    if (kernel->candidates[i].ruled_out.code == FH_REASON_NONE && kernel->candidates[i].numerics == FH_EXACT) return &kernel->candidates[i];
+  return NULL;
+}
+
+static void chunks_are_the_rows_of_the_whole(void **state) {
+  (void)state;
+  int count, ruled = 0;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int k = 0; k < count; k++) {
+    fh_plan_kernel *kernel;
+    FH_EXPECT_OK(fh_plan_kernel_of(context, &images[k], &kernel));
+    runner r = {.candidate = best_exact(kernel)};
+    if (!images[k].contract->chunks || !r.candidate) continue;
+    ruled++;
+    const fh_conform_variant variant = {.name = r.candidate->name, .numerics = FH_EXACT, .alignment = 1, .run = run_in_chunks, .arg = &r};
+    const fh_conform_options options = {.cases = 40};
+    fh_conform_report report;
+    FH_EXPECT_OK(fh_conform(&images[k], &variant, &options, &report));
+    if (report.verdict != FH_CONFORM_PASS) print_error("%s: %s\n", images[k].contract->name, report.text);
+    assert_int_equal(report.verdict, FH_CONFORM_PASS);
+    if (!r.chunked) print_error("%s: no case was cut\n", images[k].contract->name);
+    assert_true(r.chunked > 0);
+  }
+  assert_true(ruled >= 30);
+}
+
+/* What has no rows is one piece, and so is what its rule does not fit. */
+static void what_cannot_be_cut_is_whole(void **state) {
+  (void)state;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int k = 0; k < count; k++) {
+    fh_call call = {.image = &images[k], .view_count = images[k].contract->view_count};
+    const bool norm = strcmp(images[k].contract->name, "layer_norm") == 0, reduce = strcmp(images[k].contract->name, "reduce") == 0;
+    uint32_t cut;
+    for (int v = 0; v < call.view_count; v++) call.descs[v] = (fh_view_desc){.dtype = FH_F32, .rank = 1, .shape = {8}, .strides = {1}};
+    if (norm) assert_int_equal(fh_call_rows(&call, &cut), 1); /* a single row */
+    call.descs[0] = (fh_view_desc){.dtype = FH_F32, .rank = 2, .shape = {8, 8}, .strides = {8, 1}};
+    call.descs[1].shape[0] = 1;
+    if (reduce) assert_int_equal(fh_call_rows(&call, &cut), 1); /* one number of all rows */
+    if (!images[k].contract->chunks) assert_int_equal(fh_call_rows(&call, &cut), 1);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(chunks_are_the_rows_of_the_whole),
+      cmocka_unit_test(what_cannot_be_cut_is_whole),
+  };
+  return cmocka_run_group_tests(tests, open_context, close_context);
+}

@@ -227,6 +227,7 @@ fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candida
   fh_verdict verdict = {.candidate = candidate, .reason = first_reason(queue, candidate, call)};
   fh_outlook outlook = fh_outlook_of(call);
   verdict.seconds = fh_cost(queue, candidate, call, &outlook, &verdict.source);
+  verdict.transfer = outlook.transfer;
   return verdict;
 }
 

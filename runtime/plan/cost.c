@@ -1,7 +1,8 @@
 /* What a launch on a candidate will take. SPDX-License-Identifier: Apache-2.0
  *
  * The best that is known of the execution: what this process measured, else what the machine's profile says (profile.c), else a guess by
- * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are always a guess. */
+ * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are what is known of the
+ * link (link.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,41 +112,65 @@ static double guess_scale(fh_outlook *outlook, const fh_context *context, const 
   return outlook->scale;
 }
 
-double fh_call_missing_bytes(const fh_call *call, int device) {
-  double bytes = 0;
-  for (int i = 0; i < call->view_count; i++) {
-    const fh_buffer *buffer = call->views[i].buffer;
-    if (!buffer || call->image->contract->views[i].role == FH_ROLE_OUT) continue;
-    const fh_replica *replica = &buffer->replicas[device];
-    if (!replica->memory || replica->version != buffer->version) bytes += (double)buffer->bytes;
-  }
-  return bytes;
-}
-
 double fh_desc_bytes(const fh_view_desc *desc) {
   double bytes = (double)fh_dtype_size(desc->dtype);
   for (int i = 0; i < desc->rank; i++) bytes *= (double)desc->shape[i];
   return bytes;
 }
 
-static double transfer_seconds(const fh_queue *queue, const fh_call *call, int device) {
-  const fh_plan_device *d = &queue->context->devices[device];
-  double bytes = 0, link = d->info.link_bytes_per_s > 0 ? d->info.link_bytes_per_s : 1e10;
-  bool shapes_only = call->views[0].buffer == NULL; /* fh_explain_shapes: everything is on the host */
-  if (d->info.host_memory) {
-    /* What only a device has must come back first. */
-    for (int i = 0; i < call->view_count && !shapes_only; i++) {
-      const fh_buffer *buffer = call->views[i].buffer;
-      if (call->image->contract->views[i].role != FH_ROLE_OUT && buffer->host_version != buffer->version) bytes += (double)buffer->bytes;
-    }
-    return bytes * 1e-10;
+/* ---- transfers -------------------------------------------------------------------------------------------------- */
+
+static void move(const fh_plan_device *device, fh_way way, double bytes, fh_transfer *t) {
+  fh_cost_source source;
+  const double seconds = fh_link_seconds(device, way, bytes, 1, &source);
+  const bool first = t->copies[FH_TO_DEVICE] + t->copies[FH_FROM_DEVICE] == 0;
+  t->bytes[way] += bytes;
+  t->copies[way]++;
+  t->seconds += seconds;
+  if (first || source < t->source) t->source = source;
+}
+
+/* The device that alone has the newest contents; -1: the host has them too, or nobody. */
+static int holder_of(const fh_context *context, const fh_buffer *buffer) {
+  if (buffer->host_version == buffer->version) return -1;
+  for (int d = 0; d < context->device_count; d++)
+    if (buffer->replicas[d].memory && buffer->replicas[d].version == buffer->version) return d;
+  return -1;
+}
+
+/* Operands of one buffer come together. */
+static bool came_before(const fh_call *call, int view) {
+  bool before = false;
+  for (int v = 0; v < view; v++)
+    before |= call->views[view].buffer && call->views[v].buffer == call->views[view].buffer &&
+              call->image->contract->views[v].role != FH_ROLE_OUT;
+  return before;
+}
+
+/* What an input takes to where the candidate runs. */
+static void bring(const fh_context *context, const fh_call *call, int view, int device, fh_transfer *t) {
+  const fh_plan_device *d = &context->devices[device];
+  const fh_buffer *buffer = call->views[view].buffer;
+  if (!buffer) { /* fh_explain_shapes: everything is on the host */
+    if (!d->info.host_memory) move(d, FH_TO_DEVICE, fh_desc_bytes(&call->descs[view]), t);
+    return;
   }
-  for (int i = 0; i < call->view_count; i++) {
-    if (call->image->contract->views[i].role != FH_ROLE_IN) bytes += fh_desc_bytes(&call->descs[i]); /* expected read-back */
-    if (shapes_only && call->image->contract->views[i].role != FH_ROLE_OUT) bytes += fh_desc_bytes(&call->descs[i]);
+  const bool there = buffer->replicas[device].memory && buffer->replicas[device].version == buffer->version;
+  const int holder = holder_of(context, buffer);
+  if (there && !d->info.host_memory) return;
+  if (holder >= 0) move(&context->devices[holder], FH_FROM_DEVICE, (double)buffer->bytes, t);
+  if (!d->info.host_memory) move(d, FH_TO_DEVICE, (double)buffer->bytes, t);
+}
+
+static fh_transfer transfer_of(const fh_context *context, const fh_call *call, int device) {
+  fh_transfer t = {.source = FH_COST_MEASURED};
+  for (int v = 0; v < call->view_count; v++) {
+    const fh_view_role role = call->image->contract->views[v].role;
+    if (role != FH_ROLE_OUT && !came_before(call, v)) bring(context, call, v, device, &t);
+    if (role != FH_ROLE_IN && !context->devices[device].info.host_memory) /* expected read-back */
+      move(&context->devices[device], FH_FROM_DEVICE, fh_desc_bytes(&call->descs[v]), &t);
   }
-  if (!shapes_only) bytes += fh_call_missing_bytes(call, device);
-  return bytes / link;
+  return t;
 }
 
 fh_outlook fh_outlook_of(const fh_call *call) { return (fh_outlook){.bucket = fh_cost_bucket(&call->bound), .device = -1}; }
@@ -155,7 +180,7 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
   if (outlook->device != candidate->device) {
     outlook->device = candidate->device;
     outlook->scale = -1;
-    outlook->transfer = transfer_seconds(queue, call, candidate->device);
+    outlook->transfer = transfer_of(queue->context, call, candidate->device);
   }
   double execution = known_seconds(candidate, outlook->bucket, out_source);
   if (execution <= 0) {
@@ -164,5 +189,5 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
     execution = prior_seconds(candidate, &call->bound) * (scale > 0 ? scale : 1);
     execution += call->bound.stage_count * device->info.launch_s;
   }
-  return execution + outlook->transfer;
+  return execution + outlook->transfer.seconds;
 }

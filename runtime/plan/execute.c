@@ -90,10 +90,13 @@ static fh_status copy_home(fh_context *context, const fh_buffer *buffer, int dev
   FH_TRY(stream_of(queue, device, &stream));
   fh_command copy = {.kind = FH_COMMAND_COPY,
                      .copy = {.from = {.memory = buffer->replicas[device].memory}, .to = {.host = to}, .bytes = buffer->bytes}};
+  const double start = fh_now_seconds();
   fh_status status = stream_submit(queue, device, &copy, 1);
   if (!status) status = stream_wait(queue, device);
-  if (!status) context->account.counters.bytes_from_device += buffer->bytes;
-  return status;
+  if (status) return status;
+  fh_link_sample(&context->devices[device], FH_FROM_DEVICE, buffer->bytes, fh_now_seconds() - start);
+  context->account.counters.bytes_from_device += buffer->bytes;
+  return FH_OK;
 }
 
 /* The newest contents of the buffer, to its host copy or, `staged`, beside it. A device that is lost on the way is met again, after
@@ -296,7 +299,23 @@ static bool must_be_current(const fh_call *call, int index) {
   return call->image->contract->views[index].role != FH_ROLE_OUT || !covers(&call->views[index]);
 }
 
-static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index) {
+/* Of a launch that is timed the copies are waited for before it begins, so each can be timed too. */
+static fh_status copy_there(fh_queue *queue, int device, const fh_buffer *buffer, bool timed) {
+  const fh_command copy = {
+      .kind = FH_COMMAND_COPY,
+      .copy = {.from = {.host = buffer->host}, .to = {.memory = buffer->replicas[device].memory}, .bytes = buffer->bytes}};
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, device, &stream));
+  if (timed) FH_TRY(stream_wait(queue, device));
+  const double start = timed ? fh_now_seconds() : 0;
+  FH_TRY(stream_submit(queue, device, &copy, 1));
+  if (!timed) return FH_OK;
+  FH_TRY(stream_wait(queue, device));
+  fh_link_sample(&queue->context->devices[device], FH_TO_DEVICE, buffer->bytes, fh_now_seconds() - start);
+  return FH_OK;
+}
+
+static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index, bool timed) {
   fh_context *context = queue->context;
   fh_buffer *buffer = call->views[index].buffer;
   fh_replica *replica = &buffer->replicas[device];
@@ -312,11 +331,7 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
   resident_touch(context, buffer);
   if (!must_be_current(call, index) || replica->version == buffer->version) return FH_OK;
   FH_TRY(fh_buffer_to_host(context, buffer));
-  fh_command copy = {.kind = FH_COMMAND_COPY,
-                     .copy = {.from = {.host = buffer->host}, .to = {.memory = replica->memory}, .bytes = buffer->bytes}};
-  fh_stream *stream;
-  FH_TRY(stream_of(queue, device, &stream));
-  FH_TRY(stream_submit(queue, device, &copy, 1));
+  FH_TRY(copy_there(queue, device, buffer, timed));
   replica->version = buffer->version;
   context->account.counters.bytes_to_device += buffer->bytes;
   return FH_OK;
@@ -328,9 +343,10 @@ fh_status fh_call_bring_home(fh_context *context, const fh_call *call, int view)
   return call->image->contract->views[view].role == FH_ROLE_IN ? FH_OK : quiet_for_host_write(context, buffer);
 }
 
-static fh_status make_resident(fh_queue *queue, int device, const fh_call *call) {
+static fh_status make_resident(fh_queue *queue, int device, const fh_call *call, bool timed) {
   bool host = queue->context->devices[device].info.host_memory;
-  for (int i = 0; i < call->view_count; i++) FH_TRY(host ? fh_call_bring_home(queue->context, call, i) : bring(queue, device, call, i));
+  for (int i = 0; i < call->view_count; i++)
+    FH_TRY(host ? fh_call_bring_home(queue->context, call, i) : bring(queue, device, call, i, timed));
   return FH_OK;
 }
 
@@ -455,9 +471,9 @@ static void account(fh_queue *queue, fh_candidate *candidate, const fh_call *cal
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call) {
   int device = candidate->device;
   FH_TRY(fh_candidate_prepare(queue->context, candidate));
-  FH_TRY(make_resident(queue, device, call));
+  const bool timed = wants_timing(queue, candidate, call);
+  FH_TRY(make_resident(queue, device, call, timed));
   FH_TRY(scratch_for(queue, device, call));
-  bool timed = wants_timing(queue, candidate, call);
   if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(fh_queue_settle(queue, device)); /* not the copies */
   /* All of this can lose a device, this one too. */
   if (queue->context->devices[device].state != FH_STATE_OPEN)

@@ -47,6 +47,29 @@ static const char *human(double seconds, char text[static 24]) {
   return text;
 }
 
+static void print_way(const fh_link_figures *link, const char *before, const char *where, const fh_transfer *t, fh_way way, fh_text *text) {
+  if (t->copies[way])
+    fh_text_add(text, "%s%.3g MB %s at %.3g GB/s (%s)", before, t->bytes[way] / 1e6, where, link->bytes_per_s / 1e9,
+                source_name(link->bandwidth_source));
+}
+
+/* What must move for the candidate, and how fast that is known to go. */
+static void print_transfer(const fh_context *context, const fh_verdict *v, fh_text *text) {
+  const fh_transfer *t = &v->transfer;
+  const fh_plan_device *device = &context->devices[v->candidate->device];
+  char time[24];
+  if (device->info.host_memory && t->seconds > 0)
+    fh_text_add(text, "       transfer %s  of it: %.3g MB that are on a device only, %s\n", human(t->seconds, time),
+                t->bytes[FH_FROM_DEVICE] / 1e6, source_name(t->source));
+  if (device->info.host_memory) return;
+  const fh_link_figures to = fh_link_of(device, FH_TO_DEVICE), from = fh_link_of(device, FH_FROM_DEVICE);
+  fh_text_add(text, "       transfer        %s  of it:", human(t->seconds, time));
+  if (!t->copies[FH_TO_DEVICE]) fh_text_add(text, " all inputs are there");
+  print_way(&to, " ", "there", t, FH_TO_DEVICE, text);
+  print_way(&from, ", ", "back", t, FH_FROM_DEVICE, text);
+  fh_text_add(text, "\n");
+}
+
 static void print_text(const fh_context *context, const fh_call *call, const decision *d, fh_text *text) {
   char profile[1000], label[160], line[400], time[24];
   fh_call_label(call, label, sizeof label);
@@ -58,6 +81,7 @@ static void print_text(const fh_context *context, const fh_call *call, const dec
     if (v->reason.code == FH_REASON_NONE) {
       fh_text_add(text, "  %s %-20s %s  %s, %s\n", chosen ? "->" : "  ", v->candidate->name, human(v->seconds, time),
                   source_name(v->source), test_name(v->candidate));
+      print_transfer(context, v, text);
     } else {
       fh_reason_print(&v->reason, line, sizeof line);
       fh_text_add(text, "     %-20s no: %s\n", v->candidate->name, line);
@@ -79,12 +103,35 @@ static const char *source_key(fh_cost_source source) {
   return keys[source];
 }
 
-static json_t *verdict_json(const fh_verdict *v, bool chosen) {
+static json_t *way_json(const fh_link_figures *link, double bytes, int copies) {
+  return json_pack("{sf si sf ss sf ss}", "bytes", bytes, "copies", copies, "bytes_per_s", link->bytes_per_s, "bandwidth",
+                   source_key(link->bandwidth_source), "latency_s", link->latency_s, "latency", source_key(link->latency_source));
+}
+
+/* NULL: host memory, and nothing to bring home. */
+static json_t *transfer_json(const fh_context *context, const fh_verdict *v) {
+  const fh_transfer *t = &v->transfer;
+  const fh_plan_device *device = &context->devices[v->candidate->device];
+  if (device->info.host_memory && t->seconds <= 0) return NULL;
+  json_t *out = json_pack("{sf ss}", "seconds", t->seconds, "prediction", source_key(t->source));
+  const fh_link_figures to = fh_link_of(device, FH_TO_DEVICE), from = fh_link_of(device, FH_FROM_DEVICE);
+  if (device->info.host_memory) {
+    json_object_set_new(out, "bytes_from_devices", json_real(t->bytes[FH_FROM_DEVICE]));
+  } else {
+    json_object_set_new(out, "to_device", way_json(&to, t->bytes[FH_TO_DEVICE], t->copies[FH_TO_DEVICE]));
+    json_object_set_new(out, "from_device", way_json(&from, t->bytes[FH_FROM_DEVICE], t->copies[FH_FROM_DEVICE]));
+  }
+  return out;
+}
+
+static json_t *verdict_json(const fh_context *context, const fh_verdict *v, bool chosen) {
   char line[400];
   fh_reason_print(&v->reason, line, sizeof line);
   json_t *out =
       json_pack("{ss sb sb sf ss ss}", "variant", v->candidate->name, "chosen", chosen, "may_run", v->reason.code == FH_REASON_NONE,
                 "predicted_seconds", v->seconds, "prediction", source_key(v->source), "test", test_name(v->candidate));
+  json_t *transfer = transfer_json(context, v);
+  if (transfer) json_object_set_new(out, "transfer", transfer);
   if (v->reason.code == FH_REASON_NONE) return out;
   json_object_set_new(out, "reason", fh_json_text(line));
   if (v->reason.cause) json_object_set_new(out, "cause", fh_json_text(v->reason.cause));
@@ -96,7 +143,7 @@ static char *print_json(const fh_context *context, const fh_call *call, const de
   fh_call_label(call, label, sizeof label);
   json_t *candidates = json_array();
   for (int i = 0; i < d->count; i++)
-    json_array_append_new(candidates, verdict_json(&d->verdicts[i], d->verdicts[i].candidate == d->plan.chosen));
+    json_array_append_new(candidates, verdict_json(context, &d->verdicts[i], d->verdicts[i].candidate == d->plan.chosen));
   json_t *out =
       json_pack("{ss ss ss sf sf so so so}", "schema", "foghorn.explain/1", "kernel", call->image->contract->name, "call", label, "flops",
                 call->bound.flops, "bytes", call->bound.bytes, "chosen", fh_json_text(d->plan.chosen ? d->plan.chosen->name : NULL),

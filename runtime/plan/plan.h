@@ -62,6 +62,37 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size);
 
 /* ---- devices ---------------------------------------------------------------------------------------- */
 
+/* Where a predicted time comes from, the weakest first. */
+typedef enum fh_cost_source {
+  FH_COST_GUESS = 0,  /* the roofline prior */
+  FH_COST_SCALED,     /* the prior, held to the scale of another variant's measurement */
+  FH_COST_CALIBRATED, /* this machine's profile */
+  FH_COST_MEASURED,   /* launches of this process */
+} fh_cost_source;
+
+/* Ways over the link between the host and a device. */
+typedef enum fh_way { FH_TO_DEVICE = 0, FH_FROM_DEVICE = 1, FH_WAYS = 2 } fh_way;
+
+enum { FH_LINK_SAMPLES = 8 };
+
+/* A number that the profile knows and that this process measures. */
+typedef struct fh_figure {
+  double calibrated; /* 0: not */
+  double samples[FH_LINK_SAMPLES];
+  int64_t count; /* ever */
+  double median; /* of those kept */
+} fh_figure;
+
+typedef struct fh_link {
+  fh_figure latency, bandwidth; /* seconds; bytes per second */
+} fh_link;
+
+/* The best that is known of one way. */
+typedef struct fh_link_figures {
+  double latency_s, bytes_per_s;
+  fh_cost_source latency_source, bandwidth_source;
+} fh_link_figures;
+
 typedef enum fh_device_state { FH_STATE_OPEN = 1, FH_STATE_REJECTED, FH_STATE_QUARANTINED } fh_device_state;
 
 typedef struct fh_plan_device {
@@ -74,6 +105,7 @@ typedef struct fh_plan_device {
   char cause[48];   /* of REJECTED and QUARANTINED; "" */
   char reason[320]; /* in words */
   char fix[FH_PLAN_FIX];
+  fh_link links[FH_WAYS];
 } fh_plan_device;
 
 /* ---- candidates: one variant on one device ------------------------------------------------------------ */
@@ -117,13 +149,13 @@ typedef struct fh_plan_kernel {
   fh_candidate candidates[];
 } fh_plan_kernel;
 
-/* Where a predicted time comes from, the weakest first. */
-typedef enum fh_cost_source {
-  FH_COST_GUESS = 0,  /* the roofline prior */
-  FH_COST_SCALED,     /* the prior, held to the scale of another variant's measurement */
-  FH_COST_CALIBRATED, /* this machine's profile */
-  FH_COST_MEASURED,   /* launches of this process */
-} fh_cost_source;
+/* What has to move for a launch, over the links of its device and of those that hold its operands. */
+typedef struct fh_transfer {
+  double bytes[FH_WAYS]; /* those that come from another device count in both: its way home, and the way there */
+  int copies[FH_WAYS];
+  double seconds;
+  fh_cost_source source; /* the weakest of those that matter */
+} fh_transfer;
 
 /* What the planner found for one launch. */
 typedef struct fh_verdict {
@@ -131,6 +163,7 @@ typedef struct fh_verdict {
   fh_reason reason;      /* NONE: it may run */
   double seconds;        /* predicted, transfers included; also for a "no" */
   fh_cost_source source; /* of the execution part */
+  fh_transfer transfer;
 } fh_verdict;
 
 typedef struct fh_plan {
@@ -271,18 +304,29 @@ void fh_candidate_calibrate(fh_candidate *candidate, int bucket, double seconds)
 /* What the costs of one call on several candidates have in common. */
 typedef struct fh_outlook {
   int bucket;
-  int device;      /* whom the rest is of; -1: nobody yet */
-  double scale;    /* of guesses; below 0: not looked for */
-  double transfer; /* seconds */
+  int device;   /* whom the rest is of; -1: nobody yet */
+  double scale; /* of guesses; below 0: not looked for */
+  fh_transfer transfer;
 } fh_outlook;
 fh_outlook fh_outlook_of(const fh_call *call);
 /* Predicted seconds of a call on a candidate, transfers included. */
 double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_outlook *outlook, fh_cost_source *out_source);
 /* Bytes of the elements of a shape. */
 double fh_desc_bytes(const fh_view_desc *desc);
-double fh_call_missing_bytes(const fh_call *call, int device);
 /* Device memory that the call takes. */
 double fh_call_bytes(const fh_call *call);
+
+/* link.c */
+/* Seconds to copy so many bytes in so many copies; the weakest source of what matters. */
+double fh_link_seconds(const fh_plan_device *device, fh_way way, double bytes, int copies, fh_cost_source *out_source);
+/* What is known of the link. */
+fh_link_figures fh_link_of(const fh_plan_device *device, fh_way way);
+/* A copy that was waited for, on a stream that had nothing else to do. */
+void fh_link_sample(fh_plan_device *device, fh_way way, size_t bytes, double seconds);
+/* What the machine's profile says; 0: nothing. */
+void fh_link_calibrate(fh_plan_device *device, fh_way way, double latency_s, double bytes_per_s);
+/* Measures both ways for the profile, in no more than about `seconds`. Fails where the device does. */
+fh_status fh_link_measure(fh_queue *queue, int device, double seconds);
 
 /* call.c */
 /* A checked call on views of `context`. */

@@ -72,8 +72,20 @@ static bool is_device(const json_t *told, const fh_device_info *info) {
          json_integer_value(units) == info->compute_units;
 }
 
-static void read_device(const fh_context *context, int device, const json_t *told, tally *t) {
+static const char *const ways[FH_WAYS] = {"to_device", "from_device"};
+
+static void read_link(fh_plan_device *device, const json_t *told) {
+  for (int way = 0; way < FH_WAYS; way++) {
+    const json_t *figures = json_object_get(json_object_get(told, "link"), ways[way]);
+    const double latency = json_number_value(json_object_get(figures, "latency_s"));
+    const double bandwidth = json_number_value(json_object_get(figures, "bytes_per_s"));
+    if (latency < 1 && bandwidth > 1e3 && bandwidth < 1e15) fh_link_calibrate(device, (fh_way)way, latency, bandwidth);
+  }
+}
+
+static void read_device(fh_context *context, int device, const json_t *told, tally *t) {
   const json_t *kernels = json_object_get(told, "kernels");
+  read_link(&context->devices[device], told);
   t->devices++;
   for (int slot = 0; slot < fh_kernel_slots(); slot++) {
     fh_plan_kernel *kernel = fh_plan_kernel_in(context, slot);
@@ -203,6 +215,18 @@ static json_t *kept_kernels(const fh_context *context, int device, const json_t 
   return NULL;
 }
 
+/* As calibrated, now or before; empty: not. */
+static json_t *link_json(const fh_plan_device *device) {
+  json_t *link = json_object();
+  for (int way = 0; way < FH_WAYS; way++) {
+    const fh_link *l = &device->links[way];
+    if (l->bandwidth.calibrated > 0)
+      json_object_set_new(link, ways[way],
+                          json_pack("{sf sf}", "latency_s", l->latency.calibrated, "bytes_per_s", l->bandwidth.calibrated));
+  }
+  return link;
+}
+
 /* Kernels that this context does not know, of a plug-in that is not here say, keep their times, and so do those that it has no times of. */
 static json_t *device_json(const fh_context *context, int device, const json_t *before) {
   const fh_device_info *info = &context->devices[device].info;
@@ -213,8 +237,12 @@ static json_t *device_json(const fh_context *context, int device, const json_t *
     if (kernel && was_measured(kernel, device))
       json_object_set_new(kernels, kernel->image->contract->name, kernel_json(context, device, kernel));
   }
-  return json_pack("{so so si so}", "name", fh_json_text(info->name), "driver", fh_json_text(info->driver), "units", info->compute_units,
-                   "kernels", kernels);
+  json_t *out = json_pack("{so so si so}", "name", fh_json_text(info->name), "driver", fh_json_text(info->driver), "units",
+                          info->compute_units, "kernels", kernels);
+  json_t *link = link_json(&context->devices[device]);
+  if (json_object_size(link)) json_object_set(out, "link", link);
+  json_decref(link);
+  return out;
 }
 
 static bool is_here(const fh_context *context, const json_t *told) {

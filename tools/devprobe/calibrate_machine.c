@@ -29,14 +29,15 @@ static int tell(const fh_cli *cli, const fh_context *context, const fh_calibrati
   snprintf(path, sizeof path, "%s/profile.json", context->config.cache_dir);
   if (cli->given[FH_OPT_QUIET]) return status;
   if (cli->given[FH_OPT_JSON])
-    return fh_cli_emit_json(
-        cli,
-        json_pack("{ss so si si si si sb}", "schema", "foghorn.calibration/1", "profile", fh_json_text(path), "kernels", done->kernels,
-                  "sizes", done->sizes, "times", done->times, "left_out", done->left_out, "interrupted", fh_interrupted()),
-        status);
+    return fh_cli_emit_json(cli,
+                            json_pack("{ss so si si si si si sb}", "schema", "foghorn.calibration/1", "profile", fh_json_text(path),
+                                      "kernels", done->kernels, "sizes", done->sizes, "times", done->times, "links", done->links,
+                                      "left_out", done->left_out, "interrupted", fh_interrupted()),
+                            status);
   fh_text text = {0};
   fh_text_add(&text, "calibrated: %d variants' times of %d sizes of %d kernels, kept in %s\n", done->times, done->sizes, done->kernels,
               path);
+  if (done->links) fh_text_add(&text, "the links of %d device%s were measured, both ways\n", done->links, done->links == 1 ? "" : "s");
   if (done->left_out)
     fh_text_add(&text, "%d larger sizes were left out: %s\n", done->left_out,
                 fh_interrupted() ? "interrupted" : "the time was up; --within SECONDS gives more");

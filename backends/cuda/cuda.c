@@ -91,6 +91,7 @@ static void destroy(fh_backend *backend) {
   if (!backend) return;
   fh_cuda_driver_close(&backend->driver);
   free(backend->devices);
+  free(backend->cache_dir);
   free(backend);
 }
 
@@ -153,11 +154,28 @@ static fh_status find_devices(fh_backend *backend) {
   return FH_OK;
 }
 
+/* "libcuda.so.550.54.14" behind the links of "libcuda.so.1". */
+static void name_driver_file(fh_backend *backend) {
+  const char *path = fh_dynlib_path(backend->driver.library);
+  char *real = realpath(path, NULL);
+  const char *slash = strrchr(real ? real : path, '/');
+  snprintf(backend->driver_file, sizeof backend->driver_file, "%s", slash ? slash + 1 : path);
+  free(real);
+}
+
+static fh_status keep_options(fh_backend *backend, const fh_backend_options *options) {
+  name_driver_file(backend);
+  if (!options || !options->cache_dir) return FH_OK;
+  backend->cache_dir = strdup(options->cache_dir);
+  return backend->cache_dir ? FH_OK : FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the CUDA backend");
+}
+
 static fh_status open_backend(const fh_backend_options *options, fh_backend **out_backend) {
   *out_backend = NULL;
   fh_backend *backend = calloc(1, sizeof *backend);
   if (!backend) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the CUDA backend");
   fh_status status = load_driver(backend, options && options->allow_fake);
+  if (!status) status = keep_options(backend, options);
   if (!status) status = init_driver(backend);
   if (!status) status = find_devices(backend);
   if (status) {

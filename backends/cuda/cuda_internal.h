@@ -7,6 +7,7 @@
  *   cuda_pool.c    memory of the driver's stream-ordered pools
  *   cuda_cache.c   memory of cuMemAlloc, kept and cut to size: where a driver has no pools that work
  *   cuda_module.c  PTX to functions: prepare, release
+ *   cuda_binary.c  PTX to modules, and what the driver compiled kept on disk
  *   cuda_staging.c copies between the device and host memory that is not pinned
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *
@@ -40,7 +41,9 @@ typedef struct fh_cuda_found {
 
 struct fh_backend {
   fh_cuda_driver driver;
-  pid_t pid; /* that called cuInit: a driver does not survive a fork */
+  char *cache_dir;       /* for what the driver compiled; NULL: nothing is kept */
+  char driver_file[128]; /* name of the driver's library, which has its version: a key of what is kept */
+  pid_t pid;             /* that called cuInit: a driver does not survive a fork */
   int device_count;
   fh_cuda_found *devices;
 };
@@ -205,6 +208,8 @@ void fh_cuda_cache_trim(fh_device *device, size_t keep);
 /* Forgets everything; what the driver holds stays with the context when `entered` is false. */
 void fh_cuda_cache_close(fh_device *device, bool entered);
 
+/* Compiles, or takes from the cache, and loads. `kernel` is a name for messages. With the context current and the lock held. */
+fh_status fh_cuda_load_ptx(fh_device *device, const char *kernel, const char *ptx, fh_cu_module *out_module);
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
 void fh_cuda_release(fh_executable *executable);
 void fh_cuda_unload_modules(fh_device *device, bool entered);

@@ -1,25 +1,9 @@
 /* CUDA kernels: the PTX of the build made into functions by the driver. SPDX-License-Identifier: Apache-2.0
- * One module per kernel and device, loaded on first use and kept until the device closes. The driver keeps its own disk cache of
- * what it compiled; a cache of ours (fh_backend_options.cache_dir) would go into load_module. */
+ * One module per kernel and device, loaded on first use and kept until the device closes. */
 #include <stdlib.h>
 
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
-
-enum { LOG_BYTES = 4096 };
-
-/* Compiles and loads, with the context current. The driver's log goes into the message. */
-static fh_status load_module(fh_device *device, const fh_kernel_image *image, fh_cu_module *out_module) {
-  char log[LOG_BYTES] = "";
-  fh_cu_jit_option options[] = {FH_CU_JIT_ERROR_LOG_BUFFER, FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  void *values[] = {log, (void *)(uintptr_t)sizeof log}; /* the size travels in the pointer */
-  fh_cu_result code = device->fn->cuModuleLoadDataEx(out_module, image->ptx, 2, options, values);
-  if (code == FH_CUDA_SUCCESS) return FH_OK;
-  log[sizeof log - 1] = 0;
-  fh_status status = FH_CUDA_FAIL(device, code, "cuModuleLoadDataEx", "compiling %s for capability %d.%d", image->contract->name,
-                                  device->found->info.capability / 10, device->found->info.capability % 10);
-  return log[0] ? fh_status_annotate(status, "log: %s", log) : status;
-}
 
 /* With the context current and the lock held. */
 static fh_status find_module(fh_device *device, const fh_kernel_image *image, fh_cu_module *out_module) {
@@ -30,7 +14,7 @@ static fh_status find_module(fh_device *device, const fh_kernel_image *image, fh
   }
   fh_cuda_module *module = calloc(1, sizeof *module);
   if (!module) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for a CUDA module");
-  fh_status status = load_module(device, image, &module->handle);
+  fh_status status = fh_cuda_load_ptx(device, image->contract->name, image->ptx, &module->handle);
   if (status) {
     free(module);
     return status;

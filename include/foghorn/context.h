@@ -131,6 +131,13 @@ FH_API FH_MUST_USE fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel,
  * refused: NOT_FOUND, UNAVAILABLE. A failure at run time of a pinned device is not mended by another device. */
 FH_API FH_MUST_USE fh_status fh_queue_pin(fh_queue *queue, const char *device);
 
+/* Begins to bring the newest contents of the view's buffer to a device ("cuda:0"; "cpu": home), or with NULL to the one that the queue is
+ * pinned to, so that a launch there need not wait for them; out_event may be NULL. May return before the copy is done or after: the host
+ * memory must stay as it is until the event, as for a launch. A view that is there already costs nothing. Only free memory is taken:
+ * RESOURCE_EXHAUSTED where there is none, and then a launch makes room. NOT_FOUND for an unknown device, UNAVAILABLE for one that
+ * cannot be used or is lost on the way, with the cause; nothing is lost, a later launch runs elsewhere. */
+FH_API FH_MUST_USE fh_status fh_queue_prefetch(fh_queue *queue, const fh_view *view, const char *device, fh_event *out_event);
+
 /* ---- what was decided ------------------------------------------------------------------------------- */
 
 /* The decision for a launch: every candidate with its verdict, reason and predicted time, as text or JSON

@@ -315,13 +315,29 @@ static fh_status copy_there(fh_queue *queue, int device, const fh_buffer *buffer
   return FH_OK;
 }
 
+/* Another queue may still be writing this replica: queues are in order only within themselves. */
+static fh_status settle_others(const fh_queue *queue, int device, const fh_replica *replica) {
+  for (fh_queue *q = queue->context->queues; replica->memory && q; q = q->next)
+    if (q != queue) FH_TRY(fh_queue_settle(q, device));
+  return FH_OK;
+}
+
+/* The replica has memory; the newest contents go into it. */
+static fh_status update(fh_queue *queue, int device, fh_buffer *buffer, bool timed) {
+  fh_replica *replica = &buffer->replicas[device];
+  if (replica->version == buffer->version) return FH_OK;
+  FH_TRY(fh_buffer_to_host(queue->context, buffer));
+  FH_TRY(copy_there(queue, device, buffer, timed));
+  replica->version = buffer->version;
+  queue->context->account.counters.bytes_to_device += buffer->bytes;
+  return FH_OK;
+}
+
 static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index, bool timed) {
   fh_context *context = queue->context;
   fh_buffer *buffer = call->views[index].buffer;
   fh_replica *replica = &buffer->replicas[device];
-  /* Another queue may still be writing this replica: queues are in order only within themselves. */
-  for (fh_queue *q = context->queues; replica->memory && q; q = q->next)
-    if (q != queue) FH_TRY(fh_queue_settle(q, device));
+  FH_TRY(settle_others(queue, device, replica));
   if (!replica->memory) {
     fh_memory *memory = NULL;
     FH_TRY(device_alloc(queue, device, call, buffer->bytes, &memory));
@@ -329,13 +345,63 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
     resident_add(context, buffer);
   }
   resident_touch(context, buffer);
-  if (!must_be_current(call, index) || replica->version == buffer->version) return FH_OK;
-  FH_TRY(fh_buffer_to_host(context, buffer));
-  FH_TRY(copy_there(queue, device, buffer, timed));
-  replica->version = buffer->version;
-  context->account.counters.bytes_to_device += buffer->bytes;
-  return FH_OK;
+  return must_be_current(call, index) ? update(queue, device, buffer, timed) : FH_OK;
 }
+
+/* ---- ahead of time ------------------------------------------------------------------------------------------------ */
+
+/* Into memory that is free: what others left on the device may be needed sooner. */
+static fh_status prefetch(fh_queue *queue, int device, fh_buffer *buffer) {
+  fh_context *context = queue->context;
+  const fh_plan_device *d = &context->devices[device];
+  fh_replica *replica = &buffer->replicas[device];
+  if (d->info.host_memory) return fh_buffer_to_host(context, buffer);
+  FH_TRY(settle_others(queue, device, replica));
+  if (!replica->memory) {
+    fh_memory *memory = NULL;
+    FH_TRY(d->api->alloc(d->device, buffer->bytes ? buffer->bytes : 1, &memory));
+    *replica = (fh_replica){.memory = memory};
+    resident_add(context, buffer);
+  }
+  resident_touch(context, buffer);
+  return update(queue, device, buffer, false);
+}
+
+static fh_status prefetch_to(fh_queue *queue, int device, const fh_view *view) {
+  fh_context *context = queue->context;
+  const fh_plan_device *d = &context->devices[device];
+  if (d->state != FH_STATE_OPEN || !d->allowed)
+    return FH_STATUS_CAUSE(FH_UNAVAILABLE, d->cause[0] ? d->cause : NULL, "fh_queue_prefetch: %s cannot be used: %s", d->info.id,
+                           d->reason[0] ? d->reason : "it is outside the policy or the list of devices");
+  fh_status status = prefetch(queue, device, view->buffer);
+  if (!status || !fh_blames_device(fh_status_code(status))) return status;
+  FH_TRY(fh_recover(context, NULL, device, status));
+  return FH_STATUS_CAUSE(FH_UNAVAILABLE, d->cause, "fh_queue_prefetch: %s was lost: %s\nnext step: go on; launches run elsewhere",
+                         d->info.id, d->reason);
+}
+
+fh_status fh_queue_prefetch(fh_queue *queue, const fh_view *view, const char *device, fh_event *out_event) {
+  if (out_event) *out_event = (fh_event){0};
+  if (!queue || !view) return FH_STATUS(FH_INVALID_ARGUMENT, "fh_queue_prefetch: %s is NULL", queue ? "view" : "queue");
+  fh_context *context = queue->context;
+  FH_TRY(fh_view_check(view));
+  if (view->buffer->owner != context)
+    return FH_STATUS(FH_INCOMPATIBLE, "fh_queue_prefetch: the view is of another context than the queue's");
+  fh_context_lock(context);
+  const int index = device ? fh_device_named(context, device) : queue->pinned;
+  fh_status status =
+      index >= 0 ? prefetch_to(queue, index, view)
+      : device   ? FH_STATUS(FH_NOT_FOUND,
+                             "fh_queue_prefetch: there is no device \"%s\" in this context\nnext step: fh_context_devices lists them", device)
+                 : FH_STATUS(FH_INVALID_ARGUMENT,
+                             "fh_queue_prefetch: device is NULL, and the queue is not pinned\nnext step: name a device, or pin the queue");
+  const uint64_t point = ++queue->point;
+  fh_context_unlock(context);
+  if (!status && out_event) *out_event = (fh_event){.queue = queue, .point = point};
+  return status;
+}
+
+/* ---- where a call runs -------------------------------------------------------------------------------------------- */
 
 fh_status fh_call_bring_home(fh_context *context, const fh_call *call, int view) {
   fh_buffer *buffer = call->views[view].buffer;

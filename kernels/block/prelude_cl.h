@@ -24,8 +24,11 @@ FH_INLINE int fh_thread(void) { return (int)get_local_id(0); }
 
 FH_INLINE float fh_fma_u(float a, float b, float c) { return fma(a, b, c); }
 FH_INLINE float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE float fh_sqrt_u(float x) { return sqrt(x); }
 FH_INLINE float fh_div_u(float a, float b) { return a / b; }
+FH_INLINE int fh_as_int(float x) { return as_int(x); }
+FH_INLINE float fh_as_float(int x) { return as_float(x); }
 #define FH_INFINITY as_float(0x7f800000)
 
 FH_INLINE fh_f32x4 fh_load4(__local const float *p) { return *(__local const float4 *)p; }

@@ -2,6 +2,7 @@
  *
  * A NaN in a row makes the row NaN. The sum of squares is an f32: above 3.4e38 (elements near 1e19) the row becomes 0, and
  * rows so small that squares underflow (elements below 1e-19) are divided by eps or by an inaccurate norm. */
+#include "kernels/norm_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/tile/rows.h"
 
@@ -80,4 +81,5 @@ const fh_kernel_contract fh_contract_l2_normalize = {
     .case_at = l2_normalize_case_at,
     .bench_at = l2_normalize_bench_at,
     FH_TUNED_ROWS(l2_normalize, fh_rows_unfit_short),
+    FH_BLOCKS_OF_ROWS(l2_normalize, norm),
 };

@@ -1,4 +1,5 @@
 /* The contract of layer_norm over rows. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/norm_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/tile/rows.h"
 
@@ -103,4 +104,5 @@ const fh_kernel_contract fh_contract_layer_norm = {
     .case_at = layer_norm_case_at,
     .bench_at = layer_norm_bench_at,
     FH_TUNED_ROWS(layer_norm, fh_rows_unfit_long),
+    FH_BLOCKS_OF_ROWS(layer_norm, norm),
 };

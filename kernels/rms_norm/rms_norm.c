@@ -1,6 +1,7 @@
 /* The contract of rms_norm over rows. SPDX-License-Identifier: Apache-2.0
  *
  * A NaN in a row makes the row NaN. The sum of squares is an f32: above 3.4e38 (elements near 1e19) the row becomes 0. */
+#include "kernels/norm_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/tile/rows.h"
 
@@ -80,4 +81,5 @@ const fh_kernel_contract fh_contract_rms_norm = {
     .case_at = rms_norm_case_at,
     .bench_at = rms_norm_bench_at,
     FH_TUNED_ROWS(rms_norm, fh_rows_unfit_long),
+    FH_BLOCKS_OF_ROWS(rms_norm, norm),
 };

@@ -1,4 +1,5 @@
 /* The contract of softmax over rows. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/norm_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/tile/rows.h"
 
@@ -80,4 +81,5 @@ const fh_kernel_contract fh_contract_softmax = {
     .bench_at = softmax_bench_at,
     .fill = softmax_fill,
     FH_TUNED_ROWS(softmax, fh_rows_unfit_short),
+    FH_BLOCKS_OF_ROWS(softmax, softmax),
 };

@@ -1,6 +1,7 @@
 /* Runs a contract's tuned entries directly, without a backend. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/tuned.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,18 @@ static bool same_elements(const fh_view_desc *view, const char *a, const char *b
   return true;
 }
 
+/* The same bits, or for floats within the contract's bound. */
+static bool near_elements(const fh_kernel_contract *contract, const fh_view_desc *view, const void *got, const void *want) {
+  if (view->dtype != FH_F32 || (contract->bound_rel == 0 && contract->bound_abs == 0)) return same_elements(view, got, want);
+  int64_t count = 1;
+  for (int i = 0; i < view->rank; i++) count *= view->shape[i];
+  for (int64_t e = 0; e < count; e++) {
+    const double a = (double)((const float *)got)[place_of(view, e)], b = (double)((const float *)want)[place_of(view, e)];
+    if (!(fabs(a - b) <= contract->bound_rel * fabs(b) + contract->bound_abs || a == b || (isnan(a) && isnan(b)))) return false;
+  }
+  return true;
+}
+
 /* NULL or what is wrong with the outputs. */
 static const char *judge(const tuned_call *call) {
   const fh_kernel_contract *contract = call->contract;
@@ -205,7 +218,7 @@ static const char *judge(const tuned_call *call) {
   contract->reference(call->views, want, call->scalars);
   const char *wrong = contract->compare ? contract->compare(&as_case, call->first, want) : NULL;
   for (int i = 0; !contract->compare && !wrong && i < contract->view_count; i++)
-    if (contract->views[i].role != FH_ROLE_IN && !same_elements(&call->views[i], call->first[i], want[i]))
+    if (contract->views[i].role != FH_ROLE_IN && !near_elements(contract, &call->views[i], call->first[i], want[i]))
       wrong = "an element is not that of the oracle";
   for (int i = 0; i < contract->view_count; i++) guarded_free(&oracle[i]);
   return wrong;

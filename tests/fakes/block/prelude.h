@@ -42,8 +42,19 @@ FH_INLINE FH_UNUSED int fh_thread(void) { return (int)fake_thread(); }
 
 FH_INLINE FH_UNUSED float fh_fma_u(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 FH_INLINE FH_UNUSED float fh_add_u(float a, float b) { return a + b; }
+FH_INLINE FH_UNUSED float fh_mul_u(float a, float b) { return a * b; }
 FH_INLINE FH_UNUSED float fh_sqrt_u(float x) { return __builtin_sqrtf(x); }
 FH_INLINE FH_UNUSED float fh_div_u(float a, float b) { return a / b; }
+FH_INLINE FH_UNUSED int fh_as_int(float x) {
+  int bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+FH_INLINE FH_UNUSED float fh_as_float(int x) {
+  float value;
+  __builtin_memcpy(&value, &x, sizeof value);
+  return value;
+}
 #define FH_INFINITY __builtin_inff()
 
 typedef struct fh_f32x4 {

@@ -36,6 +36,13 @@ typedef struct fh_backend_options {
 
 typedef enum fh_device_kind { FH_DEVICE_CPU = 1, FH_DEVICE_GPU = 2, FH_DEVICE_ACCELERATOR = 3, FH_DEVICE_CPU_POSING = 4 } fh_device_kind;
 
+/* What a launch of blocks (fh_block_variant) may ask for. */
+typedef struct fh_block_limits {
+  uint32_t threads; /* of a block; 0: the device runs no blocks, or is not known yet */
+  uint32_t grid[3];
+  uint32_t shared_bytes; /* of a block */
+} fh_block_limits;
+
 /* What a device is. CPU_POSING is a CPU behind a GPU interface (PoCL): usable, never counted as a GPU. */
 typedef struct fh_device_info {
   char id[24];      /* "cpu", "cuda:0", "opencl:1": stable within a process */
@@ -53,6 +60,7 @@ typedef struct fh_device_info {
   uint64_t memory_bytes;    /* total */
   int compute_units;
   int capability; /* CUDA: 10 * major + minor; else 0 */
+  fh_block_limits blocks;
   /* Prior for the cost model, marked as a guess: later replaced by measurements. */
   double peak_flops, peak_bytes_per_s, link_bytes_per_s, launch_s;
 } fh_device_info;
@@ -93,7 +101,7 @@ typedef struct fh_command {
       double flops_per_item;
       const fh_launch_operand *operands; /* borrowed until submit returns */
       int operand_count;
-      const fh_bound *bound; /* team variants: for scratch_bytes */
+      const fh_bound *bound; /* team variants: for scratch_bytes; those for blocks: for shape */
     } launch;
   };
 } fh_command;
@@ -107,6 +115,8 @@ typedef struct fh_recipe {
   int entry;             /* which dialect entry */
   fh_isa isa;            /* cpu */
   const fh_tuned *tuned; /* cpu: a tuned variant instead of the dialect; else NULL */
+  /* cuda, opencl: a variant for blocks instead of the dialect; `entry` is then 0, whose parameters it takes; else NULL */
+  const fh_block_variant *block;
 } fh_recipe;
 
 typedef struct fh_backend_api {

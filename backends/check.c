@@ -24,9 +24,48 @@ static const char *kind_name(fh_operand_kind kind) {
 fh_status fh_check_recipe(const fh_recipe *recipe) {
   const fh_kernel_image *image = recipe->image;
   if (!image) return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: the recipe has no kernel image");
-  if (recipe->entry >= 0 && recipe->entry < image->entry_count) return FH_OK;
-  return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: entry %d of kernel %s; it has %d", recipe->entry, image->contract->name,
-                   image->entry_count);
+  if (recipe->entry < 0 || recipe->entry >= image->entry_count)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: entry %d of kernel %s; it has %d", recipe->entry, image->contract->name,
+                     image->entry_count);
+  if (recipe->block && recipe->entry != 0)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: entry %d of kernel %s with the variant %s, which stands for the first one",
+                     recipe->entry, image->contract->name, recipe->block->name);
+  return FH_OK;
+}
+
+const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape *shape, int64_t *out_need, int64_t *out_have) {
+  const struct {
+    const char *what;
+    uint32_t need, have;
+  } rows[] = {
+      {"threads of a block", shape->threads, limits->threads},
+      {"bytes of shared memory for a block", shape->shared_bytes, limits->shared_bytes},
+      {"blocks in the first dimension", shape->grid[0], limits->grid[0]},
+      {"blocks in the second dimension", shape->grid[1], limits->grid[1]},
+      {"blocks in the third dimension", shape->grid[2], limits->grid[2]},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    if (rows[i].need <= rows[i].have) continue;
+    *out_need = rows[i].need;
+    *out_have = rows[i].have;
+    return rows[i].what;
+  }
+  return NULL;
+}
+
+fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, const fh_bound *bound,
+                               fh_block_shape *out_shape) {
+  if (!bound) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch of variant %s needs its bound call", info->id, variant->name);
+  *out_shape = (fh_block_shape){0};
+  variant->shape(bound, info->compute_units, out_shape);
+  if (!out_shape->threads || !out_shape->grid[0] || !out_shape->grid[1] || !out_shape->grid[2])
+    return FH_STATUS(FH_INTERNAL, "%s: the shape of variant %s is %u x %u x %u blocks of %u threads, expected at least 1 of each", info->id,
+                     variant->name, out_shape->grid[0], out_shape->grid[1], out_shape->grid[2], out_shape->threads);
+  int64_t need, have;
+  const char *what = fh_block_exceeds(&info->blocks, out_shape, &need, &have);
+  if (!what) return FH_OK;
+  return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: variant %s needs %" PRId64 " %s, the device gives %" PRId64, info->id,
+                         variant->name, need, what, have);
 }
 
 /* A contract may pass scratch where the entry's text says input or output: both are pointers. */

@@ -7,6 +7,13 @@
 /* A recipe's entry exists in its image. INVALID_ARGUMENT names both. */
 fh_status fh_check_recipe(const fh_recipe *recipe);
 
+/* What a launch asks of a device and does not get, in words ("threads of a block"), with both numbers; NULL: all is given. */
+const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape *shape, int64_t *out_need, int64_t *out_have);
+
+/* The shape of a launch of a variant, checked: INCOMPATIBLE says what the device lacks, INTERNAL that shape() gave none. */
+fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, const fh_bound *bound,
+                               fh_block_shape *out_shape);
+
 /* Operands agree with the entry's parameters in number and kind. INVALID_ARGUMENT names the first that does not. */
 fh_status fh_check_operands(const fh_entry_image *entry, const fh_launch_operand *operands, int count);
 

@@ -256,8 +256,8 @@ static inline fh_operand fh_op_temp(int index) { return (fh_operand){.kind = FH_
  * An entry of a block text (kernels/block/) takes the arguments of the kernel's first entry in the same order. Its grid, threads and
  * dynamic shared memory are what shape() says:
  *   PTX     grid and block of a launch, dynamic shared memory of it
- *   OpenCL  a work-group for a block, of `threads` work-items in the first dimension; then one more argument at the end, `__local uchar *`,
- *           of shared_bytes bytes, where that is not 0 */
+ *   OpenCL  a work-group for a block, of `threads` work-items in the first dimension; shared_bytes is 0: the text declares
+ *           what it needs */
 
 /* ---- what the build made of the dialect texts (generated: kernels/images.c) -------------------- */
 

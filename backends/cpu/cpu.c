@@ -131,6 +131,7 @@ static fh_status pick(const fh_recipe *recipe, fh_executable *out) {
 static fh_status cpu_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
   *out_executable = NULL;
   FH_TRY(fh_check_recipe(recipe));
+  if (recipe->block) return FH_STATUS(FH_INCOMPATIBLE, "cpu: variant %s is for blocks of a device's threads", recipe->block->name);
   fh_isa isa = recipe->tuned ? recipe->tuned->isa : recipe->isa;
   FH_TRY(check_isa(&device->backend->machine, recipe->image->contract->name, isa));
   fh_executable picked = {0};

@@ -41,6 +41,19 @@ static void describe_uuid(const fh_backend *backend, fh_cu_device device, char *
            b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+/* Shared memory above the usual 48 KiB must be asked for, function by function. */
+static void describe_blocks(const fh_backend *backend, fh_cuda_found *found) {
+  fh_block_limits *limits = &found->info.blocks;
+  int usual = attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK);
+  int asked = attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+  limits->threads = (uint32_t)attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+  limits->grid[0] = (uint32_t)attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X);
+  limits->grid[1] = (uint32_t)attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y);
+  limits->grid[2] = (uint32_t)attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z);
+  limits->shared_bytes = (uint32_t)(asked > usual ? asked : usual);
+  found->shared_unasked = (uint32_t)usual;
+}
+
 /* Priors from clocks and widths; newer drivers may not tell the clocks. */
 static void guess_speed(const fh_backend *backend, fh_cuda_found *found) {
   fh_device_info *info = &found->info;
@@ -83,6 +96,7 @@ static fh_status describe_device(const fh_backend *backend, int ordinal, int ver
                      attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
   found->compute_mode = attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_COMPUTE_MODE);
   found->resident_threads = attribute(backend, found->handle, FH_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+  describe_blocks(backend, found);
   guess_speed(backend, found);
   return FH_OK;
 }

@@ -36,7 +36,8 @@ typedef struct fh_cuda_found {
   fh_device_info info;
   fh_cu_device handle;
   int compute_mode;
-  int resident_threads; /* per multiprocessor */
+  int resident_threads;    /* per multiprocessor */
+  uint32_t shared_unasked; /* bytes of a block that a launch gets without cuFuncSetAttribute */
 } fh_cuda_found;
 
 struct fh_backend {
@@ -48,8 +49,14 @@ struct fh_backend {
   fh_cuda_found *devices;
 };
 
+/* A text that one module is made of. */
+typedef struct fh_cuda_code {
+  const char *name; /* of the kernel, or of its text for blocks */
+  const char *ptx;
+} fh_cuda_code;
+
 typedef struct fh_cuda_module {
-  const fh_kernel_image *image;
+  const char *ptx;
   fh_cu_module handle;
   struct fh_cuda_module *next;
 } fh_cuda_module;
@@ -113,9 +120,13 @@ struct fh_memory {
 struct fh_executable {
   fh_device *device;
   const fh_entry_image *entry;
+  const char *name; /* of the function */
   fh_cu_function function;
-  unsigned block; /* threads */
+  unsigned block; /* threads; of a variant for blocks the most that the function can have */
   unsigned max_grid;
+  const fh_block_variant *variant; /* for blocks; NULL: the dialect's entry */
+  uint32_t shared_static;          /* bytes that the text itself declares for a block */
+  _Atomic(uint32_t) shared_given;  /* bytes that a launch may add */
 };
 
 /* Pinned memory on the way between a device and other memory. */

@@ -1,25 +1,25 @@
 /* CUDA kernels: the PTX of the build made into functions by the driver. SPDX-License-Identifier: Apache-2.0
- * One module per kernel and device, loaded on first use and kept until the device closes. */
+ * One module per text and device, loaded on first use and kept until the device closes. */
 #include <stdlib.h>
 
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
 /* With the context current and the lock held. */
-static fh_status find_module(fh_device *device, const fh_kernel_image *image, fh_cu_module *out_module) {
+static fh_status find_module(fh_device *device, const fh_cuda_code *from, fh_cu_module *out_module) {
   for (const fh_cuda_module *m = device->modules; m; m = m->next) {
-    if (m->image != image) continue;
+    if (m->ptx != from->ptx) continue;
     *out_module = m->handle;
     return FH_OK;
   }
   fh_cuda_module *module = calloc(1, sizeof *module);
   if (!module) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for a CUDA module");
-  fh_status status = fh_cuda_load_ptx(device, image->contract->name, image->ptx, &module->handle);
+  fh_status status = fh_cuda_load_ptx(device, from->name, from->ptx, &module->handle);
   if (status) {
     free(module);
     return status;
   }
-  module->image = image;
+  module->ptx = from->ptx;
   module->next = device->modules;
   device->modules = module;
   *out_module = module->handle;
@@ -35,25 +35,49 @@ void fh_cuda_unload_modules(fh_device *device, bool entered) {
   }
 }
 
-static fh_status check_recipe(const fh_device *device, const fh_recipe *recipe) {
+static fh_status not_built(const char *kernel, const char *why) {
+  return FH_STATUS(FH_UNAVAILABLE, "%s was not built for CUDA: %s", kernel, why ? why : "the build has no PTX of it");
+}
+
+static fh_status check_capability(const fh_device *device, const fh_recipe *recipe) {
+  const fh_block_variant *block = recipe->block;
+  const int have = device->found->info.capability, need = block ? block->capability : FH_CUDA_MIN_CAPABILITY;
+  const bool only = block && block->only;
+  if (only ? have == need : have >= need) return FH_OK;
+  if (block)
+    return FH_STATUS(FH_INCOMPATIBLE, "%s/%s of %s needs %scompute capability %d.%d, this is %d.%d", device->found->info.id, block->name,
+                     recipe->image->contract->name, only ? "exactly " : "", need / 10, need % 10, have / 10, have % 10);
+  return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "CU-NO-KERNEL-IMAGE", "%s has compute capability %d.%d; the kernels of this build need %d.%d",
+                         device->found->info.id, have / 10, have % 10, need / 10, need % 10);
+}
+
+/* The text that a recipe wants on this device. */
+static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_cuda_code *out_code) {
   FH_TRY(fh_check_recipe(recipe));
-  const char *kernel = recipe->image->contract->name;
+  const fh_kernel_image *image = recipe->image;
+  const char *kernel = image->contract->name;
   if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "%s: %s/%s is a CPU variant", device->found->info.id, kernel, recipe->tuned->name);
-  if (!recipe->image->ptx)
-    return FH_STATUS(FH_UNAVAILABLE, "%s was not built for CUDA: %s", kernel,
-                     recipe->image->ptx_missing ? recipe->image->ptx_missing : "the build has no PTX of it");
-  if (device->found->info.capability < FH_CUDA_MIN_CAPABILITY)
-    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "CU-NO-KERNEL-IMAGE", "%s has compute capability %d.%d; the kernels of this build need %d.%d",
-                           device->found->info.id, device->found->info.capability / 10, device->found->info.capability % 10,
-                           FH_CUDA_MIN_CAPABILITY / 10, FH_CUDA_MIN_CAPABILITY % 10);
-  return FH_OK;
+  *out_code = (fh_cuda_code){kernel, image->ptx};
+  const char *why = image->ptx_missing;
+  if (recipe->block) {
+    const fh_block_image *text = fh_block_image_of(image, recipe->block);
+    if (!text) return not_built(recipe->block->text, "the kernel's folder has no such text");
+    *out_code = (fh_cuda_code){text->text, text->ptx};
+    why = text->missing;
+  }
+  if (!out_code->ptx) return not_built(out_code->name, why);
+  return check_capability(device, recipe);
+}
+
+static fh_status ask(fh_device *device, const fh_executable *executable, fh_cu_function_attribute what, int *out_value) {
+  fh_cu_result code = device->fn->cuFuncGetAttribute(out_value, what, executable->function);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuFuncGetAttribute", "asking about %s", executable->name);
 }
 
 /* Threads of a block: fewer than the usual when a kernel needs many registers. */
 static fh_status set_geometry(fh_device *device, fh_executable *executable) {
   int threads = 0;
-  fh_cu_result code = device->fn->cuFuncGetAttribute(&threads, FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, executable->function);
-  if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuFuncGetAttribute", "asking about %s", executable->entry->entry);
+  FH_TRY(ask(device, executable, FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, &threads));
   int block = FH_CUDA_BLOCK;
   while (block > threads && block > FH_CUDA_LANES * 2) block /= 2;
   /* The grid strides over the items: enough blocks to fill the device several times over, so that uneven items balance. */
@@ -65,26 +89,40 @@ static fh_status set_geometry(fh_device *device, fh_executable *executable) {
   return FH_OK;
 }
 
-static fh_status make_ready(fh_device *device, const fh_recipe *recipe, fh_executable *executable) {
+/* What a function for blocks may have beside what its text declares; the shape comes with each launch. */
+static fh_status set_block_limits(fh_device *device, fh_executable *executable) {
+  int threads = 0, shared = 0;
+  FH_TRY(ask(device, executable, FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, &threads));
+  FH_TRY(ask(device, executable, FH_CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, &shared));
+  const uint32_t usual = device->found->shared_unasked;
+  executable->block = (unsigned)threads;
+  executable->shared_static = (uint32_t)shared;
+  atomic_store(&executable->shared_given, usual > (uint32_t)shared ? usual - (uint32_t)shared : 0);
+  return FH_OK;
+}
+
+static fh_status make_ready(fh_device *device, const fh_cuda_code *from, fh_executable *executable) {
   fh_cu_module module = NULL;
-  FH_TRY(find_module(device, recipe->image, &module));
-  fh_cu_result code = device->fn->cuModuleGetFunction(&executable->function, module, executable->entry->entry);
-  if (code != FH_CUDA_SUCCESS)
-    return FH_CUDA_FAIL(device, code, "cuModuleGetFunction", "looking for the entry %s", executable->entry->entry);
-  return set_geometry(device, executable);
+  FH_TRY(find_module(device, from, &module));
+  fh_cu_result code = device->fn->cuModuleGetFunction(&executable->function, module, executable->name);
+  if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuModuleGetFunction", "looking for the entry %s", executable->name);
+  return executable->variant ? set_block_limits(device, executable) : set_geometry(device, executable);
 }
 
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
   *out_executable = NULL;
-  FH_TRY(check_recipe(device, recipe));
+  fh_cuda_code from = {NULL, NULL};
+  FH_TRY(find_code(device, recipe, &from));
   fh_executable *executable = calloc(1, sizeof *executable);
   if (!executable) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for an executable");
   executable->device = device;
   executable->entry = &recipe->image->entries[recipe->entry];
+  executable->variant = recipe->block;
+  executable->name = recipe->block ? recipe->block->entry : executable->entry->entry;
   fh_status status = fh_cuda_enter(device);
   if (!status) {
     pthread_mutex_lock(&device->lock);
-    status = make_ready(device, recipe, executable);
+    status = make_ready(device, &from, executable);
     pthread_mutex_unlock(&device->lock);
     fh_cuda_leave(device);
   }

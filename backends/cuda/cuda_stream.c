@@ -338,21 +338,58 @@ static fh_status add_operands(fh_stream *stream, const fh_command *command, argu
   return FH_OK;
 }
 
+/* Items in a grid-stride loop: any grid is right. */
+static fh_block_shape stride_shape(const fh_executable *executable, int64_t items) {
+  int64_t per_block = executable->block / FH_CUDA_LANES;
+  int64_t blocks = (items - 1) / per_block + 1;
+  const uint32_t grid = blocks < executable->max_grid ? (uint32_t)blocks : executable->max_grid;
+  return (fh_block_shape){{grid, 1, 1}, executable->block, 0};
+}
+
+/* Dynamic shared memory above the usual limit is asked for when a launch first wants it. */
+static fh_status need_shared(fh_device *device, fh_executable *executable, uint32_t bytes) {
+  if (bytes <= atomic_load(&executable->shared_given)) return FH_OK;
+  const uint32_t most = device->found->info.blocks.shared_bytes;
+  if (executable->shared_static > most || bytes > most - executable->shared_static)
+    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
+                           "%s: %s needs %u bytes of shared memory for a block and declares %u itself, the device gives %u",
+                           device->found->info.id, executable->name, bytes, executable->shared_static, most);
+  fh_cu_result code = device->fn->cuFuncSetAttribute(executable->function, FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes);
+  if (code != FH_CUDA_SUCCESS)
+    return FH_CUDA_FAIL(device, code, "cuFuncSetAttribute", "asking for %u bytes of shared memory for a block of %s", bytes,
+                        executable->name);
+  atomic_store(&executable->shared_given, bytes);
+  return FH_OK;
+}
+
+static fh_status find_shape(fh_device *device, const fh_command *command, fh_block_shape *out) {
+  fh_executable *executable = command->launch.executable;
+  if (!executable->variant) {
+    *out = stride_shape(executable, command->launch.items);
+    return FH_OK;
+  }
+  FH_TRY(fh_check_block_shape(&device->found->info, executable->variant, command->launch.bound, out));
+  if (out->threads > executable->block)
+    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: %s needs %u threads of a block, its registers allow %u",
+                           device->found->info.id, executable->name, out->threads, executable->block);
+  return need_shared(device, executable, out->shared_bytes);
+}
+
 static fh_status queue_launch(fh_stream *stream, const fh_command *command) {
   const fh_executable *executable = command->launch.executable;
-  const char *id = stream->device->found->info.id;
+  fh_device *device = stream->device;
+  const char *id = device->found->info.id;
   if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch without an executable", id);
-  const char *name = executable->entry->entry;
-  if (executable->device != stream->device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, name);
+  const char *name = executable->name;
+  if (executable->device != device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, name);
   argument_list list = {.count = 0};
   FH_TRY(add_operands(stream, command, &list));
   if (command->launch.items <= 0) return FH_OK;
-  int64_t per_block = executable->block / FH_CUDA_LANES;
-  int64_t blocks = (command->launch.items - 1) / per_block + 1;
-  unsigned grid = blocks < executable->max_grid ? (unsigned)blocks : executable->max_grid;
-  fh_cu_result code =
-      stream->device->fn->cuLaunchKernel(executable->function, grid, 1, 1, executable->block, 1, 1, 0, stream->handle, list.pointers, NULL);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuLaunchKernel", "launching %s", name);
+  fh_block_shape s;
+  FH_TRY(find_shape(device, command, &s));
+  fh_cu_result code = device->fn->cuLaunchKernel(executable->function, s.grid[0], s.grid[1], s.grid[2], s.threads, 1, 1, s.shared_bytes,
+                                                 stream->handle, list.pointers, NULL);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuLaunchKernel", "launching %s", name);
 }
 
 static fh_status queue_command(fh_stream *stream, const fh_command *command, const char **last_launched) {
@@ -362,7 +399,7 @@ static fh_status queue_command(fh_stream *stream, const fh_command *command, con
     case FH_COMMAND_FILL:
       return queue_fill(stream, command);
     case FH_COMMAND_LAUNCH:
-      if (command->launch.executable) *last_launched = command->launch.executable->entry->entry;
+      if (command->launch.executable) *last_launched = command->launch.executable->name;
       return queue_launch(stream, command);
   }
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s: unknown command kind %d", stream->device->found->info.id, (int)command->kind);

@@ -106,6 +106,14 @@ static void describe_driver(const fh_opencl_functions *fn, fh_cl_found *found) {
            version);
 }
 
+/* A block is a work-group; of groups there may be as many as a size_t counts. */
+static void describe_blocks(const fh_opencl_functions *fn, fh_cl_found *found) {
+  const uint64_t local_bytes = device_number(fn, found->handle, CL_DEVICE_LOCAL_MEM_SIZE);
+  found->info.blocks = (fh_block_limits){.threads = (uint32_t)found->max_group,
+                                         .grid = {UINT32_MAX, UINT32_MAX, UINT32_MAX},
+                                         .shared_bytes = local_bytes < UINT32_MAX ? (uint32_t)local_bytes : UINT32_MAX};
+}
+
 static void describe(const fh_opencl_functions *fn, int index, fh_cl_found *found) {
   fh_device_info *info = &found->info;
   cl_device_id device = found->handle;
@@ -122,6 +130,7 @@ static void describe(const fh_opencl_functions *fn, int index, fh_cl_found *foun
   found->little_endian = device_number(fn, device, CL_DEVICE_ENDIAN_LITTLE);
   found->max_alloc = (size_t)device_number(fn, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
   found->max_group = (size_t)device_number(fn, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  describe_blocks(fn, found);
   judge_exactness(found, (cl_device_fp_config)device_number(fn, device, CL_DEVICE_SINGLE_FP_CONFIG));
   found->info.no_doubles = device_number(fn, device, CL_DEVICE_DOUBLE_FP_CONFIG) == 0;
   describe_uuid(fn, device, info);

@@ -26,23 +26,23 @@ static char *build_log(const fh_device *device, cl_program program) {
   return NULL;
 }
 
-static fh_status build_failure(const fh_device *device, const fh_kernel_image *image, cl_program program, cl_int error) {
+static fh_status build_failure(const fh_device *device, const fh_cl_code *code, cl_program program, cl_int error) {
   char *log = build_log(device, program);
-  fh_status status = FH_CL_FAIL(error, "clBuildProgram", "building kernel %s for %s (%s)", image->contract->name, device->found->info.id,
-                                device->found->info.name);
+  fh_status status =
+      FH_CL_FAIL(error, "clBuildProgram", "building kernel %s for %s (%s)", code->name, device->found->info.id, device->found->info.name);
   if (log && log[0]) status = fh_status_annotate(status, "  the compiler said:\n%.*s", LOG_SHOWN, log);
   free(log);
   return status;
 }
 
-static fh_status build_from_source(fh_device *device, const fh_kernel_image *image, const char *options, cl_program *out_program) {
+static fh_status build_from_source(fh_device *device, const fh_cl_code *code, const char *options, cl_program *out_program) {
   cl_int error = CL_SUCCESS;
-  const char *text = image->cl_source;
+  const char *text = code->source;
   cl_program program = device->fn->clCreateProgramWithSource(device->context, 1, &text, NULL, &error);
-  if (!program) return FH_CL_FAIL(error, "clCreateProgramWithSource", "handing over the text of kernel %s", image->contract->name);
+  if (!program) return FH_CL_FAIL(error, "clCreateProgramWithSource", "handing over the text of kernel %s", code->name);
   error = device->fn->clBuildProgram(program, 1, &device->found->handle, options, NULL, NULL);
   if (error != CL_SUCCESS) {
-    fh_status status = build_failure(device, image, program, error);
+    fh_status status = build_failure(device, code, program, error);
     device->fn->clReleaseProgram(program);
     return status;
   }
@@ -50,40 +50,49 @@ static fh_status build_from_source(fh_device *device, const fh_kernel_image *ima
   return FH_OK;
 }
 
-static fh_status check_buildable(const fh_device *device, const fh_kernel_image *image) {
-  if (!image->cl_source) return FH_STATUS(FH_UNAVAILABLE, "opencl: this build has no OpenCL text of kernel %s", image->contract->name);
+/* The text that a recipe wants. */
+static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_cl_code *out_code) {
+  FH_TRY(fh_check_recipe(recipe));
+  const fh_kernel_image *image = recipe->image;
+  if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "opencl: variant %s is compiled for the CPU", recipe->tuned->name);
+  *out_code = (fh_cl_code){image, image->contract->name, image->cl_source};
+  if (recipe->block) {
+    const fh_block_image *text = fh_block_image_of(image, recipe->block);
+    *out_code = (fh_cl_code){image, recipe->block->text, text ? text->cl_source : NULL};
+  }
+  if (!out_code->source) return FH_STATUS(FH_UNAVAILABLE, "opencl: this build has no OpenCL text of kernel %s", out_code->name);
   if (device->found->compiler) return FH_OK;
   return FH_STATUS(FH_INCOMPATIBLE, "opencl: %s (%s) has no compiler for kernel text", device->found->info.id, device->found->info.name);
 }
 
-static fh_status make_program(fh_device *device, const fh_kernel_image *image, cl_program *out_program) {
+static fh_status make_program(fh_device *device, const fh_cl_code *code, cl_program *out_program) {
   const char *options = build_options(device->found);
-  *out_program = fh_cl_cache_load(device, image, options);
+  *out_program = fh_cl_cache_load(device, code, options);
   if (*out_program) {
     device->loaded++;
     return FH_OK;
   }
-  FH_TRY(build_from_source(device, image, options, out_program));
+  FH_TRY(build_from_source(device, code, options, out_program));
   device->built++;
-  fh_cl_cache_store(device, image, options, *out_program);
+  fh_cl_cache_store(device, code, options, *out_program);
   return FH_OK;
 }
 
-/* The program of an image, made on first use. Called with the device's lock held. */
-static fh_status find_program(fh_device *device, const fh_kernel_image *image, cl_program *out_program) {
+/* The program of a text, made on first use. Called with the device's lock held. */
+static fh_status find_program(fh_device *device, const fh_cl_code *code, cl_program *out_program) {
   for (fh_cl_program *p = device->programs; p; p = p->next) {
-    if (p->image != image) continue;
+    if (p->source != code->source) continue;
     *out_program = p->handle;
     return FH_OK;
   }
   fh_cl_program *program = malloc(sizeof *program);
-  if (!program) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to keep the program of %s", image->contract->name);
-  fh_status status = make_program(device, image, &program->handle);
+  if (!program) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to keep the program of %s", code->name);
+  fh_status status = make_program(device, code, &program->handle);
   if (status) {
     free(program);
     return status;
   }
-  program->image = image;
+  program->source = code->source;
   program->next = device->programs;
   device->programs = program;
   *out_program = program->handle;
@@ -108,58 +117,64 @@ static cl_uint argument_count(const fh_entry_image *entry) {
   return count;
 }
 
-static fh_status check_arguments(const fh_device *device, const fh_entry_image *entry, cl_kernel kernel) {
+static fh_status check_arguments(const fh_device *device, const fh_executable *executable, cl_kernel kernel) {
+  const cl_uint wanted = argument_count(executable->entry);
   cl_uint count = 0;
   cl_int error = device->fn->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof count, &count, NULL);
-  if (error != CL_SUCCESS) return FH_CL_FAIL(error, "clGetKernelInfo", "asking for the arguments of %s", entry->entry);
-  if (count == argument_count(entry)) return FH_OK;
-  return FH_STATUS(FH_INCOMPATIBLE, "opencl: kernel %s was built with %u arguments, its entry has %u", entry->entry, count,
-                   argument_count(entry));
+  if (error != CL_SUCCESS) return FH_CL_FAIL(error, "clGetKernelInfo", "asking for the arguments of %s", executable->name);
+  if (count == wanted) return FH_OK;
+  return FH_STATUS(FH_INCOMPATIBLE, "opencl: kernel %s was built with %u arguments, its entry has %u", executable->name, count, wanted);
+}
+
+/* Work-items of a group that the kernel can have: less than the device's limit when it needs many registers. */
+static size_t largest_group(const fh_device *device, cl_kernel kernel) {
+  size_t most = 0;
+  cl_int error = device->fn->clGetKernelWorkGroupInfo(kernel, device->found->handle, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+  return error == CL_SUCCESS && most > 0 ? most : 1;
 }
 
 /* One item is heavy (a row, or 16 columns): on a CPU a group of one keeps them apart for all threads, on a GPU a group is
  * what the kernel prefers. */
 static size_t local_size(const fh_device *device, cl_kernel kernel) {
   if (device->found->info.kind == FH_DEVICE_CPU_POSING) return 1;
-  size_t preferred = 0, most = 0;
+  size_t preferred = 0;
   const fh_opencl_functions *fn = device->fn;
   cl_device_id handle = device->found->handle;
   if (fn->clGetKernelWorkGroupInfo(kernel, handle, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof preferred, &preferred, NULL) !=
           CL_SUCCESS ||
       preferred == 0)
     preferred = 32;
-  if (fn->clGetKernelWorkGroupInfo(kernel, handle, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL) != CL_SUCCESS || most == 0)
-    most = 1;
+  const size_t most = largest_group(device, kernel);
   if (preferred > FH_CL_GPU_LOCAL) preferred = FH_CL_GPU_LOCAL;
   return preferred < most ? preferred : most;
 }
 
-static fh_status make_kernel(fh_device *device, const fh_recipe *recipe, fh_executable *out) {
+static fh_status make_kernel(fh_device *device, const fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
   cl_program program = NULL;
   pthread_mutex_lock(&device->lock);
-  fh_status status = find_program(device, recipe->image, &program);
+  fh_status status = find_program(device, code, &program);
   pthread_mutex_unlock(&device->lock);
   FH_TRY(status);
   out->device = device;
   out->entry = &recipe->image->entries[recipe->entry];
+  out->variant = recipe->block;
+  out->name = recipe->block ? recipe->block->entry : out->entry->entry;
   cl_int error = CL_SUCCESS;
-  out->handle = device->fn->clCreateKernel(program, out->entry->entry, &error);
-  if (!out->handle)
-    return FH_CL_FAIL(error, "clCreateKernel", "finding entry %s of kernel %s", out->entry->entry, recipe->image->contract->name);
-  out->local = local_size(device, out->handle);
-  return check_arguments(device, out->entry, out->handle);
+  out->handle = device->fn->clCreateKernel(program, out->name, &error);
+  if (!out->handle) return FH_CL_FAIL(error, "clCreateKernel", "finding entry %s of kernel %s", out->name, code->name);
+  out->local = out->variant ? largest_group(device, out->handle) : local_size(device, out->handle);
+  return check_arguments(device, out, out->handle);
 }
 
 fh_status fh_cl_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
   *out_executable = NULL;
-  FH_TRY(fh_check_recipe(recipe));
   FH_TRY(fh_cl_same_process(device->backend));
-  if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "opencl: variant %s is compiled for the CPU", recipe->tuned->name);
-  FH_TRY(check_buildable(device, recipe->image));
+  fh_cl_code code = {NULL, NULL, NULL};
+  FH_TRY(find_code(device, recipe, &code));
   fh_executable *executable = calloc(1, sizeof *executable);
   if (!executable) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to prepare %s", recipe->image->contract->name);
   pthread_mutex_init(&executable->lock, NULL);
-  fh_status status = make_kernel(device, recipe, executable);
+  fh_status status = make_kernel(device, &code, recipe, executable);
   if (status) {
     fh_cl_release(executable);
     return status;

@@ -11,10 +11,10 @@
 
 enum { MAX_BINARY_BYTES = 256 << 20 };
 
-static char *key_of(const fh_device *device, const fh_kernel_image *image, const char *options) {
+static char *key_of(const fh_device *device, const fh_cl_code *code, const char *options) {
   fh_text key = {0};
-  fh_text_add(&key, "foghorn %s\n%s%s\n%s %d %016" PRIx64 "\n", FH_VERSION, device->found->key, options, image->contract->name,
-              image->contract->version, image->hash);
+  fh_text_add(&key, "foghorn %s\n%s%s\n%s %d %016" PRIx64 "\n", FH_VERSION, device->found->key, options, code->name,
+              code->image->contract->version, code->image->hash);
   return fh_text_take(&key);
 }
 
@@ -51,13 +51,13 @@ static const char *load(const fh_device *device, const char *path, const char *k
   return why;
 }
 
-cl_program fh_cl_cache_load(fh_device *device, const fh_kernel_image *image, const char *options) {
+cl_program fh_cl_cache_load(fh_device *device, const fh_cl_code *code, const char *options) {
   if (!device->backend->cache_dir) return NULL;
   cl_program program = NULL;
-  char *key = key_of(device, image, options);
+  char *key = key_of(device, code, options);
   char *path = path_of(device, key);
   const char *why = path ? load(device, path, key, options, &program) : NULL;
-  if (why) fh_log(FH_LOG_WARN, "opencl: the cached program %s is not used: %s; kernel %s is built anew", path, why, image->contract->name);
+  if (why) fh_log(FH_LOG_WARN, "opencl: the cached program %s is not used: %s; kernel %s is built anew", path, why, code->name);
   free(key);
   free(path);
   return program;
@@ -94,12 +94,12 @@ static const char *store(const fh_device *device, const char *path, const char *
   return why;
 }
 
-void fh_cl_cache_store(fh_device *device, const fh_kernel_image *image, const char *options, cl_program program) {
+void fh_cl_cache_store(fh_device *device, const fh_cl_code *code, const char *options, cl_program program) {
   if (!device->backend->cache_dir) return;
-  char *key = key_of(device, image, options);
+  char *key = key_of(device, code, options);
   char *path = path_of(device, key);
   const char *why = path ? store(device, path, key, program) : "no memory";
-  if (why) fh_log(FH_LOG_INFO, "opencl: kernel %s is not kept in %s: %s", image->contract->name, device->backend->cache_dir, why);
+  if (why) fh_log(FH_LOG_INFO, "opencl: kernel %s is not kept in %s: %s", code->name, device->backend->cache_dir, why);
   free(key);
   free(path);
 }

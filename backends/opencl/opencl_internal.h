@@ -43,8 +43,15 @@ struct fh_backend {
   fh_cl_found *devices;
 };
 
-typedef struct fh_cl_program {
+/* A text that one program is made of. */
+typedef struct fh_cl_code {
   const fh_kernel_image *image;
+  const char *name; /* of the kernel, or of its text for blocks */
+  const char *source;
+} fh_cl_code;
+
+typedef struct fh_cl_program {
+  const char *source;
   cl_program handle;
   struct fh_cl_program *next;
 } fh_cl_program;
@@ -70,9 +77,11 @@ struct fh_memory {
 struct fh_executable {
   fh_device *device;
   const fh_entry_image *entry;
+  const char *name; /* of the kernel function */
   cl_kernel handle;
-  size_t local;         /* work-items of a group */
-  pthread_mutex_t lock; /* a kernel object holds its arguments until it is enqueued */
+  size_t local;                    /* work-items of a group; of a variant for blocks the most that the kernel can have */
+  const fh_block_variant *variant; /* for blocks; NULL: the dialect's entry */
+  pthread_mutex_t lock;            /* a kernel object holds its arguments until it is enqueued */
 };
 
 struct fh_stream {
@@ -105,11 +114,11 @@ fh_status fh_cl_prepare(fh_device *device, const fh_recipe *recipe, fh_executabl
 void fh_cl_release(fh_executable *executable);
 void fh_cl_release_programs(fh_device *device);
 
-/* A program that was built before for this device, driver, image and options; NULL: none, or none that can be trusted (the log
+/* A program that was built before for this device, driver, text and options; NULL: none, or none that can be trusted (the log
  * says why). */
-cl_program fh_cl_cache_load(fh_device *device, const fh_kernel_image *image, const char *options);
+cl_program fh_cl_cache_load(fh_device *device, const fh_cl_code *code, const char *options);
 /* Keeps a built program for later processes. A cache that cannot be written is said and not an error. */
-void fh_cl_cache_store(fh_device *device, const fh_kernel_image *image, const char *options, cl_program program);
+void fh_cl_cache_store(fh_device *device, const fh_cl_code *code, const char *options, cl_program program);
 
 fh_status fh_cl_stream_open(fh_device *device, fh_stream **out_stream);
 void fh_cl_stream_close(fh_stream *stream);

@@ -261,7 +261,7 @@ static fh_status set_arguments(const fh_command *c) {
   cl_long items = c->launch.items;
   put(&a, sizeof items, &items);
   for (int i = 0; i < c->launch.operand_count; i++) put_operand(&a, &c->launch.operands[i]);
-  return a.error == CL_SUCCESS ? FH_OK : FH_CL_FAIL(a.error, "clSetKernelArg", "setting the arguments of %s", a.executable->entry->entry);
+  return a.error == CL_SUCCESS ? FH_OK : FH_CL_FAIL(a.error, "clSetKernelArg", "setting the arguments of %s", a.executable->name);
 }
 
 static fh_status check_pointers(const fh_command *c) {
@@ -286,7 +286,7 @@ static fh_status enqueue_items(fh_stream *stream, const fh_executable *executabl
   cl_event event = NULL;
   cl_int error = stream->device->fn->clEnqueueNDRangeKernel(stream->queue, executable->handle, 1, &offset, &global, &local,
                                                             tail_count(stream), tail_of(stream), &event);
-  return enqueued(stream, error, event, "clEnqueueNDRangeKernel", executable->entry->entry);
+  return enqueued(stream, error, event, "clEnqueueNDRangeKernel", executable->name);
 }
 
 /* Every piece but the last is whole groups, so that no item runs twice. */
@@ -302,6 +302,25 @@ static fh_status enqueue_all(fh_stream *stream, const fh_command *c) {
   return FH_OK;
 }
 
+/* A work-group for a block, all in one enqueue: a block is no item that a later piece could begin with. */
+static fh_status enqueue_blocks(fh_stream *stream, const fh_command *c) {
+  const fh_executable *executable = c->launch.executable;
+  const fh_device_info *info = &stream->device->found->info;
+  fh_block_shape shape;
+  FH_TRY(fh_check_block_shape(info, executable->variant, c->launch.bound, &shape));
+  if (shape.threads > executable->local)
+    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: %s needs groups of %u work-items, its registers allow %zu", info->id,
+                           executable->name, shape.threads, executable->local);
+  if (shape.shared_bytes)
+    return FH_STATUS(FH_INTERNAL, "%s: variant %s asks for %u bytes of shared memory: a portable text declares what it needs", info->id,
+                     executable->variant->name, shape.shared_bytes);
+  const size_t local[3] = {shape.threads, 1, 1}, global[3] = {(size_t)shape.grid[0] * shape.threads, shape.grid[1], shape.grid[2]};
+  cl_event event = NULL;
+  cl_int error = stream->device->fn->clEnqueueNDRangeKernel(stream->queue, executable->handle, 3, NULL, global, local, tail_count(stream),
+                                                            tail_of(stream), &event);
+  return enqueued(stream, error, event, "clEnqueueNDRangeKernel", executable->name);
+}
+
 static fh_status run_launch(fh_stream *stream, const fh_command *c) {
   fh_executable *executable = c->launch.executable;
   if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: a launch without an executable");
@@ -310,7 +329,7 @@ static fh_status run_launch(fh_stream *stream, const fh_command *c) {
   if (c->launch.items <= 0) return FH_OK;
   pthread_mutex_lock(&executable->lock);
   fh_status status = set_arguments(c);
-  if (!status) status = enqueue_all(stream, c);
+  if (!status) status = executable->variant ? enqueue_blocks(stream, c) : enqueue_all(stream, c);
   pthread_mutex_unlock(&executable->lock);
   return status;
 }

@@ -47,38 +47,44 @@ enum {
 };
 
 /* The other constants: X(name without its CU_ prefix, value). */
-#define FH_CU_CONSTANTS(X)                               \
-  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1)           \
-  X(DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 5)                  \
-  X(DEVICE_ATTRIBUTE_WARP_SIZE, 10)                      \
-  X(DEVICE_ATTRIBUTE_CLOCK_RATE, 13)                     \
-  X(DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)           \
-  X(DEVICE_ATTRIBUTE_INTEGRATED, 18)                     \
-  X(DEVICE_ATTRIBUTE_COMPUTE_MODE, 20)                   \
-  X(DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 36)              \
-  X(DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 37)        \
-  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 39) \
-  X(DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 40)             \
-  X(DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 41)             \
-  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)       \
-  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)       \
-  X(DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 115)        \
-  X(MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES, 3)   \
-  X(MEMPOOL_ATTR_RELEASE_THRESHOLD, 4)                   \
-  X(MEMPOOL_ATTR_RESERVED_MEM_CURRENT, 5)                \
-  X(MEMPOOL_ATTR_USED_MEM_CURRENT, 7)                    \
-  X(MEM_ALLOCATION_TYPE_PINNED, 1)                       \
-  X(MEM_LOCATION_TYPE_DEVICE, 1)                         \
-  X(FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)             \
-  X(FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                  \
-  X(FUNC_ATTRIBUTE_NUM_REGS, 4)                          \
-  X(JIT_ERROR_LOG_BUFFER, 5)                             \
-  X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                  \
-  X(JIT_INPUT_PTX, 1)                                    \
-  X(STREAM_NON_BLOCKING, 1)                              \
-  X(EVENT_DISABLE_TIMING, 2)                             \
-  X(COMPUTEMODE_DEFAULT, 0)                              \
-  X(COMPUTEMODE_PROHIBITED, 2)                           \
+#define FH_CU_CONSTANTS(X)                                  \
+  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1)              \
+  X(DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 5)                     \
+  X(DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, 6)                     \
+  X(DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, 7)                     \
+  X(DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 8)        \
+  X(DEVICE_ATTRIBUTE_WARP_SIZE, 10)                         \
+  X(DEVICE_ATTRIBUTE_CLOCK_RATE, 13)                        \
+  X(DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)              \
+  X(DEVICE_ATTRIBUTE_INTEGRATED, 18)                        \
+  X(DEVICE_ATTRIBUTE_COMPUTE_MODE, 20)                      \
+  X(DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 36)                 \
+  X(DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 37)           \
+  X(DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 39)    \
+  X(DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 40)                \
+  X(DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 41)                \
+  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)          \
+  X(DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)          \
+  X(DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 97) \
+  X(DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 115)           \
+  X(MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES, 3)      \
+  X(MEMPOOL_ATTR_RELEASE_THRESHOLD, 4)                      \
+  X(MEMPOOL_ATTR_RESERVED_MEM_CURRENT, 5)                   \
+  X(MEMPOOL_ATTR_USED_MEM_CURRENT, 7)                       \
+  X(MEM_ALLOCATION_TYPE_PINNED, 1)                          \
+  X(MEM_LOCATION_TYPE_DEVICE, 1)                            \
+  X(FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)                \
+  X(FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, 1)                    \
+  X(FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                     \
+  X(FUNC_ATTRIBUTE_NUM_REGS, 4)                             \
+  X(FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8)        \
+  X(JIT_ERROR_LOG_BUFFER, 5)                                \
+  X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                     \
+  X(JIT_INPUT_PTX, 1)                                       \
+  X(STREAM_NON_BLOCKING, 1)                                 \
+  X(EVENT_DISABLE_TIMING, 2)                                \
+  X(COMPUTEMODE_DEFAULT, 0)                                 \
+  X(COMPUTEMODE_PROHIBITED, 2)                              \
   X(COMPUTEMODE_EXCLUSIVE_PROCESS, 3)
 
 enum {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/check.h"
 #include "runtime/plan/profile.h"
 
 /* A condition, and the members of the reason that it is. */
@@ -20,7 +21,19 @@ static fh_cpu_feature missing_feature(const fh_context *context, const fh_candid
   return (fh_cpu_feature)i;
 }
 
-static fh_reason ruled_out(const fh_context *context, const fh_candidate *c) {
+/* Of a variant for blocks: is there code of its text for this device, and is the device new enough? */
+static fh_reason block_ruled_out(const fh_kernel_image *image, const fh_device_info *info, const fh_block_variant *block) {
+  const fh_block_image *text = fh_block_image_of(image, block);
+  NO(!text, .code = FH_REASON_NOT_BUILT, .text = "the kernel's folder has no text of this variant");
+  NO(info->capability == 0 && !text->cl_source, .code = FH_REASON_NOT_BUILT, .text = "the variant has no OpenCL text");
+  if (info->capability == 0) return (fh_reason){0};
+  NO(block->only ? info->capability != block->capability : info->capability < block->capability, .code = FH_REASON_CAPABILITY,
+     .text = block->only ? "exactly " : "", .need = block->capability, .have = info->capability);
+  NO(!text->ptx, .code = FH_REASON_NOT_BUILT, .text = text->missing);
+  return (fh_reason){0};
+}
+
+static fh_reason ruled_out(const fh_context *context, const fh_kernel_image *image, const fh_candidate *c) {
   const fh_plan_device *d = &context->devices[c->device];
   bool cpu = d->info.kind == FH_DEVICE_CPU;
   NO(cpu && !context->isa_usable[c->isa], .code = FH_REASON_ISA_MISSING, .text = fh_isa_name(c->isa));
@@ -28,20 +41,26 @@ static fh_reason ruled_out(const fh_context *context, const fh_candidate *c) {
      .text = fh_cpu_feature_name(missing_feature(context, c)));
   NO(cpu && context->config.isa_cap >= 0 && (int)c->isa > context->config.isa_cap, .code = FH_REASON_ISA_CAPPED,
      .text = fh_isa_name((fh_isa)context->config.isa_cap));
-  return (fh_reason){0};
+  return c->block ? block_ruled_out(image, &d->info, c->block) : (fh_reason){0};
 }
 
-static void settle(const fh_context *context, fh_candidate *c) {
-  c->ruled_out = ruled_out(context, c);
+static void settle(const fh_context *context, const fh_kernel_image *image, fh_candidate *c) {
+  c->ruled_out = ruled_out(context, image, c);
   fh_candidate_guess(&context->devices[c->device], c);
 }
 
 /* ---- the list -------------------------------------------------------------------------------------------- */
 
+/* Variants for blocks that a device might run: OpenCL has only the portable ones, and the others are not worth a line in every decision. */
+static bool lists_block(const fh_device_info *info, const fh_block_variant *block) {
+  return info->blocks.threads > 0 && (info->capability > 0 || block->capability == FH_BLOCK_PORTABLE);
+}
+
 static int count_for(const fh_context *context, const fh_kernel_image *image) {
   int count = 0;
   for (int d = 0; d < context->device_count; d++)
-    count += context->devices[d].info.kind == FH_DEVICE_CPU ? FH_ISA_COUNT + image->contract->tuned_count : 1;
+    count +=
+        context->devices[d].info.kind == FH_DEVICE_CPU ? FH_ISA_COUNT + image->contract->tuned_count : 1 + image->contract->block_count;
   return count;
 }
 
@@ -75,6 +94,21 @@ static void add_cpu(fh_plan_kernel *k, int device) {
   snprintf(c->name, sizeof c->name, "cpu/reference");
 }
 
+/* Variants for blocks first, as with tuned ones. */
+static void add_device(fh_plan_kernel *k, int device, const fh_device_info *info) {
+  const fh_kernel_contract *contract = k->image->contract;
+  for (int b = 0; b < contract->block_count; b++) {
+    const fh_block_variant *block = &contract->blocks[b];
+    if (!lists_block(info, block)) continue;
+    fh_candidate *c = add(k, device);
+    c->block = block;
+    c->numerics = block->numerics;
+    snprintf(c->name, sizeof c->name, "%s/%s", info->id, block->name);
+  }
+  fh_candidate *c = add(k, device);
+  snprintf(c->name, sizeof c->name, "%s", info->id);
+}
+
 /* A text of doubles inside does not compile where there are none. */
 static bool text_wants_doubles(const fh_context *context, const fh_kernel_image *image) {
   bool wants = false;
@@ -93,11 +127,10 @@ static fh_status make_kernel(const fh_context *context, const fh_kernel_image *i
     if (context->devices[d].info.kind == FH_DEVICE_CPU) {
       add_cpu(k, d);
     } else {
-      fh_candidate *c = add(k, d);
-      snprintf(c->name, sizeof c->name, "%s", context->devices[d].info.id);
+      add_device(k, d, &context->devices[d].info);
     }
   }
-  for (int i = 0; i < k->count; i++) settle(context, &k->candidates[i]);
+  for (int i = 0; i < k->count; i++) settle(context, image, &k->candidates[i]);
   *out_kernel = k;
   return FH_OK;
 }
@@ -185,13 +218,40 @@ static bool wants_doubles(const fh_context *context, const fh_call *call) {
   return wants;
 }
 
+/* A variant for blocks launches once, with the first stage's operands and a shape of its own. */
+static fh_reason block_unfit(const fh_device_info *info, const fh_block_variant *block, const fh_bound *bound) {
+  NO(bound->stages[0].entry != 0, .code = FH_REASON_UNFIT, .text = "the call begins with another entry than the variant stands for");
+  const char *why = block->unfit ? block->unfit(bound) : NULL;
+  NO(why, .code = FH_REASON_UNFIT, .text = why);
+  fh_block_shape shape = {0};
+  block->shape(bound, info->compute_units, &shape);
+  int64_t need = 0, have = 0;
+  why = fh_block_exceeds(&info->blocks, &shape, &need, &have);
+  NO(why, .code = FH_REASON_BLOCK_LIMIT, .text = why, .need = need, .have = have);
+  return (fh_reason){0};
+}
+
+fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
+  if (bound->stage_count < 1) return (fh_reason){0};
+  if (candidate->block) return block_unfit(&context->devices[candidate->device].info, candidate->block, bound);
+  const char *why = candidate->tuned && candidate->tuned->unfit ? candidate->tuned->unfit(bound) : NULL;
+  NO(why, .code = FH_REASON_UNFIT, .text = why);
+  return (fh_reason){0};
+}
+
+/* The dialect's text for a device; without one it is not for it. */
+static fh_reason not_built(const fh_plan_device *d, const fh_kernel_image *image) {
+  const char *backend = d->info.kind != FH_DEVICE_CPU && d->api ? d->api->name : "";
+  NO(strcmp(backend, "cuda") == 0 && !image->ptx, .code = FH_REASON_NOT_BUILT, .text = image->ptx_missing);
+  NO(strcmp(backend, "opencl") == 0 && !image->cl_source, .code = FH_REASON_NOT_BUILT, .text = "the kernel has no OpenCL text");
+  return (fh_reason){0};
+}
+
 /* The condition and its reason stand together. Health comes last, so that a health reason means: everything else fits,
  * and this is what the caller would have got. */
 static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, const fh_call *call) {
   const fh_context *context = queue->context;
   const fh_plan_device *d = &context->devices[c->device];
-  const fh_kernel_image *image = call->image;
-  bool cpu = d->info.kind == FH_DEVICE_CPU;
   double need = d->info.host_memory ? 0 : fh_call_bytes(call);
   NO(queue->pinned >= 0 && queue->pinned != c->device, .code = FH_REASON_NOT_PINNED,
      .text = context->devices[queue->pinned < 0 ? 0 : queue->pinned].info.id);
@@ -199,11 +259,10 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(!d->allowed, .code = FH_REASON_NOT_ALLOWED);
   if (c->ruled_out.code != FH_REASON_NONE) return c->ruled_out;
   NO(context->config.numerics == FH_EXACT && c->numerics != FH_EXACT, .code = FH_REASON_NUMERICS);
-  NO(c->tuned && c->tuned->unfit && call->bound.stage_count > 0 && c->tuned->unfit(&call->bound), .code = FH_REASON_UNFIT,
-     .text = c->tuned->unfit(&call->bound));
-  NO(!cpu && d->api && strcmp(d->api->name, "cuda") == 0 && !image->ptx, .code = FH_REASON_NOT_BUILT, .text = image->ptx_missing);
-  NO(!cpu && d->api && strcmp(d->api->name, "opencl") == 0 && !image->cl_source, .code = FH_REASON_NOT_BUILT,
-     .text = "the kernel has no OpenCL text");
+  const fh_reason unfit = fh_candidate_unfit(context, c, &call->bound);
+  if (unfit.code != FH_REASON_NONE) return unfit;
+  const fh_reason missing = c->block ? (fh_reason){0} : not_built(d, call->image);
+  if (missing.code != FH_REASON_NONE) return missing;
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
   NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);
@@ -325,6 +384,13 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size) {
       return;
     case FH_REASON_UNFIT:
       snprintf(out, size, "does not fit this shape: %s", text);
+      return;
+    case FH_REASON_CAPABILITY:
+      snprintf(out, size, "needs %scompute capability %d.%d, this is %d.%d", text, (int)reason->need / 10, (int)reason->need % 10,
+               (int)reason->have / 10, (int)reason->have % 10);
+      return;
+    case FH_REASON_BLOCK_LIMIT:
+      snprintf(out, size, "needs %lld %s, the device gives %lld", (long long)reason->need, text, (long long)reason->have);
       return;
     case FH_REASON_MEMORY:
       snprintf(out, size, "needs %.1f MiB of device memory, the device has %.1f MiB", (double)reason->need / 1048576,

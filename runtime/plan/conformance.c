@@ -492,6 +492,7 @@ static bool cannot_run(fh_status status) {
 static fh_status try_setting(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, const layout *how, setting *s,
                              fh_conform_report *report) {
   char why[200] = "";
+  if (variant->unfit && s->bound.stage_count > 0 && variant->unfit(variant->arg, &s->bound)) return FH_OK;
   report->runs++;
   const fh_conform_call call = {t->image, s->views, t->c.scalars, &s->bound, s->places};
   fh_status status = s->bound.stage_count > 0 ? variant->run(variant->arg, &call) : FH_OK;
@@ -538,19 +539,33 @@ static fh_status try_trial(trial *t, const fh_conform_variant *variant, const fh
   return try_layouts(t, variant, options, report);
 }
 
+/* All kinds of data for one case. */
+static fh_status try_case(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
+                          const fh_case *c, fh_conform_report *report) {
+  const int kinds = options->quick ? ORDINARY + 1 : DATA_KINDS;
+  for (int kind = 0; kind < kinds && report->verdict == FH_CONFORM_PASS; kind++) {
+    trial t = {.image = image, .c = *c, .kind = (data_kind)kind};
+    fh_status status = try_trial(&t, variant, options, report);
+    trial_free(&t);
+    FH_TRY(status);
+  }
+  return FH_OK;
+}
+
 fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
                      fh_conform_report *out_report) {
   *out_report = (fh_conform_report){0};
   if (options->out_failure) *options->out_failure = FH_OK;
   fh_case c = {0};
-  for (int i = 0; (options->cases == 0 || i < options->cases) && image->contract->case_at(i, &c); i++) {
-    const int kinds = options->quick ? ORDINARY + 1 : DATA_KINDS;
-    for (int kind = 0; kind < kinds && out_report->verdict == FH_CONFORM_PASS; kind++) {
-      trial t = {.image = image, .c = c, .kind = (data_kind)kind};
-      fh_status status = try_trial(&t, variant, options, out_report);
-      trial_free(&t);
-      FH_TRY(status);
-    }
+  int taken = 0;
+  for (int i = 0; (options->cases == 0 || taken < options->cases) && image->contract->case_at(i, &c); i++) {
+    const int before = out_report->runs;
+    FH_TRY(try_case(image, variant, options, &c, out_report));
+    taken += out_report->runs > before;
+  }
+  if (taken == 0 && out_report->verdict == FH_CONFORM_PASS) {
+    out_report->verdict = FH_CONFORM_UNSUPPORTED;
+    snprintf(out_report->text, sizeof out_report->text, "%s takes none of the contract's cases", variant->name);
   }
   return FH_OK;
 }

@@ -34,13 +34,15 @@ typedef struct fh_conform_variant {
    * cannot be run at all; any other failure is a failure of the variant. */
   fh_status (*run)(void *arg, const fh_conform_call *call);
   void *arg;
+  /* NULL: it takes every call. Calls that it does not take are left out; where all are, the variant is UNSUPPORTED. */
+  bool (*unfit)(void *arg, const fh_bound *bound);
 } fh_conform_variant;
 
 typedef struct fh_conform_options {
   bool guard;    /* lay operands against pages that may not be touched: a stray access ends the process */
   bool thorough; /* every byte offset from 0 to 63 instead of seven */
   bool quick;    /* compact operands and ordinary data only */
-  int cases;     /* only the first so many cases of the contract; 0: all */
+  int cases;     /* only the first so many cases of the contract that the variant takes; 0: all */
   /* Takes the status of the run that failed (FH_OK: none did), for who must know more than its words; NULL: nobody. */
   fh_status *out_failure;
 } fh_conform_options;

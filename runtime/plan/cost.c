@@ -84,7 +84,10 @@ void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate) {
   static const double width[FH_ISA_COUNT] = {
       [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
   bool cpu = device->info.kind == FH_DEVICE_CPU;
-  double efficiency = candidate->tuned ? candidate->tuned->efficiency : cpu ? 0.3 * width[candidate->isa] : 0.1;
+  double efficiency = candidate->tuned   ? candidate->tuned->efficiency
+                      : candidate->block ? candidate->block->efficiency
+                      : cpu              ? 0.3 * width[candidate->isa]
+                                         : 0.1;
   double flops = device->info.peak_flops > 0 ? device->info.peak_flops : 1e10;
   double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
   candidate->flop_s = 1 / (flops * efficiency);
@@ -147,22 +150,12 @@ static bool came_before(const fh_call *call, int view) {
   return before;
 }
 
-/* fh_explain_shapes: everything is on the host, or on one device. */
-static void bring_shape(const fh_context *context, const fh_call *call, int view, int device, fh_transfer *t) {
-  const fh_plan_device *d = &context->devices[device];
-  const double bytes = fh_desc_bytes(&call->descs[view]);
-  const int holder = call->resident - 1;
-  if (holder == device) return;
-  if (holder >= 0) move(&context->devices[holder], FH_FROM_DEVICE, bytes, t);
-  if (!d->info.host_memory) move(d, FH_TO_DEVICE, bytes, t);
-}
-
 /* What an input takes to where the candidate runs. */
 static void bring(const fh_context *context, const fh_call *call, int view, int device, fh_transfer *t) {
   const fh_plan_device *d = &context->devices[device];
   const fh_buffer *buffer = call->views[view].buffer;
-  if (!buffer) {
-    bring_shape(context, call, view, device, t);
+  if (!buffer) { /* fh_explain_shapes: everything is on the host */
+    if (!d->info.host_memory) move(d, FH_TO_DEVICE, fh_desc_bytes(&call->descs[view]), t);
     return;
   }
   const bool there = buffer->replicas[device].memory && buffer->replicas[device].version == buffer->version;
@@ -177,8 +170,7 @@ static fh_transfer transfer_of(const fh_context *context, const fh_call *call, i
   for (int v = 0; v < call->view_count; v++) {
     const fh_view_role role = call->image->contract->views[v].role;
     if (role != FH_ROLE_OUT && !came_before(call, v)) bring(context, call, v, device, &t);
-    const bool stays = call->resident - 1 == device;
-    if (role != FH_ROLE_IN && !context->devices[device].info.host_memory && !stays) /* expected read-back */
+    if (role != FH_ROLE_IN && !context->devices[device].info.host_memory) /* expected read-back */
       move(&context->devices[device], FH_FROM_DEVICE, fh_desc_bytes(&call->descs[v]), &t);
   }
   return t;
@@ -198,7 +190,7 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
     double scale = guess_scale(outlook, queue->context, candidate, &call->bound);
     *out_source = scale > 0 ? FH_COST_SCALED : FH_COST_GUESS;
     execution = prior_seconds(candidate, &call->bound) * (scale > 0 ? scale : 1);
-    execution += call->bound.stage_count * device->info.launch_s;
+    execution += (candidate->block ? 1 : call->bound.stage_count) * device->info.launch_s;
   }
   return execution + outlook->transfer.seconds;
 }

@@ -438,9 +438,10 @@ fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate) {
   const fh_plan_device *d = &context->devices[candidate->device];
   const fh_kernel_image *image = fh_plan_kernel_in(context, candidate->kernel)->image;
   if (candidate->reference) return FH_OK;
-  for (int e = 0; e < image->entry_count; e++) {
+  const int entries = candidate->block ? 1 : image->entry_count;
+  for (int e = 0; e < entries; e++) {
     if (candidate->executables[e]) continue;
-    fh_recipe recipe = {.image = image, .entry = e, .isa = candidate->isa, .tuned = candidate->tuned};
+    fh_recipe recipe = {.image = image, .entry = e, .isa = candidate->isa, .tuned = candidate->tuned, .block = candidate->block};
     FH_TRY(d->api->prepare(d->device, &recipe, &candidate->executables[e]));
   }
   return FH_OK;
@@ -476,7 +477,8 @@ static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh
   if (candidate->reference) return fh_reference_run(call);
   fh_command commands[FH_MAX_STAGES];
   fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
-  const int stages = candidate->tuned ? 1 : call->bound.stage_count; /* a tuned entry does the whole with the first one's operands */
+  /* What is tuned does the whole with the operands of the first. */
+  const int stages = candidate->tuned || candidate->block ? 1 : call->bound.stage_count;
   for (int s = 0; s < stages; s++) {
     const fh_stage *stage = &call->bound.stages[s];
     for (int o = 0; o < stage->operand_count; o++) place_operand(queue, candidate->device, call, &stage->operands[o], &operands[s][o]);

@@ -57,9 +57,9 @@ static void say_fallback(const fh_context *context, const fh_call *call, const i
          "  effect  predicted %s instead of %s (%s); %s\n"
          "  fix     %s\n"
          "  more    devprobe cause %s",
-         label, context->devices[wanted->candidate->device].info.id, used->name, wanted->cause, wanted->text, human_seconds(seconds, slow),
-         human_seconds(wanted->seconds, fast), slower, same_bits ? "the same bits" : "a result within the same bound", wanted->fix,
-         wanted->cause);
+         label, wanted->candidate->device == used->device ? wanted->candidate->name : context->devices[wanted->candidate->device].info.id,
+         used->name, wanted->cause, wanted->text, human_seconds(seconds, slow), human_seconds(wanted->seconds, fast), slower,
+         same_bits ? "the same bits" : "a result within the same bound", wanted->fix, wanted->cause);
 }
 
 static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, const char *cause, const char *why) {

@@ -44,7 +44,9 @@ typedef enum fh_reason_code {
   FH_REASON_NUMERICS, /* EXACT asked, the variant is bounded */
   FH_REASON_INEXACT_DEVICE,
   FH_REASON_NO_DOUBLES,
-  FH_REASON_UNFIT, /* the variant's own constraint */
+  FH_REASON_UNFIT,       /* the variant's own constraint */
+  FH_REASON_CAPABILITY,  /* a variant for blocks wants a newer CUDA device, or just another */
+  FH_REASON_BLOCK_LIMIT, /* its launch asks for more than the device gives a block or a grid */
   FH_REASON_MEMORY,
   FH_REASON_SELFTEST,
   FH_REASON_VARIANT_QUARANTINED,
@@ -67,8 +69,7 @@ typedef enum fh_cost_source {
   FH_COST_GUESS = 0,  /* the roofline prior */
   FH_COST_SCALED,     /* the prior, held to the scale of another variant's measurement */
   FH_COST_CALIBRATED, /* this machine's profile */
-  FH_COST_MEASURED,   /* launches and copies of this process */
-  FH_COST_ASSUMED,    /* a what-if */
+  FH_COST_MEASURED,   /* launches of this process */
 } fh_cost_source;
 
 /* Ways over the link between the host and a device. */
@@ -78,7 +79,7 @@ enum { FH_LINK_SAMPLES = 8 };
 
 /* A number that the profile knows and that this process measures. */
 typedef struct fh_figure {
-  double assumed, calibrated; /* 0: not */
+  double calibrated; /* 0: not */
   double samples[FH_LINK_SAMPLES];
   int64_t count; /* ever */
   double median; /* of those kept */
@@ -127,11 +128,12 @@ typedef struct fh_candidate {
   int row;    /* its kernel's on its device in the account, from 1; 0: not asked for yet */
   fh_isa isa; /* cpu */
   const fh_tuned *tuned;
-  bool reference;        /* the contract's reference itself, where there is no text */
-  fh_reason ruled_out;   /* by what does not change while the context lives; NONE: by nothing */
-  double flop_s, byte_s; /* the guess: seconds for an operation and for a byte */
+  const fh_block_variant *block; /* for blocks of threads, on a device */
+  bool reference;                /* the contract's reference itself, where there is no text */
+  fh_reason ruled_out;           /* by what does not change while the context lives; NONE: by nothing */
+  double flop_s, byte_s;         /* the guess: seconds for an operation and for a byte */
   fh_numerics numerics;
-  char name[48]; /* "cpu/avx512/tuned", "cuda:0" */
+  char name[48]; /* "cpu/avx512/tuned", "cuda:0", "cuda:0/tiles" */
   fh_test_state test;
   bool quarantined;
   bool skipped;                /* by the launch in progress: memory ran out */
@@ -188,7 +190,6 @@ typedef struct fh_call {
   char note[FH_NOTE]; /* what the contract found in the data; "" */
   int64_t begun_ns;   /* where launches are recorded: when the look at the data began */
   bool elsewhere;     /* runs where the plan did not want it first */
-  int16_t resident;   /* shapes only: the device that has all operands, from 1; 0: the host has them */
   bool part;          /* some rows of a launch: counted with the launch (chunks.c) */
 } fh_call;
 
@@ -286,6 +287,8 @@ static inline fh_plan_kernel *fh_plan_kernel_in(const fh_context *context, int s
 }
 /* Where launches of its kernel on its device are counted; NULL without memory. */
 fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate);
+/* Why a variant does not take calls like this one, whoever asks for it; NONE: it does. */
+fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound);
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
 /* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);

@@ -20,9 +20,18 @@ static void path_of(const fh_context *context, char *out, size_t size) {
   snprintf(out, size, "%s/profile.json", context->config.cache_dir);
 }
 
-/* Of the CPU, each variant by itself; of another device there is one, and its number may be another next time. */
-static const char *variant_of(const fh_context *context, const fh_candidate *candidate) {
-  return context->devices[candidate->device].info.kind == FH_DEVICE_CPU ? candidate->name : "device";
+typedef struct variant_name {
+  char text[48];
+} variant_name;
+
+/* Of another device than the CPU without its number, which may be another next time: "device", "device/tiles". */
+static variant_name variant_of(const fh_context *context, const fh_candidate *candidate) {
+  variant_name out;
+  if (context->devices[candidate->device].info.kind == FH_DEVICE_CPU)
+    snprintf(out.text, sizeof out.text, "%s", candidate->name);
+  else
+    snprintf(out.text, sizeof out.text, "device%s%.31s", candidate->block ? "/" : "", candidate->block ? candidate->block->name : "");
+  return out;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -57,7 +66,7 @@ static void read_kernel(const fh_context *context, int device, fh_plan_kernel *k
   const json_t *variants = json_object_get(told, "variants");
   for (int i = 0; i < kernel->count; i++) {
     fh_candidate *candidate = &kernel->candidates[i];
-    if (candidate->device == device) read_times(candidate, json_object_get(variants, variant_of(context, candidate)), t);
+    if (candidate->device == device) read_times(candidate, json_object_get(variants, variant_of(context, candidate).text), t);
   }
 }
 
@@ -194,7 +203,7 @@ static json_t *kernel_json(const fh_context *context, int device, const fh_plan_
   for (int i = 0; i < kernel->count; i++) {
     const fh_candidate *candidate = &kernel->candidates[i];
     if (candidate->device == device && candidate->calibrated)
-      json_object_set_new(variants, variant_of(context, candidate), times_json(candidate));
+      json_object_set_new(variants, variant_of(context, candidate).text, times_json(candidate));
   }
   return json_pack("{ss so}", "hash", hash, "variants", variants);
 }

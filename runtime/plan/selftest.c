@@ -67,6 +67,11 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
   return status;
 }
 
+static bool unfit_for(void *arg, const fh_bound *bound) {
+  const runner *r = arg;
+  return fh_candidate_unfit(r->queue->context, r->candidate, bound).code != FH_REASON_NONE;
+}
+
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report) {
   const fh_kernel_image *image = fh_plan_kernel_in(queue->context, candidate->kernel)->image;
   const fh_device_info *info = &queue->context->devices[candidate->device].info;
@@ -75,7 +80,8 @@ fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const f
                                 .numerics = info->exact ? candidate->numerics : FH_BOUNDED,
                                 .alignment = info->address_alignment ? info->address_alignment : 1,
                                 .run = run_call,
-                                .arg = &r};
+                                .arg = &r,
+                                .unfit = unfit_for};
   return fh_conform(image, &variant, options, out_report);
 }
 

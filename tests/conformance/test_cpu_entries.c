@@ -28,7 +28,7 @@ static void conforms(fh_isa isa) {
   const fh_kernel_image *images = fh_kernel_images(&count);
   assert_true(count > 0);
   for (int i = 0; i < count; i++) {
-    const fh_conform_variant variant = {fh_isa_name(isa), images[i].contract->dialect_numerics, 1, fh_conform_run_dialect, &isa};
+    const fh_conform_variant variant = {fh_isa_name(isa), images[i].contract->dialect_numerics, 1, fh_conform_run_dialect, &isa, NULL};
     fh_conform_report report;
     assert_null(fh_conform(&images[i], &variant, &options, &report));
     print_message("%-16s %-7s %5d runs  %s\n", images[i].contract->name, variant.name, report.runs,
@@ -90,7 +90,7 @@ static void faults_are_seen(void **state) {
   while (strcmp(image->contract->name, "softmax") != 0) image++;
   for (fault what = ONE_BIT; what <= NOT_BUILT; what++) {
     const fh_conform_options options = {.guard = what % 2 == 0, .cases = 1};
-    const fh_conform_variant variant = {"faulty", what == SMALL_ERROR ? FH_BOUNDED : FH_EXACT, 4, run_faulty, &what};
+    const fh_conform_variant variant = {"faulty", what == SMALL_ERROR ? FH_BOUNDED : FH_EXACT, 4, run_faulty, &what, NULL};
     fh_conform_report report;
     assert_null(fh_conform(image, &variant, &options, &report));
     print_message("%s\n", report.text);
@@ -122,7 +122,7 @@ static void wrong_operands_are_seen(void **state) {
     image.entries = &entry;
     fh_isa scalar = FH_ISA_SCALAR;
     const fh_conform_options options = {.cases = 1};
-    const fh_conform_variant variant = {"scalar", FH_EXACT, 1, fh_conform_run_dialect, &scalar};
+    const fh_conform_variant variant = {"scalar", FH_EXACT, 1, fh_conform_run_dialect, &scalar, NULL};
     fh_conform_report report;
     assert_null(fh_conform(&image, &variant, &options, &report));
     print_message("%s\n", report.text);

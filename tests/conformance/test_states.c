@@ -67,7 +67,7 @@ static void uncopied_states_are_caught(void **state) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     for (fault what = NONE; what <= UPDATES_TWICE; what++) {
       const fh_conform_options options = {.guard = true, .cases = 1};
-      const fh_conform_variant variant = {"faulty", FH_EXACT, 1, run_faulty, &what};
+      const fh_conform_variant variant = {"faulty", FH_EXACT, 1, run_faulty, &what, NULL};
       fh_conform_report report;
       assert_null(fh_conform(image_of(names[i]), &variant, &options, &report));
       print_message("%s: %s\n", names[i], report.verdict == FH_CONFORM_PASS ? "pass" : report.text);
@@ -109,7 +109,7 @@ static void wild_offsets_touch_nothing_else(void **state) {
   for (fh_isa isa = FH_ISA_SCALAR; isa < FH_ISA_COUNT; isa++) {
     if (!fh_isa_runs(isa)) continue;
     const fh_conform_options options = {.guard = true};
-    const fh_conform_variant variant = {fh_isa_name(isa), FH_BOUNDED, 1, fh_conform_run_dialect, &isa};
+    const fh_conform_variant variant = {fh_isa_name(isa), FH_BOUNDED, 1, fh_conform_run_dialect, &isa, NULL};
     fh_conform_report report;
     assert_null(fh_conform(&image, &variant, &options, &report));
     if (report.verdict != FH_CONFORM_PASS) fail_msg("%s", report.text);

@@ -22,18 +22,39 @@ typedef struct options {
 
 /* ---- all kernels of a device ------------------------------------------------------------------------------------------- */
 
-static bool check_kernel(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
-                         int cases) {
+/* One variant: the dialect's text, or one for blocks. */
+static bool check_variant(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                          const fh_block_variant *block, int cases) {
   static const char *const words[] = {"pass", "FAIL", "UNSUPPORTED"};
-  bool exact = info->exact && image->contract->dialect_numerics == FH_EXACT;
+  bool exact = info->exact && (block ? block->numerics : image->contract->dialect_numerics) == FH_EXACT;
   fh_conform_report report = {0};
-  fh_status status = fh_backend_conform(api, device, info, image, &(fh_conform_options){.cases = cases}, &report);
+  char name[64];
+  snprintf(name, sizeof name, "%s%s%s", image->contract->name, block ? "/" : "", block ? block->name : "");
+  fh_status status = fh_backend_conform_block(api, device, info, image, block, &(fh_conform_options){.cases = cases}, &report);
   if (status) snprintf(report.text, sizeof report.text, "%s", fh_status_message(status));
   bool good = !status && report.verdict == FH_CONFORM_PASS;
-  printf("%-9s %-16s %-11s %6d runs %s%s%s\n", info->id, image->contract->name, status ? "FAIL" : words[report.verdict], report.runs,
+  printf("%-9s %-16s %-11s %6d runs %s%s%s\n", info->id, name, status ? "FAIL" : words[report.verdict], report.runs,
          exact ? "exact" : "within the bound", report.text[0] ? ": " : "", report.text);
   fflush(stdout);
   fh_status_free(status);
+  return good;
+}
+
+/* A block text of another kind of device is no part of this one's check; one that this device is too old for is said and not failed. */
+static bool check_block(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                        const fh_block_variant *block, int cases) {
+  if (info->blocks.threads == 0 || (info->capability == 0 && block->capability != FH_BLOCK_PORTABLE)) return true;
+  const bool runs = info->capability == 0 || (block->only ? info->capability == block->capability : info->capability >= block->capability);
+  if (runs) return check_variant(api, device, info, image, block, cases);
+  printf("%-9s %s/%s NOT RUN: it needs %scompute capability %d.%d, this is %d.%d\n", info->id, image->contract->name, block->name,
+         block->only ? "exactly " : "", block->capability / 10, block->capability % 10, info->capability / 10, info->capability % 10);
+  return true;
+}
+
+static bool check_kernel(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                         int cases) {
+  bool good = check_variant(api, device, info, image, NULL, cases);
+  for (int b = 0; b < image->contract->block_count; b++) good &= check_block(api, device, info, image, &image->contract->blocks[b], cases);
   return good;
 }
 

@@ -1,10 +1,16 @@
 /* The conformance procedure straight through a backend's table, without the planner. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/backend_call.h"
 
+#include <stdio.h>
+
+#include "backends/check.h"
+
 typedef struct target {
   const fh_backend_api *api;
   fh_device *device;
   fh_stream *stream;
+  const fh_device_info *info;
+  const fh_block_variant *block; /* NULL: the dialect */
 } target;
 
 typedef struct call_memory {
@@ -67,7 +73,7 @@ static fh_status run_stage(const target *t, const fh_conform_call *call, const c
   fh_launch_operand operands[FH_MAX_OPERANDS];
   fh_executable *executable = NULL;
   for (int i = 0; i < stage->operand_count; i++) operands[i] = operand_of(call, m, &stage->operands[i]);
-  FH_TRY(t->api->prepare(t->device, &(fh_recipe){.image = call->image, .entry = stage->entry}, &executable));
+  FH_TRY(t->api->prepare(t->device, &(fh_recipe){.image = call->image, .entry = stage->entry, .block = t->block}, &executable));
   fh_command launch = {.kind = FH_COMMAND_LAUNCH,
                        .launch = {.executable = executable,
                                   .items = stage->items,
@@ -83,7 +89,8 @@ static fh_status run_stage(const target *t, const fh_conform_call *call, const c
 static fh_status run_all(const target *t, const fh_conform_call *call, call_memory *m) {
   FH_TRY(allocate(t, call, m));
   FH_TRY(copy_views(t, call, m, true));
-  for (int i = 0; i < call->bound->stage_count; i++) FH_TRY(run_stage(t, call, m, &call->bound->stages[i]));
+  const int stages = t->block ? 1 : call->bound->stage_count;
+  for (int i = 0; i < stages; i++) FH_TRY(run_stage(t, call, m, &call->bound->stages[i]));
   return copy_views(t, call, m, false);
 }
 
@@ -95,17 +102,37 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
   return status;
 }
 
-fh_status fh_backend_conform(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
-                             const fh_conform_options *options, fh_conform_report *out_report) {
-  target t = {.api = api, .device = device};
+static bool unfit(void *arg, const fh_bound *bound) {
+  const target *t = arg;
+  fh_block_shape shape;
+  if (!t->block) return false;
+  if (bound->stages[0].entry != 0 || (t->block->unfit && t->block->unfit(bound))) return true;
+  fh_status status = fh_check_block_shape(t->info, t->block, bound, &shape);
+  const bool too_much = fh_status_code(status) == FH_INCOMPATIBLE;
+  fh_status_free(status);
+  return too_much;
+}
+
+fh_status fh_backend_conform_block(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                                   const fh_block_variant *block, const fh_conform_options *options, fh_conform_report *out_report) {
+  target t = {.api = api, .device = device, .info = info, .block = block};
+  char name[64];
   *out_report = (fh_conform_report){0};
   FH_TRY(api->stream_open(device, &t.stream));
-  const fh_conform_variant variant = {.name = info->id,
-                                      .numerics = info->exact ? image->contract->dialect_numerics : FH_BOUNDED,
+  snprintf(name, sizeof name, "%s%s%s", info->id, block ? "/" : "", block ? block->name : "");
+  const fh_numerics numerics = block ? block->numerics : image->contract->dialect_numerics;
+  const fh_conform_variant variant = {.name = name,
+                                      .numerics = info->exact ? numerics : FH_BOUNDED,
                                       .alignment = info->address_alignment > 1 ? info->address_alignment : 1,
                                       .run = run_call,
-                                      .arg = &t};
+                                      .arg = &t,
+                                      .unfit = unfit};
   fh_status status = fh_conform(image, &variant, options, out_report);
   api->stream_close(t.stream);
   return status;
+}
+
+fh_status fh_backend_conform(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                             const fh_conform_options *options, fh_conform_report *out_report) {
+  return fh_backend_conform_block(api, device, info, image, NULL, options, out_report);
 }

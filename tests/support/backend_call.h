@@ -10,4 +10,8 @@
 fh_status fh_backend_conform(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
                              const fh_conform_options *options, fh_conform_report *out_report);
 
+/* The same of a variant for blocks, on the cases that fit it. */
+fh_status fh_backend_conform_block(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
+                                   const fh_block_variant *block, const fh_conform_options *options, fh_conform_report *out_report);
+
 #endif /* FOGHORN_TESTS_BACKEND_CALL_H_ */

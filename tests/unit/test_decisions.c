@@ -7,7 +7,7 @@
  *   isas         usable instruction sets; scalar always is
  *   config       exact, isa_cap, pinned
  *   devices      id, kind (cpu | gpu | posing), state (open | rejected | quarantined), cause, reason, memory, flops, bytes, link, launch,
- *                rank, allowed, exact
+ *                rank, allowed, exact, capability, threads and shared (of a block; without threads no variant for blocks is listed)
  *   kernel, shapes, params
  *   known        variant, source (measured | calibrated), seconds
  *   failed       variants whose self-test failed, with the reason
@@ -67,7 +67,11 @@ static void add_device(fh_context *context, const json_t *told) {
                              .peak_flops = number_of(told, "flops", 1e11),
                              .peak_bytes_per_s = number_of(told, "bytes", 2e10),
                              .link_bytes_per_s = number_of(told, "link", 0),
-                             .launch_s = number_of(told, "launch", 1e-6)};
+                             .launch_s = number_of(told, "launch", 1e-6),
+                             .capability = (int)number_of(told, "capability", 0),
+                             .blocks = {.threads = (uint32_t)number_of(told, "threads", 0),
+                                        .grid = {INT32_MAX, UINT16_MAX, UINT16_MAX},
+                                        .shared_bytes = (uint32_t)number_of(told, "shared", 49152)}};
   snprintf(d->info.id, sizeof d->info.id, "%s", text_of(told, "id", "cpu"));
   d->state = strcmp(state, "open") == 0 ? FH_STATE_OPEN : strcmp(state, "rejected") == 0 ? FH_STATE_REJECTED : FH_STATE_QUARANTINED;
   d->allowed = truth_of(told, "allowed", true);

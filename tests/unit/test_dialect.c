@@ -284,7 +284,7 @@ static void results_are_the_same_everywhere(void **state) {
     const fh_kernel_image *image = images;
     while (strcmp(image->contract->name, golden[g].kernel) != 0) image++;
     digest d = {UINT64_C(0xcbf29ce484222325)};
-    const fh_conform_variant variant = {"digest", FH_EXACT, 1, run_and_digest, &d};
+    const fh_conform_variant variant = {"digest", FH_EXACT, 1, run_and_digest, &d, NULL};
     const fh_conform_options options = {.guard = false};
     fh_conform_report report;
     assert_null(fh_conform(image, &variant, &options, &report));

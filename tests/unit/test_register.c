@@ -1,5 +1,6 @@
 /* Kernels from outside: registered, found, tested, launched, ended; every wrong module and plug-in refused with its reason.
- * SPDX-License-Identifier: Apache-2.0 */
+ * SPDX-License-Identifier: Apache-2.0
+ * Long: every way in which a module can be wrong, beside the code of one kernel in every form. */
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -71,12 +72,41 @@ static const char scale_cl[] =
     "  for (long i = 0; i < d; i++) y[i * ys] = a * x[i * xs];\n"
     "}\n";
 
+/* The same for blocks: one for each row, whose threads share the factor. */
+static const char scale_blocks_cl[] =
+    "__kernel void scale_rows(long items, __global const uchar *xb, long xo, __global uchar *yb, long yo, float a, long n1, long d,\n"
+    "                         long xs0, long xs1, long xs, long ys0, long ys1, long ys) {\n"
+    "  __local float factor;\n"
+    "  long row = get_group_id(0);\n"
+    "  if (get_local_id(0) == 0) factor = a;\n"
+    "  barrier(CLK_LOCAL_MEM_FENCE);\n"
+    "  __global const float *x = (__global const float *)(xb + xo) + row / n1 * xs0 + row % n1 * xs1;\n"
+    "  __global float *y = (__global float *)(yb + yo) + row / n1 * ys0 + row % n1 * ys1;\n"
+    "  for (long i = get_local_id(0); i < d; i += get_local_size(0)) y[i * ys] = factor * x[i * xs];\n"
+    "}\n";
+static const fh_block_image scale_block_text = {"scale_block", NULL, "this test has no PTX", scale_blocks_cl};
+
+static void block_for_row(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){{(uint32_t)bound->stages[0].items, 1, 1}, 32, 0};
+}
+static void block_for_row_but_one(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  block_for_row(bound, multiprocessors, out);
+  if (out->grid[0] > 1) out->grid[0]--;
+}
+static void huge_blocks(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  block_for_row(bound, multiprocessors, out);
+  out->threads = 1u << 20;
+}
+static void no_blocks(const fh_bound *bound, int multiprocessors, fh_block_shape *out) { (void)bound, (void)multiprocessors, (void)out; }
+
 static const char *const scale_entries[] = {"scale"};
 
 /* A module that a test takes apart. */
 typedef struct kernel {
   fh_kernel_contract contract;
   fh_tuned tuned;
+  fh_block_variant block;
   fh_entry_image entry;
   fh_kernel_image image;
   fh_kernel_module module;
@@ -105,6 +135,22 @@ static kernel *with_text(kernel *k, const char *name, fh_items_fn fn) {
   k->image.entries = &k->entry;
   k->image.entry_count = 1;
   k->image.cl_source = scale_cl;
+  return k;
+}
+
+static kernel *with_blocks(kernel *k, const char *name, void (*shape)(const fh_bound *, int, fh_block_shape *)) {
+  with_text(k, name, scale_items);
+  k->block = (fh_block_variant){.name = "rows",
+                                .entry = "scale_rows",
+                                .text = "scale_block",
+                                .capability = FH_BLOCK_PORTABLE,
+                                .numerics = FH_EXACT,
+                                .shape = shape,
+                                .efficiency = 0.5};
+  k->contract.blocks = &k->block;
+  k->contract.block_count = 1;
+  k->image.blocks = &scale_block_text;
+  k->image.block_count = 1;
   return k;
 }
 
@@ -255,6 +301,70 @@ static void a_kernel_grows_behind_its_name(void **state) {
   }
   fh_context_release(context);
   FH_EXPECT_OK(fh_kernel_unregister("growing"));
+}
+
+/* A context on an OpenCL device; NULL, and said: there is none. */
+static fh_context *open_on_opencl(void) {
+  fh_context *context = NULL;
+  fh_status status = fh_context_create(&(fh_context_options){.devices = "opencl"}, &context);
+  if (status) printf("NOT RUN: blocks of threads on a device: %s\n", fh_status_message(status));
+  fh_status_free(status);
+  return context;
+}
+
+static void blocks_of_threads_run_as_work_groups(void **state) {
+  (void)state;
+  static const struct {
+    void (*shape)(const fh_bound *, int, fh_block_shape *);
+    const char *chosen, *reason;
+    int elsewhere;
+  } rows[] = {
+      {block_for_row, "-> opencl:0/rows", "self-test passed", 0},
+      {block_for_row_but_one, "-> opencl:0 ", "its self-test failed: opencl:0/rows, case", 1},
+      {huge_blocks, "-> opencl:0 ", "needs 1048576 threads of a block, the device gives", 0},
+      {no_blocks, "-> opencl:0 ", "blocks of 0 threads, expected at least 1 of each", 1},
+  };
+  for (int i = 0; i < FH_LENGTH(rows); i++) {
+    kernel k;
+    FH_EXPECT_OK(fh_kernel_register(&with_blocks(&k, "in_blocks", rows[i].shape)->module, NULL));
+    fh_context *context = open_on_opencl();
+    if (context) {
+      expect_scaled(context, "in_blocks");
+      expect_explained(context, "in_blocks", rows[i].chosen);
+      expect_explained(context, "in_blocks", rows[i].reason);
+      fh_counters counters;
+      fh_context_counters(context, &counters);
+      assert_int_equal(counters.executed_elsewhere, rows[i].elsewhere);
+    }
+    fh_context_release(context);
+    FH_EXPECT_OK(fh_kernel_unregister("in_blocks"));
+  }
+}
+
+static const char *never_fits(const fh_bound *bound) {
+  (void)bound;
+  return "it never fits";
+}
+
+/* What another device would run has no line; what does not fit says why. */
+static void blocks_that_cannot_run_say_why(void **state) {
+  (void)state;
+  kernel k;
+  with_blocks(&k, "in_blocks", block_for_row)->block.unfit = never_fits;
+  FH_EXPECT_OK(fh_kernel_register(&k.module, NULL));
+  fh_context *context = open_on_opencl();
+  if (context) expect_explained(context, "in_blocks", "does not fit this shape: it never fits");
+  fh_context_release(context);
+  FH_EXPECT_OK(fh_kernel_unregister("in_blocks"));
+
+  with_blocks(&k, "in_blocks", block_for_row)->block.capability = 80;
+  FH_EXPECT_OK(fh_kernel_register(&k.module, NULL));
+  context = open_on_opencl();
+  char *text = context ? explained(context, "in_blocks") : NULL;
+  if (text) assert_null(strstr(text, "opencl:0/rows"));
+  free(text);
+  fh_context_release(context);
+  FH_EXPECT_OK(fh_kernel_unregister("in_blocks"));
 }
 
 /* Exactness is a promise about texts: the reference computes in double precision. */
@@ -477,6 +587,23 @@ static fh_status swapping_bind(const fh_view_desc *views, const fh_value *scalar
   return FH_OK;
 }
 
+static void make_block_no_shape(kernel *k) { with_blocks(k, "scale", NULL); }
+static void make_block_old(kernel *k) { with_blocks(k, "scale", block_for_row)->block.capability = 50; }
+static void make_block_slow(kernel *k) { with_blocks(k, "scale", block_for_row)->block.efficiency = 2; }
+static void make_block_long(kernel *k) { with_blocks(k, "scale", block_for_row)->block.name = "twenty_four_letters_long"; }
+static void make_block_lost(kernel *k) { with_blocks(k, "scale", block_for_row)->image.block_count = 0; }
+static void make_block_alone(kernel *k) {
+  with_blocks(k, "scale", block_for_row)->contract.entry_count = 0;
+  k->image.entry_count = 0;
+}
+static void make_block_twice(kernel *k) {
+  static fh_block_variant twice[2];
+  with_blocks(k, "scale", block_for_row);
+  twice[0] = twice[1] = k->block;
+  k->contract.blocks = twice;
+  k->contract.block_count = 2;
+}
+
 static void make_abi(kernel *k) { k->module.abi = 77; }
 static void make_bytes(kernel *k) { k->module.contract_bytes -= 8; }
 static void make_layout(kernel *k) { k->module.layout ^= 1; }
@@ -546,6 +673,13 @@ static void every_wrong_module_is_refused(void **state) {
       {make_no_case, FH_INVALID_ARGUMENT, "case_at(0) has no case"},
       {make_refusing, FH_INVALID_ARGUMENT, "case 0 (3x83) of its own: never"},
       {make_short, FH_INVALID_ARGUMENT, "bind fills 10 operands of scale, its text has 11 parameters"},
+      {make_block_no_shape, FH_INVALID_ARGUMENT, "blocks[0] has no shape"},
+      {make_block_old, FH_INVALID_ARGUMENT, "blocks[0] (rows): capability 50"},
+      {make_block_slow, FH_INVALID_ARGUMENT, "blocks[0] (rows): efficiency is 2"},
+      {make_block_long, FH_INVALID_ARGUMENT, "expected 1 to 23 characters"},
+      {make_block_lost, FH_INVALID_ARGUMENT, "there is no text scale_block\nexpected the file scale_block.k beside scale.k"},
+      {make_block_alone, FH_INVALID_ARGUMENT, "variants for blocks without a text"},
+      {make_block_twice, FH_INVALID_ARGUMENT, "blocks[0] and blocks[1] are both \"rows\""},
       {make_swapping, FH_INVALID_ARGUMENT, "which is written, with x, an input"},
   };
   const int before = fh_kernel_count();
@@ -737,6 +871,8 @@ int main(void) {
       cmocka_unit_test(cases_are_looked_at_before_bind_is),
       cmocka_unit_test(what_tuned_functions_get_is_within_limits),
       cmocka_unit_test(the_hash_is_of_every_text),
+      cmocka_unit_test(blocks_of_threads_run_as_work_groups),
+      cmocka_unit_test(blocks_that_cannot_run_say_why),
       cmocka_unit_test(every_wrong_module_is_refused),
       cmocka_unit_test(names_are_one_kernel_s),
       cmocka_unit_test(there_is_room_for_256),

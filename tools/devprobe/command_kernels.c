@@ -52,6 +52,16 @@ static void print_variants(const fh_kernel_image *image, fh_screen *screen) {
   }
 }
 
+/* Where a variant for blocks runs. */
+static void print_blocks(const fh_kernel_contract *contract, fh_screen *screen) {
+  for (int i = 0; i < contract->block_count; i++) {
+    const fh_block_variant *block = &contract->blocks[i];
+    fh_screen_line(screen, FH_DIM, "", "%s: cuda/%s, for compute capability %d.%d%s%s", numerics_name(block->numerics), block->name,
+                   block->capability / 10, block->capability % 10, block->only ? " alone" : " and later",
+                   block->capability == FH_BLOCK_PORTABLE ? ", and OpenCL" : "");
+  }
+}
+
 static int emit_one(const fh_cli *cli, const fh_kernel_image *image) {
   const fh_kernel_contract *contract = image->contract;
   fh_screen screen = {.color = cli->color};
@@ -71,6 +81,7 @@ static int emit_one(const fh_cli *cli, const fh_kernel_image *image) {
                  contract->dialect_numerics == FH_EXACT ? "the same bits from every variant that is called exact" : "bounded",
                  contract->bound_rel, contract->bound_abs, contract->bound_source);
   print_variants(image, &screen);
+  print_blocks(contract, &screen);
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
 
@@ -107,6 +118,17 @@ static json_t *tuned_json(const fh_kernel_contract *contract) {
   return list;
 }
 
+static json_t *blocks_json(const fh_kernel_contract *contract) {
+  json_t *list = json_array();
+  for (int i = 0; i < contract->block_count; i++) {
+    const fh_block_variant *block = &contract->blocks[i];
+    json_array_append_new(
+        list, json_pack("{s:s, s:s, s:i, s:b, s:b}", "name", block->name, "numerics", numerics_name(block->numerics), "capability",
+                        block->capability, "only", block->only, "opencl", block->capability == FH_BLOCK_PORTABLE));
+  }
+  return list;
+}
+
 static json_t *kernel_json(const fh_kernel_image *image) {
   const fh_kernel_contract *contract = image->contract;
   json_t *object = json_pack("{s:s, s:i, s:s, s:s, s:s}", "name", contract->name, "version", contract->version, "summary",
@@ -117,6 +139,7 @@ static json_t *kernel_json(const fh_kernel_image *image) {
   json_object_set_new(object, "views", views_json(contract));
   json_object_set_new(object, "scalars", scalars_json(contract));
   json_object_set_new(object, "tuned", tuned_json(contract));
+  json_object_set_new(object, "blocks", blocks_json(contract));
   json_object_set_new(object, "cuda", json_boolean(image->ptx != NULL));
   return object;
 }

@@ -35,7 +35,8 @@ static bool cannot_run(const fh_context *context, const fh_candidate *candidate,
   fh_queue *queue = fh_context_queue((fh_context *)(uintptr_t)context);
   fh_verdict verdict = fh_candidate_judge(queue, candidate, &call);
   *out_skip |= verdict.reason.code == FH_REASON_NOT_ALLOWED || verdict.reason.code == FH_REASON_POSING;
-  if (verdict.reason.code == FH_REASON_NONE || verdict.reason.code == FH_REASON_UNFIT) return false;
+  const fh_reason_code code = verdict.reason.code;
+  if (code == FH_REASON_NONE || code == FH_REASON_UNFIT || code == FH_REASON_BLOCK_LIMIT) return false; /* of this case */
   fh_reason_print(&verdict.reason, out, size);
   return true;
 }

@@ -4,7 +4,8 @@
  *   fake_state.c     devices, contexts, handles, memory
  *   fake_stream.c    streams (a thread each) and events
  *   fake_memory.c    memory pools, whose allocations are in order with streams, and pinned host memory
- *   fake_module.c    PTX read and checked against the calling convention; launches
+ *   fake_module.c    PTX read and checked against the calling convention; launches: the scalar build of a dialect text, the emulator of
+ *                    tests/fakes/block for a block text
  *   fake_driver.c    the exported functions
  *
  * It is stricter than a driver where a driver lets mistakes pass in silence: a device address is never a valid host
@@ -35,6 +36,7 @@
 
 #include "detect/drivers/cuda_api.h"
 #include "kernels/contract.h"
+#include "tests/fakes/block/block.h"
 
 enum { FAKE_MAX_DEVICES = 16, FAKE_MAX_FAULTS = 64, FAKE_MAX_CONTEXT_DEPTH = 16 };
 
@@ -180,6 +182,8 @@ typedef struct fake_command {
   size_t bytes;
   unsigned char value;
   fh_items_fn run;
+  const fake_block_entry *block; /* run by the emulator of blocks in `run`'s place */
+  fh_block_shape shape;
   int64_t items;
   fh_slot slots[FH_MAX_OPERANDS];
   fake_event *event;
@@ -237,7 +241,14 @@ fh_cu_result fake_link_add(fake_link *link, const char *ptx, size_t bytes);
 fh_cu_result fake_link_complete(fake_link *link, void **out_cubin, size_t *out_bytes);
 void fake_link_destroy(fake_link *link);
 fake_function *fake_module_function(fake_module *module, const char *name); /* NULL: no such entry */
-/* Turns a launch's parameters into a command. */
-fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, void **params, fake_command *out_command);
+/* What the driver says of a function; false: no such attribute. */
+bool fake_function_attribute(const fake_function *function, fh_cu_function_attribute attribute, int *out_value);
+fh_cu_result fake_function_set(fake_function *function, fh_cu_function_attribute attribute, int value);
+/* Turns a launch's shape and parameters into a command. */
+fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, const fh_block_shape *shape, void **params,
+                                fake_command *out_command);
+/* Bytes of shared memory that a block of any function gets, and those that one gets that asks. */
+enum { FAKE_SHARED_BYTES = 48 << 10 };
+int fake_shared_optin(int capability);
 
 #endif /* FOGHORN_TESTS_FAKES_CUDA_FAKE_H_ */

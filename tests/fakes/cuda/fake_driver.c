@@ -143,6 +143,16 @@ static bool attribute_of(fh_cu_attribute attribute, int *out_value) {
     case FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X:
       *out_value = INT32_MAX;
       return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y:
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z:
+      *out_value = UINT16_MAX;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK:
+      *out_value = FAKE_SHARED_BYTES;
+      return true;
+    case FH_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
+      *out_value = fake_shared_optin(s->capability);
+      return true;
     case FH_CU_DEVICE_ATTRIBUTE_WARP_SIZE:
       *out_value = 32;
       return true;
@@ -571,36 +581,33 @@ fh_cu_result cuFuncGetAttribute(int *value, fh_cu_function_attribute attribute, 
   BEGIN(cuFuncGetAttribute);
   FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
-  if (!fake_object_find(handle, FAKE_FUNCTION, context)) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
-  switch (attribute) {
-    case FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-      *value = 1024;
-      break;
-    case FH_CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
-      *value = 0;
-      break;
-    case FH_CU_FUNC_ATTRIBUTE_NUM_REGS:
-      *value = 32;
-      break;
-    default:
-      FINISH(FH_CUDA_ERROR_INVALID_VALUE);
-  }
-  FINISH(FH_CUDA_SUCCESS);
+  const fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
+  if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_function_attribute(function, attribute, value) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_INVALID_VALUE);
+}
+
+fh_cu_result cuFuncSetAttribute(fh_cu_function handle, fh_cu_function_attribute attribute, int value) {
+  BEGIN(cuFuncSetAttribute);
+  NEED_CONTEXT;
+  fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
+  if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_function_set(function, attribute, value));
 }
 
 fh_cu_result cuLaunchKernel(fh_cu_function handle, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x,
                             unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, fh_cu_stream stream, void **params,
                             void **extra) {
   BEGIN(cuLaunchKernel);
-  /* One dimension, whole warps: what the kernels are written for. */
-  FAIL_IF(grid_x == 0 || grid_x > INT32_MAX || grid_y != 1 || grid_z != 1 || block_x == 0 || block_x % 32 || block_x > 1024 ||
-              block_y != 1 || block_z != 1 || shared_bytes || extra,
+  /* Whole warps in one dimension: what the kernels are written for. */
+  FAIL_IF(grid_x == 0 || grid_x > INT32_MAX || grid_y == 0 || grid_y > UINT16_MAX || grid_z == 0 || grid_z > UINT16_MAX || block_x == 0 ||
+              block_x % 32 || block_x > 1024 || block_y != 1 || block_z != 1 || extra,
           FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   const fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
   if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   fake_command command = {.act = call.late};
-  fh_cu_result code = fake_function_bind(context, function, params, &command);
+  const fh_block_shape shape = {{grid_x, grid_y, grid_z}, block_x, shared_bytes};
+  fh_cu_result code = fake_function_bind(context, function, &shape, params, &command);
   FINISH(code ? code : queue(context, stream, &command));
 }
 

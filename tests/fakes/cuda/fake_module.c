@@ -8,20 +8,33 @@
 
 #include "fake.h"
 
-enum { MAX_PTX_PARAMS = 1 + 2 * FH_MAX_OPERANDS, NAME_SIZE = 128 };
+enum { MAX_PTX_PARAMS = 1 + 2 * FH_MAX_OPERANDS, NAME_SIZE = 128, MAX_SHARED = 16, MOST_THREADS = 1024 };
+
+/* An array of shared memory, declared before the functions that use it. */
+typedef struct shared_array {
+  char name[NAME_SIZE];
+  int bytes;
+} shared_array;
 
 struct CUfunc_st {
   fake_object object;
   char name[NAME_SIZE];
   char params[MAX_PTX_PARAMS]; /* 'i': 64 bits, 'f': a float */
   int param_count;
-  const fh_entry_image *entry;
+  const fh_entry_image *entry;   /* of a dialect text */
+  const fake_block_entry *block; /* of a block text; both NULL: somebody else's */
+  int threads;                   /* the most of a block, by .maxntid or .reqntid */
+  bool exactly;                  /* .reqntid: no other number */
+  int shared_static;             /* bytes */
+  int shared_dynamic;            /* bytes that a launch may ask for */
   struct CUfunc_st *next;
 };
 
 struct CUmod_st {
   fake_object object;
   fake_function *functions;
+  shared_array shared[MAX_SHARED];
+  int shared_count;
 };
 
 /* A "cubin": what it was made for, a checksum, and the text it was made from. */
@@ -108,9 +121,12 @@ static fh_cu_result check_version(const reader *r, const char *word) {
 
 static fh_cu_result check_target(const reader *r, const char *word) {
   int target;
-  if (sscanf(word, "sm_%d", &target) != 1) return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".target %s is not a target", word);
-  if (target > fake_get_settings()->capability)
-    return reject(r, FH_CUDA_ERROR_NO_BINARY_FOR_GPU, ".target %s is above the device's %d", word, fake_get_settings()->capability);
+  char only = 0; /* sm_90a: instructions of one architecture, which no later one has */
+  const int have = fake_get_settings()->capability;
+  if (sscanf(word, "sm_%d%c", &target, &only) < 1) return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".target %s is not a target", word);
+  if (target > have) return reject(r, FH_CUDA_ERROR_NO_BINARY_FOR_GPU, ".target %s is above the device's %d", word, have);
+  if (only == 'a' && target != have)
+    return reject(r, FH_CUDA_ERROR_NO_BINARY_FOR_GPU, ".target %s is for that device alone, this is %d", word, have);
   return FH_CUDA_SUCCESS;
 }
 
@@ -169,12 +185,19 @@ static const fh_entry_image *find_entry(const char *name) {
   return NULL;
 }
 
+/* What a function takes, by the text that it is of. */
+static const fh_param *params_of(const fake_function *function, int *out_count) {
+  *out_count = function->block ? function->block->param_count : function->entry ? function->entry->param_count : 0;
+  return function->block ? function->block->params : function->entry ? function->entry->params : NULL;
+}
+
 /* Items, then a pointer as address and offset, an I64, an F32: "i", "ii", "i", "f". */
-static int expected_params(const fh_entry_image *entry, char *out) {
-  int n = 0;
+static int expected_params(const fake_function *function, char *out) {
+  int n = 0, count;
+  const fh_param *params = params_of(function, &count);
   out[n++] = 'i';
-  for (int i = 0; i < entry->param_count && n + 2 <= MAX_PTX_PARAMS; i++) {
-    fh_operand_kind kind = entry->params[i].kind;
+  for (int i = 0; i < count && n + 2 <= MAX_PTX_PARAMS; i++) {
+    fh_operand_kind kind = params[i].kind;
     out[n++] = kind == FH_OPERAND_F32 ? 'f' : 'i';
     if (kind != FH_OPERAND_F32 && kind != FH_OPERAND_I64) out[n++] = 'i';
   }
@@ -184,11 +207,69 @@ static int expected_params(const fh_entry_image *entry, char *out) {
 static fh_cu_result check_entry(const reader *r, fake_function *function) {
   char expected[MAX_PTX_PARAMS];
   function->entry = find_entry(function->name);
-  if (!function->entry) return FH_CUDA_SUCCESS; /* somebody else's kernel: it loads, but cannot be launched here */
-  int count = expected_params(function->entry, expected);
+  function->block = function->entry ? NULL : fake_block_find(function->name);
+  if (!function->entry && !function->block) return FH_CUDA_SUCCESS; /* somebody else's: it loads, but cannot be launched here */
+  int count = expected_params(function, expected);
   if (count == function->param_count && memcmp(expected, function->params, (size_t)count) == 0) return FH_CUDA_SUCCESS;
   return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: parameters are \"%.*s\", the calling convention wants \"%.*s\"", function->name,
                 function->param_count, function->params, count, expected);
+}
+
+/* Between the parameters and the body: .maxntid X[, Y[, Z]] and .reqntid likewise. */
+static fh_cu_result read_directives(reader *r, fake_function *function) {
+  char word[NAME_SIZE], number[NAME_SIZE];
+  int product = 0;
+  while (next_word(r, word, sizeof word) && strcmp(word, "{") != 0) {
+    const bool most = strcmp(word, ".maxntid") == 0, exact = strcmp(word, ".reqntid") == 0, more = strcmp(word, ",") == 0;
+    if (most || exact) product = 1;
+    if (exact) function->exactly = true;
+    if (!most && !exact && !more) {
+      product = 0; /* another directive's numbers do not count */
+      continue;
+    }
+    if (!product) continue;
+    if (!next_word(r, number, sizeof number) || atoi(number) < 1)
+      return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: %s without a number", function->name, word);
+    function->threads = product *= atoi(number);
+  }
+  if (function->threads > MOST_THREADS) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: %d threads", function->name, function->threads);
+  return FH_CUDA_SUCCESS;
+}
+
+/* Which arrays of shared memory a body names: they are part of each of its blocks. */
+static fh_cu_result read_body(reader *r, const fake_module *module, fake_function *function) {
+  char word[NAME_SIZE];
+  bool used[MAX_SHARED] = {false};
+  for (int depth = 1; depth > 0 && next_word(r, word, sizeof word);) {
+    depth += (strcmp(word, "{") == 0) - (strcmp(word, "}") == 0);
+    for (int i = 0; i < module->shared_count; i++) used[i] |= strcmp(module->shared[i].name, word) == 0;
+  }
+  for (int i = 0; i < module->shared_count; i++) function->shared_static += used[i] ? module->shared[i].bytes : 0;
+  if (function->shared_static > FAKE_SHARED_BYTES)
+    return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s declares %d bytes of shared memory, at most %d", function->name,
+                  function->shared_static, (int)FAKE_SHARED_BYTES);
+  function->shared_dynamic = FAKE_SHARED_BYTES - function->shared_static;
+  return FH_CUDA_SUCCESS;
+}
+
+/* After .shared: [.align N] .b8 NAME[BYTES], or NAME[], whose bytes the launch states. */
+static fh_cu_result read_shared(reader *r, fake_module *module) {
+  char word[NAME_SIZE];
+  shared_array array = {.bytes = 0};
+  int element = 0;
+  while (next_word(r, word, sizeof word) && strcmp(word, ";") != 0) {
+    if (strcmp(word, ".align") == 0)
+      (void)next_word(r, word, sizeof word);
+    else if (word[0] == '.' && strlen(word) > 2)
+      element = atoi(word + 2) / 8;
+    else if (strcmp(word, "[") == 0 && next_word(r, word, sizeof word))
+      array.bytes = atoi(word) * element;
+    else if (isalpha((unsigned char)word[0]) || word[0] == '_')
+      snprintf(array.name, sizeof array.name, "%s", word);
+  }
+  if (module->shared_count == MAX_SHARED) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "more than %d shared arrays", (int)MAX_SHARED);
+  module->shared[module->shared_count++] = array;
+  return FH_CUDA_SUCCESS;
 }
 
 static fh_cu_result read_entry(reader *r, fake_module *module) {
@@ -199,8 +280,11 @@ static fh_cu_result read_entry(reader *r, fake_module *module) {
   module->functions = function;
   if (!next_word(r, function->name, sizeof function->name) || !next_word(r, word, sizeof word) || strcmp(word, "(") != 0)
     return reject(r, FH_CUDA_ERROR_INVALID_PTX, ".entry without a name and parameters");
+  function->threads = MOST_THREADS;
   fh_cu_result code = read_params(r, function);
-  return code ? code : check_entry(r, function);
+  if (!code) code = check_entry(r, function);
+  if (!code) code = read_directives(r, function);
+  return code ? code : read_body(r, module, function);
 }
 
 /* ---- modules ---------------------------------------------------------------------------------------------------------------- */
@@ -216,8 +300,10 @@ static void free_functions(fake_module *module) {
 static fh_cu_result read_module(reader *r, fake_module *module) {
   char word[NAME_SIZE];
   fh_cu_result code = read_head(r);
-  while (!code && next_word(r, word, sizeof word))
+  while (!code && next_word(r, word, sizeof word)) {
     if (strcmp(word, ".entry") == 0) code = read_entry(r, module);
+    if (strcmp(word, ".shared") == 0) code = read_shared(r, module);
+  }
   if (!code && !module->functions) code = reject(r, FH_CUDA_ERROR_INVALID_PTX, "it has no entry");
   return code;
 }
@@ -331,28 +417,93 @@ static int64_t read_i64(const void *param) {
   return value;
 }
 
-fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, void **params, fake_command *out) {
+/* By compute capability, as the programming guide's table has it. */
+int fake_shared_optin(int capability) {
+  static const struct {
+    int capability, kibibytes;
+  } rows[] = {{70, 96}, {72, 96}, {75, 64}, {80, 163}, {86, 99}, {87, 163}, {89, 99}, {90, 227}, {100, 227}, {120, 99}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (rows[i].capability == capability) return rows[i].kibibytes << 10;
+  return FAKE_SHARED_BYTES;
+}
+
+bool fake_function_attribute(const fake_function *function, fh_cu_function_attribute attribute, int *out_value) {
+  switch (attribute) {
+    case FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *out_value = function->threads;
+      return true;
+    case FH_CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
+      *out_value = function->shared_static;
+      return true;
+    case FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+      *out_value = function->shared_dynamic;
+      return true;
+    case FH_CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
+      *out_value = 0;
+      return true;
+    case FH_CU_FUNC_ATTRIBUTE_NUM_REGS:
+      *out_value = 32;
+      return true;
+    default:
+      return false;
+  }
+}
+
+fh_cu_result fake_function_set(fake_function *function, fh_cu_function_attribute attribute, int value) {
+  if (attribute != FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0) return FH_CUDA_ERROR_INVALID_VALUE;
+  if (value > fake_shared_optin(fake_get_settings()->capability) - function->shared_static) return FH_CUDA_ERROR_INVALID_VALUE;
+  function->shared_dynamic = value;
+  return FH_CUDA_SUCCESS;
+}
+
+/* The limits of every launch, and of this function's. */
+static fh_cu_result check_shape(const fake_function *function, const fh_block_shape *shape) {
+  if ((int)shape->threads > function->threads || (function->exactly && (int)shape->threads != function->threads)) {
+    fake_complain("%s: a block of %u threads, the function is for %d", function->name, shape->threads, function->threads);
+    return FH_CUDA_ERROR_INVALID_VALUE;
+  }
+  if ((int64_t)shape->shared_bytes > function->shared_dynamic) {
+    fake_complain("%s: %u bytes of dynamic shared memory; cuFuncSetAttribute allowed %d", function->name, shape->shared_bytes,
+                  function->shared_dynamic);
+    return FH_CUDA_ERROR_INVALID_VALUE;
+  }
+  /* The dialect: one dimension and whole warps, which is what its texts are written for. */
+  const bool plain = shape->grid[1] == 1 && shape->grid[2] == 1 && shape->shared_bytes == 0;
+  return function->block || plain ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_INVALID_VALUE;
+}
+
+static void bind_params(fh_cu_context context, const fake_function *function, void **params, fake_command *out) {
+  int at = 0, count;
+  const fh_param *formal = params_of(function, &count);
+  out->items = read_i64(params[at++]);
+  for (int i = 0; i < count; i++) {
+    fh_slot *slot = &out->slots[i];
+    if (formal[i].kind == FH_OPERAND_I64) {
+      slot->i = read_i64(params[at++]);
+    } else if (formal[i].kind == FH_OPERAND_F32) {
+      memcpy(&slot->f, params[at++], sizeof slot->f);
+    } else {
+      bind_pointer(context, function->name, formal[i].name, (fh_cu_ptr)read_i64(params[at]), read_i64(params[at + 1]), out, slot);
+      at += 2;
+    }
+  }
+}
+
+fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, const fh_block_shape *shape, void **params,
+                                fake_command *out) {
   const fh_entry_image *entry = function->entry;
-  if (!entry || !entry->cpu[FH_ISA_SCALAR]) {
+  if (!function->block && (!entry || !entry->cpu[FH_ISA_SCALAR])) {
     fake_complain("%s is no kernel of this build: it cannot run here", function->name);
     return FH_CUDA_ERROR_NOT_SUPPORTED;
   }
   for (int i = 0; i < function->param_count; i++)
     if (!params || !params[i]) return FH_CUDA_ERROR_INVALID_VALUE;
-  int at = 0;
+  fh_cu_result code = check_shape(function, shape);
+  if (code) return code;
   out->kind = FAKE_LAUNCH;
-  out->run = entry->cpu[FH_ISA_SCALAR];
-  out->items = read_i64(params[at++]);
-  for (int i = 0; i < entry->param_count; i++) {
-    fh_slot *slot = &out->slots[i];
-    if (entry->params[i].kind == FH_OPERAND_I64) {
-      slot->i = read_i64(params[at++]);
-    } else if (entry->params[i].kind == FH_OPERAND_F32) {
-      memcpy(&slot->f, params[at++], sizeof slot->f);
-    } else {
-      bind_pointer(context, function->name, entry->params[i].name, (fh_cu_ptr)read_i64(params[at]), read_i64(params[at + 1]), out, slot);
-      at += 2;
-    }
-  }
+  out->run = entry ? entry->cpu[FH_ISA_SCALAR] : NULL;
+  out->block = function->block;
+  out->shape = *shape;
+  bind_params(context, function, params, out);
   return FH_CUDA_SUCCESS;
 }

@@ -27,7 +27,16 @@ static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
 
 /* ---- the thread ------------------------------------------------------------------------------------------------------ */
 
-static void run(const fake_command *command) {
+/* What the emulator finds wrong would be a fault of the kernel, or wrong results, on a device. */
+static void run_blocks(const fake_stream *stream, const fake_command *command) {
+  const fh_block_shape *s = &command->shape;
+  const char *wrong = fake_block_run(command->block, command->slots, command->items, s->grid, s->threads, s->shared_bytes);
+  if (!wrong) return;
+  fake_complain("%s: %s", command->block->name, wrong);
+  fake_poison(stream->context, FH_CUDA_ERROR_LAUNCH_FAILED);
+}
+
+static void run(const fake_stream *stream, const fake_command *command) {
   switch (command->kind) {
     case FAKE_COPY:
       memmove(command->to, command->from, command->bytes);
@@ -36,7 +45,10 @@ static void run(const fake_command *command) {
       memset(command->to, command->value, command->bytes);
       break;
     case FAKE_LAUNCH:
-      command->run(command->slots, 0, command->items);
+      if (command->block)
+        run_blocks(stream, command);
+      else
+        command->run(command->slots, 0, command->items);
       break;
     case FAKE_RECORD:
     case FAKE_WAIT:
@@ -124,7 +136,7 @@ static void execute(fake_stream *stream, const fake_command *command) {
   if (command->act.deed == FAKE_CODE)
     fake_poison(stream->context, command->act.code);
   else
-    run(command);
+    run(stream, command);
 }
 
 static void forget(const fake_stream *stream) {

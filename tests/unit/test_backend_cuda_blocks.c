@@ -1,0 +1,343 @@
+/* Variants for blocks of threads on the stand-in CUDA driver: which devices run them, what a launch may ask for, and what becomes of one
+ * that the driver refuses. SPDX-License-Identifier: Apache-2.0
+ * TEST: fakes=yes timeout=120 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "kernels/tables.h"
+#include "tests/support/backend_call.h"
+#include "tests/support/backend_suite.h"
+#include "tests/support/cuda_cases.h"
+
+extern const fh_backend_api fh_backend_cuda;
+static const fh_backend_api *const api = &fh_backend_cuda;
+
+static void open_fake(fh_backend_fixture *f) { fh_backend_fixture_open(api, &fh_cuda_fake_allowed, 0, f); }
+
+/* ---- a product whose text the tests write ------------------------------------------------------------------------------------ */
+
+enum { THREADS = 256, DECLARED = 16384 };
+
+/* The head and the parameters are all that the stand-in reads of PTX, so this works in a build without any. */
+static const char *product_ptx(const char *version, const char *target) {
+  static char ptx[4096];
+  static const char form[] =
+      ".version %s\n.target %s\n.address_size 64\n"
+      ".shared .align 128 .b8 matmul_tiles_window[16384];\n"
+      ".visible .entry matmul_tiles(.param .u64 items,\n"
+      " .param .u64 a, .param .u64 ao, .param .u64 b, .param .u64 bo, .param .u64 c, .param .u64 co,\n"
+      " .param .u64 batch, .param .u64 m, .param .u64 n, .param .u64 k,\n"
+      " .param .u64 s0, .param .u64 s1, .param .u64 s2, .param .u64 s3, .param .u64 s4, .param .u64 s5,\n"
+      " .param .u64 s6, .param .u64 s7, .param .u64 s8\n)\n"
+      ".reqntid 256, 1, 1\n{\n mov.u64 %%rd1, matmul_tiles_window;\n ret;\n}\n";
+  snprintf(ptx, sizeof ptx, form, version, target);
+  return ptx;
+}
+
+static const fh_kernel_image *built_image(void) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  while (strcmp(images->contract->name, "matmul") != 0) images++;
+  return images;
+}
+
+static fh_block_image text;
+static fh_kernel_image image;
+static fh_block_shape shape;
+
+static void as_the_test_says(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)bound;
+  assert_int_equal(multiprocessors, 7);
+  *out = shape;
+}
+
+static fh_block_variant variant_with(const char *ptx, fh_block_shape its_shape) {
+  text = (fh_block_image){"matmul_block", ptx, "the test left it out", NULL};
+  image = *built_image();
+  image.blocks = &text;
+  image.block_count = 1;
+  shape = its_shape;
+  return (fh_block_variant){.name = "tiles",
+                            .entry = "matmul_tiles",
+                            .text = "matmul_block",
+                            .capability = FH_BLOCK_PORTABLE,
+                            .numerics = FH_EXACT,
+                            .shape = as_the_test_says,
+                            .efficiency = 0.5};
+}
+
+static fh_status prepare(const fh_backend_fixture *f, const fh_block_variant *block, fh_executable **out) {
+  return api->prepare(f->device, &(fh_recipe){.image = &image, .block = block}, out);
+}
+
+/* A product of 1 x 1 x 0, which reads nothing; the shape is what counts. */
+static fh_status launch(const fh_backend_fixture *f, fh_executable *executable) {
+  const fh_view_desc one = {FH_F32, 2, {1, 1}, {1, 1}}, row = {FH_F32, 2, {1, 0}, {0, 1}}, column = {FH_F32, 2, {0, 1}, {1, 1}};
+  fh_bound bound;
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  fh_launch_operand operands[FH_MAX_OPERANDS] = {{0}};
+  FH_EXPECT_OK(built_image()->contract->bind((const fh_view_desc[]){row, column, one}, NULL, &bound));
+  FH_EXPECT_OK(api->alloc(f->device, 64, &memory));
+  FH_EXPECT_OK(api->stream_open(f->device, &stream));
+  const fh_stage *stage = &bound.stages[0];
+  for (int i = 0; i < stage->operand_count; i++) {
+    operands[i].kind = stage->operands[i].kind;
+    operands[i].i = stage->operands[i].i;
+    if (operands[i].kind < FH_OPERAND_I64) operands[i].place = (fh_place){.memory = memory};
+  }
+  const fh_command command = {
+      .kind = FH_COMMAND_LAUNCH,
+      .launch = {.executable = executable, .items = 1, .operands = operands, .operand_count = stage->operand_count, .bound = &bound}};
+  fh_status status = fh_backend_run(api, stream, &command, 1);
+  api->stream_close(stream);
+  api->free(memory);
+  return status;
+}
+
+static void expect_refused(fh_status status, fh_code code, const char *part) {
+  if (!status || !strstr(fh_status_message(status), part)) print_error("no \"%s\" in: %s\n", part, fh_status_message(status));
+  assert_true(status && strstr(fh_status_message(status), part));
+  fh_expect_code(status, code);
+}
+
+/* ---- which devices ------------------------------------------------------------------------------------------------------------- */
+
+static void needs_a_newer_gpu(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  fh_block_variant block = variant_with(product_ptx("7.0", "sm_80"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  block.capability = 80;
+  expect_refused(prepare(&f, &block, &executable), FH_INCOMPATIBLE, "needs compute capability 8.0, this is 7.5");
+  assert_int_equal(fh_cuda_calls("cuModuleLoadDataEx"), 0);
+  assert_null(executable);
+  fh_backend_fixture_close(&f);
+}
+
+static void is_for_one_gpu_alone(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  fh_block_variant block = variant_with(product_ptx("8.0", "sm_90a"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  block.capability = 90;
+  block.only = true;
+  expect_refused(prepare(&f, &block, &executable), FH_INCOMPATIBLE, "needs exactly compute capability 9.0, this is 10.0");
+  block.only = false; /* the driver knows it too */
+  expect_refused(prepare(&f, &block, &executable), FH_INCOMPATIBLE, "CUDA_ERROR_NO_BINARY_FOR_GPU");
+  fh_backend_fixture_close(&f);
+}
+
+static void says_what_was_not_built(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  fh_block_variant block = variant_with(NULL, (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  expect_refused(prepare(&f, &block, &executable), FH_UNAVAILABLE, "matmul_block was not built for CUDA: the test left it out");
+  block.text = "matmul_sm70";
+  expect_refused(prepare(&f, &block, &executable), FH_UNAVAILABLE, "has no such text");
+  fh_backend_fixture_close(&f);
+}
+
+static void wants_a_newer_driver(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  fh_block_variant block = variant_with(product_ptx("8.0", "sm_80"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  fh_status status = prepare(&f, &block, &executable);
+  assert_string_equal(fh_status_cause(status), "CU-DRIVER-TOO-OLD");
+  expect_refused(status, FH_INCOMPATIBLE, "compiling matmul_block for capability 8.6");
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device)); /* the device lives */
+  fh_backend_fixture_close(&f);
+}
+
+/* ---- what a launch asks for ------------------------------------------------------------------------------------------------------ */
+
+static void checks_the_shape(void) {
+  static const struct {
+    fh_block_shape shape;
+    fh_code code;
+    const char *part;
+  } rows[] = {
+      {{{1, 1, 1}, 2048, 0}, FH_INCOMPATIBLE, "needs 2048 threads of a block, the device gives 1024"},
+      {{{1, 1, 1}, 512, 0}, FH_INCOMPATIBLE, "needs 512 threads of a block, its registers allow 256"},
+      {{{1, 70000, 1}, THREADS, 0}, FH_INCOMPATIBLE, "needs 70000 blocks in the second dimension, the device gives 65535"},
+      {{{1, 1, 70000}, THREADS, 0}, FH_INCOMPATIBLE, "needs 70000 blocks in the third dimension, the device gives 65535"},
+      {{{1, 0, 1}, THREADS, 0}, FH_INTERNAL, "is 1 x 0 x 1 blocks of 256 threads, expected at least 1 of each"},
+      {{{1, 1, 1}, THREADS, 200000}, FH_INCOMPATIBLE, "needs 200000 bytes of shared memory for a block, the device gives 101376"},
+      {{{1, 1, 1}, THREADS, 100000}, FH_INCOMPATIBLE, "needs 100000 bytes of shared memory for a block and declares 16384 itself"},
+  };
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  const fh_block_variant block = variant_with(product_ptx("6.0", "sm_60"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  FH_EXPECT_OK(prepare(&f, &block, &executable));
+  FH_EXPECT_OK(launch(&f, executable));
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    shape = rows[i].shape;
+    expect_refused(launch(&f, executable), rows[i].code, rows[i].part);
+  }
+  assert_int_equal(fh_cuda_calls("cuLaunchKernel"), 1);
+  assert_int_equal(fh_cuda_calls("cuFuncSetAttribute"), 0);
+  api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+/* More than the usual shared memory is asked for once, as much as is needed. The emulator takes none beside what a text declares: the
+ * driver's own checks come first, and are what counts here. */
+static void asks_for_shared_memory_once(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  const fh_block_variant block = variant_with(product_ptx("6.0", "sm_60"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  FH_EXPECT_OK(prepare(&f, &block, &executable));
+  FH_EXPECT_OK(launch(&f, executable));
+  assert_int_equal(fh_cuda_calls("cuFuncSetAttribute"), 0);
+  shape.shared_bytes = 101376 - DECLARED;
+  expect_refused(launch(&f, executable), FH_UNAVAILABLE, "CUDA_ERROR_LAUNCH_FAILED");
+  assert_int_equal(fh_cuda_calls("cuFuncSetAttribute"), 1);
+  assert_int_equal(fh_cuda_calls("cuLaunchKernel"), 2);
+  api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+/* ---- the driver's own rules -------------------------------------------------------------------------------------------------------- */
+
+static void needs_the_right_recipe(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  const fh_block_variant block = variant_with(product_ptx("6.0", "sm_60"), (fh_block_shape){{1, 1, 1}, THREADS, 0});
+  fh_entry_image twice[] = {image.entries[0], image.entries[0]};
+  image.entries = twice;
+  image.entry_count = 2;
+  expect_refused(api->prepare(f.device, &(fh_recipe){.image = &image, .entry = 1, .block = &block}, &executable), FH_INVALID_ARGUMENT,
+                 "which stands for the first one");
+  fh_backend_fixture_close(&f);
+}
+
+/* ---- the build's own ----------------------------------------------------------------------------------------------------------------- */
+
+/* Every variant that this device takes keeps its contract; true: one was run. */
+static bool conform(const fh_backend_fixture *f, const fh_kernel_image *of, const fh_block_variant *block) {
+  fh_conform_report report;
+  const fh_block_image *its = fh_block_image_of(of, block);
+  if (!its || !its->ptx || (block->only ? f->info.capability != block->capability : f->info.capability < block->capability)) return false;
+  FH_EXPECT_OK(fh_backend_conform_block(api, f->device, &f->info, of, block, &(fh_conform_options){.cases = 5}, &report));
+  printf("       %s/%s %d runs\n", of->contract->name, block->name, report.runs);
+  assert_string_equal(report.text, "");
+  assert_int_equal(report.verdict, FH_CONFORM_PASS);
+  return true;
+}
+
+static void runs_every_variant(void) {
+  int count, ran = 0;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  fh_backend_fixture f;
+  open_fake(&f);
+  for (int i = 0; i < count; i++)
+    for (int b = 0; b < images[i].contract->block_count; b++) ran += conform(&f, &images[i], &images[i].contract->blocks[b]);
+  if (!ran) printf("       NOT RUN: this build has no text for blocks as PTX\n");
+  fh_backend_fixture_close(&f);
+}
+
+/* ---- the planner: what a refusing driver means -------------------------------------------------------------------------------------- */
+
+enum { SIDE = 40 };
+
+static void multiply(fh_context *context) {
+  static float a[SIDE * SIDE], b[SIDE * SIDE], c[SIDE * SIDE];
+  fh_view A, B, C;
+  for (int i = 0; i < SIDE * SIDE; i++) a[i] = (float)(i % 7), b[i] = (float)(i % 5), c[i] = -1;
+  FH_EXPECT_OK(fh_view_wrap(context, a, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_READ, &A));
+  FH_EXPECT_OK(fh_view_wrap(context, b, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_READ, &B));
+  FH_EXPECT_OK(fh_view_wrap(context, c, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_WRITE, &C));
+  FH_EXPECT_OK(fh_matmul(fh_context_queue(context), &A, &B, &C, NULL));
+  FH_EXPECT_OK(fh_view_sync(&C));
+  for (int i = 0; i < SIDE; i++)
+    for (int j = 0; j < SIDE; j++) {
+      float sum = 0;
+      for (int l = 0; l < SIDE; l++) sum += a[i * SIDE + l] * b[l * SIDE + j];
+      assert_true(c[i * SIDE + j] == sum);
+    }
+  fh_view_release(&A);
+  fh_view_release(&B);
+  fh_view_release(&C);
+}
+
+/* NULL: this build has no PTX, and the case says so. */
+static fh_context *open_context(void) {
+  fh_context *context = NULL;
+  if (!built_image()->ptx) {
+    printf("       NOT RUN: %s\n", built_image()->ptx_missing);
+    return NULL;
+  }
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = "cuda:0", .allow_fake = true}, &context));
+  return context;
+}
+
+static void expect_decision(fh_context *context, const char *part) {
+  const fh_kernel *kernel = NULL;
+  const fh_view_spec spec = {FH_F32, FH_SHAPE(SIDE, SIDE)};
+  char *decision = NULL;
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  FH_EXPECT_OK(
+      fh_explain_shapes(fh_context_queue(context), kernel, (const fh_view_spec[]){spec, spec, spec}, 3, NULL, 0, false, &decision));
+  if (!strstr(decision, part)) print_error("no \"%s\" in:\n%s", part, decision);
+  assert_non_null(strstr(decision, part));
+  free(decision);
+}
+
+static void is_planned_and_tested(void) {
+  fh_context *context = open_context();
+  if (!context) return;
+  multiply(context);
+  expect_decision(context, "-> cuda:0/");
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.executed_intended, 1);
+  fh_context_release(context);
+}
+
+/* The text for blocks is refused, the dialect's is not: the same device goes on, and says so once. */
+static void falls_back_to_the_dialect(void) {
+  setenv("FOGHORN_CACHE_DIR", "", 1); /* what was compiled before would be loaded */
+  fh_context *context = open_context();
+  if (!context) return;
+  for (int i = 0; i < 3; i++) multiply(context);
+  expect_decision(context, "-> cuda:0 ");
+  expect_decision(context, "CU-DRIVER-TOO-OLD");
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.launches, 3);
+  assert_int_equal(counters.executed_intended + counters.executed_elsewhere, 3);
+  assert_true(counters.executed_elsewhere >= 1);
+  assert_int_equal(counters.fallback_warnings, 1);
+  fh_context_release(context);
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  static const fh_cuda_case cases[] = {
+      {"needs a newer GPU", "capability=75,multiprocessors=7", NULL, needs_a_newer_gpu, 0, 0, 0},
+      {"is for one GPU alone", "capability=100,multiprocessors=7", NULL, is_for_one_gpu_alone, 0, 0, 0},
+      {"says what was not built", "capability=86,multiprocessors=7", NULL, says_what_was_not_built, 0, 0, 0},
+      {"wants a newer driver", "capability=86,multiprocessors=7,version=11080", NULL, wants_a_newer_driver, 0, 0, 0},
+      {"checks the shape", "capability=86,multiprocessors=7", NULL, checks_the_shape, 0, 0, 0},
+      {"asks for shared memory once", "capability=86,multiprocessors=7", NULL, asks_for_shared_memory_once, 0, 0, 0},
+      {"needs the right recipe", "capability=86,multiprocessors=7", NULL, needs_the_right_recipe, 0, 0, 0},
+      {"runs every variant", "capability=90,multiprocessors=7", NULL, runs_every_variant, 0, 0, 0},
+      {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},
+      {"falls back to the dialect", "capability=60,multiprocessors=7", "cuModuleLoadDataEx@1=222", falls_back_to_the_dialect, 0, 0, 0},
+  };
+  fh_cuda_cases_begin(argv);
+  return fh_cuda_cases_run(argv, cases, FH_LENGTH(cases));
+}

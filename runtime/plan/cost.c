@@ -150,12 +150,22 @@ static bool came_before(const fh_call *call, int view) {
   return before;
 }
 
+/* fh_explain_shapes: everything is on the host, or on one device. */
+static void bring_shape(const fh_context *context, const fh_call *call, int view, int device, fh_transfer *t) {
+  const fh_plan_device *d = &context->devices[device];
+  const double bytes = fh_desc_bytes(&call->descs[view]);
+  const int holder = call->resident - 1;
+  if (holder == device) return;
+  if (holder >= 0) move(&context->devices[holder], FH_FROM_DEVICE, bytes, t);
+  if (!d->info.host_memory) move(d, FH_TO_DEVICE, bytes, t);
+}
+
 /* What an input takes to where the candidate runs. */
 static void bring(const fh_context *context, const fh_call *call, int view, int device, fh_transfer *t) {
   const fh_plan_device *d = &context->devices[device];
   const fh_buffer *buffer = call->views[view].buffer;
-  if (!buffer) { /* fh_explain_shapes: everything is on the host */
-    if (!d->info.host_memory) move(d, FH_TO_DEVICE, fh_desc_bytes(&call->descs[view]), t);
+  if (!buffer) {
+    bring_shape(context, call, view, device, t);
     return;
   }
   const bool there = buffer->replicas[device].memory && buffer->replicas[device].version == buffer->version;
@@ -170,7 +180,8 @@ static fh_transfer transfer_of(const fh_context *context, const fh_call *call, i
   for (int v = 0; v < call->view_count; v++) {
     const fh_view_role role = call->image->contract->views[v].role;
     if (role != FH_ROLE_OUT && !came_before(call, v)) bring(context, call, v, device, &t);
-    if (role != FH_ROLE_IN && !context->devices[device].info.host_memory) /* expected read-back */
+    const bool stays = call->resident - 1 == device;
+    if (role != FH_ROLE_IN && !context->devices[device].info.host_memory && !stays) /* expected read-back */
       move(&context->devices[device], FH_FROM_DEVICE, fh_desc_bytes(&call->descs[v]), &t);
   }
   return t;

@@ -5,7 +5,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/profile.h"
+#include "runtime/plan/crossover.h"
 
 typedef struct decision {
   fh_verdict *verdicts;
@@ -37,7 +37,7 @@ static const char *test_name(const fh_candidate *candidate) {
 }
 
 static const char *source_name(fh_cost_source source) {
-  static const char *const names[] = {"a guess", "a scaled guess", "calibrated", "measured"};
+  static const char *const names[] = {"a guess", "a scaled guess", "calibrated", "measured", "assumed"};
   return names[source];
 }
 
@@ -70,6 +70,62 @@ static void print_transfer(const fh_context *context, const fh_verdict *v, fh_te
   fh_text_add(text, "\n");
 }
 
+/* ---- sizes at which the choice changes: of shapes, where there is a choice --------------------------------------------- */
+
+typedef struct scaling {
+  fh_crossover host[FH_CROSSOVERS], resident[FH_CROSSOVERS];
+  int host_count, resident_count; /* 0: nothing to tell */
+  int64_t rows;
+  int device; /* that has the data in the second */
+} scaling;
+
+static scaling scale(const fh_queue *queue, const fh_call *call) {
+  scaling out = {.device = -1};
+  uint32_t cut;
+  if (call->view_count == 0 || call->views[0].buffer || fh_crossover_devices(queue->context, &out.device) < 2) return out;
+  out.rows = fh_call_rows(call, &cut);
+  out.host_count = fh_crossovers(queue, call, out.host);
+  fh_call resident = *call;
+  resident.resident = (int16_t)(out.device + 1);
+  if (out.device >= 0) out.resident_count = fh_crossovers(queue, &resident, out.resident);
+  return out;
+}
+
+static void print_crossovers(const fh_context *context, const fh_crossover *all, int count, fh_text *text) {
+  fh_text_add(text, " %s%s", context->devices[all[0].device].info.id, count == 1 ? " at every size" : "");
+  for (int i = 1; i < count; i++) fh_text_add(text, ", from %lld on %s", (long long)all[i].rows, context->devices[all[i].device].info.id);
+  fh_text_add(text, "\n");
+}
+
+static void print_scaling(const fh_context *context, const scaling *s, fh_text *text) {
+  if (!s->host_count) return;
+  fh_text_add(text, "  chosen by the number of rows (here %lld)\n    data on the host:", (long long)s->rows);
+  print_crossovers(context, s->host, s->host_count, text);
+  if (!s->resident_count) return;
+  fh_text_add(text, "    data on %s:", context->devices[s->device].info.id);
+  print_crossovers(context, s->resident, s->resident_count, text);
+}
+
+static json_t *crossovers_json(const fh_context *context, const fh_crossover *all, int count) {
+  json_t *out = json_array();
+  for (int i = 0; i < count; i++)
+    json_array_append_new(out,
+                          json_pack("{sI ss}", "from_rows", (json_int_t)all[i].rows, "device", context->devices[all[i].device].info.id));
+  return out;
+}
+
+/* NULL: nothing to tell. */
+static json_t *scaling_json(const fh_context *context, const scaling *s) {
+  if (!s->host_count) return NULL;
+  json_t *out = json_pack("{sI so}", "rows", (json_int_t)s->rows, "data_on_host", crossovers_json(context, s->host, s->host_count));
+  if (!s->resident_count) return out;
+  json_object_set_new(out, "resident_on", json_string(context->devices[s->device].info.id));
+  json_object_set_new(out, "data_resident", crossovers_json(context, s->resident, s->resident_count));
+  return out;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+
 static void print_text(const fh_context *context, const fh_call *call, const decision *d, fh_text *text) {
   char profile[1000], label[160], line[400], time[24];
   fh_call_label(call, label, sizeof label);
@@ -99,7 +155,7 @@ static void print_text(const fh_context *context, const fh_call *call, const dec
 }
 
 static const char *source_key(fh_cost_source source) {
-  static const char *const keys[] = {"guess", "scaled_guess", "calibrated", "measured"};
+  static const char *const keys[] = {"guess", "scaled_guess", "calibrated", "measured", "assumed"};
   return keys[source];
 }
 
@@ -138,7 +194,7 @@ static json_t *verdict_json(const fh_context *context, const fh_verdict *v, bool
   return out;
 }
 
-static char *print_json(const fh_context *context, const fh_call *call, const decision *d) {
+static char *print_json(const fh_context *context, const fh_call *call, const decision *d, const scaling *sizes) {
   char label[160];
   fh_call_label(call, label, sizeof label);
   json_t *candidates = json_array();
@@ -152,17 +208,21 @@ static char *print_json(const fh_context *context, const fh_call *call, const de
   char profile[1000];
   fh_profile_print(context, profile, sizeof profile);
   json_object_set_new(out, "profile", fh_json_text(profile));
+  json_t *crossover = scaling_json(context, sizes);
+  if (crossover) json_object_set_new(out, "crossover", crossover);
   return fh_json_print(out);
 }
 
 fh_status fh_decision_text(const fh_queue *queue, const fh_call *call, bool json, char **out_text) {
   decision d;
   FH_TRY(decide(queue, call, &d));
+  const scaling sizes = scale(queue, call);
   if (json) {
-    *out_text = print_json(queue->context, call, &d);
+    *out_text = print_json(queue->context, call, &d, &sizes);
   } else {
     fh_text text = {0};
     print_text(queue->context, call, &d, &text);
+    print_scaling(queue->context, &sizes, &text);
     *out_text = fh_text_take(&text);
   }
   free(d.verdicts);

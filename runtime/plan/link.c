@@ -20,7 +20,8 @@ static double guessed_bandwidth(const fh_plan_device *device) {
 
 static double best_known(const fh_figure *figure, double guess, fh_cost_source *out_source) {
   const bool measured = figure->count >= LEAST_SAMPLES, calibrated = figure->calibrated > 0;
-  *out_source = measured ? FH_COST_MEASURED : calibrated ? FH_COST_CALIBRATED : FH_COST_GUESS;
+  *out_source = figure->assumed > 0 ? FH_COST_ASSUMED : measured ? FH_COST_MEASURED : calibrated ? FH_COST_CALIBRATED : FH_COST_GUESS;
+  if (figure->assumed > 0) return figure->assumed;
   return measured ? figure->median : calibrated ? figure->calibrated : guess;
 }
 

@@ -69,7 +69,8 @@ typedef enum fh_cost_source {
   FH_COST_GUESS = 0,  /* the roofline prior */
   FH_COST_SCALED,     /* the prior, held to the scale of another variant's measurement */
   FH_COST_CALIBRATED, /* this machine's profile */
-  FH_COST_MEASURED,   /* launches of this process */
+  FH_COST_MEASURED,   /* launches and copies of this process */
+  FH_COST_ASSUMED,    /* a what-if */
 } fh_cost_source;
 
 /* Ways over the link between the host and a device. */
@@ -79,7 +80,7 @@ enum { FH_LINK_SAMPLES = 8 };
 
 /* A number that the profile knows and that this process measures. */
 typedef struct fh_figure {
-  double calibrated; /* 0: not */
+  double assumed, calibrated; /* 0: not */
   double samples[FH_LINK_SAMPLES];
   int64_t count; /* ever */
   double median; /* of those kept */
@@ -190,6 +191,7 @@ typedef struct fh_call {
   char note[FH_NOTE]; /* what the contract found in the data; "" */
   int64_t begun_ns;   /* where launches are recorded: when the look at the data began */
   bool elsewhere;     /* runs where the plan did not want it first */
+  int16_t resident;   /* shapes only: the device that has all operands, from 1; 0: the host has them */
   bool part;          /* some rows of a launch: counted with the launch (chunks.c) */
 } fh_call;
 

@@ -1,5 +1,6 @@
-/* The link of a device: guessed, calibrated for the profile, measured by copies, and told in a decision. SPDX-License-Identifier:
- * Apache-2.0 TEST: fakes=yes cross=no */
+/* The link of a device: guessed, calibrated for the profile, measured by copies, and told in a decision.
+ * SPDX-License-Identifier: Apache-2.0
+ * TEST: fakes=yes cross=no */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

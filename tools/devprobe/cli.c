@@ -65,6 +65,7 @@ static const option_text option_texts[FH_OPT_COUNT] = {
                        "how long --calibrate (default 45), or the rounds of a case once 5 are done (default 3), may take"},
     [FH_OPT_TIMES] = {"times", 0, "X", "after --: what a device that runs kernels X times faster would give"},
     [FH_OPT_PRICE] = {"price", 0, "PRICE", "with --times: what an hour costs, for what would be saved"},
+    [FH_OPT_ASSUME] = {"assume", 0, "WHAT", "what if: [DEVICE:]link=25GB/s, latency=5us, memory=8GiB; comma separated"},
     [FH_OPT_ALLOW_FAKE] = {"allow-fake", 0, NULL, "accept a stand-in driver (for tests; the output says FAKE)"},
     [FH_OPT_HELP] = {"help", 'h', NULL, "print this help"},
     [FH_OPT_VERSION] = {"version", 'V', NULL, "print the version"},

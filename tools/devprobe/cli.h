@@ -52,6 +52,7 @@ typedef enum fh_cli_option {
   FH_OPT_WITHIN,
   FH_OPT_TIMES,
   FH_OPT_PRICE,
+  FH_OPT_ASSUME,
   FH_OPT_ALLOW_FAKE,
   FH_OPT_HELP,
   FH_OPT_VERSION,

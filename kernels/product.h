@@ -138,6 +138,26 @@ static inline fh_status fh_product_bind(const char *kernel, const fh_view_param 
   return FH_OK;
 }
 
+/* ---- blocks of threads: tiles of 128 x 128 in the first dimension, products in the third (kernels/block/mma_product.h) ---- */
+
+enum { FH_PRODUCT_TILE = 128, FH_PRODUCT_BLOCK_THREADS = 256, FH_PRODUCT_BLOCK_BYTES = 64 << 10, FH_PRODUCT_GRID_DEPTH = 65535 };
+
+static inline void fh_product_block_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t rows = fh_divide_up(op[FH_PRODUCT_M].i, FH_PRODUCT_TILE), cols = fh_divide_up(op[FH_PRODUCT_N].i, FH_PRODUCT_TILE);
+  const int64_t batch = op[FH_PRODUCT_BATCH].i;
+  *out = (fh_block_shape){.grid = {(uint32_t)(rows * cols), 1, (uint32_t)(batch < FH_PRODUCT_GRID_DEPTH ? batch : FH_PRODUCT_GRID_DEPTH)},
+                          .threads = FH_PRODUCT_BLOCK_THREADS,
+                          .shared_bytes = FH_PRODUCT_BLOCK_BYTES};
+}
+
+static inline const char *fh_product_block_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_PRODUCT_M].i >= 16 && op[FH_PRODUCT_N].i >= 16) return NULL;
+  return "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty";
+}
+
 /* ---- cases --------------------------------------------------------------------------------------- */
 
 typedef enum fh_product_form { FH_PRODUCT_PLAIN, FH_PRODUCT_TRANSPOSED, FH_PRODUCT_PACKED, FH_PRODUCT_FORMS } fh_product_form;

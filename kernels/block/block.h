@@ -15,12 +15,15 @@
  *   fh_shared                          the bytes that the block shares: a `fh_local uchar *` on a boundary of 128
  *   fh_local                           what is pointed to is shared: fh_local float *tile = (fh_local float *)fh_shared
  *   fh_thread() fh_block(d) fh_blocks(d)      number in the block; place and extent in the grid, d = 0, 1, 2 (a constant)
+ *   fh_thread_here()                   the number again, for a part of a loop that is rare: what follows from it is computed there, and is
+ *                                      not kept in registers for all of the loop
  *   fh_barrier()                       all threads of the block meet; what one has written to shared memory the others then see
  *   fh_fma_u(a, b, c) fh_add_u(a, b) fh_mul_u(a, b) fh_div_u(a, b) fh_sqrt_u(a)   rounded once; FH_INFINITY
  *   fh_as_int(f) fh_as_float(i)        the same bits
  *   fh_f32x4                           .x .y .z .w; fh_load4(p) of shared and fh_store4(p, v) to global memory want p on a boundary of 16
  *   fh_on_boundary(p, n)               does a global pointer lie on a boundary of n bytes?
  *   FH_UNROLL                          before a loop whose body must see its index as a constant: arrays stay in registers
+ *   FH_NO_UNROLL                       before one that is rare: its registers are better used elsewhere
  *   FH_UNROLL_2                        two rounds of the loop at a time: where all of them want more registers than there are
  *   fh_shuffle_xor(v, mask) fh_shuffle_xor_i  (warp) the value of lane ^ mask; all 32 lanes call it
  *

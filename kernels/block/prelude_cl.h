@@ -5,6 +5,7 @@
 #define FH_INLINE static inline
 #define FH_UNUSED
 #define FH_UNROLL _Pragma("unroll")
+#define FH_NO_UNROLL _Pragma("nounroll")
 #define FH_UNROLL_2 _Pragma("unroll 2")
 #define fh_local __local
 
@@ -18,6 +19,7 @@ typedef __global int *fh_i32_out;
 typedef float4 fh_f32x4;
 
 FH_INLINE int fh_thread(void) { return (int)get_local_id(0); }
+#define fh_thread_here fh_thread
 #define fh_block(d) ((long)get_group_id(d))
 #define fh_blocks(d) ((long)get_num_groups(d))
 #define fh_barrier() barrier(CLK_LOCAL_MEM_FENCE)

@@ -4,6 +4,7 @@
 #define FH_INLINE static inline __attribute__((always_inline))
 #define FH_UNUSED
 #define FH_UNROLL _Pragma("unroll")
+#define FH_NO_UNROLL _Pragma("nounroll")
 #define FH_UNROLL_2 _Pragma("unroll 2")
 #define fh_local __local
 
@@ -17,6 +18,11 @@ typedef __global int *fh_i32_out;
 typedef float4 fh_f32x4;
 
 FH_INLINE int fh_thread(void) { return __nvvm_read_ptx_sreg_tid_x(); }
+FH_INLINE int fh_thread_here(void) {
+  int thread;
+  __asm__ volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+}
 #define FH_BLOCK_0 __nvvm_read_ptx_sreg_ctaid_x
 #define FH_BLOCK_1 __nvvm_read_ptx_sreg_ctaid_y
 #define FH_BLOCK_2 __nvvm_read_ptx_sreg_ctaid_z

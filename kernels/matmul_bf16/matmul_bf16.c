@@ -103,5 +103,7 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, fh_matmul_bf16_avx2, fh_matmul_bf16_scratch_avx2, NULL, 0.6, 0}),
              ({"bf16", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neonbf16, fh_matmul_bf16_scratch_neonbf16, NULL, 0.9,
                FH_NEEDS(FH_FEATURE_NEON_BF16)},
-              {"tuned", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neon, fh_matmul_bf16_scratch_neon, NULL, 0.5, 0})),
+              {"tuned", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neon, fh_matmul_bf16_scratch_neon, NULL, 0.5,
+               0})), /* The efficiency is a guess: nothing has been measured. */
+    FH_BLOCKS({"mma", "matmul_bf16_mma", "matmul_bf16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5}),
 };

@@ -54,5 +54,7 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
         ({"i8mm", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neoni8mm, fh_matmul_i8_scratch_neoni8mm, NULL, 0.9, FH_NEEDS(FH_FEATURE_NEON_I8MM)},
          {"dotprod", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neondotprod, fh_matmul_i8_scratch_neondotprod, NULL, 0.8,
           FH_NEEDS(FH_FEATURE_NEON_DOTPROD)},
-         {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3, 0})),
+         {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3,
+          0})), /* The efficiency is a guess: nothing has been measured. */
+    FH_BLOCKS({"mma", "matmul_i8_mma", "matmul_i8_sm80", 80, false, FH_EXACT, fh_product_block_shape, fh_product_block_unfit, 0.5}),
 };

@@ -5,7 +5,8 @@
  *   - shared memory begins as NaN, and what is written outside of it is an error;
  *   - the destination of an asynchronous copy is NaN from the start of the copy until its thread waits for it;
  *   - a barrier, or an operation of a warp, that not all reach, or at two places of the text, is an error and not a hang;
- *   - between two meetings the threads run one after the other, forwards and backwards in turns, so that a missing barrier shows.
+ *   - a warp runs as far as it can before the next one does, forwards and backwards in turns, and its lanes one after the other: a missing
+ *     barrier shows.
  */
 #ifndef FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_
 #define FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_

@@ -243,10 +243,19 @@ static void start_thread(thread *t) {
   makecontext(&t->fibre.context, thread_main, 0);
 }
 
-static void resume(crew *c, unsigned number) {
-  if (c->threads[number].state != FAKE_READY) return;
+static bool resume(crew *c, unsigned number) {
+  if (c->threads[number].state != FAKE_READY || c->failed) return false;
   c->running = number;
   leave(&c->scheduler, &c->threads[number].fibre, false);
+  return true;
+}
+
+/* As far as a warp can go alone: others are then as far behind, or ahead, as barriers allow. */
+static void resume_warp(crew *c, unsigned first, bool backwards) {
+  for (bool any = true; any;) {
+    any = false;
+    for (unsigned lane = 0; lane < FAKE_LANES; lane++) any |= resume(c, first + (backwards ? FAKE_LANES - 1 - lane : lane));
+  }
 }
 
 static const thread *first_in(const crew *c, fake_state state) {
@@ -302,7 +311,7 @@ static void run_block(crew *c) {
   c->ended = 0;
   for (unsigned i = 0; i < c->count; i++) start_thread(&c->threads[i]);
   for (bool backwards = false; c->ended < c->count && !c->failed; backwards = !backwards) {
-    for (unsigned i = 0; i < c->count && !c->failed; i++) resume(c, backwards ? c->count - 1 - i : i);
+    for (unsigned i = 0; i < c->count; i += FAKE_LANES) resume_warp(c, backwards ? c->count - FAKE_LANES - i : i, backwards);
     if (!c->failed && c->ended < c->count && !first_in(c, FAKE_READY)) open_barrier(c);
   }
   if (!c->failed) check_margins(c);

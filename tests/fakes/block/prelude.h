@@ -14,6 +14,7 @@
 #define FH_INLINE static inline
 #define FH_UNUSED __attribute__((unused))
 #define FH_UNROLL
+#define FH_NO_UNROLL
 #define FH_UNROLL_2
 #define fh_local
 
@@ -36,6 +37,7 @@ typedef int32_t *fh_i32_out;
 #define FAKE_HERE ((fake_place){__FILE__, __LINE__})
 
 FH_INLINE FH_UNUSED int fh_thread(void) { return (int)fake_thread(); }
+#define fh_thread_here fh_thread
 #define fh_block(d) ((long)fake_grid_place(d))
 #define fh_blocks(d) ((long)fake_grid_extent(d))
 #define fh_barrier() fake_barrier(FAKE_HERE)

@@ -1,0 +1,243 @@
+/* Tiles of a product of 16-bit or 8-bit numbers on tensor cores: 128 x 128 by 256 threads, compute capability 8.0 on.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything is counted in words of 4 bytes along k, two numbers of 16 bits or four of 8: to copies and to ldmatrix they are the same, and
+ * packed weights (kernels/product.h) are such words. A panel of an operand is 128 lines (rows of A, columns of B) by 16 words of k, 8 KiB.
+ *
+ * In shared memory it has one of two forms.
+ *   By lines: a line is 64 bytes, 4 chunks of 16. Chunk c of line l lies in place c ^ (l / 2 mod 4) of it. ldmatrix reads a chunk of each
+ *   of 8 lines in a row at a time, 128 bytes: an even and an odd line share the 128 bytes that all banks are wide, and the four pairs have
+ *   the chunk in four different places. So each bank is read once.
+ *   By steps, for 16-bit numbers whose lines are contiguous in memory: a step of k is 256 bytes, 16 chunks of 8 lines. Chunk c of step s
+ *   lies in place c ^ (s mod 8). ldmatrix reads a chunk of each of 8 steps: eight different places modulo 8, each bank once, and turns
+ * them. An asynchronous copy of 16 bytes fills a chunk, by a quarter of a warp eight of them: two lines or half a step, again each bank
+ * once.
+ *
+ * A warp has 64 rows by 32 columns, as 4 x 4 products of 16 x 8. What lies past the last line or step is 0 in both operands.
+ */
+#ifndef FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
+#define FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
+
+#ifndef FOGHORN_KERNELS_BLOCK_SIMT_PRODUCT_H_
+#include "kernels/block/simt_product.h"
+#endif
+
+#define FH_MMA_SIDE 128
+#define FH_MMA_THREADS 256
+#define FH_MMA_WORDS 16         /* of k, a panel */
+#define FH_MMA_PANEL 8192       /* bytes: 128 lines of 16 words */
+#define FH_MMA_STAGES 4         /* panels of A and of B in shared memory: 64 KiB */
+#define FH_MMA_CHUNKS_OF_LINE 4 /* 16 bytes each */
+#define FH_MMA_CHUNKS_OF_STEP 16
+
+/* Of `bytes` that may be any number, those of a copy of `size`. */
+FH_INLINE int fh_mma_clip(long bytes, int size) { return bytes < 0 ? 0 : (int)fh_least(bytes, size); }
+
+/* ---- where an operand lies ---- */
+
+/* How its panels come to shared memory. */
+#define FH_MMA_CHUNKS 0   /* 16 bytes along k, by lines */
+#define FH_MMA_TURNED 1   /* 16 bytes along the lines, by steps */
+#define FH_MMA_BY_WORDS 2 /* 4 bytes along k, by lines */
+#define FH_MMA_SINGLE 3   /* number by number, by lines, not asynchronous */
+
+/* Number (line, l), `per` of them to a word: line / 32 panel + line % 32 line + l / per word + l % per number, all in bytes. */
+typedef struct fh_mma_operand {
+  fh_u8_in p; /* line 0 of the tile, step 0 */
+  long panel, line, word, number;
+  long lines; /* that there are, from line 0 on */
+  int size;   /* bytes of a number: 2 or 1 */
+  int how;
+} fh_mma_operand;
+
+FH_INLINE int fh_mma_per(const fh_mma_operand *of) { return 4 / of->size; }
+
+/* All numbers of `n` bytes that lie together begin on boundaries of n, whatever the line and the word. */
+FH_INLINE bool fh_mma_on_boundaries(const fh_mma_operand *of, long a, long b, long c, int n) {
+  return ((a | b | c) & (n - 1)) == 0 && fh_on_boundary(of->p, n);
+}
+
+FH_INLINE int fh_mma_how(const fh_mma_operand *of) {
+  if (of->number == of->size) {
+    if (of->word == 4 && fh_mma_on_boundaries(of, of->panel, of->line, 0, 16)) return FH_MMA_CHUNKS;
+    if (fh_mma_on_boundaries(of, of->panel, of->line, of->word, 4)) return FH_MMA_BY_WORDS;
+  }
+  if (of->size == 2 && of->line == 2 && fh_mma_on_boundaries(of, of->panel, of->word, of->number, 16)) return FH_MMA_TURNED;
+  return FH_MMA_SINGLE;
+}
+
+/* Strides in numbers, as the dialect's entries have them; row and column of tiles are multiples of 32 lines. */
+FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, long lines, long panel, long line, long word, long number) {
+  fh_mma_operand out;
+  out.p = p + first / 32 * panel * size;
+  out.panel = panel * size;
+  out.line = line * size;
+  out.word = word * size;
+  out.number = number * size;
+  out.lines = lines - first;
+  out.size = size;
+  out.how = fh_mma_how(&out);
+  return out;
+}
+
+/* ---- places in a panel ---- */
+FH_INLINE int fh_mma_by_lines(int line, int chunk) { return line * 64 + ((chunk ^ (line / 2 % 4)) * 16); }
+FH_INLINE int fh_mma_by_steps(int step, int chunk) { return step * 256 + ((chunk ^ (step % 8)) * 16); }
+
+FH_INLINE long fh_mma_line_offset(const fh_mma_operand *of, int line) { return line / 32 * of->panel + line % 32 * of->line; }
+
+/* ---- copies: a panel from word `first` of k on, of which `left` numbers are there ---- */
+
+FH_INLINE void fh_mma_copy_chunks(const fh_mma_operand *of, fh_local uchar *to, long first, long left) {
+  const int chunk = fh_thread_here() % FH_MMA_CHUNKS_OF_LINE;
+  const int bytes = fh_mma_clip(left * of->size - 16 * chunk, 16);
+  FH_UNROLL for (int i = 0; i < 2; i++) {
+    const int line = fh_thread_here() / FH_MMA_CHUNKS_OF_LINE + FH_MMA_SIDE / 2 * i;
+    const bool has = bytes > 0 && line < of->lines;
+    const fh_u8_in from = has ? of->p + fh_mma_line_offset(of, line) + 4 * first + 16 * chunk : of->p;
+    fh_copy_async16(to + fh_mma_by_lines(line, chunk), from, has ? bytes : 0);
+  }
+}
+
+FH_INLINE void fh_mma_copy_turned(const fh_mma_operand *of, fh_local uchar *to, long first, long left) {
+  const int chunk = fh_thread_here() % FH_MMA_CHUNKS_OF_STEP;
+  const int bytes = fh_mma_clip(2 * of->lines - 16 * chunk, 16);
+  FH_UNROLL for (int i = 0; i < 2; i++) {
+    const int step = fh_thread_here() / FH_MMA_CHUNKS_OF_STEP + FH_MMA_WORDS * i;
+    const bool has = bytes > 0 && step < left;
+    const fh_u8_in from = has ? of->p + fh_mma_line_offset(of, 8 * chunk) + (first + step / 2) * of->word + step % 2 * of->number : of->p;
+    fh_copy_async16(to + fh_mma_by_steps(step, chunk), from, has ? bytes : 0);
+  }
+}
+
+/* The place of a word. */
+FH_INLINE int fh_mma_word_place(int line, int word) { return fh_mma_by_lines(line, word / 4) + word % 4 * 4; }
+
+/* Numbers of one word; those past k are 0. */
+FH_INLINE uint fh_mma_gather(const fh_mma_operand *of, fh_u8_in p, long left) {
+  uint out = 0;
+  for (int e = 0; e < fh_mma_per(of) && e < left; e++) {
+    const fh_u8_in at = p + e * of->number;
+    out |= (uint)(of->size == 2 ? *(fh_u16_in)at : *at) << 8 * of->size * e;
+  }
+  return out;
+}
+
+/* Eight words a thread: neighbours in k where these are nearer in memory, else neighbouring lines. */
+FH_INLINE void fh_mma_copy_words(const fh_mma_operand *of, fh_local uchar *to, long first, long left, bool single) {
+  const int thread = fh_thread_here();
+  const bool along = (of->word < 0 ? -of->word : of->word) < (of->line < 0 ? -of->line : of->line);
+  FH_NO_UNROLL for (int i = 0; i < FH_MMA_SIDE * FH_MMA_WORDS / FH_MMA_THREADS; i++) {
+    const int e = thread + FH_MMA_THREADS * i;
+    const int line = along ? e / FH_MMA_WORDS : e % FH_MMA_SIDE, word = along ? e % FH_MMA_WORDS : e / FH_MMA_SIDE;
+    const long numbers = line < of->lines ? left - word * fh_mma_per(of) : 0;
+    const fh_u8_in from = numbers > 0 ? of->p + fh_mma_line_offset(of, line) + (first + word) * of->word : of->p;
+    fh_local uchar *const place = to + fh_mma_word_place(line, word);
+    if (single)
+      *(fh_local uint *)place = fh_mma_gather(of, from, numbers);
+    else
+      fh_copy_async4(place, from, fh_mma_clip(numbers * of->size, 4));
+  }
+}
+
+FH_INLINE void fh_mma_copy(const fh_mma_operand *of, fh_local uchar *to, long first, long k) {
+  const long left = k - first * fh_mma_per(of);
+  if (of->how == FH_MMA_CHUNKS)
+    fh_mma_copy_chunks(of, to, first, left);
+  else if (of->size == 2 && of->how == FH_MMA_TURNED)
+    fh_mma_copy_turned(of, to, first, left);
+  else
+    fh_mma_copy_words(of, to, first, left, of->how == FH_MMA_SINGLE);
+}
+
+/* ---- where a warp stands in its tile, and element i of a lane in a product of 16 x 8 ---- */
+FH_INLINE int fh_mma_row(void) { return fh_thread() / 128 * 64; }
+FH_INLINE int fh_mma_col(void) { return fh_thread() / 32 % 4 * 32; }
+FH_INLINE int fh_mma_row_of(int i) { return fh_thread() % 32 / 4 + 8 * (i / 2); }
+FH_INLINE int fh_mma_col_of(int i) { return fh_thread() % 4 * 2 + i % 2; }
+
+/* ---- fragments ----
+ * Of A, 16 rows by 8 words: the matrices are rows 0 to 7 and 8 to 15 of the first chunk, then of the second. Of B, 8 words by 16 columns:
+ * first and second chunk of columns 0 to 7, then of 8 to 15. The place of a lane's row of a matrix in a panel is computed once, for the
+ * warp's first 16 lines and 8 words. The further ones differ in bits that it has as 0 before the swizzle, so an exclusive or or a constant
+ * leads to them. */
+FH_INLINE int fh_mma_lane_rows(bool turned) {
+  const int lane = fh_thread() % 32, r = lane % 8, low = lane / 8 % 2, high = lane / 16;
+  return turned ? fh_mma_by_steps(r + 8 * high, fh_mma_row() / 8 + low) : fh_mma_by_lines(fh_mma_row() + r + 8 * low, high);
+}
+FH_INLINE int fh_mma_lane_cols(bool turned) {
+  const int lane = fh_thread() % 32, r = lane % 8, low = lane / 8 % 2, high = lane / 16;
+  return turned ? fh_mma_by_steps(r + 8 * low, fh_mma_col() / 8 + high) : fh_mma_by_lines(fh_mma_col() + r + 8 * high, low);
+}
+
+/* Lines 16 i to 16 i + 15 of the warp, words 8 part to 8 part + 7. */
+FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lane, int i, int part, bool turned) {
+  if (turned)
+    fh_load_matrices_turned(out, panel + ((lane ^ 32 * i) + 16 * 256 * part));
+  else
+    fh_load_matrices(out, panel + ((lane ^ 32 * part) + 16 * 64 * i));
+}
+
+/* ---- the whole tile ----
+ * FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS): name(sum, shared, a, b, k) with sum[4][4][4] of NUMBER, and name_store() of them through a
+ * pointer of type OUT. MMA(d, a, b) is the product of fragments; TURNS: are there panels by steps?
+ * Each turn commits one group of copies, also an empty one, so that a wait for all but STAGES - 2 of them always means the panel at hand.
+ */
+#define FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS)                                                                                    \
+  FH_INLINE void name##_panel(NUMBER sum[4][4][4], const fh_local uchar *a, const fh_local uchar *b, int a_lane, int b_lane,            \
+                              bool a_turned, bool b_turned) {                                                                           \
+    FH_UNROLL for (int part = 0; part < 2; part++) {                                                                                    \
+      uint rows[4][4], cols[2][4];                                                                                                      \
+      FH_UNROLL for (int i = 0; i < 4; i++) fh_mma_fragment(rows[i], a, a_lane, i, part, a_turned);                                     \
+      FH_UNROLL for (int j = 0; j < 2; j++) fh_mma_fragment(cols[j], b, b_lane, j, part, b_turned);                                     \
+      FH_UNROLL for (int i = 0; i < 4; i++) { FH_UNROLL for (int j = 0; j < 4; j++) MMA(sum[i][j], rows[i], &cols[j / 2][j % 2 * 2]); } \
+    }                                                                                                                                   \
+  }                                                                                                                                     \
+  /* The form of both panels is known in each call: the branch is taken once a panel. */                                                \
+  FH_INLINE void name##_any_panel(NUMBER sum[4][4][4], const fh_local uchar *a, const fh_local uchar *b, int a_lane, int b_lane,        \
+                                  bool a_turned, bool b_turned) {                                                                       \
+    if (!(TURNS) || (!a_turned && !b_turned))                                                                                           \
+      name##_panel(sum, a, b, a_lane, b_lane, false, false);                                                                            \
+    else if (!a_turned)                                                                                                                 \
+      name##_panel(sum, a, b, a_lane, b_lane, false, true);                                                                             \
+    else if (!b_turned)                                                                                                                 \
+      name##_panel(sum, a, b, a_lane, b_lane, true, false);                                                                             \
+    else                                                                                                                                \
+      name##_panel(sum, a, b, a_lane, b_lane, true, true);                                                                              \
+  }                                                                                                                                     \
+  FH_INLINE void name(NUMBER sum[4][4][4], fh_local uchar *shared, const fh_mma_operand *a, const fh_mma_operand *b, long k) {          \
+    const long words = (k + fh_mma_per(a) - 1) / fh_mma_per(a);                                                                         \
+    const bool a_turned = a->how == FH_MMA_TURNED, b_turned = b->how == FH_MMA_TURNED;                                                  \
+    const int a_lane = fh_mma_lane_rows(a_turned), b_lane = fh_mma_lane_cols(b_turned);                                                 \
+    int at = 0, into = 0; /* panels multiplied and copied, of STAGES in a ring */                                                       \
+    FH_UNROLL for (int i = 0; i < 64; i++) sum[i / 16][i / 4 % 4][i % 4] = 0;                                                           \
+    fh_barrier(); /* the tile before has been read */                                                                                   \
+    for (long word = -(FH_MMA_STAGES - 1) * FH_MMA_WORDS; word < words; word += FH_MMA_WORDS) {                                         \
+      const long ahead = word + (FH_MMA_STAGES - 1) * FH_MMA_WORDS;                                                                     \
+      if (word >= 0) {                                                                                                                  \
+        fh_copy_wait(FH_MMA_STAGES - 2);                                                                                                \
+        fh_barrier(); /* the panel is there for all, and the one before has been read by all: its place is free */                      \
+      }                                                                                                                                 \
+      if (ahead < words) {                                                                                                              \
+        fh_mma_copy(a, shared + into * 2 * FH_MMA_PANEL, ahead, k);                                                                     \
+        fh_mma_copy(b, shared + into * 2 * FH_MMA_PANEL + FH_MMA_PANEL, ahead, k);                                                      \
+      }                                                                                                                                 \
+      fh_copy_commit();                                                                                                                 \
+      into = (into + 1) % FH_MMA_STAGES;                                                                                                \
+      if (word >= 0) {                                                                                                                  \
+        const fh_local uchar *const panels = shared + at * 2 * FH_MMA_PANEL;                                                            \
+        name##_any_panel(sum, panels, panels + FH_MMA_PANEL, a_lane, b_lane, a_turned, b_turned);                                       \
+        at = (at + 1) % FH_MMA_STAGES;                                                                                                  \
+      }                                                                                                                                 \
+    }                                                                                                                                   \
+    fh_copy_wait(0);                                                                                                                    \
+  }                                                                                                                                     \
+  /* What of the tile is inside of `rows` by `cols`. */                                                                                 \
+  FH_INLINE void name##_store(NUMBER sum[4][4][4], OUT c, long cs1, long cs, long rows, long cols) {                                    \
+    FH_UNROLL for (int e = 0; e < 64; e++) {                                                                                            \
+      const int row = fh_mma_row() + e / 16 * 16 + fh_mma_row_of(e % 4), col = fh_mma_col() + e / 4 % 4 * 8 + fh_mma_col_of(e % 4);     \
+      if (row < rows && col < cols) c[row * cs1 + col * cs] = sum[e / 16][e / 4 % 4][e % 4];                                            \
+    }                                                                                                                                   \
+  }
+
+#endif /* FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_ */

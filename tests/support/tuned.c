@@ -256,7 +256,7 @@ static const char *differs_from_text(const tuned_call *call, const fh_bound *bou
   return same ? NULL : "an element has other bits than that of the kernel's text";
 }
 
-const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant, uint32_t depth) {
+const char *tuned_call_check_block_within(const tuned_call *call, const fh_block_variant *variant, uint32_t depth) {
   fh_bound bound;
   fh_status status = call->contract->bind(call->views, call->scalars, &bound);
   if (status) {
@@ -274,4 +274,8 @@ const char *tuned_call_check_block(const tuned_call *call, const fh_block_varian
   const char *wrong = fake_block_run(entry, slots, bound.stages[0].items, shape.grid, shape.threads, shape.shared_bytes);
   if (!wrong) wrong = judge(call);
   return !wrong && variant->numerics == FH_EXACT ? differs_from_text(call, &bound) : wrong;
+}
+
+const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant) {
+  return tuned_call_check_block_within(call, variant, UINT32_MAX);
 }

@@ -45,9 +45,10 @@ void tuned_call_free(tuned_call *call);
 /* Runs the variant, then NULL or what the contract's compare or a look between the elements of the outputs finds. */
 const char *tuned_call_check(const tuned_call *call, const fh_tuned *variant, fh_pool *pool);
 
-/* Runs the block variant in the emulator of tests/fakes/block, then as above; an exact one must also have the bits of the kernel's text.
- * The grid is at most `depth` deep: blocks stride over what it does not reach. */
-const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant, uint32_t depth);
+/* Runs the block variant in the emulator of tests/fakes/block, then as above; an exact one must also have the bits of the kernel's text. */
+const char *tuned_call_check_block(const tuned_call *call, const fh_block_variant *variant);
+/* The same with a grid that is at most `depth` deep: blocks stride over what it does not reach. */
+const char *tuned_call_check_block_within(const tuned_call *call, const fh_block_variant *variant, uint32_t depth);
 
 /* Under an emulator, where a call takes a hundred times as long, all but one in `of` calls of a series are left out; tuned_exit() says so.
  */

@@ -31,7 +31,7 @@ static void check(const subject *s, const fh_case *c, bool at_end, size_t shift,
   if (tuned_left_out(5)) return;
   for (int v = 0; v < s->contract->block_count; v++) {
     tuned_call call = tuned_call_make(s->contract, c->views, at_end, shift);
-    const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[v], depth);
+    const char *wrong = tuned_call_check_block_within(&call, &s->contract->blocks[v], depth);
     if (wrong) fail_msg("%s %s: %s", s->contract->blocks[v].entry, c->label, wrong);
     tuned_call_free(&call);
   }
@@ -113,7 +113,7 @@ static void test_odd_offsets(void **state) {
         memmove(first - element, first, 1000);
         call.first[v] = first - element;
       }
-      const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[0], UINT32_MAX);
+      const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[0]);
       if (wrong) fail_msg("%s %s: %s", s->contract->blocks[0].entry, c.label, wrong);
       tuned_call_free(&call);
     }
@@ -137,7 +137,7 @@ static void test_extremes(void **state) {
   tuned_call call = tuned_call_make(i8.contract, c.views, false, 0);
   memset(call.first[0], 0xff, 17 * 96);
   memset(call.first[1], 0x80, 16 * 96);
-  assert_null(tuned_call_check_block(&call, &i8.contract->blocks[0], UINT32_MAX));
+  assert_null(tuned_call_check_block(&call, &i8.contract->blocks[0]));
   assert_int_equal(((int32_t *)call.first[2])[0], -255 * 128 * 96);
   tuned_call_free(&call);
 }

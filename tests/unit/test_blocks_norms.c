@@ -33,7 +33,7 @@ static const char *run(const norm *n, tuned_call *call, int *out_tried) {
     assert_null(n->contract->bind(call->views, call->scalars, &bound));
     if (bound.stage_count == 0 || n->contract->blocks[v].unfit(&bound)) continue;
     ++*out_tried;
-    wrong = tuned_call_check_block(call, &n->contract->blocks[v], 1);
+    wrong = tuned_call_check_block_within(call, &n->contract->blocks[v], 1);
   }
   call->scalars = NULL;
   return wrong;

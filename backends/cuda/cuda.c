@@ -32,13 +32,14 @@ static int attribute(const fh_backend *backend, fh_cu_device device, fh_cu_attri
   return backend->driver.fn.cuDeviceGetAttribute(&value, which, device) == FH_CUDA_SUCCESS ? value : 0;
 }
 
-static void describe_uuid(const fh_backend *backend, fh_cu_device device, char *out, size_t size) {
+/* A slice of a GPU (MIG) has a name that says so, and a UUID of its own where the driver has the newer function. */
+static void describe_uuid(const fh_backend *backend, fh_cu_device device, const char *name, char *out, size_t size) {
   unsigned char b[FH_CU_UUID_BYTES];
   const fh_cuda_functions *fn = &backend->driver.fn;
   fh_cu_result (*get)(fh_cu_uuid, fh_cu_device) = fn->cuDeviceGetUuid_v2 ? fn->cuDeviceGetUuid_v2 : fn->cuDeviceGetUuid;
   if (!get || get((fh_cu_uuid)(void *)b, device) != FH_CUDA_SUCCESS) return;
-  snprintf(out, size, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5], b[6],
-           b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+  snprintf(out, size, "%s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", strstr(name, " MIG ") ? "MIG" : "GPU",
+           b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 /* Shared memory above the usual 48 KiB must be asked for, function by function. */
@@ -83,7 +84,7 @@ static fh_status describe_device(const fh_backend *backend, int ordinal, int ver
 #undef ASK
   info->name[sizeof info->name - 1] = 0;
   if (fn->cuDeviceGetPCIBusId(info->pci, (int)sizeof info->pci, found->handle) != FH_CUDA_SUCCESS) info->pci[0] = 0;
-  describe_uuid(backend, found->handle, info->uuid, sizeof info->uuid);
+  describe_uuid(backend, found->handle, info->name, info->uuid, sizeof info->uuid);
   snprintf(info->driver, sizeof info->driver, "CUDA %d.%d %s", version / 1000, version % 1000 / 10,
            strrchr(fh_dynlib_path(backend->driver.library), '/') ? strrchr(fh_dynlib_path(backend->driver.library), '/') + 1 : "");
   info->kind = FH_DEVICE_GPU;

@@ -18,8 +18,14 @@ void fh_cuda_leave(fh_device *device) {
   (void)device->fn->cuCtxPopCurrent_v2(&ignored);
 }
 
+/* Another library has ended the context: its handles dangle, and a driver need not survive being handed one. */
+static bool is_gone(const fh_device *device) {
+  fh_cu_result dead = atomic_load(&device->dead);
+  return dead == FH_CUDA_ERROR_INVALID_CONTEXT || dead == FH_CUDA_ERROR_CONTEXT_IS_DESTROYED || dead == FH_CUDA_ERROR_DEINITIALIZED;
+}
+
 bool fh_cuda_enter_quietly(fh_device *device) {
-  return !atomic_load(&device->stuck) && fh_cuda_same_process(device->backend) &&
+  return !atomic_load(&device->stuck) && !is_gone(device) && fh_cuda_same_process(device->backend) &&
          device->fn->cuCtxPushCurrent_v2(device->context) == FH_CUDA_SUCCESS;
 }
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "detect/drivers/cuda_driver.h"
 #include "runtime/base/clock.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
@@ -182,6 +183,61 @@ static void device_lost(void) { device_is_lost(FH_UNAVAILABLE, "DEVICE-LOST"); }
 static void ecc_error(void) { device_is_lost(FH_UNAVAILABLE, "NV-ECC-RESET-REQUIRED"); }
 static void launch_timeout(void) { device_is_lost(FH_DEADLINE_EXCEEDED, "LAUNCH-TIMEOUT"); }
 
+/* Another library of the process ends the context: said at the next call, and none of its handles is used again. */
+static void a_foreign_reset(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_cuda_driver driver;
+  fh_stream *stream = NULL;
+  fh_executable *executable = NULL;
+  fh_memory *memory = NULL;
+  FH_EXPECT_OK(fh_cuda_driver_load(&driver));
+  void *symbol = fh_dynlib_symbol(driver.library, "cuDevicePrimaryCtxReset_v2");
+  fh_cu_result (*reset)(fh_cu_device) = NULL;
+  memcpy(&reset, &symbol, sizeof reset);
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
+  FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = fh_cuda_axpy()}, &executable));
+  FH_EXPECT_OK(api->wait(stream, submit_fill(stream, memory), -1));
+  assert_int_equal(reset(0), 0);
+  fh_point point;
+  fh_command fill = {.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = memory}, .bytes = 64, .value = 1}};
+  fh_status status = api->submit(stream, &fill, 1, &point);
+  assert_non_null(strstr(fh_status_message(status), "another part of the process"));
+  expect(status, FH_UNAVAILABLE, "DEVICE-LOST");
+  expect_all_refused(f.device, "DEVICE-LOST");
+  int frees = fh_cuda_calls("cuMemFree_v2") + fh_cuda_calls("cuMemFreeAsync"), streams = fh_cuda_calls("cuStreamDestroy_v2");
+  api->free(memory);
+  api->release(executable);
+  api->stream_close(stream);
+  api->device_close(f.device);
+  assert_int_equal(fh_cuda_calls("cuMemFree_v2") + fh_cuda_calls("cuMemFreeAsync"), frees);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), streams);
+  assert_int_equal(fh_cuda_calls("cuModuleUnload"), 0);
+  assert_int_equal(fh_cuda_calls("cuDevicePrimaryCtxRelease_v2"), 0);
+  FH_EXPECT_OK(api->device_open(f.backend, 0, &f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_cuda_driver_close(&driver);
+  fh_backend_fixture_close(&f);
+}
+
+/* Another process has taken nearly all: what is left is told, and used to the last. */
+static void little_is_left(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  uint64_t left = 0;
+  fh_memory *memory = NULL, *more = NULL;
+  FH_EXPECT_OK(api->query_free_memory(f.device, &left));
+  assert_int_equal(left, 8 << 20);
+  expect(api->alloc(f.device, 9 << 20, &memory), FH_RESOURCE_EXHAUSTED, "OUT-OF-MEMORY");
+  FH_EXPECT_OK(api->alloc(f.device, 7 << 20, &memory)); /* although the usual segment does not fit */
+  FH_EXPECT_OK(api->alloc(f.device, 1 << 19, &more));
+  api->free(memory);
+  api->free(more);
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+}
+
 /* A fault on the stream names what was launched last. */
 static void late_fault_names_the_launch(void) {
   fh_backend_fixture f;
@@ -260,6 +316,10 @@ int main(int argc, char **argv) {
       {.name = "launch runs out of time", .settings = "devices=2", .faults = "cuLaunchKernel@1=late:702", .run = launch_timeout},
       {.name = "a late fault names the launch", .faults = "cuLaunchKernel@1=late:719", .run = late_fault_names_the_launch},
       {.name = "a failure stays", .faults = "cuMemsetD8Async@1=late:999", .run = failure_stays},
+      {.name = "a foreign reset", .run = a_foreign_reset},
+      {.name = "a foreign reset, with a pool", .settings = "pools=1", .run = a_foreign_reset},
+      {.name = "another process has nearly all", .settings = "memory=1GiB,others=1016MiB", .run = little_is_left},
+      {.name = "another process has nearly all, with a pool", .settings = "pools=1,memory=1GiB,others=1016MiB", .run = little_is_left},
       {.name = "stuck work", .faults = "cuMemsetD8Async@1=late:hang", .run = stuck_work},
       {.name = "a driver that hangs", .faults = "cuInit@1=hang", .run = opens_and_ends, .signal = SIGALRM, .seconds = 1},
   };

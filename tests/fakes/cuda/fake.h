@@ -15,15 +15,18 @@
  * FOGHORN_FAKE_CUDA="devices=2,memory=1GiB,version=12040,capability=80,multiprocessors=4,compute_mode=0,delay=0.002,addresses=64GiB"
  *   delay: seconds that every command takes on its stream
  *   addresses: the range that cuInit reserves, OUT_OF_MEMORY where a limit of address space forbids it; 0: none
+ *   others: memory that other processes have on each device; mig=1: the devices are slices (MIG)
  *   bad: number of a device that keeps the driver from starting (999) unless it is hidden
- *   pools=1: the devices have memory pools (Foghorn tries one first, which counts in a script); pinned: how much host memory can be pinned
- * in all mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
+ *   pools=1: the devices have memory pools (Foghorn tries one first, which counts in a script)
+ *   pinned: how much host memory can be pinned in all
+ *   mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
  *   VALUE: a code, its name with or without CUDA_ERROR_, OOM, hang (asleep), stuck (in the kernel, state D), crash, exit, sleep=SECONDS.
  *   late:VALUE (cuLaunchKernel, copies, cuMemsetD8Async): the call is well, the command on the stream is not.
  *   A code that a context does not survive stays, as with a real driver.
  * FOGHORN_FAKE_CUDA_LOG=FILE   one line for each call: name, how many of it so far, result
+ * cuDevicePrimaryCtxReset_v2, which Foghorn never calls, is exported for tests that play a foreign library.
  * CUDA_VISIBLE_DEVICES         empty, -1, device numbers, or UUIDs GPU-00000000-0000-0000-0000-<number in twelve digits>
  */
 #ifndef FOGHORN_TESTS_FAKES_CUDA_FAKE_H_
@@ -69,8 +72,8 @@ typedef struct fake_fault {
 typedef struct fake_settings {
   bool broken;                                                               /* the environment could not be understood: every call fails */
   int devices, version, capability, multiprocessors, compute_mode, bad, mps; /* bad -1: none */
-  int pools;
-  uint64_t memory, addresses, pinned;
+  int pools, mig;
+  uint64_t memory, others, addresses, pinned;
   double delay;
   fake_fault faults[FAKE_MAX_FAULTS];
   int fault_count;
@@ -163,6 +166,8 @@ void fake_context_clear(fh_cu_context context);
 bool fake_push(fh_cu_context context);
 fh_cu_context fake_pop(void);
 fh_cu_context fake_current(void);
+/* What is left of the device's memory. */
+uint64_t fake_free_bytes(fh_cu_context context);
 /* Kills a context: from now on it answers with this code. NULL is allowed. */
 void fake_poison(fh_cu_context context, fh_cu_result code);
 bool fake_is_deadly(fh_cu_result code);

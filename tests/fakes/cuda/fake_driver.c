@@ -130,7 +130,7 @@ fh_cu_result cuDeviceGetName(char *name, int size, fh_cu_device device) {
   NEED_INIT;
   FAIL_IF(!name || size <= 0, FH_CUDA_ERROR_INVALID_VALUE);
   FAIL_IF(!fake_device_exists(device), FH_CUDA_ERROR_INVALID_DEVICE);
-  snprintf(name, (size_t)size, "FAKE GPU %d (stand-in driver)", device);
+  snprintf(name, (size_t)size, "FAKE GPU %d%s (stand-in driver)", device, fake_get_settings()->mig ? " MIG 1g.5gb" : "");
   return fake_end(&call, FH_CUDA_SUCCESS);
 }
 
@@ -271,6 +271,17 @@ fh_cu_result cuDevicePrimaryCtxRelease_v2(fh_cu_device device) {
   FINISH(FH_CUDA_SUCCESS);
 }
 
+/* What another library of the process may do: everything of the context ends under whoever uses it. */
+EXPORT fh_cu_result cuDevicePrimaryCtxReset_v2(fh_cu_device device);
+fh_cu_result cuDevicePrimaryCtxReset_v2(fh_cu_device device) {
+  if (!initialised() || !fake_device_exists(device)) return FH_CUDA_ERROR_INVALID_DEVICE;
+  pthread_mutex_lock(&fake_lock);
+  fake_context_clear(fake_primary(device));
+  fake_primary(device)->retained = 0;
+  pthread_mutex_unlock(&fake_lock);
+  return FH_CUDA_SUCCESS;
+}
+
 fh_cu_result cuCtxPushCurrent_v2(fh_cu_context context) {
   BEGIN(cuCtxPushCurrent_v2);
   NEED_INIT;
@@ -298,7 +309,7 @@ fh_cu_result cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
   FAIL_IF(!free_bytes || !total_bytes, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   *total_bytes = fake_get_settings()->memory;
-  *free_bytes = *total_bytes - context->used_bytes;
+  *free_bytes = fake_free_bytes(context);
   FINISH(FH_CUDA_SUCCESS);
 }
 

@@ -72,7 +72,7 @@ void fake_pools_settle(fh_cu_context context) {
 fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t bytes, fake_stream *stream, fh_cu_ptr *out_address) {
   if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
   uint64_t kept = bytes < pool->idle ? bytes : pool->idle;
-  if (bytes - kept > fake_get_settings()->memory - context->used_bytes) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  if (bytes - kept > fake_free_bytes(context)) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   fake_allocation *allocation = fake_allocation_new(context, bytes);
   if (!allocation) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   allocation->pool = pool;

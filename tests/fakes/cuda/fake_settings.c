@@ -85,6 +85,8 @@ static bool read_setting(const char *key, const char *value) {
   if (strcmp(key, "compute_mode") == 0) return read_integer(value, 0, 3, &settings.compute_mode);
   if (strcmp(key, "bad") == 0) return read_integer(value, 0, FAKE_MAX_DEVICES - 1, &settings.bad);
   if (strcmp(key, "mps") == 0) return read_integer(value, 0, 1, &settings.mps);
+  if (strcmp(key, "mig") == 0) return read_integer(value, 0, 1, &settings.mig);
+  if (strcmp(key, "others") == 0) return read_bytes(value, &settings.others);
   if (strcmp(key, "pools") == 0) return read_integer(value, 0, 1, &settings.pools);
   if (strcmp(key, "pinned") == 0) return read_bytes(value, &settings.pinned);
   if (strcmp(key, "memory") == 0) return read_bytes(value, &settings.memory);

@@ -144,9 +144,15 @@ fake_allocation *fake_allocation_new(fh_cu_context context, size_t bytes) {
   return allocation;
 }
 
+uint64_t fake_free_bytes(fh_cu_context context) {
+  const fake_settings *s = fake_get_settings();
+  uint64_t used = context->used_bytes + s->others;
+  return used < s->memory ? s->memory - used : 0;
+}
+
 fh_cu_result fake_alloc(fh_cu_context context, size_t bytes, fh_cu_ptr *out_address) {
   if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
-  if (bytes > fake_get_settings()->memory - context->used_bytes) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  if (bytes > fake_free_bytes(context)) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   fake_allocation *allocation = fake_allocation_new(context, bytes);
   if (!allocation) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   context->used_bytes += bytes;

@@ -159,7 +159,9 @@ struct fh_stream {
   atomic_bool late;                      /* a wait timed out and nothing was reached since */
   fh_cuda_staging staging;
   fh_status failure;                    /* what killed the stream; FH_OK: alive */
-  fh_cu_event events[FH_CUDA_POINTS];   /* of point p: events[p % FH_CUDA_POINTS]; made on first use */
+  fh_point marked;                      /* the last point that has an event */
+  fh_cu_event events[FH_CUDA_POINTS];   /* of marked points p: events[p % FH_CUDA_POINTS]; made on first use */
+  fh_point marks[FH_CUDA_POINTS];       /* that the events stand for */
   const char *launched[FH_CUDA_POINTS]; /* last entry launched before that point; NULL: none */
 };
 

@@ -1,6 +1,8 @@
 /* CUDA streams: batches in order, points on the timeline. SPDX-License-Identifier: Apache-2.0
- * An event is recorded after each batch; the events are a ring that is made on first use and reused, so that a warmed stream
- * allocates nothing. Waiting polls and sleeps in growing steps: a time limit holds even when the driver does not answer well,
+ * An event costs the host a fraction of a launch and holds up the device between short kernels, so one is recorded only after every
+ * MARK_EVERY-th batch, and where somebody asks for a point that none stands for yet: such a point counts as reached with the batches
+ * that were submitted after it by then. The events are a ring that is made on first use and reused, so that a warmed stream allocates
+ * nothing. Waiting polls and sleeps in growing steps: a time limit holds even when the driver does not answer well,
  * and a long wait burns no CPU. */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include "runtime/base/atomic.h"
 #include "runtime/base/clock.h"
 
+enum { MARK_EVERY = 16 };
 enum { SPIN_NS = 20 * 1000, SLEEP_MAX_NS = 1000 * 1000, SLEEP_MIN_NS = 10 * 1000 };
 #define LATE_CLOSE_NS ((int64_t)2 * 1000 * 1000 * 1000)
 
@@ -89,22 +92,55 @@ static fh_status health(fh_stream *stream) {
 
 /* ---- progress -------------------------------------------------------------------------------------------------- */
 
+/* An event for all that is submitted by now. With the context current. */
+static fh_status mark(fh_stream *stream) {
+  fh_device *device = stream->device;
+  fh_point point = stream->submitted;
+  fh_cu_event *event = &stream->events[slot_of(point)];
+  fh_cu_result code;
+  if (!*event && (code = device->fn->cuEventCreate(event, FH_CU_EVENT_DISABLE_TIMING)) != FH_CUDA_SUCCESS) {
+    *event = NULL;
+    return FH_CUDA_FAIL(device, code, "cuEventCreate", "marking a point");
+  }
+  code = device->fn->cuEventRecord(*event, stream->handle);
+  if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuEventRecord", "marking a point");
+  stream->marks[slot_of(point)] = stream->marked = point;
+  return FH_OK;
+}
+
+/* The first point from this one on that has an event: at most MARK_EVERY further. One was marked there or later. */
+static fh_point marked_from(const fh_stream *stream, fh_point point) {
+  while (stream->marks[slot_of(point)] != point) point++;
+  return point;
+}
+
+/* A call may report what an earlier launch did: a fatal failure names the last one. */
+static fh_status name_last(const fh_stream *stream, fh_status status, const char *last_launched) {
+  if (!status || !last_launched || !atomic_load(&stream->device->dead)) return status;
+  return fh_status_annotate(status, "the last launch on this stream was %s", last_launched);
+}
+
 /* Asks whether the point is reached. With the context current. */
 static fh_status look(fh_stream *stream, fh_point point, bool *out_done) {
   *out_done = point <= stream->completed;
   if (*out_done) return FH_OK;
   fh_device *device = stream->device;
-  fh_cu_result code = device->fn->cuEventQuery(stream->events[slot_of(point)]);
+  if (point > stream->marked) {
+    fh_status status = mark(stream);
+    if (status) return die(stream, name_last(stream, status, stream->launched[slot_of(stream->submitted)]));
+  }
+  fh_point seen = marked_from(stream, point);
+  fh_cu_result code = device->fn->cuEventQuery(stream->events[slot_of(seen)]);
   if (code == FH_CUDA_ERROR_NOT_READY) return FH_OK;
   if (code == FH_CUDA_SUCCESS) {
-    fh_cuda_staging_reached(stream, point);
-    set_progress(stream, stream->submitted, point);
+    fh_cuda_staging_reached(stream, seen);
+    set_progress(stream, stream->submitted, seen);
     *out_done = true;
     return FH_OK;
   }
-  const char *last = stream->launched[slot_of(point)];
+  const char *last = stream->launched[slot_of(seen)];
   return die(stream, FH_CUDA_FAIL(device, code, "cuEventQuery", "work up to point %llu of a stream, the last launch was %s",
-                                  (unsigned long long)point, last ? last : "none"));
+                                  (unsigned long long)seen, last ? last : "none"));
 }
 
 static fh_status check_point(const fh_stream *stream, fh_point point) {
@@ -405,19 +441,6 @@ static fh_status queue_command(fh_stream *stream, const fh_command *command, con
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s: unknown command kind %d", stream->device->found->info.id, (int)command->kind);
 }
 
-/* The point's event, recorded after the batch. */
-static fh_status queue_point(fh_stream *stream, fh_point point) {
-  fh_device *device = stream->device;
-  fh_cu_event *event = &stream->events[slot_of(point)];
-  fh_cu_result code;
-  if (!*event && (code = device->fn->cuEventCreate(event, FH_CU_EVENT_DISABLE_TIMING)) != FH_CUDA_SUCCESS) {
-    *event = NULL;
-    return FH_CUDA_FAIL(device, code, "cuEventCreate", "marking a point");
-  }
-  code = device->fn->cuEventRecord(*event, stream->handle);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuEventRecord", "marking a point");
-}
-
 /* The ring's slot of the new point must be free: its former point must be done. */
 static fh_status make_room(fh_stream *stream, fh_point point) {
   return point - stream->completed > FH_CUDA_POINTS ? wait_for(stream, point - FH_CUDA_POINTS, -1) : FH_OK;
@@ -429,10 +452,9 @@ static fh_status queue_commands(fh_stream *stream, const fh_command *commands, i
     FH_TRY(queue_command(stream, &commands[i], last_launched));
     *out_any = true;
   }
-  return queue_point(stream, point);
+  return point - stream->marked >= MARK_EVERY ? mark(stream) : FH_OK;
 }
 
-/* A call may report what an earlier launch did: a fatal failure names the last one. */
 static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point, bool *out_any) {
   const char *last_launched = stream->launched[slot_of(stream->submitted)];
   FH_TRY(make_room(stream, point));
@@ -440,8 +462,7 @@ static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int 
   set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
   fh_status status = queue_commands(stream, commands, count, point, &last_launched, out_any);
   stream->launched[slot_of(point)] = last_launched;
-  if (!status || !last_launched || !atomic_load(&stream->device->dead)) return status;
-  return fh_status_annotate(status, "the last launch on this stream was %s", last_launched);
+  return name_last(stream, status, last_launched);
 }
 
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {

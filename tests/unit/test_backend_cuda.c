@@ -64,6 +64,14 @@ static void tells_what_it_found(void) {
   fh_backend_fixture_close(&f);
 }
 
+static void tells_slices_apart(void) {
+  fh_backend_fixture f;
+  open_fake(1, &f);
+  assert_string_equal(f.info.uuid, "MIG-46414b45-2d46-414b-452d-46414b452d01");
+  assert_non_null(strstr(f.info.name, "MIG 1g.5gb"));
+  fh_backend_fixture_close(&f);
+}
+
 static void refuses_a_stand_in(void) {
   fh_backend *backend = NULL;
   fh_status status = api->open(&(fh_backend_options){.isa_cap = -1}, &backend);
@@ -322,6 +330,32 @@ static void points_keep_their_events(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* A launch that nobody waits for costs no event of its own, and every point is reached all the same. */
+static void events_are_few(void) {
+  enum { BATCHES = 100 };
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  bool done = false;
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, 1, &memory));
+  for (int i = 0; i < BATCHES; i++) submit_fill(stream, memory);
+  assert_in_range(fh_cuda_calls("cuEventRecord"), 1, BATCHES / 16);
+  FH_EXPECT_OK(api->wait(stream, 37, -1)); /* none of its own: a later one stands for it */
+  FH_EXPECT_OK(api->wait(stream, BATCHES, -1));
+  for (fh_point p = 1; p <= BATCHES; p++) {
+    FH_EXPECT_OK(api->poll(stream, p, &done));
+    assert_true(done);
+  }
+  assert_in_range(fh_cuda_calls("cuEventRecord"), 2, BATCHES / 16 + 1);
+  fh_point last = submit_fill(stream, memory);
+  for (done = false; !done;) FH_EXPECT_OK(api->poll(stream, last, &done)); /* asking is enough */
+  api->free(memory);
+  api->stream_close(stream);
+  fh_backend_fixture_close(&f);
+}
+
 /* Waits end in time and burn no CPU. */
 static void waits_with_a_limit(void) {
   fh_backend_fixture f;
@@ -444,6 +478,7 @@ int main(int argc, char **argv) {
       {.name = "tells what it found",
        .settings = "devices=2,memory=512MiB,version=12060,capability=86,multiprocessors=7",
        .run = tells_what_it_found},
+      {.name = "tells slices apart", .settings = "devices=2,mig=1", .run = tells_slices_apart},
       {.name = "refuses a stand-in", .run = refuses_a_stand_in},
       {.name = "runs every kernel", .run = runs_every_kernel},
       {.name = "compiles once", .run = compiles_once},
@@ -455,6 +490,7 @@ int main(int argc, char **argv) {
       {.name = "reuses memory in order", .settings = "delay=0.2", .run = reuses_memory_in_order},
       {.name = "many batches in flight", .run = many_batches_in_flight},
       {.name = "points keep their events", .settings = "delay=0.003", .run = points_keep_their_events},
+      {.name = "events are few", .run = events_are_few},
       {.name = "waits with a limit", .settings = "delay=0.6", .run = waits_with_a_limit},
       {.name = "survives every failed allocation", .run = survives_every_failed_allocation},
       {.name = "a fork is refused", .run = a_fork_is_refused},

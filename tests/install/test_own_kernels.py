@@ -56,10 +56,11 @@ def every_variant_passes(devprobe, plugin):
                 raise SystemExit(f"{kernel} on cpu/{isa}: {rows.get((kernel, f'cpu/{isa}'))}")
     if ("backend", "opencl") not in runs:
         print("NOT RUN: the kernels on OpenCL: no OpenCL device")
-        return
+        return False
     rows = verified(devprobe, plugin, "opencl:0")
     if [rows.get((kernel, "opencl:0")) for kernel in KERNELS] != ["pass"] * len(KERNELS):
         raise SystemExit(f"on OpenCL: {rows}")
+    return True
 
 
 def a_build_without_clang_says_so(tree, where):
@@ -95,6 +96,70 @@ def code_without_a_text_has_its_own_hash(tree, where):
         raise SystemExit(f"other code, the same hash: {hashes}")
 
 
+BLOCK_TEXT = """/* The same by blocks of threads: one for each row. SPDX-License-Identifier: Apache-2.0 */
+#define mandelbrot_rows_PARAMS(P)                                                                                \\
+  P(IN, re) P(IN, im) P(OUT, steps) P(I64, n1) P(I64, d) P(I64, iterations) P(I64, rs0) P(I64, rs1) P(I64, rs)   \\
+  P(I64, is0) P(I64, is1) P(I64, is) P(I64, ss0) P(I64, ss1) P(I64, ss)
+
+FH_BLOCK(mandelbrot_rows, 32, 128) {
+  const long row = fh_block(0);
+  if (fh_thread() == 0) *(fh_local float *)fh_shared = 4.0f;
+  fh_barrier();
+  const float four = *(fh_local const float *)fh_shared;
+  for (long i = fh_thread(); i < d; i += 32) {
+    const float cr = re[row / n1 * rs0 + row % n1 * rs1 + i * rs], ci = im[row / n1 * is0 + row % n1 * is1 + i * is];
+    float zr = 0.0f, zi = 0.0f, count = 0.0f;
+    for (long step = 0; step < iterations; step++) {
+      const float rr = zr * zr, ii = zi * zi;
+      if (rr + ii <= four) count += 1.0f;
+      zi = (zr + zr) * zi + ci;
+      zr = (rr - ii) + cr;
+    }
+    steps[row / n1 * ss0 + row % n1 * ss1 + i * ss] = count;
+  }
+}
+"""
+BLOCK_SHAPE = """static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){{(uint32_t)bound->stages[0].items, 1, 1}, 32, 0};
+}
+
+const fh_kernel_contract"""
+BLOCK_ROW = """.case_at = mandelbrot_case_at,
+    FH_BLOCKS({"rows", "mandelbrot_rows", "mandelbrot_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, NULL, 0.5}),"""
+
+
+def blocks_from_outside(tree, where, devprobe, opencl):
+    """A kernel of one's own with a text for blocks of threads: built, registered, and tested where there is a device."""
+    project, build = os.path.join(where, "blocks"), os.path.join(where, "blocks", "build")
+    shutil.copytree(os.path.join(EXAMPLE, "mandelbrot"), os.path.join(project, "mandelbrot"))
+    with open(os.path.join(project, "CMakeLists.txt"), "w", encoding="utf-8") as file:
+        file.write("cmake_minimum_required(VERSION 3.25)\nproject(blocks LANGUAGES C)\nfind_package(foghorn REQUIRED)\nfoghorn_add_plugin(blocks mandelbrot)\n")
+    contract = os.path.join(project, "mandelbrot", "mandelbrot.c")
+    source = open(contract, encoding="utf-8").read()
+    source = source.replace("const fh_kernel_contract", BLOCK_SHAPE).replace(".case_at = mandelbrot_case_at,", BLOCK_ROW)
+    with open(contract, "w", encoding="utf-8") as file:
+        file.write(source)
+    text = os.path.join(project, "mandelbrot", "mandelbrot_block.k")
+    with open(text, "w", encoding="utf-8") as file:
+        file.write(BLOCK_TEXT)
+    configure(project, build, tree)
+    run([CMAKE, "--build", build])
+    plugin = os.path.join(build, "blocks.so")
+    said = json.loads(run([devprobe, "kernels", "mandelbrot", "--json"], FOGHORN_PLUGINS=plugin))
+    expect(json.dumps(said), '"blocks": [{"name": "rows", "numerics": "exact", "capability": 60, "only": false, "opencl": true}]')
+    if opencl:
+        table = json.loads(run([devprobe, "verify", "--json", "--device", "opencl:0", "mandelbrot"], FOGHORN_PLUGINS=plugin))
+        rows = {row["variant"]: row["result"] for row in table["rows"]}
+        if rows.get("opencl:0/rows") != "pass":
+            raise SystemExit(f"the text for blocks on OpenCL: {rows}")
+    else:
+        print("NOT RUN: the text for blocks: no OpenCL device")
+    os.rename(text, text.replace("_block", "_sm75"))
+    output = run([CMAKE, build], status=1)
+    expect(re.sub(r"\s+", " ", output), "for which device is this text? expected mandelbrot.k, or mandelbrot_ and one of")
+
+
 def wrong_folders_are_refused(tree, where):
     """Each with the folder, and what was expected."""
     wrong = {"empty": "has no contract: expected the file empty.c in it", "Big": "gives the kernel its name: expected a-z"}
@@ -116,7 +181,7 @@ def main():
         print(configure(EXAMPLE, build, tree, "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Wshadow -Werror"))
         run([CMAKE, "--build", build])
         plugin, devprobe = os.path.join(build, "own_plugin.so"), os.path.join(tree, "bin", "devprobe")
-        every_variant_passes(devprobe, plugin)
+        opencl = every_variant_passes(devprobe, plugin)
         outputs = {isa: run([os.path.join(build, "own_kernels")], FOGHORN_DEVICES="cpu", FOGHORN_ISA=isa) for isa in ("scalar", "avx512")}
         for line in PRINTED:
             expect(outputs["scalar"], line)
@@ -128,6 +193,7 @@ def main():
         a_build_without_clang_says_so(tree, where)
         code_without_a_text_has_its_own_hash(tree, where)
         wrong_folders_are_refused(tree, where)
+        blocks_from_outside(tree, where, devprobe, opencl)
 
 
 main()

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
+#include "detect/drivers/cuda_driver.h"
 #include "kernels/tables.h"
 #include "tests/support/backend_call.h"
 #include "tests/support/backend_suite.h"
@@ -224,6 +225,74 @@ static void needs_the_right_recipe(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* Text that the stand-in must not take, and the code that a driver has for it. */
+static void refuses_wrong_text(const fh_cuda_functions *fn) {
+  static const struct {
+    const char *from, *to;
+    fh_cu_result code;
+  } rows[] = {
+      {".target sm_60", ".target sm_90a", FH_CUDA_ERROR_NO_BINARY_FOR_GPU}, /* of one architecture, and this is the next */
+      {"[16384]", "[50000]", FH_CUDA_ERROR_INVALID_PTX},                    /* more than a block has without asking */
+      {".reqntid 256", ".reqntid 2048", FH_CUDA_ERROR_INVALID_PTX},
+      {".param .u64 m,", ".param .f32 m,", FH_CUDA_ERROR_INVALID_PTX}, /* the parameters of the text */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const char *ptx = product_ptx("6.0", "sm_60"), *at = strstr(ptx, rows[i].from);
+    char wrong[4200];
+    fh_cu_module module;
+    assert_non_null(at);
+    snprintf(wrong, sizeof wrong, "%.*s%s%s", (int)(at - ptx), ptx, rows[i].to, at + strlen(rows[i].from));
+    assert_int_equal(fn->cuModuleLoadDataEx(&module, wrong, 0, NULL, NULL), rows[i].code);
+  }
+}
+
+static int attribute_of(const fh_cuda_functions *fn, fh_cu_function function, fh_cu_function_attribute which) {
+  int value = -1;
+  assert_int_equal(fn->cuFuncGetAttribute(&value, which, function), 0);
+  return value;
+}
+
+/* A driver that took what no device does would prove little. */
+static void the_stand_in_is_strict(void) {
+  static fh_cuda_driver driver;
+  const fh_cuda_functions *fn = &driver.fn;
+  fh_cu_context context;
+  fh_cu_module module;
+  fh_cu_function function;
+  fh_cu_stream stream;
+  FH_EXPECT_OK(fh_cuda_driver_load(&driver));
+  assert_int_equal(fn->cuInit(0), 0);
+  assert_int_equal(fn->cuDevicePrimaryCtxRetain(&context, 0), 0);
+  assert_int_equal(fn->cuCtxPushCurrent_v2(context), 0);
+  refuses_wrong_text(fn);
+  assert_int_equal(fn->cuModuleLoadDataEx(&module, product_ptx("6.0", "sm_60"), 0, NULL, NULL), 0);
+  assert_int_equal(fn->cuModuleGetFunction(&function, module, "matmul_tiles"), 0);
+  assert_int_equal(fn->cuStreamCreate(&stream, FH_CU_STREAM_NON_BLOCKING), 0);
+  assert_int_equal(attribute_of(fn, function, FH_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), THREADS);
+  assert_int_equal(attribute_of(fn, function, FH_CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES), DECLARED);
+  assert_int_equal(attribute_of(fn, function, FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES), 49152 - DECLARED);
+
+  int64_t nothing = 0;
+  void *params[32];
+  for (int i = 0; i < 32; i++) params[i] = &nothing;
+#define LAUNCH(x, y, z, threads, shared) fn->cuLaunchKernel(function, x, y, z, threads, 1, 1, shared, stream, params, NULL)
+  assert_int_equal(LAUNCH(1, 1, 1, 128, 0), FH_CUDA_ERROR_INVALID_VALUE); /* .reqntid says 256 */
+  assert_int_equal(LAUNCH(1, 1, 1, 512, 0), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(LAUNCH(1, 65536, 1, THREADS, 0), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(LAUNCH(1, 1, 65536, THREADS, 0), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(LAUNCH(1, 0, 1, THREADS, 0), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(LAUNCH(1, 1, 1, THREADS, 49152 - DECLARED + 1), FH_CUDA_ERROR_INVALID_VALUE); /* nobody asked for so much */
+#undef LAUNCH
+  const fh_cu_function_attribute dynamic = FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+  assert_int_equal(fn->cuFuncSetAttribute(function, dynamic, 232448 - DECLARED + 1), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuFuncSetAttribute(function, dynamic, 232448 - DECLARED), 0);
+  assert_int_equal(attribute_of(fn, function, dynamic), 232448 - DECLARED);
+  assert_int_equal(fn->cuFuncSetAttribute(function, FH_CU_FUNC_ATTRIBUTE_NUM_REGS, 8), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuCtxPopCurrent_v2(&context), 0);
+  assert_int_equal(fn->cuDevicePrimaryCtxRelease_v2(0), 0);
+  fh_cuda_driver_close(&driver);
+}
+
 /* ---- the build's own ----------------------------------------------------------------------------------------------------------------- */
 
 /* Every variant that this device takes keeps its contract; true: one was run. */
@@ -333,6 +402,7 @@ int main(int argc, char **argv) {
       {"wants a newer driver", "capability=86,multiprocessors=7,version=11080", NULL, wants_a_newer_driver, 0, 0, 0},
       {"checks the shape", "capability=86,multiprocessors=7", NULL, checks_the_shape, 0, 0, 0},
       {"asks for shared memory once", "capability=86,multiprocessors=7", NULL, asks_for_shared_memory_once, 0, 0, 0},
+      {"the stand-in is strict", "capability=100", NULL, the_stand_in_is_strict, 0, 0, 0},
       {"needs the right recipe", "capability=86,multiprocessors=7", NULL, needs_the_right_recipe, 0, 0, 0},
       {"runs every variant", "capability=90,multiprocessors=7", NULL, runs_every_variant, 0, 0, 0},
       {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},

@@ -97,6 +97,11 @@ typedef struct fh_family_words {
 const fh_family_words *fh_family_in_words(fh_family family);
 
 /* A compute device, usable or rejected. */
+/* Bytes per second; 0: not measured. */
+typedef struct fh_measured_link {
+  double to_device, from_device;
+} fh_measured_link;
+
 typedef struct fh_found_device {
   const char *id;      /* "cpu:0", "cuda:0", "amd:0", "opencl:0" */
   const char *kind;    /* "cpu", "gpu", "accelerator" */
@@ -113,7 +118,8 @@ typedef struct fh_found_device {
   int64_t memory;           /* bytes; -1 unknown */
   int capability, driver_version;
   const char *uuid, *pci;
-  fh_pci_link link; /* all 0: not told */
+  fh_pci_link link;               /* all 0: not told */
+  fh_measured_link measured_link; /* filled by who has measurements */
 } fh_found_device;
 
 /* What was expected to be here, from the user or the environment. Higher is stronger. */

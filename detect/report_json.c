@@ -116,6 +116,10 @@ static json_t *link_json(const fh_pci_link *link, bool *failed) {
   return object;
 }
 
+static json_t *measured_link_json(const fh_measured_link *link) {
+  return json_pack("{sf sf}", "to_device_bytes_per_s", link->to_device, "from_device_bytes_per_s", link->from_device);
+}
+
 static json_t *device_json(const fh_found_device *found, bool *failed) {
   json_t *device = json_object();
   put(device, "id", fh_json_text(found->id), failed);
@@ -134,6 +138,8 @@ static json_t *device_json(const fh_found_device *found, bool *failed) {
   put(device, "uuid", text_or_null(found->uuid), failed);
   put(device, "pci", text_or_null(found->pci), failed);
   put(device, "link", link_json(&found->link, failed), failed);
+  const bool measured = found->measured_link.to_device > 0 && found->measured_link.from_device > 0;
+  if (measured) put(device, "measured_link", measured_link_json(&found->measured_link), failed);
   return device;
 }
 

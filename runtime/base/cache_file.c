@@ -13,6 +13,21 @@
 
 enum { PATH_SIZE = 4096 };
 
+bool fh_cache_folder(char *out, size_t size) {
+  const char *set = getenv("FOGHORN_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  int n = 0;
+  out[0] = 0;
+  if (set) {
+    n = snprintf(out, size, "%s", set); /* "" switches the cache off */
+  } else if (xdg && *xdg) {
+    n = snprintf(out, size, "%s/foghorn", xdg);
+  } else if (home && *home) {
+    n = snprintf(out, size, "%s/.cache/foghorn", home);
+  }
+  if (n < 0 || (size_t)n >= size) out[0] = 0; /* a cut path would be another path */
+  return out[0] != 0;
+}
+
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
 static const char *mistrust(const struct stat *st, size_t most) {

@@ -1,11 +1,15 @@
 /* Files of a cache folder: read only when nobody else could have written them, written whole or not at all.
  * SPDX-License-Identifier: Apache-2.0
  *
- * All return NULL on success, and else why not: words for a message, valid until the thread's next call of strerror. */
+ * What returns words returns NULL on success, and else why not: for a message, valid until the thread's next call of strerror. */
 #ifndef FOGHORN_BASE_CACHE_FILE_H_
 #define FOGHORN_BASE_CACHE_FILE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* The folder: FOGHORN_CACHE_DIR, else the user's own for such things. False with "" in out: there is none, or it is switched off. */
+bool fh_cache_folder(char *out, size_t size);
 
 /* The bytes, followed by a zero that is not counted; caller frees. *out NULL with success: there is no such file. Refused are links, what
  * is no regular file, files of another user or that others may write, and more than `most` bytes. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "runtime/base/cache_file.h"
 #include "runtime/base/log.h"
 
 extern char **environ;
@@ -99,19 +100,6 @@ static void warn_unknown_variables(void) {
   }
 }
 
-static void default_cache_dir(fh_config *config) {
-  const char *set = getenv("FOGHORN_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  int n = 0;
-  if (set) {
-    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s", set); /* "" switches the cache off */
-  } else if (xdg && *xdg) {
-    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s/foghorn", xdg);
-  } else if (home && *home) {
-    n = snprintf(config->cache_dir, sizeof config->cache_dir, "%s/.cache/foghorn", home);
-  }
-  if (n < 0 || n >= (int)sizeof config->cache_dir) config->cache_dir[0] = 0; /* a cut path would be another path */
-}
-
 static fh_status check_options(const fh_context_options *o) {
   if ((unsigned)o->policy > FH_REQUIRE_GPU)
     return FH_STATUS(FH_INVALID_ARGUMENT, "fh_context_create: policy: the value %d is no fh_policy", (int)o->policy);
@@ -180,6 +168,6 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   if (trace && strlen(trace) >= sizeof out_config->trace)
     return FH_STATUS(FH_INVALID_ARGUMENT, "FOGHORN_TRACE: the path is longer than %zu characters", sizeof out_config->trace - 1);
   snprintf(out_config->trace, sizeof out_config->trace, "%s", trace ? trace : "");
-  default_cache_dir(out_config);
+  fh_cache_folder(out_config->cache_dir, sizeof out_config->cache_dir);
   return FH_OK;
 }

@@ -55,6 +55,7 @@ static void print_way(const fh_link_figures *link, const char *before, const cha
 
 /* What must move for the candidate, and how fast that is known to go. */
 static void print_transfer(const fh_context *context, const fh_verdict *v, fh_text *text) {
+  if (!v->candidate) return; /* never so; an analyzer cannot know */
   const fh_transfer *t = &v->transfer;
   const fh_plan_device *device = &context->devices[v->candidate->device];
   char time[24];
@@ -166,6 +167,7 @@ static json_t *way_json(const fh_link_figures *link, double bytes, int copies) {
 
 /* NULL: host memory, and nothing to bring home. */
 static json_t *transfer_json(const fh_context *context, const fh_verdict *v) {
+  if (!v->candidate) return NULL; /* never so; an analyzer cannot know */
   const fh_transfer *t = &v->transfer;
   const fh_plan_device *device = &context->devices[v->candidate->device];
   if (device->info.host_memory && t->seconds <= 0) return NULL;

@@ -59,10 +59,17 @@ assert "\nassuming link=25GB/s:\n" in explain("--assume", "link=25GB/s")
 assert "link=RATE" in run(2, "explain", "matmul", shape, "--allow-fake", "--assume", "link=fast").stderr
 assert "memory of its own" in run(3, "explain", "matmul", shape, "--device", "cpu", "--assume", "link=1GB/s").stderr
 
-# Measured for the profile, and used by the next process.
+# Measured for the profile, used by the next process, and shown by the report where it was kept.
 with tempfile.TemporaryDirectory(prefix="foghorn-explain-test.") as cache:
     kept = {"FOGHORN_CACHE_DIR": cache}
     done = json.loads(run(0, "bench", "axpy", "--calibrate", "--within", "5", "--allow-fake", "--json", changes=kept).stdout)
     assert done["links"] == 1, done
     calibrated = device_of(json.loads(explain("--json", changes=kept)))["transfer"]
     assert calibrated["to_device"]["bandwidth"] == calibrated["from_device"]["latency"] == "calibrated", calibrated
+    report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env={**environment, **kept})
+    found = next(d for d in json.loads(report.stdout)["devices"] if d["id"] == "cuda:0")
+    assert found["measured_link"]["to_device_bytes_per_s"] == calibrated["to_device"]["bytes_per_s"], (found, calibrated)
+    screen = subprocess.run([devprobe], capture_output=True, text=True, timeout=50, env={**environment, **kept}).stdout
+    assert "GB/s there and" in " ".join(screen.split()), screen
+    report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env=environment)
+    assert "measured_link" not in report.stdout, report.stdout

@@ -11,6 +11,7 @@
 
 #include "runtime/base/clock.h"
 #include "tools/devprobe/archive.h"
+#include "tools/devprobe/links.h"
 
 enum { DEFAULT_TIMEOUT_S = 10, NAME_COLUMNS = 30, SOURCE_COLUMNS = 34 };
 
@@ -23,6 +24,7 @@ fh_status fh_machine_look(const fh_cli *cli, const char *expect, double timeout_
   fh_status status = from ? fh_snapshot_open(from, &m->os) : fh_os_live(NULL, (int64_t)(timeout_s * 1e9), &m->os);
   if (!status) status = fh_facts_gather(m->os, what, &m->facts);
   if (!status) status = fh_judge(m->facts, expect, &m->judgement);
+  if (!status && !from) fh_links_tell(m->judgement);
   if (status) fh_machine_close(m);
   return status;
 }
@@ -145,8 +147,11 @@ static void print_where(const fh_judgement *j, fh_screen *screen) {
 static void device_state(const fh_found_device *d, char *out, size_t size) {
   bool cpu = strcmp(d->backend, "cpu") == 0;
   const char *detail = d->detail ? d->detail : "", *comma = *detail ? ", " : "";
-  char bytes[24], memory[40] = "";
+  char bytes[24], memory[40] = "", link[80] = "";
   if (d->memory >= 0 && !cpu) snprintf(memory, sizeof memory, ", %s", fh_screen_bytes(d->memory, bytes));
+  if (d->measured_link.to_device > 0 && d->measured_link.from_device > 0)
+    snprintf(link, sizeof link, ", copies at %.3g GB/s there and %.3g GB/s back", d->measured_link.to_device / 1e9,
+             d->measured_link.from_device / 1e9);
   if (!d->usable && !d->cause && *detail) {
     snprintf(out, size, "%s", detail);
   } else if (!d->usable) {
@@ -154,8 +159,8 @@ static void device_state(const fh_found_device *d, char *out, size_t size) {
   } else if (cpu) {
     snprintf(out, size, "%s", *detail ? detail : "usable");
   } else {
-    snprintf(out, size, "%susable%s%s%s%s", d->fake ? "FAKE, " : "", d->posing && !strstr(detail, "not a GPU") ? ", not a GPU" : "", comma,
-             detail, memory);
+    snprintf(out, size, "%susable%s%s%s%s%s", d->fake ? "FAKE, " : "", d->posing && !strstr(detail, "not a GPU") ? ", not a GPU" : "",
+             comma, detail, memory, link);
   }
 }
 
@@ -181,7 +186,7 @@ static void print_devices(const fh_judgement *j, fh_screen *screen) {
   int width = name_columns(j);
   for (int i = 0; i < j->device_count; i++) {
     const fh_found_device *d = &j->devices[i];
-    char name[200], state[320];
+    char name[200], state[400];
     device_name(d, name, sizeof name);
     device_state(d, state, sizeof state);
     int pad = width - fh_screen_columns(name);

@@ -78,20 +78,29 @@ static double known_seconds(const fh_candidate *candidate, int bucket, fh_cost_s
   return candidate->calibrated ? (double)candidate->calibrated[bucket] : 0;
 }
 
+static const double text_efficiency = 0.1, text_bandwidth = 0.6; /* of a dialect text on a device */
+
+/* Of limits of arithmetic and of memory. A barrier costs a GPU next to nothing; on a CPU behind a GPU's interface it cuts every loop of a
+ * block in two, and what was tuned for registers of a GPU lies in memory: less than the dialect's text, until it is measured. */
+static void guess_block(const fh_plan_device *device, const fh_block_variant *block, double *out_flops, double *out_bytes) {
+  const bool posing = device->info.kind == FH_DEVICE_CPU_POSING;
+  *out_flops = posing ? text_efficiency / 3 : block->efficiency;
+  *out_bytes = posing ? text_bandwidth / 3 : text_bandwidth;
+}
+
 /* Roofline prior (Williams, Waterman, Patterson 2009): the slower of arithmetic and memory, at the fraction of each limit that this
  * form of kernel usually reaches, and a part of the faster one, since the two never overlap wholly. A guess, and said to be one. */
 void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate) {
   static const double width[FH_ISA_COUNT] = {
       [FH_ISA_SCALAR] = 0.2, [FH_ISA_SSE42] = 0.3, [FH_ISA_AVX2] = 0.7, [FH_ISA_AVX512] = 1, [FH_ISA_NEON] = 1};
   bool cpu = device->info.kind == FH_DEVICE_CPU;
-  double efficiency = candidate->tuned   ? candidate->tuned->efficiency
-                      : candidate->block ? candidate->block->efficiency
-                      : cpu              ? 0.3 * width[candidate->isa]
-                                         : 0.1;
+  double efficiency = candidate->tuned ? candidate->tuned->efficiency : cpu ? 0.3 * width[candidate->isa] : text_efficiency;
+  double bandwidth = cpu ? 0.5 + 0.3 * width[candidate->isa] : text_bandwidth;
+  if (candidate->block) guess_block(device, candidate->block, &efficiency, &bandwidth);
   double flops = device->info.peak_flops > 0 ? device->info.peak_flops : 1e10;
   double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
   candidate->flop_s = 1 / (flops * efficiency);
-  candidate->byte_s = 1 / (bytes * (cpu ? 0.5 + 0.3 * width[candidate->isa] : 0.6));
+  candidate->byte_s = 1 / (bytes * bandwidth);
 }
 
 static double prior_seconds(const fh_candidate *candidate, const fh_bound *bound) {

@@ -300,7 +300,7 @@ static bool conform(const fh_backend_fixture *f, const fh_kernel_image *of, cons
   fh_conform_report report;
   const fh_block_image *its = fh_block_image_of(of, block);
   if (!its || !its->ptx || (block->only ? f->info.capability != block->capability : f->info.capability < block->capability)) return false;
-  FH_EXPECT_OK(fh_backend_conform_block(api, f->device, &f->info, of, block, &(fh_conform_options){.cases = 5}, &report));
+  FH_EXPECT_OK(fh_backend_conform_block(api, f->device, &f->info, of, block, &(fh_conform_options){.cases = 3}, &report));
   printf("       %s/%s %d runs\n", of->contract->name, block->name, report.runs);
   assert_string_equal(report.text, "");
   assert_int_equal(report.verdict, FH_CONFORM_PASS);
@@ -314,7 +314,7 @@ static void runs_every_variant(void) {
   open_fake(&f);
   for (int i = 0; i < count; i++)
     for (int b = 0; b < images[i].contract->block_count; b++) ran += conform(&f, &images[i], &images[i].contract->blocks[b]);
-  if (!ran) printf("       NOT RUN: this build has no text for blocks as PTX\n");
+  if (!ran) printf("NOT RUN: this build has no text for blocks as PTX\n");
   fh_backend_fixture_close(&f);
 }
 
@@ -346,7 +346,7 @@ static void multiply(fh_context *context) {
 static fh_context *open_context(void) {
   fh_context *context = NULL;
   if (!built_image()->ptx) {
-    printf("       NOT RUN: %s\n", built_image()->ptx_missing);
+    printf("NOT RUN: %s\n", built_image()->ptx_missing);
     return NULL;
   }
   FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = "cuda:0", .allow_fake = true}, &context));

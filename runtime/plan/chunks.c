@@ -147,10 +147,43 @@ static fh_status come_home(fh_context *context, const fh_call *call, uint32_t cu
   return FH_OK;
 }
 
+/* The best of a device's candidates for the call; NULL: none may run it. */
+static fh_candidate *best_on(const fh_queue *queue, int device, const fh_call *call) {
+  fh_plan_kernel *k = fh_plan_kernel_in(queue->context, call->kernel);
+  fh_candidate *best = NULL;
+  double least = 0;
+  for (int i = 0; i < k->count; i++) {
+    if (k->candidates[i].device != device) continue;
+    const fh_verdict verdict = fh_candidate_judge(queue, &k->candidates[i], call);
+    if (verdict.reason.code != FH_REASON_NONE || (best && verdict.seconds >= least)) continue;
+    best = &k->candidates[i];
+    least = verdict.seconds;
+  }
+  return best;
+}
+
+/* A variant may fit the whole and not some of its rows: then another one of its device takes them; NULL: there is none. */
+static fh_candidate *fitting(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
+  if (fh_candidate_unfit(queue->context, candidate, &chunk->bound).code == FH_REASON_NONE) return candidate;
+  for (;;) { /* who fails the test is not asked again */
+    fh_candidate *best = best_on(queue, candidate->device, chunk);
+    if (!best || best->test == FH_TEST_PASSED) return best;
+    fh_candidate_test(queue, best);
+    if (best->test == FH_UNTESTED) return NULL;
+  }
+}
+
+static fh_status run_on(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
+  fh_candidate *runs = fitting(queue, candidate, chunk);
+  if (runs) return fh_execute(queue, runs, chunk);
+  return FH_STATUS(FH_RESOURCE_EXHAUSTED, "%s: no variant of %s takes the rows that there is memory for", chunk->image->contract->name,
+                   queue->context->devices[candidate->device].info.id);
+}
+
 static fh_status run_chunk(fh_queue *queue, fh_candidate *candidate, const fh_call *whole, uint32_t cut, int64_t first, int64_t last) {
   fh_chunk chunk;
   FH_TRY(fh_chunk_take(queue->context, whole, cut, first, last, &chunk));
-  fh_status status = fh_execute(queue, candidate, &chunk.call);
+  fh_status status = run_on(queue, candidate, &chunk.call);
   for (int v = 0; v < whole->view_count && !status; v++)
     if (whole->image->contract->views[v].role != FH_ROLE_IN) status = fh_buffer_to_host(queue->context, chunk.call.views[v].buffer);
   fh_chunk_end(&chunk);

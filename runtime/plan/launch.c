@@ -227,7 +227,8 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     if (status) break;
   }
   fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
-  for (int i = 0; left.short_of_it && i < k->count; i++) k->candidates[i].skipped = false; /* next time there may be some */
+  for (int i = 0; (left.short_of_it || left.progress.step > 0) && i < k->count; i++)
+    k->candidates[i].skipped = false; /* next time there may be some */
   return annotate(status, call, &left);
 }
 

@@ -87,7 +87,7 @@ static void returns_before_the_copy(void) {
   FH_EXPECT_OK(fh_queue_prefetch(queue, &x, "cuda:0", NULL));
   fh_event event;
   FH_EXPECT_OK(fh_queue_prefetch(queue, &y, "cuda:0", &event));
-  fh_expect_code(fh_event_wait(event, 1), FH_DEADLINE_EXCEEDED); /* a command takes the stand-in half a second */
+  fh_expect_code(fh_event_wait(event, 1), FH_DEADLINE_EXCEEDED); /* a command takes the stand-in a tenth of a second */
   FH_EXPECT_OK(fh_event_wait(event, FH_FOREVER));
   end();
 }
@@ -134,7 +134,7 @@ int main(int argc, char **argv) {
   }
   static const fh_cuda_case cases[] = {
       {.name = "copied once", .settings = "devices=1,memory=256MiB", .run = copied_once},
-      {.name = "returns before the copy", .settings = "devices=1,memory=256MiB,delay=0.5", .run = returns_before_the_copy},
+      {.name = "returns before the copy", .settings = "devices=1,memory=256MiB,delay=0.1", .run = returns_before_the_copy},
       {.name = "only into free memory", .settings = "devices=1,memory=16MiB", .run = only_into_free_memory},
       {.name = "what is wrong is told", .settings = "devices=1,memory=16MiB", .run = what_is_wrong_is_told},
       {.name = "a device lost on the way",

@@ -48,6 +48,9 @@ typedef struct fh_mma_operand {
   long lines; /* that there are, from line 0 on */
   int size;   /* bytes of a number: 2 or 1 */
   int how;
+  /* Of chunks, what a thread brings of the panel that is copied next: its first chunk, from which its second is `hop` away. */
+  fh_u8_in chunk;
+  long hop;
 } fh_mma_operand;
 
 FH_INLINE int fh_mma_per(const fh_mma_operand *of) { return 4 / of->size; }
@@ -66,6 +69,18 @@ FH_INLINE int fh_mma_how(const fh_mma_operand *of) {
   return FH_MMA_SINGLE;
 }
 
+FH_INLINE long fh_mma_line_offset(const fh_mma_operand *of, int line) { return line / 32 * of->panel + line % 32 * of->line; }
+
+/* By lines a thread has two chunks 64 lines apart, by steps 16 steps apart. */
+FH_INLINE void fh_mma_begin_chunks(fh_mma_operand *of) {
+  const bool turned = of->how == FH_MMA_TURNED;
+  const int t = fh_thread(), step = t / FH_MMA_CHUNKS_OF_STEP;
+  const long by_lines = fh_mma_line_offset(of, t / FH_MMA_CHUNKS_OF_LINE) + t % FH_MMA_CHUNKS_OF_LINE * 16;
+  const long by_steps = fh_mma_line_offset(of, t % FH_MMA_CHUNKS_OF_STEP * 8) + step / 2 * of->word + step % 2 * of->number;
+  of->chunk = of->p + (turned ? by_steps : by_lines);
+  of->hop = turned ? FH_MMA_WORDS / 2 * of->word : FH_MMA_SIDE / 64 * of->panel;
+}
+
 /* Strides in numbers, as the dialect's entries have them; row and column of tiles are multiples of 32 lines. */
 FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, long lines, long panel, long line, long word, long number) {
   fh_mma_operand out;
@@ -77,6 +92,7 @@ FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, lon
   out.lines = lines - first;
   out.size = size;
   out.how = fh_mma_how(&out);
+  fh_mma_begin_chunks(&out);
   return out;
 }
 
@@ -84,29 +100,23 @@ FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, lon
 FH_INLINE int fh_mma_by_lines(int line, int chunk) { return line * 64 + ((chunk ^ (line / 2 % 4)) * 16); }
 FH_INLINE int fh_mma_by_steps(int step, int chunk) { return step * 256 + ((chunk ^ (step % 8)) * 16); }
 
-FH_INLINE long fh_mma_line_offset(const fh_mma_operand *of, int line) { return line / 32 * of->panel + line % 32 * of->line; }
-
 /* ---- copies: a panel from word `first` of k on, of which `left` numbers are there ---- */
 
-FH_INLINE void fh_mma_copy_chunks(const fh_mma_operand *of, fh_local uchar *to, long first, long left) {
-  const int chunk = fh_thread_here() % FH_MMA_CHUNKS_OF_LINE;
-  const int bytes = fh_mma_clip(left * of->size - 16 * chunk, 16);
+FH_INLINE void fh_mma_copy_chunks(fh_mma_operand *of, fh_local uchar *to, long left) {
+  const int t = fh_thread_here(), chunk = t % FH_MMA_CHUNKS_OF_LINE, line = t / FH_MMA_CHUNKS_OF_LINE;
+  const int bytes = fh_mma_clip(left * of->size - 16 * chunk, 16), place = fh_mma_by_lines(line, chunk);
   FH_UNROLL for (int i = 0; i < 2; i++) {
-    const int line = fh_thread_here() / FH_MMA_CHUNKS_OF_LINE + FH_MMA_SIDE / 2 * i;
-    const bool has = bytes > 0 && line < of->lines;
-    const fh_u8_in from = has ? of->p + fh_mma_line_offset(of, line) + 4 * first + 16 * chunk : of->p;
-    fh_copy_async16(to + fh_mma_by_lines(line, chunk), from, has ? bytes : 0);
+    const bool has = bytes > 0 && line + FH_MMA_SIDE / 2 * i < of->lines;
+    fh_copy_async16(to + place + FH_MMA_PANEL / 2 * i, of->chunk + i * of->hop, has ? bytes : 0);
   }
 }
 
-FH_INLINE void fh_mma_copy_turned(const fh_mma_operand *of, fh_local uchar *to, long first, long left) {
-  const int chunk = fh_thread_here() % FH_MMA_CHUNKS_OF_STEP;
-  const int bytes = fh_mma_clip(2 * of->lines - 16 * chunk, 16);
+FH_INLINE void fh_mma_copy_turned(fh_mma_operand *of, fh_local uchar *to, long left) {
+  const int t = fh_thread_here(), chunk = t % FH_MMA_CHUNKS_OF_STEP, step = t / FH_MMA_CHUNKS_OF_STEP;
+  const int bytes = fh_mma_clip(2 * of->lines - 16 * chunk, 16), place = fh_mma_by_steps(step, chunk);
   FH_UNROLL for (int i = 0; i < 2; i++) {
-    const int step = fh_thread_here() / FH_MMA_CHUNKS_OF_STEP + FH_MMA_WORDS * i;
-    const bool has = bytes > 0 && step < left;
-    const fh_u8_in from = has ? of->p + fh_mma_line_offset(of, 8 * chunk) + (first + step / 2) * of->word + step % 2 * of->number : of->p;
-    fh_copy_async16(to + fh_mma_by_steps(step, chunk), from, has ? bytes : 0);
+    const bool has = bytes > 0 && step + FH_MMA_WORDS * i < left;
+    fh_copy_async16(to + place + FH_MMA_PANEL / 2 * i, of->chunk + i * of->hop, has ? bytes : 0);
   }
 }
 
@@ -140,21 +150,20 @@ FH_INLINE void fh_mma_copy_words(const fh_mma_operand *of, fh_local uchar *to, l
   }
 }
 
-FH_INLINE void fh_mma_copy(const fh_mma_operand *of, fh_local uchar *to, long first, long k) {
+FH_INLINE void fh_mma_copy(fh_mma_operand *of, fh_local uchar *to, long first, long k) {
   const long left = k - first * fh_mma_per(of);
   if (of->how == FH_MMA_CHUNKS)
-    fh_mma_copy_chunks(of, to, first, left);
+    fh_mma_copy_chunks(of, to, left);
   else if (of->size == 2 && of->how == FH_MMA_TURNED)
-    fh_mma_copy_turned(of, to, first, left);
+    fh_mma_copy_turned(of, to, left);
   else
     fh_mma_copy_words(of, to, first, left, of->how == FH_MMA_SINGLE);
+  of->chunk += FH_MMA_WORDS * of->word;
 }
 
-/* ---- where a warp stands in its tile, and element i of a lane in a product of 16 x 8 ---- */
+/* ---- where a warp stands in its tile ---- */
 FH_INLINE int fh_mma_row(void) { return fh_thread() / 128 * 64; }
 FH_INLINE int fh_mma_col(void) { return fh_thread() / 32 % 4 * 32; }
-FH_INLINE int fh_mma_row_of(int i) { return fh_thread() % 32 / 4 + 8 * (i / 2); }
-FH_INLINE int fh_mma_col_of(int i) { return fh_thread() % 4 * 2 + i % 2; }
 
 /* ---- fragments ----
  * Of A, 16 rows by 8 words: the matrices are rows 0 to 7 and 8 to 15 of the first chunk, then of the second. Of B, 8 words by 16 columns:
@@ -181,6 +190,8 @@ FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lan
 /* ---- the whole tile ----
  * FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS): name(sum, shared, a, b, k) with sum[4][4][4] of NUMBER, and name_store() of them through a
  * pointer of type OUT. MMA(d, a, b) is the product of fragments; TURNS: are there panels by steps?
+ * name_store() writes what is inside of `rows` by `cols`. Element e of a product of 16 x 8 is of row lane / 4 + 8 (e / 2) and column
+ * 2 (lane mod 4) + e mod 2. From row to row it goes by addition: addresses of all 64 elements at once would not fit the registers.
  * Each turn commits one group of copies, also an empty one, so that a wait for all but STAGES - 2 of them always means the panel at hand.
  */
 #define FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS)                                                                                    \
@@ -205,7 +216,7 @@ FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lan
     else                                                                                                                                \
       name##_panel(sum, a, b, a_lane, b_lane, true, true);                                                                              \
   }                                                                                                                                     \
-  FH_INLINE void name(NUMBER sum[4][4][4], fh_local uchar *shared, const fh_mma_operand *a, const fh_mma_operand *b, long k) {          \
+  FH_INLINE void name(NUMBER sum[4][4][4], fh_local uchar *shared, fh_mma_operand *a, fh_mma_operand *b, long k) {                      \
     const long words = (k + fh_mma_per(a) - 1) / fh_mma_per(a);                                                                         \
     const bool a_turned = a->how == FH_MMA_TURNED, b_turned = b->how == FH_MMA_TURNED;                                                  \
     const int a_lane = fh_mma_lane_rows(a_turned), b_lane = fh_mma_lane_cols(b_turned);                                                 \
@@ -232,11 +243,13 @@ FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lan
     }                                                                                                                                   \
     fh_copy_wait(0);                                                                                                                    \
   }                                                                                                                                     \
-  /* What of the tile is inside of `rows` by `cols`. */                                                                                 \
   FH_INLINE void name##_store(NUMBER sum[4][4][4], OUT c, long cs1, long cs, long rows, long cols) {                                    \
-    FH_UNROLL for (int e = 0; e < 64; e++) {                                                                                            \
-      const int row = fh_mma_row() + e / 16 * 16 + fh_mma_row_of(e % 4), col = fh_mma_col() + e / 4 % 4 * 8 + fh_mma_col_of(e % 4);     \
-      if (row < rows && col < cols) c[row * cs1 + col * cs] = sum[e / 16][e / 4 % 4][e % 4];                                            \
+    const int t = fh_thread_here(), row = t / 128 * 64 + t % 32 / 4, col = t / 32 % 4 * 32 + t % 4 * 2;                                 \
+    OUT to = c + row * cs1 + col * cs;                                                                                                  \
+    FH_UNROLL for (int i = 0; i < 8; i++, to += 8 * cs1) {                                                                              \
+      FH_UNROLL for (int j = 0; j < 8; j++) {                                                                                           \
+        if (row + 8 * i < rows && col + j / 2 * 8 + j % 2 < cols) to[(j / 2 * 8 + j % 2) * cs] = sum[i / 2][j / 2][i % 2 * 2 + j % 2];  \
+      }                                                                                                                                 \
     }                                                                                                                                   \
   }
 

@@ -112,14 +112,13 @@ FH_INLINE void fh_simt_store4(fh_f32_out c, long cs, long left, bool wide, const
 /* `rows` by `cols` of the tile are there, which begins at c. */
 FH_INLINE void fh_simt_store(float total[8][8], fh_f32_out c, long cs1, long cs, long rows, long cols, int row, int col) {
   const bool wide = cs == 1 && cs1 % 4 == 0 && fh_on_boundary(c, 16);
+  fh_f32_out to = c + row * cs1 + col * cs; /* from row to row by addition: all addresses at once would not fit the registers */
   FH_UNROLL for (int i = 0; i < 8; i++) {
-    const int line = row + i / 4 * 16 + i % 4;
-    if (line < rows) {
-      FH_UNROLL for (int q = 0; q < 2; q++) {
-        const int at = col + 32 * q;
-        fh_simt_store4(c + line * cs1 + at * cs, cs, cols - at, wide, &total[i][4 * q]);
-      }
+    if (row + i / 4 * 16 + i % 4 < rows) {
+      fh_simt_store4(to, cs, cols - col, wide, &total[i][0]);
+      fh_simt_store4(to + 32 * cs, cs, cols - col - 32, wide, &total[i][4]);
     }
+    to += (i == 3 ? 13 : 1) * cs1;
   }
 }
 

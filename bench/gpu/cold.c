@@ -11,15 +11,14 @@
 #include "bench/gpu/rows.h"
 #include "runtime/base/clock.h"
 
-enum { COLD_ROUNDS = 7, COLD_LEAST = 3 };
+enum { COLD_ROUNDS = 7 };
 
 /* ---- in the child ---------------------------------------------------------------------------------------------------------- */
 
 static const char *raw_first(const char *device, bool fake) {
   raw_device raw;
   raw_launch launch;
-  const char *number = strchr(device, ':');
-  const char *why = raw_open(number ? atoi(number + 1) : 0, fake, &raw);
+  const char *why = raw_open(raw_ordinal_of(device), fake, &raw);
   if (why) return why;
   why = raw_launch_open(&raw, &launch);
   if (!why && raw_launch_sample(&launch, 1) < 0) why = "the launch failed";
@@ -56,12 +55,12 @@ typedef struct cold_start {
 } cold_start;
 
 static double read_seconds(FILE *from, pid_t child) {
-  double seconds = -1;
+  char line[64] = "", *end = line;
   int status = 0;
-  if (fscanf(from, "%lf", &seconds) != 1) seconds = -1;
+  const double seconds = fgets(line, sizeof line, from) ? strtod(line, &end) : -1;
   fclose(from);
   if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) return -1;
-  return seconds;
+  return end == line ? -1 : seconds;
 }
 
 /* One process at a time. */
@@ -91,9 +90,7 @@ static double cold_sample(void *arg, long calls) {
 }
 
 /* Not by fh_rounds_run: it repeats what is short, and a start is measured once at a time. */
-static bool take_turns(fh_contender *contenders, int count) {
-  for (int i = 0; i < count; i++)
-    if (!(contenders[i].samples = calloc(COLD_ROUNDS, sizeof(double)))) return false;
+static void take_turns(fh_contender *contenders, int count) {
   for (int i = 0; i < count; i++) contenders[i].failed = cold_sample(contenders[i].arg, 1) < 0; /* fills the file cache */
   for (int round = 0; round < COLD_ROUNDS; round++)
     for (int i = 0; i < count; i++) {
@@ -102,18 +99,16 @@ static bool take_turns(fh_contender *contenders, int count) {
       c->failed = seconds < 0;
       if (!c->failed) c->samples[c->count++] = seconds;
     }
-  return true;
 }
 
 void rows_cold(json_t *document, const gpu_options *options) {
   static const char *const kinds[] = {"foghorn", "limit"};
   json_t *row = figures_row(document, "axpy", "from nothing to the first kernel's result", "cold");
   cold_start own = {options, "foghorn"}, raw = {options, "raw"};
-  fh_contender both[] = {{.name = "Foghorn", .arg = &own}, {.name = "driver alone", .arg = &raw}};
-  if (!take_turns(both, 2)) {
-    figures_not_run(row, NULL, NULL, "out of memory");
-    return;
-  }
+  double samples[2][COLD_ROUNDS];
+  fh_contender both[] = {{.name = "Foghorn", .arg = &own, .samples = samples[0]},
+                         {.name = "driver alone", .arg = &raw, .samples = samples[1]}};
+  take_turns(both, 2);
   figures_add(row, both, kinds, 2);
   if (both[0].count && both[1].count) figures_value(row, both[0].median / both[1].median);
 }

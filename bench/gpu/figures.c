@@ -44,8 +44,6 @@ void figures_add(json_t *row, fh_contender *contenders, const char *const *kinds
       c->p90 = spread.p90;
     }
     add_contender(row, c, kinds[i]);
-    free(c->samples);
-    c->samples = NULL;
   }
 }
 
@@ -53,10 +51,14 @@ bool figures_measure(json_t *row, fh_contender *contenders, const char *const *k
   const fh_rounds_options rounds = {
       .rounds = MOST_ROUNDS, .least_rounds = LEAST_ROUNDS, .sample_seconds = sample_seconds, .budget_seconds = options->case_seconds};
   const bool enough = fh_rounds_run(contenders, count, &rounds);
+  bool all = enough;
   figures_add(row, contenders, kinds, count);
-  for (int i = 0; i < count; i++)
-    if (contenders[i].count == 0 || contenders[i].failed) return false;
-  return enough;
+  for (int i = 0; i < count; i++) {
+    all = all && contenders[i].count > 0 && !contenders[i].failed;
+    free(contenders[i].samples);
+    contenders[i].samples = NULL;
+  }
+  return all;
 }
 
 void figures_value(json_t *row, double value) { json_object_set_new(row, "value", json_real(value)); }

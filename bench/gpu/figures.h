@@ -23,7 +23,7 @@ json_t *figures_row(json_t *document, const char *kernel, const char *label, con
 void figures_not_run(json_t *row, const char *name, const char *kind, const char *why);
 /* Times the contenders in turns and adds what they took; `kinds` are "foghorn", "peer" or "limit". False: no turn was finished. */
 bool figures_measure(json_t *row, fh_contender *contenders, const char *const *kinds, int count, const gpu_options *options);
-/* The same for samples that are there already; it takes them. */
+/* The same for samples that are there already, and stay their owner's. */
 void figures_add(json_t *row, fh_contender *contenders, const char *const *kinds, int count);
 /* The number that the row's target is about. */
 void figures_value(json_t *row, double value);

@@ -66,11 +66,10 @@ static int measure_on(raw_device *raw, gpu_session *session, const gpu_options *
 static int measure(gpu_options *options) {
   raw_device raw;
   char why[240];
-  const char *number = strchr(options->device, ':');
   if (!options->out) return usage();
   options->most_extent = options->fake ? FAKE_EXTENT : 0;
   options->start = fh_now_seconds();
-  const char *no_device = raw_open(number ? atoi(number + 1) : 0, options->fake, &raw);
+  const char *no_device = raw_open(raw_ordinal_of(options->device), options->fake, &raw);
   if (no_device) return say_not_run(no_device);
   gpu_session *session = gpu_session_open(options->device, options->fake, why, (int)sizeof why);
   const int result = session ? measure_on(&raw, session, options) : say_not_run(why);
@@ -100,10 +99,10 @@ static bool read_options(int argc, char **argv, gpu_options *o, const char **out
         o->fake = true;
         break;
       case 's':
-        o->total_seconds = atof(optarg);
+        o->total_seconds = strtod(optarg, NULL);
         break;
       case 'k':
-        o->case_seconds = atof(optarg);
+        o->case_seconds = strtod(optarg, NULL);
         break;
       case 'r':
         *out_dir = optarg;

@@ -75,6 +75,11 @@ const char *raw_open(int ordinal, bool allow_fake, raw_device *device) {
   return NULL;
 }
 
+int raw_ordinal_of(const char *device) {
+  const char *number = strchr(device, ':');
+  return number ? (int)strtol(number + 1, NULL, 10) : 0;
+}
+
 void raw_close(raw_device *device) {
   const fh_cuda_functions *fn = &device->driver.fn;
   if (device->limits) (void)fn->cuModuleUnload(device->limits);

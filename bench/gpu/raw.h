@@ -21,6 +21,8 @@ typedef struct raw_device {
 /* The device of this ordinal; its primary context is current in the calling thread until raw_close. NULL, or why not. */
 const char *raw_open(int ordinal, bool allow_fake, raw_device *out_device);
 void raw_close(raw_device *device);
+/* 1 of "cuda:1"; 0 where there is no number. */
+int raw_ordinal_of(const char *device);
 bool raw_finish(const raw_device *device);
 
 /* What is timed: each gives the seconds of `calls` calls, negative where the driver refuses. `arg` is a raw_traffic. */

@@ -44,12 +44,13 @@ static bool same_case(const json_t *a, const json_t *b) {
          json_equal(json_object_get(a, "target"), json_object_get(b, "target"));
 }
 
-/* Another row has a number for the same case: peers.py measures products again, beside more peers. */
-static bool is_answered(const json_t *rows, const json_t *row) {
+/* The same case stands elsewhere too, with a number or further down: peers.py measures products again, beside more peers. */
+static bool is_repeated(const json_t *rows, size_t index) {
   size_t i;
   json_t *other;
+  const json_t *row = json_array_get(rows, index);
   json_array_foreach(rows, i, other) {
-    if (other != row && same_case(other, row) && json_object_get(other, "value")) return true;
+    if (i != index && same_case(other, row) && (json_object_get(other, "value") || i > index)) return true;
   }
   return false;
 }
@@ -73,7 +74,7 @@ typedef struct tally {
   const char *worst_case, *why;
 } tally;
 
-/* The later row of a case counts: peers.py comes after gpu_bench. */
+/* A number of cuBLAS alone and one of peers.py for the same case both count: the worse of the two. */
 static tally tally_of(const target *t, const json_t *rows) {
   tally out = {0};
   size_t i;
@@ -83,7 +84,7 @@ static tally tally_of(const target *t, const json_t *rows) {
     const json_t *value = json_object_get(row, "value");
     if (!id || strcmp(id, t->id) != 0) continue;
     if (!value) {
-      if (is_answered(rows, row)) continue;
+      if (is_repeated(rows, i)) continue;
       out.missing++;
       out.why = reason_of(row);
       continue;
@@ -150,7 +151,7 @@ static json_t *step_of(char *line) {
   char *rest = line;
   const char *name = strsep(&rest, "\t"), *result = strsep(&rest, "\t"), *seconds = strsep(&rest, "\t");
   if (!seconds) return NULL;
-  return json_pack("{so ss sf so}", "name", fh_json_text(name), "result", result, "seconds", atof(seconds), "note",
+  return json_pack("{so ss sf so}", "name", fh_json_text(name), "result", result, "seconds", strtod(seconds, NULL), "note",
                    fh_json_text(rest ? rest : ""));
 }
 

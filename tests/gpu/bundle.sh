@@ -1,27 +1,36 @@
 #!/bin/sh
 # Collects what check.sh needs, for a machine that has none of the build's packages. SPDX-License-Identifier: Apache-2.0
-# usage: sh tests/gpu/bundle.sh BUILD DIR      then carry DIR to the machine with the GPU and run: sh DIR/check.sh
+# usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]
+#   then carry DIR (or the archive, a quarter of it) to the machine with the GPU and run: sh DIR/check.sh
 set -eu
 
 die() {
   echo "bundle.sh: $*" >&2
   exit 2
 }
-[ $# -eq 2 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR"
-build=$1 out=$2
+[ $# -eq 2 ] || [ $# -eq 3 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]"
+build=$1 out=$2 archive=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 [ -d "$build" ] || die "there is no build folder $build"
-[ -x "$build/tests/gpu/gpu_conformance" ] || die "$build has no tests/gpu/gpu_conformance: build it first (cmake --build $build)"
+programs='devprobe tests/gpu/gpu_conformance tests/gpu/gpu_confirm tests/gpu/gpu_drills bench/gpu/gpu_bench'
+for program in $programs bench/gpu/libgpu_bench.so; do
+  [ -x "$build/$program" ] || die "$build has no $program: build it first (cmake --build $build)"
+done
 
+# Without symbols of a debugger: a quarter of the size.
+carry() {
+  cp "$1" "$2/"
+  strip --strip-debug "$2/$(basename "$1")" 2>/dev/null || :
+}
 mkdir -p "$out/bin" "$out/lib" "$out/fakes"
-cp "$here/check.sh" "$out/"
-cp "$build/tests/fakes/libcuda.so.1" "$out/fakes/"
+cp "$here/check.sh" "$here/../../bench/gpu/peers.py" "$out/"
+carry "$build/tests/fakes/libcuda.so.1" "$out/fakes"
+for program in $programs bench/gpu/libgpu_bench.so; do carry "$build/$program" "$out/bin"; done
 
-# Programs; devprobe and the drills are left out, and said so, where the build lacks them.
-for program in devprobe tests/gpu/gpu_conformance tests/unit/test_backend_cuda tests/unit/test_backend_cuda_faults \
-  tests/unit/test_backend_cuda_stand_in; do
+# The drills on the stand-in are left out, and said so, where the build lacks them.
+for program in tests/unit/test_backend_cuda tests/unit/test_backend_cuda_faults tests/unit/test_backend_cuda_stand_in; do
   if [ -x "$build/$program" ]; then
-    cp "$build/$program" "$out/bin/"
+    carry "$build/$program" "$out/bin"
   else
     echo "bundle.sh: left out, the build has no $program"
   fi
@@ -51,3 +60,7 @@ for program in "$out"/bin/* "$out"/lib/*; do
 done | sort -u -t. -k2n | tail -1 >"$out/glibc"
 
 echo "$out: $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f1), needs $(cat "$out/glibc") or newer"
+if [ -n "$archive" ]; then
+  tar -C "$(dirname "$out")" -caf "$archive" "$(basename "$out")"
+  echo "$archive: $(du -h "$archive" | cut -f1)"
+fi

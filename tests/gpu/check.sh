@@ -1,18 +1,29 @@
 #!/bin/sh
-# Proves Foghorn on this machine's GPU: probes, runs every kernel's conformance on CUDA and on the vendor's OpenCL, the drills on
-# the stand-in driver, and the vendor's memory checker where it is. Ends with a table. SPDX-License-Identifier: Apache-2.0
+# Proves and measures Foghorn on this machine's GPU: probes, runs every kernel's conformance on CUDA and on the vendor's OpenCL, asks the
+# driver what devprobe's causes rely on, drills faults, measures against the GPU's limits and other libraries, and runs the vendor's memory
+# checker where it is. Ends with a table and one JSON file (docs/gpu-check.md). SPDX-License-Identifier: Apache-2.0
 # usage: sh check.sh [--long]       in a folder made by bundle.sh
+#   FOGHORN_GPU_CHECK_SECONDS=500   all of it takes no longer; what is cut is named. --long: three hours, and every case
+#   FOGHORN_GPU_CHECK_LOGS, FOGHORN_GPU_CHECK_RESULTS   where logs and the result go: logs/ and results/ beside this file
+#   FOGHORN_GPU_CHECK_PYTHON=python3   the Python that has PyTorch, CuPy or Triton
 #   FOGHORN_GPU_CHECK_FAKE=1        uses the stand-in driver in the GPU's place: proves this script, and nothing of a GPU
-# Exit status: 0 all that could run passed on a GPU, 1 something failed, 77 there is no usable GPU here.
+# Exit status: 0 all that could run passed on a GPU, 1 something failed or was cut, 77 there is no usable GPU here.
 set -u
+begin=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
-bin=$here/bin logs=${FOGHORN_GPU_CHECK_LOGS:-$here/logs}
-fake=${FOGHORN_GPU_CHECK_FAKE:-} long=
+bin=$here/bin logs=${FOGHORN_GPU_CHECK_LOGS:-$here/logs} results=${FOGHORN_GPU_CHECK_RESULTS:-$here/results}
+fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-500} cases=12 bench_seconds=90 times=1
 case ${1:-} in
 '') ;;
---long) long=1 ;;
+--long) budget=${FOGHORN_GPU_CHECK_SECONDS:-10800} cases=0 bench_seconds=900 times=20 ;;
 *)
   echo "usage: sh check.sh [--long]" >&2
+  exit 2
+  ;;
+esac
+case $budget in
+'' | *[!0-9]*)
+  echo "check.sh: FOGHORN_GPU_CHECK_SECONDS is \"$budget\", expected a number of seconds" >&2
   exit 2
   ;;
 esac
@@ -21,75 +32,84 @@ esac
   exit 2
 }
 mkdir -p "$logs" || exit 2
-rm -f "$logs"/*.log
+rm -f "$logs"/*.log "$logs"/*.json "$logs/devices" "$logs/steps"
 
+plain_path=${LD_LIBRARY_PATH:-}
 LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 export FOGHORN_PROBE="$bin/devprobe" FOGHORN_CACHE_DIR="$logs/cache" FOGHORN_TEST_FAKES="$here/fakes"
 real_path=$LD_LIBRARY_PATH fake_option='' title=
 if [ -n "$fake" ]; then
+  plain_path=$here/fakes${plain_path:+:$plain_path}
   LD_LIBRARY_PATH=$here/fakes:$LD_LIBRARY_PATH
   fake_option=--fake title='FAKE: the stand-in driver, no GPU was tested. '
 fi
-verify_fake=${fake:+--allow-fake}
-cases=$([ -n "$long" ] && echo 0 || echo 12)
 
-passed=0 failed=0 skipped=0 table=$logs/table
+# ---- steps ---------------------------------------------------------------------------------------------------------------------
+
+passed=0 failed=0 skipped=0 cut=0 table=$logs/table tab=$(printf '\t')
 : >"$table"
+: >"$logs/steps"
 
 # record NAME RESULT SECONDS NOTE
 record() {
   printf '%-34s %-8s %6s s  %s\n' "$1" "$2" "$3" "$4" >>"$table"
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$(printf '%s' "$4" | tr '\t' ' ')" >>"$logs/steps"
   case $2 in
   pass) passed=$((passed + 1)) ;;
   FAIL) failed=$((failed + 1)) ;;
+  cut) cut=$((cut + 1)) ;;
   *) skipped=$((skipped + 1)) ;;
   esac
 }
 
 # The line that tells most: why it was not run, what failed, or the last one.
 note_of() {
-  { grep -m1 -E 'NOT RUN|FAIL|ERROR' "$1" || tail -n 1 "$1"; } | cut -c1-110
+  { grep -m1 -E '^NOT RUN|FAIL|ERROR|WRONG' "$1" || tail -n 1 "$1"; } | cut -c1-110
 }
 
-# step NAME LIMIT COMMAND...: one line in the table; the whole output in a log
+# Seconds that are left for steps; the report takes a few.
+left() { echo $((begin + budget - 8 - $(date +%s))); }
+
+# step NAME LIMIT COMMAND...: one line in the table; the whole output in a log. The limit is the step's own, and no step outlives the check:
+# what is stopped or not begun for that reason is cut, which is neither passed nor failed.
 step() {
-  name=$1 limit=$2
+  name=$1 limit=$(($2 * times)) own=1
   shift 2
   log=$logs/$(echo "$name" | tr -c 'a-zA-Z0-9\n' '-').log
+  left=$(left)
+  if [ "$left" -lt 3 ]; then
+    record "$name" cut 0 "not begun: the $budget s of this check were used up"
+    return 1
+  fi
+  [ "$limit" -le "$left" ] || limit=$left own=
   echo "... $name"
   start=$(date +%s)
-  if [ "$limit" = - ]; then # a function of this script
-    "$@" >"$log" 2>&1 </dev/null
-  else
-    timeout "$limit" "$@" >"$log" 2>&1 </dev/null
-  fi
+  timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null
   status=$?
   seconds=$(($(date +%s) - start))
   case $status in
   0) record "$name" pass $seconds "$(tail -n 1 "$log" | cut -c1-110)" ;;
   77) record "$name" 'not run' $seconds "$(note_of "$log")" ;;
-  124) record "$name" FAIL $seconds "not done after $limit s" ;;
+  124 | 137)
+    if [ -n "$own" ]; then
+      record "$name" FAIL $seconds "not done after $limit s"
+    else
+      record "$name" cut $seconds "stopped after $limit s: the $budget s of this check were used up"
+    fi
+    ;;
   *) record "$name" FAIL $seconds "exit status $status: $(note_of "$log")" ;;
   esac
   return $status
 }
 
-json_is_valid() {
-  timeout 120 "$bin/devprobe" --json >"$logs/devprobe.json" || [ $? -eq 1 ] || return 1
-  if command -v python3 >/dev/null; then
-    python3 -m json.tool "$logs/devprobe.json" >/dev/null && echo "valid, $(wc -c <"$logs/devprobe.json") bytes"
-  elif command -v jq >/dev/null; then
-    jq -e .schema "$logs/devprobe.json"
-  else
-    grep -q '"schema": *"foghorn.devprobe/1"' "$logs/devprobe.json" && echo "schema named; neither python3 nor jq to parse it"
-  fi
-}
-
 # Devices of a backend, "cuda:0 cuda:1"; empty without any.
-devices_of() { "$bin/gpu_conformance" "$@" --list 2>/dev/null | sed -n 's/^\([a-z]*:[0-9]*\) .*/\1/p'; }
+devices_of() { timeout 60 "$bin/gpu_conformance" "$@" --list 2>/dev/null | sed -n 's/^\([a-z]*:[0-9]*\) .*/\1/p'; }
+why_none() { timeout 60 "$bin/gpu_conformance" "$@" --list 2>&1 | grep -m1 'NOT RUN' | cut -c1-110; }
 
-echo "${title}Foghorn GPU check on $(uname -n), $(date -u +%Y-%m-%dT%H:%MZ)"
+# ---- what is here ----------------------------------------------------------------------------------------------------------------
+
+echo "${title}Foghorn GPU check on $(uname -n), $(date -u +%Y-%m-%dT%H:%MZ), at most $budget s"
 echo "needs $(cat "$here/glibc" 2>/dev/null || echo '?'); here: $(ldd --version 2>/dev/null | head -n 1)"
 "$bin/gpu_conformance" >/dev/null 2>&1
 [ $? -eq 2 ] || { # its usage message: it could be loaded
@@ -97,64 +117,103 @@ echo "needs $(cat "$here/glibc" 2>/dev/null || echo '?'); here: $(ldd --version 
   "$bin/gpu_conformance"
   exit 1
 }
-
 cuda=$(devices_of cuda --gpus $fake_option)
 opencl=$(devices_of opencl --gpus)
-"$bin/gpu_conformance" cuda --list --gpus $fake_option | tee "$logs/devices"
-"$bin/gpu_conformance" opencl --list --gpus | tee -a "$logs/devices"
+timeout 60 "$bin/gpu_conformance" cuda --list --gpus $fake_option | tee "$logs/devices"
+timeout 60 "$bin/gpu_conformance" opencl --list --gpus | tee -a "$logs/devices"
 
-if [ -x "$bin/devprobe" ]; then
-  # 1 says that something expected is unusable: a finding, and the report has been made.
-  step 'devprobe' 120 sh -c '"$0"; status=$?; [ $status -le 1 ] || exit $status' "$bin/devprobe"
-  cat "$logs/devprobe.log"
-  step 'devprobe --json' - json_is_valid
-else
-  record 'devprobe' 'not run' 0 'not in this bundle'
-fi
+# ---- right? ------------------------------------------------------------------------------------------------------------------------
+
+# 1 says that something expected is unusable: a finding, and the report has been made.
+step 'devprobe' 60 sh -c '"$0"; status=$?; [ $status -le 1 ] || exit $status' "$bin/devprobe"
+cat "$logs/devprobe.log"
+# shellcheck disable=SC2016
+step 'devprobe --json' 60 sh -c '"$0" --json >"$1/devprobe.json" || [ $? -eq 1 ] || exit 1
+  if command -v python3 >/dev/null; then python3 -m json.tool "$1/devprobe.json" >/dev/null || exit 1; fi
+  grep -q "\"schema\": *\"foghorn.devprobe/1\"" "$1/devprobe.json" && echo "$(wc -c <"$1/devprobe.json") bytes"' "$bin/devprobe" "$logs"
 
 # Every kernel straight through the backend's table, then as a user would, through the planner.
 if [ -n "$cuda" ]; then
-  step 'kernels on CUDA' 1800 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases"
+  step 'kernels on CUDA' 150 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases"
 else
-  record 'kernels on CUDA' 'not run' 0 "$("$bin/gpu_conformance" cuda --list $fake_option | grep -m1 'NOT RUN' | cut -c1-110)"
+  record 'kernels on CUDA' 'not run' 0 "$(why_none cuda $fake_option)"
 fi
 if [ -n "$opencl" ]; then
-  step "kernels on the vendor's OpenCL" 1800 "$bin/gpu_conformance" opencl --gpus --cases "$cases"
+  step "kernels on the vendor's OpenCL" 100 "$bin/gpu_conformance" opencl --gpus --cases "$cases"
 else
-  record "kernels on the vendor's OpenCL" 'not run' 0 "$("$bin/gpu_conformance" opencl --list --gpus | grep -m1 'NOT RUN' | cut -c1-110)"
+  record "kernels on the vendor's OpenCL" 'not run' 0 "$(why_none opencl --gpus)"
 fi
-if [ -x "$bin/devprobe" ]; then
-  for device in $cuda $opencl; do
-    step "devprobe verify --device $device" 1800 "$bin/devprobe" verify --device "$device" $verify_fake ${long:+--long}
-  done
+# What the driver answers where devprobe names a cause, and faults that are safe beside other users of the GPU.
+if [ -n "$cuda" ]; then
+  step 'confirmations' 100 "$bin/gpu_confirm" $fake_option
+  step 'drills (this GPU)' 150 "$bin/gpu_drills" $fake_option
+else
+  record 'confirmations' 'not run' 0 'no CUDA device'
+  record 'drills (this GPU)' 'not run' 0 'no CUDA device'
 fi
 
-# The drills are about faults, not about this GPU; they show that the carried programs work here.
+# ---- fast? -------------------------------------------------------------------------------------------------------------------------
+
+first_cuda=${cuda%% *} first_opencl=${opencl%% *}
+python=${FOGHORN_GPU_CHECK_PYTHON:-$(command -v python3 || :)}
+if [ -z "$first_cuda" ]; then
+  record 'bench' 'not run' 0 'no CUDA device'
+  record 'bench: peers' 'not run' 0 'no CUDA device'
+else
+  quick=${fake:+0.02}
+  step 'bench' $((bench_seconds / times + 40)) "$bin/gpu_bench" measure --device "$first_cuda" ${first_opencl:+--opencl "$first_opencl"} \
+    $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-1.2}" --out "$logs/bench.json"
+  if [ -z "$python" ]; then
+    record 'bench: peers' 'not run' 0 'no python3 here'
+  else
+    # Python's libraries bring their own: nothing of this folder is put before them. libgpu_bench.so knows where its own lie.
+    LD_LIBRARY_PATH=$plain_path step 'bench: peers' $((bench_seconds / times + 40)) "$python" "$here/peers.py" --library "$bin/libgpu_bench.so" \
+      --device "$first_cuda" $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-1.2}" --out "$logs/peers.json"
+  fi
+fi
+
+# ---- the rest, as far as there is time ------------------------------------------------------------------------------------------------
+
+for device in $cuda $opencl; do
+  step "devprobe verify --device $device" 240 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake}
+done
+
+# The drills on the stand-in are about faults that no real GPU should be given.
 for drill in stand_in faults ''; do
   program=$bin/test_backend_cuda${drill:+_$drill}
   if [ -x "$program" ]; then
-    LD_LIBRARY_PATH=$real_path step "drills (stand-in): ${drill:-backend}" 300 "$program"
+    LD_LIBRARY_PATH=$real_path step "drills (stand-in): ${drill:-backend}" 100 "$program"
   else
     record "drills (stand-in): ${drill:-backend}" 'not run' 0 'not in this bundle'
   fi
 done
 
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
+# On some virtual machines the checker refuses the device: then it is not run, and no kernel is to blame.
+sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer || :)
+trial=$logs/compute-sanitizer-trial.log
 if [ -z "$cuda" ] || [ -n "$fake" ]; then
   record 'compute-sanitizer' 'not run' 0 'no GPU to watch'
 elif [ -z "$sanitizer" ]; then
   record 'compute-sanitizer' 'not run' 0 'not installed (it comes with the CUDA toolkit)'
+elif [ "$(left)" -ge 20 ] && ! timeout -k 5 60 "$sanitizer" "$bin/gpu_conformance" cuda --cases 1 axpy >"$trial" 2>&1 &&
+  grep -qiE 'not supported|unable|cannot|failed to init' "$trial"; then
+  record 'compute-sanitizer' 'not run' 0 "it does not work here: $(grep -m1 -iE 'not supported|unable|cannot|failed to init' "$trial" | cut -c1-80)"
 else
   for tool in memcheck racecheck; do
-    step "compute-sanitizer $tool" 900 "$sanitizer" --tool $tool --error-exitcode 1 "$bin/gpu_conformance" cuda --cases 1
+    step "compute-sanitizer $tool" 120 "$sanitizer" --tool $tool --error-exitcode 1 "$bin/gpu_conformance" cuda --cases 1
   done
 fi
+
+# ---- the end -----------------------------------------------------------------------------------------------------------------------------
 
 echo
 echo "${title}Result"
 cat "$logs/devices" "$table"
-echo "${title}$passed passed, $failed failed, $skipped not run   (logs: $logs)"
-[ $failed -eq 0 ] || exit 1
+written=0
+timeout 20 "$bin/gpu_bench" report "$logs" --dir "$results" $fake_option || written=1
+grep "${tab}cut${tab}" "$logs/steps" | cut -f1 | sed 's/^/CUT: /'
+echo "${title}$passed passed, $failed failed, $cut cut, $skipped not run in $(($(date +%s) - begin)) s   (logs: $logs)"
+[ $failed -eq 0 ] && [ $cut -eq 0 ] && [ $written -eq 0 ] || exit 1
 if [ -z "$cuda$opencl" ]; then
   echo 'NOT RUN: there is no usable GPU on this machine'
   exit 77

@@ -1,0 +1,227 @@
+/* Faults that are safe on a GPU that others use too: results must be right, and nothing may hang. SPDX-License-Identifier: Apache-2.0
+ *
+ *   gpu_drills [--fake]      exit status: 0 all right, 1 a drill failed, 77 there is no GPU
+ * No drill harms the driver: memory is asked for and given back, processes are forked, two of them compete.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <foghorn/foghorn.h>
+
+#include "detect/drivers/cuda_driver.h"
+
+enum { NOT_RUN = 77, DRILL_SECONDS = 60, SMALL = 1 << 16, LARGE = 24 << 20, LAUNCHES = 100 };
+#define LEFT_BYTES ((size_t)128 << 20)
+#define STEP_BYTES ((size_t)64 << 20)
+
+static bool fake;
+
+/* ---- a job whose result is known ------------------------------------------------------------------------------------------- */
+
+static fh_context *open_context(const char *devices) {
+  fh_context *context = NULL;
+  fh_status status = fh_context_create(&(fh_context_options){.devices = devices, .allow_fake = fake}, &context);
+  if (status) printf("  %s\n", fh_status_message(status));
+  fh_status_free(status);
+  return context;
+}
+
+static fh_status add(fh_context *context, float *x, float *y, int64_t n, int launches) {
+  fh_auto(fh_view) X = {0}, Y = {0};
+  FH_TRY(fh_view_wrap(context, x, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ, &X));
+  FH_TRY(fh_view_wrap(context, y, FH_F32, FH_SHAPE(n), FH_ROW_MAJOR, FH_READ_WRITE, &Y));
+  for (int i = 0; i < launches; i++) FH_TRY(fh_axpy(fh_context_queue(context), 1, &X, &Y, NULL));
+  return fh_view_sync(&Y);
+}
+
+/* y = launches * x, whole numbers that floats hold exactly. */
+static bool job_is_right(fh_context *context, int64_t n, int launches) {
+  float *x = malloc((size_t)n * sizeof *x), *y = malloc((size_t)n * sizeof *y);
+  bool right = x && y && context;
+  for (int64_t i = 0; right && i < n; i++) x[i] = (float)(i % 1000), y[i] = 0;
+  fh_status status = right ? add(context, x, y, n, launches) : FH_STATUS(FH_RESOURCE_EXHAUSTED, "gpu_drills: no memory, or no context");
+  for (int64_t i = 0; !status && right && i < n; i++) right = y[i] == (float)(i % 1000) * (float)launches;
+  if (status) printf("  %s\n", fh_status_message(status));
+  right = right && !status;
+  fh_status_free(status);
+  free(x);
+  free(y);
+  return right;
+}
+
+/* In a process of its own, within a time limit. */
+static pid_t start(bool (*drill)(void)) {
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child != 0) return child;
+  alarm(DRILL_SECONDS);
+  const bool right = drill();
+  fflush(stdout);
+  _exit(right ? 0 : 1);
+}
+
+static bool ended_well(pid_t child) {
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return false;
+  if (WIFSIGNALED(status))
+    printf("  a process ended by signal %d (%s)\n", WTERMSIG(status), WTERMSIG(status) == 14 ? "time limit" : "crash");
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* ---- drills -------------------------------------------------------------------------------------------------------------------- */
+
+static bool plain_job(void) {
+  fh_context *context = open_context("cuda:0");
+  const bool right = job_is_right(context, SMALL, LAUNCHES);
+  fh_context_release(context);
+  return right;
+}
+
+static bool two_processes(void) {
+  const pid_t one = start(plain_job), other = start(plain_job);
+  const bool first = ended_well(one);
+  return ended_well(other) && first;
+}
+
+/* The driver does not survive a fork; a child must end with the right result from elsewhere, or with an error. */
+static bool child_of_fork(void) {
+  fh_context *context = NULL;
+  fh_status status = fh_context_create(&(fh_context_options){.devices = "cuda:0,cpu", .allow_fake = fake}, &context);
+  if (status) printf("  the child is refused: %.200s\n", fh_status_message(status));
+  const bool right = status || job_is_right(context, SMALL, 1);
+  fh_status_free(status);
+  fh_context_release(context);
+  return right;
+}
+
+static bool fork_after_use(void) {
+  fh_context *context = open_context("cuda:0");
+  const bool before = job_is_right(context, SMALL, 1);
+  const bool child = ended_well(start(child_of_fork));
+  const bool after = job_is_right(context, SMALL, 1);
+  fh_context_release(context);
+  return before && child && after;
+}
+
+/* Holds all of the device's memory but LEFT_BYTES; says so in `ready`, and ends when nobody holds the other end of `end` any more. */
+static void hold_memory(int ready, int end) {
+  fh_cuda_driver driver;
+  fh_cu_context context;
+  fh_cu_ptr memory;
+  size_t free_bytes = 0, total = 0;
+  char byte;
+  alarm(DRILL_SECONDS);
+  fh_status status = fh_cuda_driver_load(&driver);
+  if (status || driver.fn.cuInit(0) || driver.fn.cuDevicePrimaryCtxRetain(&context, 0) || driver.fn.cuCtxPushCurrent_v2(context)) _exit(1);
+  while (!driver.fn.cuMemGetInfo_v2(&free_bytes, &total) && free_bytes > LEFT_BYTES + STEP_BYTES &&
+         !driver.fn.cuMemAlloc_v2(&memory, free_bytes - LEFT_BYTES > 16 * STEP_BYTES ? 16 * STEP_BYTES : STEP_BYTES))
+    continue;
+  printf("  another process holds %zu of %zu MiB\n", (total - free_bytes) >> 20, total >> 20);
+  fflush(stdout);
+  _exit(write(ready, "r", 1) == 1 && read(end, &byte, 1) == 0 ? 0 : 1);
+}
+
+/* Starts it and waits until it has the memory. */
+static pid_t start_holder(int *out_end) {
+  int ready[2], end[2];
+  char byte;
+  if (pipe(ready) != 0 || pipe(end) != 0) return -1;
+  fflush(stdout);
+  const pid_t holder = fork();
+  if (holder == 0) {
+    close(ready[0]);
+    close(end[1]);
+    hold_memory(ready[1], end[0]);
+  }
+  close(ready[1]);
+  close(end[0]);
+  const bool holds = holder > 0 && read(ready[0], &byte, 1) == 1;
+  close(ready[0]);
+  *out_end = end[1];
+  if (!holds) puts("  the other process could not take the memory");
+  return holds ? holder : -1;
+}
+
+/* Operands of 96 MiB each with 128 MiB left for both: the pool is trimmed, the job cut or moved, and the result is right. */
+static bool crowded_job(void) {
+  fh_context *context = open_context("cuda:0,cpu");
+  const bool right = job_is_right(context, LARGE, 2);
+  fh_counters counters = {0};
+  if (context) fh_context_counters(context, &counters);
+  printf("  %llu launches, %llu elsewhere, %llu failed, %llu warnings\n", (unsigned long long)counters.launches,
+         (unsigned long long)counters.executed_elsewhere, (unsigned long long)counters.failed,
+         (unsigned long long)counters.fallback_warnings);
+  fh_context_release(context);
+  return right && counters.failed == 0 && counters.launches == 2;
+}
+
+static bool memory_is_short(void) {
+  int end = -1;
+  if (fake) setenv("FOGHORN_FAKE_CUDA", "memory=128MiB", 1); /* each process has a stand-in of its own */
+  const pid_t holder = start_holder(&end);
+  const bool right = holder > 0 && ended_well(start(crowded_job));
+  close(end);
+  return holder > 0 && ended_well(holder) && right;
+}
+
+/* An allocation that cannot be leaves the context as it was. */
+static bool too_much(void) {
+  fh_cuda_driver driver;
+  fh_cu_context context;
+  fh_cu_ptr memory = 0;
+  size_t free_bytes = 0, total = 0;
+  fh_context *own = open_context("cuda:0");
+  bool right = job_is_right(own, SMALL, 1);
+  fh_status status = fh_cuda_driver_load(&driver);
+  if (!status && right && !driver.fn.cuDevicePrimaryCtxRetain(&context, 0) && !driver.fn.cuCtxPushCurrent_v2(context)) {
+    (void)driver.fn.cuMemGetInfo_v2(&free_bytes, &total);
+    const fh_cu_result code = driver.fn.cuMemAlloc_v2(&memory, 2 * total);
+    printf("  twice the memory: %s\n", fh_cuda_result_name((int)code));
+    right = code == FH_CUDA_ERROR_OUT_OF_MEMORY && job_is_right(own, SMALL, 1);
+    (void)driver.fn.cuCtxPopCurrent_v2(&context);
+    (void)driver.fn.cuDevicePrimaryCtxRelease_v2(0);
+  }
+  fh_status_free(status);
+  fh_context_release(own);
+  return right;
+}
+
+static const struct {
+  const char *name;
+  bool (*run)(void);
+} drills[] = {
+    {"a job in a fresh process", plain_job},
+    {"an allocation of twice the memory", too_much},
+    {"memory held by another process", memory_is_short},
+    {"two processes at once", two_processes},
+    {"a fork after the driver was used", fork_after_use},
+};
+
+static bool has_gpu(void) {
+  fh_context *context = open_context("cuda:0");
+  fh_context_release(context);
+  return context != NULL;
+}
+
+int main(int argc, char **argv) {
+  int failed = 0;
+  fake = argc == 2 && strcmp(argv[1], "--fake") == 0;
+  if (argc > 1 && !fake) {
+    fputs("usage: gpu_drills [--fake]\n", stderr);
+    return 2;
+  }
+  if (!ended_well(start(has_gpu))) {
+    puts("NOT RUN: there is no usable CUDA device here");
+    return NOT_RUN;
+  }
+  for (size_t i = 0; i < sizeof drills / sizeof *drills; i++) {
+    const bool right = ended_well(start(drills[i].run));
+    printf("%s %s\n", right ? "pass" : "FAIL", drills[i].name);
+    failed += !right;
+  }
+  printf("%d of %d drills failed\n", failed, (int)(sizeof drills / sizeof *drills));
+  return failed != 0;
+}

@@ -1,6 +1,7 @@
-/* What a real driver answers in the situations that devprobe's causes are about. Nothing here changes a setting of the GPU: each question
- * is asked in a process of its own, whose environment, limits, filters or mounts are changed for it alone. SPDX-License-Identifier:
- * Apache-2.0
+/* What a real driver answers in the situations that devprobe's causes are about. SPDX-License-Identifier: Apache-2.0
+ *
+ * Nothing here changes a setting of the GPU: each question is asked in a process of its own, whose environment, limits, filters or mounts
+ * are changed for it alone.
  *
  *   gpu_confirm [--fake]      all of them; --fake: of the stand-in driver, which proves this program and nothing of a driver
  *   gpu_confirm ask [fork]    one question: prints the code of cuInit and the number of devices

@@ -20,7 +20,7 @@ static fh_view_desc matrix(int64_t batch, int64_t rows, int64_t cols, layout how
   int64_t row = cols, col = 1, size = rows * cols;
   if (how == BY_COLUMNS) row = 1, col = rows;
   if (how == PADDED) row = (cols + 7) / 4 * 4, size = rows * row;
-  if (how == REVERSED) row = -cols, col = -1, row = -cols;
+  if (how == REVERSED) row = -cols, col = -1;
   if (how == SPREAD) row = 2 * cols + 1, col = 2, size = rows * row;
   if (batch == 0) return (fh_view_desc){FH_F32, 2, {rows, cols}, {row, col}};
   return (fh_view_desc){FH_F32, 3, {batch, rows, cols}, {size, row, col}};

@@ -183,6 +183,13 @@ static bool is_shared(const char *to, int size) {
   return to >= first && to + size <= first + current->shared_bytes;
 }
 
+static void make_room(thread *t) {
+  t->copy_room = t->copy_room ? 2 * t->copy_room : 64;
+  copy *copies = realloc(t->copies, (size_t)t->copy_room * sizeof *copies);
+  if (!copies) abort();
+  t->copies = copies;
+}
+
 void fake_copy_async(void *to, const void *from, int bytes, int size, fake_place place) {
   thread *t = self();
   const char *wrong = NULL;
@@ -193,11 +200,7 @@ void fake_copy_async(void *to, const void *from, int bytes, int size, fake_place
     fail("thread %u, %s:%d: a copy of %d bytes %s", current->running, file_of(place), place.line, size, wrong);
     give_way();
   }
-  if (t->copy_count == t->copy_room) {
-    t->copy_room = t->copy_room ? 2 * t->copy_room : 64;
-    t->copies = realloc(t->copies, (size_t)t->copy_room * sizeof *t->copies);
-    if (!t->copies) abort();
-  }
+  if (t->copy_count == t->copy_room) make_room(t);
   memset(to, NAN_BYTE, (size_t)size); /* from now on it may change at any time */
   t->copies[t->copy_count++] = (copy){to, from, bytes, size, t->group};
 }

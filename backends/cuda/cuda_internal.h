@@ -155,6 +155,8 @@ struct fh_stream {
   fh_cu_stream handle;
   uint64_t serial;                       /* unique within the device */
   fh_stream *next;                       /* of the device's open ones */
+  size_t freed_bytes;                    /* to the pool, by commands that are not done; with the device's lock held */
+  fh_point freed_at;                     /* when the last of them are */
   _Atomic fh_point submitted, completed; /* written by the stream's own thread */
   atomic_bool late;                      /* a wait timed out and nothing was reached since */
   fh_cuda_staging staging;
@@ -208,7 +210,7 @@ bool fh_cuda_fence_reached(const fh_device *device, const fh_cuda_fence *fence);
 bool fh_cuda_pool_open(fh_device *device, const char **out_why, bool *out_wrong);
 void fh_cuda_pool_close(fh_device *device);
 fh_cu_result fh_cuda_pool_alloc(fh_device *device, size_t bytes, fh_cuda_block *out_block, fh_cuda_fence *out_fence);
-void fh_cuda_pool_free(fh_device *device, const fh_cuda_block *block, const fh_cuda_fence *fence);
+void fh_cuda_pool_free(fh_device *device, const fh_cuda_block *block, size_t bytes, const fh_cuda_fence *fence);
 /* Bytes that the pool holds and nobody uses. */
 uint64_t fh_cuda_pool_idle(fh_device *device);
 

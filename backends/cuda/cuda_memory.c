@@ -80,13 +80,18 @@ static fh_cuda_fence fence_of(const fh_device *device, fh_memory *memory) {
 
 /* ---- giving back: with the lock held, and the context current when `entered` -------------------------------------------- */
 
+static size_t rounded(size_t bytes) {
+  size_t all = (bytes + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
+  return all ? all : GRANULARITY;
+}
+
 /* Without the context the block stays with it, which is lost or ending. */
 static void end_memory(fh_device *device, fh_memory *memory, bool entered) {
   fh_cuda_fence fence = fence_of(device, memory);
   if (memory->block.span)
     fh_cuda_cache_free(device, &memory->block, fh_cuda_fence_reached(device, &fence) ? &(fh_cuda_fence){0} : &fence);
   else if (entered && !atomic_load(&device->dead))
-    fh_cuda_pool_free(device, &memory->block, &fence);
+    fh_cuda_pool_free(device, &memory->block, rounded(memory->bytes), &fence);
   free(memory);
 }
 
@@ -226,8 +231,7 @@ fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory)
                            (unsigned long long)device->found->info.memory_bytes, bytes);
   fh_memory *memory = calloc(1, sizeof *memory);
   if (!memory) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for the handle of a device allocation");
-  size_t rounded = (bytes + GRANULARITY - 1) / GRANULARITY * GRANULARITY;
-  fh_status status = alloc_entered(device, rounded ? rounded : GRANULARITY, memory);
+  fh_status status = alloc_entered(device, rounded(bytes), memory);
   if (status) {
     free(memory);
     return status;

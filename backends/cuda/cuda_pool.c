@@ -1,8 +1,9 @@
 /* CUDA memory of the driver's stream-ordered pools (CUDA 11.2 and newer). SPDX-License-Identifier: Apache-2.0
  *
  * The pool is our own: a framework in the same process that sets or trims the device's default pool does not meet ours. Memory is
- * allocated in order with the stream that took a batch last, so that what that stream freed is reused at once, and freed in order with
- * the stream that used it. Streams are not made to wait for each other behind our back: the fence says when one must.
+ * freed in order with the stream that used it. It is allocated in order with the stream that took a batch last where that stream has
+ * freed enough that is still in use, which is then reused at once; else in order with a stream that never has work, so that a copy
+ * can fill it beside kernels. Streams are not made to wait for each other behind our back: the fence says when one must.
  */
 #include <string.h>
 
@@ -86,16 +87,32 @@ void fh_cuda_pool_close(fh_device *device) {
 
 /* ---- allocations ------------------------------------------------------------------------------------------------------ */
 
-fh_cu_result fh_cuda_pool_alloc(fh_device *device, size_t bytes, fh_cuda_block *out_block, fh_cuda_fence *out_fence) {
-  const fh_stream *stream = fh_cuda_find_stream(device, atomic_load(&device->last_stream));
-  *out_block = (fh_cuda_block){0};
-  *out_fence = stream ? (fh_cuda_fence){.stream = stream->serial, .point = atomic_load(&stream->submitted) + 1}
-                      : (fh_cuda_fence){.stream = FH_CUDA_HOME};
-  return device->fn->cuMemAllocFromPoolAsync(&out_block->address, bytes, device->pool, stream ? stream->handle : device->home);
+/* The stream that took a batch last, when what it has freed, and will have used by its turn, covers the request; else NULL. */
+static fh_stream *stream_that_freed(const fh_device *device, size_t bytes) {
+  fh_stream *stream = fh_cuda_find_stream(device, atomic_load(&device->last_stream));
+  if (!stream) return NULL;
+  if (atomic_load(&stream->completed) >= stream->freed_at) stream->freed_bytes = 0;
+  if (stream->freed_bytes < bytes) return NULL;
+  stream->freed_bytes -= bytes;
+  return stream;
 }
 
-void fh_cuda_pool_free(fh_device *device, const fh_cuda_block *block, const fh_cuda_fence *fence) {
-  const fh_stream *stream = fh_cuda_find_stream(device, fence->stream);
+fh_cu_result fh_cuda_pool_alloc(fh_device *device, size_t bytes, fh_cuda_block *out_block, fh_cuda_fence *out_fence) {
+  const fh_stream *stream = stream_that_freed(device, bytes);
+  *out_block = (fh_cuda_block){0};
+  fh_cu_result code = device->fn->cuMemAllocFromPoolAsync(&out_block->address, bytes, device->pool, stream ? stream->handle : device->home);
+  /* Its thread may submit meanwhile: only a batch that begins from here on is sure to come after the allocation. */
+  *out_fence = stream ? (fh_cuda_fence){.stream = stream->serial, .point = atomic_load(&stream->submitted) + 1}
+                      : (fh_cuda_fence){.stream = FH_CUDA_HOME};
+  return code;
+}
+
+void fh_cuda_pool_free(fh_device *device, const fh_cuda_block *block, size_t bytes, const fh_cuda_fence *fence) {
+  fh_stream *stream = fh_cuda_find_stream(device, fence->stream);
+  if (stream && !fh_cuda_fence_reached(device, fence)) {
+    stream->freed_bytes += bytes;
+    stream->freed_at = fence->point;
+  }
   (void)device->fn->cuMemFreeAsync(block->address, stream ? stream->handle : device->home);
 }
 

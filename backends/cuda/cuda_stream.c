@@ -30,10 +30,12 @@ static void enlist(fh_stream *stream) {
   pthread_mutex_unlock(&device->lock);
 }
 
-/* From here on what waits for the stream's work takes it as done. */
-static void delist(fh_stream *stream) {
+/* From here on what waits for the stream's work takes it as done, so it must be: another thread may have allocated in order with the
+ * stream since that was settled. `reachable`: the driver can be called and comes back. */
+static void delist(fh_stream *stream, bool reachable) {
   fh_device *device = stream->device;
   pthread_mutex_lock(&device->lock);
+  if (reachable) (void)device->fn->cuStreamSynchronize(stream->handle);
   fh_stream **link = &device->streams;
   while (*link != stream) link = &(*link)->next;
   *link = stream->next;
@@ -236,11 +238,11 @@ void fh_cuda_stream_close(fh_stream *stream) {
   fh_device *device = stream->device;
   if (fh_cuda_enter_quietly(device)) {
     settle(stream);
-    delist(stream);
+    delist(stream, !stream->late && !atomic_load(&device->stuck) && !atomic_load(&device->dead));
     if (!atomic_load(&device->stuck)) end_handles(stream);
     fh_cuda_leave(device);
   } else {
-    delist(stream);
+    delist(stream, false);
   }
   set_progress(stream, stream->submitted, stream->submitted);
   fh_status_free(stream->failure);

@@ -211,11 +211,12 @@ static void copies_beside_kernels(void) {
   bench b;
   set_up(&b);
   uint8_t *from = patterned(BYTES, 3), *to = calloc(BYTES, 1);
-  fh_memory *busy = alloc(&b, 64), *fresh = alloc(&b, BYTES);
+  fh_memory *busy = alloc(&b, 64);
   fh_point first, last;
   bool done = true;
   fh_command work[] = {fill(busy, 64, 1), fill(busy, 64, 2), fill(busy, 64, 3), fill(busy, 64, 4)};
   FH_EXPECT_OK(api->submit(b.stream, work, 4, &first));
+  fh_memory *fresh = alloc(&b, BYTES); /* while the stream works: not in order with it */
   int streams = fh_cuda_calls("cuStreamCreate");
   const fh_command copies[] = {upload(fresh, from, BYTES), download(to, fresh, BYTES)};
   FH_EXPECT_OK(api->submit(b.stream, copies, 2, &last));

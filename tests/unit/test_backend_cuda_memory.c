@@ -1,8 +1,10 @@
 /* Memory of the CUDA backend on the stand-in driver: pools of the driver, and the cache where there are none.
  * SPDX-License-Identifier: Apache-2.0
  * TEST: fakes=yes */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -102,6 +104,32 @@ static void streams_are_ordered(void) {
   expect_bytes(second, memory, 4096, 5);
   api->free(memory);
   api->stream_close(second);
+  fh_backend_fixture_close(&f);
+}
+
+/* What a busy stream has freed is for that stream, without waiting; more than that is for anybody at once. */
+static void busy_memory_stays_with_its_stream(void) {
+  fh_backend_fixture f;
+  fh_stream *stream = NULL;
+  open_fake(&f);
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  fh_memory *memory = alloc(f.device, 100);
+  fill(stream, memory, 100, 1);
+  int waits = fh_cuda_calls("cuStreamWaitEvent");
+  for (int i = 0; i < 5; i++) {
+    api->free(memory);
+    memory = alloc(f.device, 90);
+    fill(stream, memory, 90, (uint8_t)i);
+  }
+  assert_int_equal(fh_cuda_calls("cuStreamWaitEvent"), waits);
+  fh_memory *more = alloc(f.device, 100);
+  fill(stream, more, 100, 7);
+  assert_int_equal(fh_cuda_calls("cuStreamWaitEvent"), waits + 1);
+  expect_bytes(stream, memory, 90, 4);
+  expect_bytes(stream, more, 100, 7);
+  api->free(memory);
+  api->free(more);
+  api->stream_close(stream);
   fh_backend_fixture_close(&f);
 }
 
@@ -250,12 +278,68 @@ static void leaves_others_alone(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* ---- threads ---------------------------------------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 60, LARGE = 300000 };
+
+typedef struct worker {
+  fh_device *device;
+  unsigned seed;
+  fh_memory *_Atomic *handed_on; /* memory that one thread has used and another goes on with */
+} worker;
+
+/* One round: memory of any size is filled, read back and freed, some of it while it is in use; one piece goes to the next thread. */
+static void round_of(worker *w, fh_stream *stream, uint8_t *host) {
+  const size_t bytes = rand_r(&w->seed) % 4 ? rand_r(&w->seed) % 5000 + 1 : LARGE;
+  const uint8_t value = (uint8_t)rand_r(&w->seed);
+  fh_memory *memory = NULL, *other = atomic_exchange(w->handed_on, NULL);
+  FH_EXPECT_OK(api->alloc(w->device, bytes, &memory));
+  fill(stream, memory, bytes, value);
+  if (other) fill(stream, other, 1, value);
+  fh_command command = {.kind = FH_COMMAND_COPY, .copy = {.from = {.memory = memory}, .to = {.host = host}, .bytes = bytes}};
+  FH_EXPECT_OK(fh_backend_run(api, stream, &command, 1));
+  for (size_t i = 0; i < bytes; i++) assert_int_equal(host[i], value);
+  fill(stream, memory, bytes, 0);
+  api->free(other);
+  api->free(atomic_exchange(w->handed_on, memory));
+}
+
+static void *work(void *arg) {
+  worker *w = arg;
+  fh_stream *stream = NULL;
+  uint8_t *host = malloc(LARGE);
+  FH_EXPECT_OK(api->stream_open(w->device, &stream));
+  for (int i = 0; i < ROUNDS; i++) round_of(w, stream, host);
+  api->stream_close(stream);
+  free(host);
+  return NULL;
+}
+
+static void threads_share_a_device(void) {
+  fh_backend_fixture f;
+  open_fake(&f);
+  uint64_t before = free_memory(f.device);
+  pthread_t threads[THREADS];
+  worker workers[THREADS];
+  fh_memory *_Atomic handed_on = NULL;
+  for (int i = 0; i < THREADS; i++) {
+    workers[i] = (worker){.device = f.device, .seed = (unsigned)i, .handed_on = &handed_on};
+    assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+  }
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  api->free(atomic_exchange(&handed_on, NULL));
+  assert_in_range(free_memory(f.device), before - (4 << 20), before); /* the driver may still be freeing */
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   fh_cuda_cases_begin(argv);
   static const fh_cuda_case cases[] = {
       {.name = "a pool is used", .settings = "pools=1", .run = pool_is_used},
       {.name = "streams are ordered", .settings = "pools=1,delay=0.02", .run = streams_are_ordered},
+      {.name = "busy memory stays with its stream", .settings = "pools=1,delay=0.03", .run = busy_memory_stays_with_its_stream},
       {.name = "streams are ordered, without pools", .settings = "delay=0.02,memory=2MiB", .run = streams_are_ordered},
       {.name = "a pool is trimmed when memory is short", .settings = "pools=1,memory=128MiB,delay=0.01", .run = trims_the_pool_when_short},
       {.name = "the cache gives back when memory is short", .settings = "memory=128MiB,delay=0.01", .run = gives_back_under_pressure},
@@ -266,6 +350,8 @@ int main(int argc, char **argv) {
       {.name = "a pool without memory", .settings = "pools=1", .faults = "cuMemAllocFromPoolAsync@1+=OOM", .run = works_without_a_pool},
       {.name = "a pool that fails later", .settings = "pools=1", .faults = "cuMemAllocFromPoolAsync@3+=OOM", .run = gives_a_pool_up},
       {.name = "cuts segments", .run = cuts_segments},
+      {.name = "threads share a device", .run = threads_share_a_device},
+      {.name = "threads share a device with a pool", .settings = "pools=1", .run = threads_share_a_device},
       {.name = "leaves others alone", .settings = "delay=0.05", .run = leaves_others_alone},
   };
   return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof *cases));

@@ -224,6 +224,8 @@ void fake_pools_settle(fh_cu_context context);
 fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t bytes, fake_stream *stream, fh_cu_ptr *out_address);
 /* The stream has come to the end of an allocation. */
 void fake_pool_end(fake_allocation *allocation, const fake_stream *stream);
+/* The allocation ends with its context. */
+void fake_pool_forget(const fake_allocation *allocation);
 
 fh_cu_result fake_pin_new(size_t bytes, void **out_host);
 fh_cu_result fake_pin_free(void *host);

@@ -96,6 +96,12 @@ void fake_pool_end(fake_allocation *allocation, const fake_stream *stream) {
   if (!pool->used) free(pool);
 }
 
+void fake_pool_forget(const fake_allocation *allocation) {
+  fake_pool *pool = allocation->pool;
+  pool->used -= allocation->bytes;
+  if (pool->destroyed && !pool->used) free(pool);
+}
+
 /* ---- pinned host memory ------------------------------------------------------------------------------------------------ */
 
 typedef struct pin {

@@ -231,7 +231,6 @@ static fake_object *any_object(fh_cu_context context) {
 
 void fake_context_clear(fh_cu_context context) {
   fake_context_wait(context);
-  for (fake_object *o; (o = any_object(context));) end_object(o);
   for (fake_allocation **link = &allocations; *link;) {
     fake_allocation *a = *link;
     if (a->context != context) {
@@ -239,8 +238,10 @@ void fake_context_clear(fh_cu_context context) {
       continue;
     }
     *link = a->next;
+    if (a->pool) fake_pool_forget(a);
     fake_allocation_free(a);
   }
+  for (fake_object *o; (o = any_object(context));) end_object(o);
   context->poison = FH_CUDA_SUCCESS;
   context->used_bytes = 0;
 }

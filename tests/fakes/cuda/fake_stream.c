@@ -6,7 +6,9 @@
 
 struct CUevent_st {
   fake_object object;
-  uint64_t recorded, reached;
+  uint64_t recorded;   /* how often */
+  uint64_t *under_way; /* recordings that their streams have not come to, in any order: each may be on another stream */
+  int under_way_count;
   bool destroyed; /* by the program, while a recording is still on its way */
   int waiting;    /* commands of streams that wait for it */
 };
@@ -101,18 +103,32 @@ static bool comes_too_early(const fake_command *command) {
   return early;
 }
 
+/* A recording keeps what it stands for, however often the event is recorded again. */
+static bool is_under_way(const fake_event *event, uint64_t number) {
+  for (int i = 0; i < event->under_way_count; i++)
+    if (event->under_way[i] == number) return true;
+  return false;
+}
+
+static void free_if_ended(fake_event *event) {
+  if (!event->destroyed || event->under_way_count || event->waiting) return;
+  free(event->under_way);
+  free(event);
+}
+
 /* With the lock held. */
 static void reach(fake_event *event, uint64_t number) {
-  event->reached = number;
-  if (event->destroyed && event->reached == event->recorded && !event->waiting) free(event);
+  for (int i = 0; i < event->under_way_count; i++)
+    if (event->under_way[i] == number) event->under_way[i] = event->under_way[--event->under_way_count];
+  free_if_ended(event);
 }
 
 /* With the lock held. */
 static void wait_for_event(const fake_command *command) {
   fake_event *event = command->event;
-  while (event->reached < command->number) pthread_cond_wait(&progress, &fake_lock);
+  while (is_under_way(event, command->number)) pthread_cond_wait(&progress, &fake_lock);
   event->waiting--;
-  if (event->destroyed && event->reached == event->recorded && !event->waiting) free(event);
+  free_if_ended(event);
 }
 
 /* With the lock held: what is no work for the device. */
@@ -253,12 +269,15 @@ fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event) {
 void fake_event_destroy(fake_event *event) {
   fake_object_remove(&event->object);
   event->destroyed = true;
-  if (event->reached == event->recorded && !event->waiting) free(event);
+  free_if_ended(event);
 }
 
 fh_cu_result fake_event_record(fake_event *event, fake_stream *stream) {
+  uint64_t *more = realloc(event->under_way, (size_t)(event->under_way_count + 1) * sizeof *more);
+  if (!more) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  event->under_way = more;
   fh_cu_result code = fake_stream_queue(stream, &(fake_command){.kind = FAKE_RECORD, .event = event, .number = event->recorded + 1});
-  if (code == FH_CUDA_SUCCESS) event->recorded++;
+  if (code == FH_CUDA_SUCCESS) more[event->under_way_count++] = ++event->recorded;
   return code;
 }
 
@@ -268,4 +287,4 @@ fh_cu_result fake_event_wait(fake_event *event, fake_stream *stream) {
   return code;
 }
 
-bool fake_event_reached(const fake_event *event) { return event->reached == event->recorded; }
+bool fake_event_reached(const fake_event *event) { return !is_under_way(event, event->recorded); }

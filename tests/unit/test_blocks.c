@@ -166,6 +166,9 @@ static void test_product(void **state) {
   (void)state;
   float out[16 * 8];
   assert_null(run(&fake_block_product, out, 0));
+  /* Rows of A lie 32 bytes apart, every fourth in the same banks: 4 of 8 in each of 4 matrices. Those of B lie side by side. 2 warps, 2
+   * blocks. */
+  assert_int_equal(fake_block_conflicts(), 4 * 4 * 4);
   for (int i = 0; i < 16; i++)
     for (int j = 0; j < 8; j++) {
       float want = 100;

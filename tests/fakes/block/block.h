@@ -30,4 +30,8 @@ const fake_block_entry *fake_block_find(const char *name);
 const char *fake_block_run(const fake_block_entry *entry, const fh_slot *slots, int64_t items, const unsigned grid[3], unsigned threads,
                            unsigned shared_bytes);
 
+/* Of this thread's last launch: rows of ldmatrix that lie in banks of shared memory which a row before has, of the eight that are read at
+ * once. Each costs a device another turn. */
+long fake_block_conflicts(void);
+
 #endif /* FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_ */

@@ -113,6 +113,7 @@ typedef struct crew {
 
 static _Thread_local crew *current;
 static _Thread_local char message[400];
+static _Thread_local long bank_conflicts;
 
 static void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void fail(const char *format, ...) {
@@ -175,6 +176,9 @@ void fake_warp(fake_warp_fn operation, const void *in, void *out, fake_place pla
   else
     give_way();
 }
+
+void fake_count_conflicts(long conflicts) { bank_conflicts += conflicts; }
+long fake_block_conflicts(void) { return bank_conflicts; }
 
 /* ---- asynchronous copies --------------------------------------------------------------------------------------------------- */
 
@@ -382,6 +386,7 @@ const char *fake_block_run(const fake_block_entry *entry, const fh_slot *slots, 
                            unsigned shared_bytes) {
   if (!launch_is_right(entry, threads, shared_bytes)) return message;
   crew *c = take_crew(), *outer = current;
+  bank_conflicts = 0;
   current = c;
   for (unsigned i = 0; i < threads; i++)
     if (!c->threads[i].fibre.stack) make_stack(&c->threads[i].fibre);

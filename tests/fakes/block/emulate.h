@@ -20,6 +20,9 @@ enum { FAKE_LANES = 32 };
 typedef void (*fake_warp_fn)(const void *const in[FAKE_LANES], void *const out[FAKE_LANES]);
 void fake_warp(fake_warp_fn operation, const void *in, void *out, fake_place place);
 
+/* Adds to what fake_block_conflicts() says. */
+void fake_count_conflicts(long conflicts);
+
 /* The first `bytes` of `size` are copied, the others become 0, when the thread waits. */
 void fake_copy_async(void *to, const void *from, int bytes, int size, fake_place place);
 void fake_copy_commit(void);

@@ -3,6 +3,7 @@
 #include "tests/fakes/block/warp.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "kernels/narrow.h"
@@ -44,7 +45,20 @@ static uint16_t element(const void *const rows[ROWS], int row, int col) {
   return value;
 }
 
+/* All banks together are 128 bytes wide; a row of 16 has an eighth of them. */
+static void count_conflicts(const void *const in[FAKE_LANES]) {
+  for (int i = 0; i < MATRICES; i++) {
+    unsigned taken = 0;
+    for (int row = 0; row < ROWS; row++) {
+      const unsigned bank = 1u << ((uintptr_t)in[ROWS * i + row] / 16 % 8);
+      if (taken & bank) fake_count_conflicts(1);
+      taken |= bank;
+    }
+  }
+}
+
 static void load(const void *const in[FAKE_LANES], void *const out[FAKE_LANES]) {
+  count_conflicts(in);
   for (int lane = 0; lane < FAKE_LANES; lane++)
     for (int i = 0; i < MATRICES; i++) {
       const int row = lane / 4, col = lane % 4 * 2;
@@ -53,6 +67,7 @@ static void load(const void *const in[FAKE_LANES], void *const out[FAKE_LANES]) 
 }
 
 static void load_turned(const void *const in[FAKE_LANES], void *const out[FAKE_LANES]) {
+  count_conflicts(in);
   for (int lane = 0; lane < FAKE_LANES; lane++)
     for (int i = 0; i < MATRICES; i++) {
       const int col = lane / 4, row = lane % 4 * 2;

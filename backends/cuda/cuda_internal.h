@@ -199,6 +199,8 @@ fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory);
 bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory);
 /* Makes what is queued on `stream` from now on come after the fence. With the context current. */
 fh_status fh_cuda_wait_fence(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence);
+/* Gives all that is kept for reuse back to the driver: memory is short. With the lock held and the context current. */
+void fh_cuda_give_back(fh_device *device);
 /* Ends all memory that is kept, when the device closes. */
 void fh_cuda_end_memory(fh_device *device, bool entered);
 /* Is the fence's work known to be done? With the lock held. */

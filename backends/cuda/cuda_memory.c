@@ -116,7 +116,7 @@ static bool settle_streams(fh_device *device) {
 }
 
 /* Gives all that is free back to the driver. What is freed but in use can only follow when its streams are done. */
-static void give_back(fh_device *device) {
+void fh_cuda_give_back(fh_device *device) {
   if (settle_streams(device)) {
     end_waiting(device, true);
     fh_cuda_cache_settle(device);
@@ -205,7 +205,7 @@ static fh_cu_result alloc_block(fh_device *device, size_t bytes, fh_memory *memo
   if (atomic_load(&device->busy_streams) == 0) end_waiting(device, true);
   fh_cu_result code = alloc_from(device, bytes, memory);
   if (code == FH_CUDA_ERROR_OUT_OF_MEMORY) {
-    give_back(device);
+    fh_cuda_give_back(device);
     code = alloc_from(device, bytes, memory);
   }
   if (code == FH_CUDA_SUCCESS) tell_pool_doubt(device);

@@ -116,6 +116,21 @@ static void out_of_memory(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* What is kept for reuse goes back to the driver, and the kernel loads. */
+static void no_memory_for_code(void) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_memory *memory = NULL;
+  FH_EXPECT_OK(api->alloc(f.device, 4096, &memory));
+  api->free(memory);
+  fh_executable *executable = NULL;
+  FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = fh_cuda_axpy()}, &executable));
+  assert_int_equal(fh_cuda_calls("cuMemFree_v2"), 1);
+  api->release(executable);
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+}
+
 static void build_failure(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
@@ -304,6 +319,7 @@ int main(int argc, char **argv) {
       {.name = "no memory for a context", .faults = "cuDevicePrimaryCtxRetain@1=OOM", .run = context_without_memory},
       {.name = "a context with an ECC error", .faults = "cuDevicePrimaryCtxRetain@1=ECC_UNCORRECTABLE", .run = context_with_ecc_error},
       {.name = "out of memory", .faults = "cuMemAlloc@3=OOM;cuMemAlloc@4=OOM", .run = out_of_memory},
+      {.name = "no memory for code", .faults = "cuModuleLoadDataEx@1=OOM", .run = no_memory_for_code},
       {.name = "build failure", .faults = "cuModuleLoadData@1=218", .run = build_failure},
       {.name = "build failure: no JIT", .faults = "cuModuleLoadDataEx@1=JIT_COMPILER_NOT_FOUND", .run = build_failure},
       {.name = "build failure: no entry", .faults = "cuModuleGetFunction@1=500", .run = build_failure},

@@ -149,11 +149,49 @@ static void another_variant_takes_rows_that_one_does_not_fit(void **state) {
   for (int v = 0; v < 3; v++) fh_view_release(views[v]);
 }
 
+/* A real driver that copies: a product in chunks on OpenCL, with the CPU's bits. The device has memory enough, so it is told to have less.
+ */
+static void on_opencl_too(void **state) {
+  (void)state;
+  enum { ROWS = 700, D = 96 };
+  fh_context *both = NULL;
+  fh_status status = fh_context_create(&(fh_context_options){.devices = "opencl:0,cpu", .numerics = FH_EXACT}, &both);
+  const int device = status ? -1 : fh_device_named(both, "opencl:0");
+  if (device < 0 || both->devices[device].state != FH_STATE_OPEN || both->devices[device].info.host_memory) {
+    print_message("NOT RUN: chunks on OpenCL: %s\n", status ? fh_status_message(status) : "no device with memory of its own");
+    fh_status_free(status);
+    if (both) fh_context_release(both);
+    return;
+  }
+  both->devices[device].info.memory_bytes = (uint64_t)ROWS * D * sizeof(float);
+  fh_view views[2][3];
+  float *data[2][3];
+  for (int i = 0; i < 2; i++) {
+    fh_context *of = i ? context : both;
+    for (int v = 0; v < 3; v++) {
+      FH_EXPECT_OK(fh_view_create(of, FH_F32, FH_SHAPE(v == 1 ? D : ROWS, D), FH_ROW_MAJOR, &views[i][v]));
+      FH_EXPECT_OK(fh_view_map(&views[i][v], FH_WRITE, (void **)&data[i][v]));
+      for (int64_t e = 0; e < fh_view_elements(&views[i][v]); e++) data[i][v][e] = (float)((e * 2654435761) >> 7 & 0xfff) * 0x1p-11f - 1;
+    }
+    FH_EXPECT_OK(fh_matmul(fh_context_queue(of), &views[i][0], &views[i][1], &views[i][2], NULL));
+    FH_EXPECT_OK(fh_view_sync(&views[i][2]));
+  }
+  assert_memory_equal(data[0][2], data[1][2], (size_t)ROWS * D * sizeof(float));
+  fh_counters counters;
+  fh_context_counters(both, &counters);
+  assert_int_equal(counters.chunked, 1);
+  assert_true(counters.chunks >= 2);
+  assert_int_equal(counters.executed_intended, 1);
+  for (int i = 0; i < 6; i++) fh_view_release(&views[i / 3][i % 3]);
+  fh_context_release(both);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chunks_are_the_rows_of_the_whole),
       cmocka_unit_test(what_cannot_be_cut_is_whole),
       cmocka_unit_test(another_variant_takes_rows_that_one_does_not_fit),
+      cmocka_unit_test(on_opencl_too),
   };
   return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -182,6 +182,29 @@ static void columns_first(void) {
   fh_context_release(context);
 }
 
+/* Room is made by what was used longest ago, not by what came first. */
+static void the_least_recently_used_goes_first(void) {
+  enum { KEPT = 3, MADE = 2 };
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_queue *queue = fh_context_queue(context);
+  fh_view kept[KEPT], made[MADE];
+  for (int i = 0; i < KEPT + MADE; i++) {
+    fh_view *view = i < KEPT ? &kept[i] : &made[i - KEPT];
+    *view = new_matrix(context, 1024, D, FH_ROW_MAJOR, (uint32_t)i); /* 4 MiB */
+  }
+  for (int i = 0; i < KEPT; i++) FH_EXPECT_OK(fh_queue_prefetch(queue, &kept[i], "cuda:0", NULL));
+  FH_EXPECT_OK(fh_queue_prefetch(queue, &kept[0], "cuda:0", NULL)); /* now the second is the oldest */
+  FH_EXPECT_OK(fh_exp(queue, &made[0], &made[1], NULL));
+  const uint64_t copied = counters_of(context).bytes_to_device;
+  FH_EXPECT_OK(fh_queue_prefetch(queue, &kept[0], "cuda:0", NULL));
+  FH_EXPECT_OK(fh_queue_prefetch(queue, &kept[2], "cuda:0", NULL));
+  assert_int_equal(counters_of(context).bytes_to_device, copied); /* both are there */
+  fh_expect_code(fh_queue_prefetch(queue, &kept[1], "cuda:0", NULL), FH_RESOURCE_EXHAUSTED);
+  assert_int_equal(counters_of(context).chunked, 0);
+  for (int i = 0; i < KEPT + MADE; i++) fh_view_release(i < KEPT ? &kept[i] : &made[i - KEPT]);
+  fh_context_release(context);
+}
+
 /* A pinned queue has no other device: what fails in the middle says how far it came. */
 static void a_pinned_queue_says_how_far(void) {
   fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
@@ -216,6 +239,7 @@ int main(int argc, char **argv) {
       {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},
+      {.name = "the least recently used goes first", .settings = "devices=1,memory=18MiB", .run = the_least_recently_used_goes_first},
       {.name = "a pinned queue says how far", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = a_pinned_queue_says_how_far},
   };
   fh_cuda_cases_begin(argv);

@@ -11,6 +11,8 @@
 
 #define GPU_API __attribute__((visibility("default")))
 
+enum { GPU_BURST = 128 }; /* launches that are handed over before a wait where the wait is not timed */
+
 typedef struct gpu_session gpu_session;
 typedef struct gpu_case gpu_case;
 
@@ -34,7 +36,7 @@ GPU_API void gpu_case_close(gpu_case *c);
 /* Seconds of `calls` launches and the wait for the last; the operands are on the device from the first call on. Negative: a launch
  * failed, or ran on another device. Then gpu_case_why says what. */
 GPU_API double gpu_case_sample(gpu_case *c, long calls);
-/* Seconds of handing the launches over, without the wait. */
+/* Seconds of handing the launches over, without the wait: in bursts, so that the driver's queue is never full and nobody waits for room. */
 GPU_API double gpu_case_sample_host(gpu_case *c, long calls);
 GPU_API const char *gpu_case_why(const gpu_case *c);
 

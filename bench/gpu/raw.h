@@ -56,6 +56,6 @@ typedef struct raw_launch {
 const char *raw_launch_open(raw_device *device, raw_launch *out_launch);
 void raw_launch_close(raw_launch *launch);
 double raw_launch_sample(void *arg, long calls);      /* with the wait for the last */
-double raw_launch_sample_host(void *arg, long calls); /* without it */
+double raw_launch_sample_host(void *arg, long calls); /* without it, in bursts as gpu_case_sample_host */
 
 #endif /* FOGHORN_BENCH_GPU_RAW_H_ */

@@ -3,7 +3,7 @@
 # driver what devprobe's causes rely on, drills faults, measures against the GPU's limits and other libraries, and runs the vendor's memory
 # checker where it is. Ends with a table and one JSON file (docs/gpu-check.md). SPDX-License-Identifier: Apache-2.0
 # usage: sh check.sh [--long]       in a folder made by bundle.sh
-#   FOGHORN_GPU_CHECK_SECONDS=500   all of it takes no longer; what is cut is named. --long: three hours, and every case
+#   FOGHORN_GPU_CHECK_SECONDS=520   all of it takes no longer; what is cut is named. --long: three hours, and every case
 #   FOGHORN_GPU_CHECK_LOGS, FOGHORN_GPU_CHECK_RESULTS   where logs and the result go: logs/ and results/ beside this file
 #   FOGHORN_GPU_CHECK_PYTHON=python3   the Python that has PyTorch, CuPy or Triton
 #   FOGHORN_GPU_CHECK_FAKE=1        uses the stand-in driver in the GPU's place: proves this script, and nothing of a GPU
@@ -12,7 +12,7 @@ set -u
 begin=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$here/bin logs=${FOGHORN_GPU_CHECK_LOGS:-$here/logs} results=${FOGHORN_GPU_CHECK_RESULTS:-$here/results}
-fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-500} cases=12 bench_seconds=90 times=1
+fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-520} cases=12 bench_seconds=85 times=1
 case ${1:-} in
 '') ;;
 --long) budget=${FOGHORN_GPU_CHECK_SECONDS:-10800} cases=0 bench_seconds=900 times=20 ;;
@@ -134,7 +134,7 @@ step 'devprobe --json' 60 sh -c '"$0" --json >"$1/devprobe.json" || [ $? -eq 1 ]
 
 # Every kernel straight through the backend's table, then as a user would, through the planner.
 if [ -n "$cuda" ]; then
-  step 'kernels on CUDA' 150 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases"
+  step 'kernels on CUDA' 240 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases"
 else
   record 'kernels on CUDA' 'not run' 0 "$(why_none cuda $fake_option)"
 fi
@@ -157,25 +157,29 @@ fi
 first_cuda=${cuda%% *} first_opencl=${opencl%% *}
 python=${FOGHORN_GPU_CHECK_PYTHON:-$(command -v python3 || :)}
 if [ -z "$first_cuda" ]; then
+  record 'calibration' 'not run' 0 'no CUDA device'
   record 'bench' 'not run' 0 'no CUDA device'
   record 'bench: peers' 'not run' 0 'no CUDA device'
 else
   quick=${fake:+0.02}
+  # The planner chooses by what it measured, as on a machine that is set up; devprobe shows the links then.
+  step 'calibration' 80 sh -c '"$0" bench --calibrate --device "$1" --within "$2" $3 && { "$0"; [ $? -le 1 ]; }' "$bin/devprobe" "$first_cuda" \
+    "$([ -n "$fake" ] && echo 5 || echo 40)" "${fake:+--allow-fake}"
   step 'bench' $((bench_seconds / times + 40)) "$bin/gpu_bench" measure --device "$first_cuda" ${first_opencl:+--opencl "$first_opencl"} \
-    $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-1.2}" --out "$logs/bench.json"
+    $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-0.6}" --out "$logs/bench.json"
   if [ -z "$python" ]; then
     record 'bench: peers' 'not run' 0 'no python3 here'
   else
     # Python's libraries bring their own: nothing of this folder is put before them. libgpu_bench.so knows where its own lie.
     LD_LIBRARY_PATH=$plain_path step 'bench: peers' $((bench_seconds / times + 40)) "$python" "$here/peers.py" --library "$bin/libgpu_bench.so" \
-      --device "$first_cuda" $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-1.2}" --out "$logs/peers.json"
+      --device "$first_cuda" $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-0.6}" --out "$logs/peers.json"
   fi
 fi
 
 # ---- the rest, as far as there is time ------------------------------------------------------------------------------------------------
 
 for device in $cuda $opencl; do
-  step "devprobe verify --device $device" 240 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake}
+  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake}
 done
 
 # The drills on the stand-in are about faults that no real GPU should be given.

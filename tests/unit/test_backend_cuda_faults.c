@@ -221,6 +221,8 @@ static void a_foreign_reset(void) {
   assert_non_null(strstr(fh_status_message(status), "another part of the process"));
   expect(status, FH_UNAVAILABLE, "DEVICE-LOST");
   expect_all_refused(f.device, "DEVICE-LOST");
+  fh_cu_context anew = NULL; /* the other library goes on: calls work again, and our handles are still those of before */
+  assert_int_equal(driver.fn.cuDevicePrimaryCtxRetain(&anew, 0), 0);
   int frees = fh_cuda_calls("cuMemFree_v2") + fh_cuda_calls("cuMemFreeAsync"), streams = fh_cuda_calls("cuStreamDestroy_v2");
   api->free(memory);
   api->release(executable);
@@ -230,6 +232,7 @@ static void a_foreign_reset(void) {
   assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), streams);
   assert_int_equal(fh_cuda_calls("cuModuleUnload"), 0);
   assert_int_equal(fh_cuda_calls("cuDevicePrimaryCtxRelease_v2"), 0);
+  assert_int_equal(driver.fn.cuDevicePrimaryCtxRelease_v2(0), 0);
   FH_EXPECT_OK(api->device_open(f.backend, 0, &f.device));
   FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
   fh_cuda_driver_close(&driver);

@@ -85,8 +85,10 @@ fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t byte
 }
 
 void fake_pool_end(fake_allocation *allocation, const fake_stream *stream) {
-  if (fake_streams_touch(stream, allocation->host, allocation->bytes))
+  if (fake_streams_touch(stream, allocation->host, allocation->bytes)) {
     fake_complain("cuMemFreeAsync: another stream still uses 0x%llx, and nothing orders the two", allocation->address);
+    if (!allocation->context->poison) allocation->context->poison = FH_CUDA_ERROR_ILLEGAL_ADDRESS;
+  }
   fake_pool *pool = allocation->pool;
   pool->used -= allocation->bytes;
   pool->idle += allocation->bytes;

@@ -4,8 +4,8 @@
 #       Compiles the kernel in `folder` into `target`, a program or library that exists, and defines fh_module_<name> for
 #       fh_kernel_register(). The kernel's name is the folder's. <name>.c is its contract; <name>.k its text, from which come the scalar
 #       build, those for every instruction set of this architecture, the OpenCL text and, where a fitting clang is found (FOGHORN_CLANG),
-#       the PTX; <name>_<isa>.c tuned functions; <name>_block.k, <name>_sm80.k and <name>_sm90a.k texts for blocks of threads. Without
-#       <name>.k the reference runs. ENTRIES: the text's entries in their order, where a macro of its own hides the lines FH_ENTRY(...).
+#       the PTX; <name>_<isa>.c tuned functions; <name>_block.k, <name>_sm60.k, <name>_sm80.k and <name>_sm90a.k texts for blocks of
+#       threads. Without <name>.k the reference runs. ENTRIES: the text's entries in their order, where a macro of its own hides the lines FH_ENTRY(...).
 #   foghorn_add_plugin(target folder...)
 #       A plug-in `target`.so with these kernels, for FOGHORN_PLUGINS and fh_plugin_open().
 #

@@ -8,8 +8,8 @@
 # kernels/dialect/; a device's compiler reads them before the text, so the #include stands between #ifndef and #endif with the header's
 # own guard.
 #
-# Beside it, <name>_block.k, <name>_sm80.k and <name>_sm90a.k are texts for blocks of threads (fh_block_variant): PTX for what the ending
-# says, and OpenCL C too of those that end in _block. Their preludes are in kernels/block/.
+# Beside it, <name>_block.k, <name>_sm60.k, <name>_sm80.k and <name>_sm90a.k are texts for blocks of threads (fh_block_variant): PTX for what
+# the ending says, for _block compute capability 6.0, and OpenCL C too of those that end in _block. Their preludes are in kernels/block/.
 
 # ---- instruction sets of this architecture ----
 set(FOGHORN_ISA_FLAGS_scalar "")
@@ -43,8 +43,9 @@ set(FOGHORN_KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math)
 
 # ---- PTX ----
 # By the ending of a block text; the dialect's texts are built as "block". The oldest PTX that has the instructions: older drivers take it.
-set(FOGHORN_PTX_TARGETS block sm80 sm90a)
+set(FOGHORN_PTX_TARGETS block sm60 sm80 sm90a)
 set(FOGHORN_PTX_TARGET_block -march=sm_60 -Xclang -target-feature -Xclang +ptx60)
+set(FOGHORN_PTX_TARGET_sm60 ${FOGHORN_PTX_TARGET_block})
 set(FOGHORN_PTX_TARGET_sm80 -march=sm_80 -Xclang -target-feature -Xclang +ptx70)
 set(FOGHORN_PTX_TARGET_sm90a -march=sm_90a -Xclang -target-feature -Xclang +ptx80)
 set(FOGHORN_PTX_COMMON -x cl -cl-std=CL1.2 -target nvptx64-nvidia-cuda

@@ -156,6 +156,6 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.85, 0})),
-    FH_BLOCKS({"tiles", "pairwise_distance_tiles", "pairwise_distance_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape,
-               tiles_unfit, 0.3}),
+    FH_BLOCKS({"tiles", "pairwise_distance_tiles", "pairwise_distance_sm60", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit,
+               0.3}),
 };

@@ -492,7 +492,7 @@ static bool cannot_run(fh_status status) {
 static fh_status try_setting(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, const layout *how, setting *s,
                              fh_conform_report *report) {
   char why[200] = "";
-  if (variant->unfit && s->bound.stage_count > 0 && variant->unfit(variant->arg, &s->bound)) return FH_OK;
+  if (variant->unfit && (s->bound.stage_count == 0 || variant->unfit(variant->arg, &s->bound))) return FH_OK;
   report->runs++;
   const fh_conform_call call = {t->image, s->views, t->c.scalars, &s->bound, s->places};
   fh_status status = s->bound.stage_count > 0 ? variant->run(variant->arg, &call) : FH_OK;

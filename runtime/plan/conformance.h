@@ -34,7 +34,8 @@ typedef struct fh_conform_variant {
    * cannot be run at all; any other failure is a failure of the variant. */
   fh_status (*run)(void *arg, const fh_conform_call *call);
   void *arg;
-  /* NULL: it takes every call. Calls that it does not take are left out; where all are, the variant is UNSUPPORTED. */
+  /* NULL: it takes every call. Calls that it does not take are left out, and so are empty ones, which nobody would launch: what is
+   * left must prove something. Where nothing is, the variant is UNSUPPORTED. */
   bool (*unfit)(void *arg, const fh_bound *bound);
 } fh_conform_variant;
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Collects what check.sh needs, for a machine that has none of the build's packages. SPDX-License-Identifier: Apache-2.0
 # usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]
-#   then carry DIR (or the archive, a quarter of it) to the machine with the GPU and run: sh DIR/check.sh
+#   then carry DIR (or the archive, a fifth of it) to the machine with the GPU and run: sh DIR/check.sh
 set -eu
 
 die() {

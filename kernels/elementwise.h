@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 
 /* ---- the order in which elements are visited ---- */
@@ -111,6 +112,21 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
   }
 }
 
+/* The block variant (block/map.h): threads stride over the elements, eight at a time. */
+static inline void fh_unary_wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, PER_THREAD = 8, MOST = 64 };
+  const int64_t blocks = fh_divide_up(bound->stages[0].operands[3].i, THREADS * PER_THREAD), most = MOST * (int64_t)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)(blocks < most ? blocks : most), 1, 1}, .threads = THREADS};
+}
+
+static inline const char *fh_unary_wide_unfit(const fh_bound *bound) {
+  enum { PIECES = 4, X_STRIDE = 8, Y_STRIDE = 11 };
+  const fh_stage *stage = &bound->stages[0];
+  if (stage->items != stage->operands[PIECES].i) return "it is more than one row: its elements do not lie side by side";
+  if (stage->operands[X_STRIDE].i != 1 || stage->operands[Y_STRIDE].i != 1) return "its elements do not lie side by side";
+  return NULL;
+}
+
 /* The contract of the kernel NAME, whose entry is map_NAME: EXACT is its function in double precision, ULP the bound of its error in units
  * of the last place, and LOW to HIGH where the tests look most. */
 #define FH_UNARY_KERNEL(NAME, EXACT, LOW, HIGH, FLOPS, ULP, SUMMARY, FORMULA, SOURCE)                                                \
@@ -141,6 +157,8 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
       FH_EXACT_WITHIN(((ULP) + 0.5) * 0x1p-23, ((ULP) + 0.5) * 0x1p-149,                                                             \
                       "at most " #ULP                                                                                                \
                       " units of the last place, tried by sh tools/dev maths (docs/maths.md), and the half of the oracle; " SOURCE), \
+      FH_BLOCKS({"wide", "map_" #NAME "_wide", #NAME "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_unary_wide_shape,              \
+                 fh_unary_wide_unfit, 0.9}),                                                                                         \
       .bind = bind,                                                                                                                  \
       .reference = reference,                                                                                                        \
       .case_at = fh_unary_case_at,                                                                                                   \

@@ -20,7 +20,8 @@
  *   fh_barrier()                       all threads of the block meet; what one has written to shared memory the others then see
  *   fh_fma_u(a, b, c) fh_add_u(a, b) fh_mul_u(a, b) fh_div_u(a, b) fh_sqrt_u(a)   rounded once; FH_INFINITY
  *   fh_as_int(f) fh_as_float(i)        the same bits
- *   fh_f32x4                           .x .y .z .w; fh_load4(p) of shared and fh_store4(p, v) to global memory want p on a boundary of 16
+ *   fh_f32x4                           .x .y .z .w; fh_load4(p) from shared, fh_fetch4(p) from and fh_store4(p, v) to global memory: p on a
+ *                                      boundary of 16
  *   fh_on_boundary(p, n)               does a global pointer lie on a boundary of n bytes?
  *   FH_UNROLL                          before a loop whose body must see its index as a constant: arrays stay in registers
  *   FH_NO_UNROLL                       before one that is rare: its registers are better used elsewhere

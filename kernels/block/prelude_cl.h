@@ -34,6 +34,7 @@ FH_INLINE float fh_as_float(int x) { return as_float(x); }
 #define FH_INFINITY as_float(0x7f800000)
 
 FH_INLINE fh_f32x4 fh_load4(__local const float *p) { return *(__local const float4 *)p; }
+FH_INLINE fh_f32x4 fh_fetch4(fh_f32_in p) { return *(__global const float4 *)p; }
 FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; }
 #define fh_on_boundary(p, n) (((ulong)(p) & ((n) - 1)) == 0)
 

@@ -63,6 +63,7 @@ typedef struct fh_f32x4 {
   float x, y, z, w;
 } __attribute__((aligned(16), may_alias)) fh_f32x4;
 FH_INLINE FH_UNUSED fh_f32x4 fh_load4(const void *p) { return *(const fh_f32x4 *)p; }
+FH_INLINE FH_UNUSED fh_f32x4 fh_fetch4(const void *p) { return *(const fh_f32x4 *)p; }
 FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
 #define fh_on_boundary(p, n) (((uintptr_t)(p) & ((n) - 1)) == 0)
 

@@ -130,11 +130,15 @@ static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_sha
 }
 
 /* The speed of a tile is that of a whole one, however few of its rows there are. */
-static const char *tiles_unfit(const fh_bound *bound) {
+static const char *tiles_unfit(const fh_bound *bound, fh_metric metric) {
   const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_PAIRWISE_METRIC].i != (int64_t)metric) return "it is for another metric";
   if (op[FH_PAIRWISE_M].i < BLOCK_SIDE / 4 || op[FH_PAIRWISE_N].i < BLOCK_SIDE / 4) return "fewer than 32 rows leave most of a tile empty";
   return (double)op[FH_PAIRWISE_M].i * (double)op[FH_PAIRWISE_N].i > 0x1p44 ? "more tiles than a grid has blocks" : NULL;
 }
+static const char *squares_unfit(const fh_bound *bound) { return tiles_unfit(bound, FH_METRIC_L2); }
+static const char *products_unfit(const fh_bound *bound) { return tiles_unfit(bound, FH_METRIC_DOT); }
+static const char *cosines_unfit(const fh_bound *bound) { return tiles_unfit(bound, FH_METRIC_COSINE); }
 
 const fh_kernel_contract fh_contract_pairwise_distance = {
     .name = "pairwise_distance",
@@ -156,6 +160,9 @@ const fh_kernel_contract fh_contract_pairwise_distance = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.85, 0})),
-    FH_BLOCKS({"tiles", "pairwise_distance_tiles", "pairwise_distance_sm60", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit,
-               0.3}),
+    FH_BLOCKS(
+        {"squares", "pairwise_squares", "pairwise_distance_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, squares_unfit, 0.3},
+        {"products", "pairwise_products", "pairwise_distance_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, products_unfit,
+         0.5},
+        {"cosines", "pairwise_cosines", "pairwise_distance_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, cosines_unfit, 0.4}),
 };

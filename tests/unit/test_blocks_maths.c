@@ -36,7 +36,7 @@ static void check(int64_t n, size_t shift) {
     assert_int_equal(contract->block_count, 1);
     tuned_call call = tuned_call_make(contract, views, false, shift);
     fill(call.first[0], n, contract == &fh_contract_log);
-    const char *wrong = tuned_call_check_block(&call, &contract->blocks[0], 1);
+    const char *wrong = tuned_call_check_block(&call, &contract->blocks[0]);
     if (wrong) fail_msg("%s of %d, %d bytes off: %s", contract->name, (int)n, (int)shift, wrong);
     tuned_call_free(&call);
   }

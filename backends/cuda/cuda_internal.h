@@ -99,6 +99,8 @@ struct fh_device {
   uint64_t stream_serial;
   fh_cuda_source source;  /* of new memory */
   size_t keep_bytes;      /* freed memory that is kept for reuse, at most */
+  int pool_misses;        /* in a row: the pool had no memory where cuMemAlloc had */
+  bool pool_full;         /* what its trial failed of */
   const char *pool_doubt; /* why a pool that the driver promised is not used, until it is said */
   fh_cu_pool pool;
   fh_cu_stream home; /* pool memory is allocated and freed in order with it where no stream of ours has to do with it */
@@ -200,6 +202,8 @@ bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory);
 /* Makes what is queued on `stream` from now on come after the fence. With the context current. */
 fh_status fh_cuda_wait_fence(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence);
 /* Gives all that is kept for reuse back to the driver: memory is short. With the lock held and the context current. */
+/* A wait for one of its streams timed out, and nothing was reached since; with the lock held. */
+bool fh_cuda_any_late(const fh_device *device);
 void fh_cuda_give_back(fh_device *device);
 /* Ends all memory that is kept, when the device closes. */
 void fh_cuda_end_memory(fh_device *device, bool entered);

@@ -59,11 +59,10 @@ bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory) {
 }
 
 fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory) {
-  uint64_t before = atomic_load(&memory->user);
-  if (before == stream->serial) return FH_OK;
-  if (before) atomic_store(&memory->shared, 1);
+  if (atomic_load(&memory->user) == stream->serial) return FH_OK;
   if (memory->fence.stream != stream->serial) FH_TRY(fh_cuda_wait_fence(stream->device, stream->handle, &memory->fence));
-  atomic_store(&memory->user, stream->serial);
+  const uint64_t before = atomic_exchange(&memory->user, stream->serial);
+  if (before && before != stream->serial) atomic_store(&memory->shared, 1);
   return FH_OK;
 }
 
@@ -105,22 +104,26 @@ static void end_waiting(fh_device *device, bool entered) {
   }
 }
 
-/* A stream that let a wait time out may never come back: it is not waited for. */
+bool fh_cuda_any_late(const fh_device *device) {
+  bool any = atomic_load(&device->stuck);
+  for (const fh_stream *s = device->streams; s && !any; s = s->next) any = atomic_load(&s->late);
+  return any;
+}
+
+/* A stream that let a wait time out may never come back, and others may stand behind it: then none is waited for. */
 static bool settle_streams(fh_device *device) {
-  for (const fh_stream *s = device->streams; s; s = s->next) {
-    if (atomic_load(&s->late) || atomic_load(&device->stuck)) return false;
-    (void)device->fn->cuStreamSynchronize(s->handle);
-  }
+  if (fh_cuda_any_late(device)) return false;
+  for (const fh_stream *s = device->streams; s; s = s->next) (void)device->fn->cuStreamSynchronize(s->handle);
   if (device->home) (void)device->fn->cuStreamSynchronize(device->home);
   return true;
 }
 
-/* Gives all that is free back to the driver. What is freed but in use can only follow when its streams are done. */
+/* Gives all that is free back to the driver. What is freed but in use can only follow when its streams are done; and the driver's own
+ * free waits for all of the device, so that nothing is given back where that may never come. */
 void fh_cuda_give_back(fh_device *device) {
-  if (settle_streams(device)) {
-    end_waiting(device, true);
-    fh_cuda_cache_settle(device);
-  }
+  if (!settle_streams(device)) return;
+  end_waiting(device, true);
+  fh_cuda_cache_settle(device);
   if (device->pool) {
     (void)settle_streams(device); /* the frees that this queued */
     (void)device->fn->cuMemPoolTrimTo(device->pool, 0);
@@ -131,6 +134,10 @@ void fh_cuda_give_back(fh_device *device) {
 void fh_cuda_free(fh_memory *memory) {
   if (!memory) return;
   fh_device *device = memory->device;
+  if (!fh_cuda_same_process(device->backend)) { /* a child's: the lock may have been held when it was made */
+    free(memory);
+    return;
+  }
   bool entered = fh_cuda_enter_quietly(device);
   pthread_mutex_lock(&device->lock);
   bool busy = atomic_load(&device->busy_streams) != 0;
@@ -140,7 +147,7 @@ void fh_cuda_free(fh_memory *memory) {
     device->waiting = memory;
   } else {
     end_memory(device, memory, entered);
-    if (entered) fh_cuda_cache_trim(device, device->keep_bytes);
+    if (entered && !busy) fh_cuda_cache_trim(device, device->keep_bytes); /* cuMemFree waits for all of the device */
   }
   pthread_mutex_unlock(&device->lock);
   if (entered) fh_cuda_leave(device);
@@ -159,6 +166,10 @@ void fh_cuda_end_memory(fh_device *device, bool entered) {
 
 /* ---- allocating: with the lock held and the context current ---------------------------------------------------------------- */
 
+/* A pool takes memory in larger pieces than cuMemAlloc, so that it finds a nearly full device full first: only one that fails this often
+ * in a row, where cuMemAlloc does not, is broken. */
+enum { POOL_MISSES = 4 };
+
 static void decide_source(fh_device *device) {
   if (device->source) return;
   const char *why = NULL;
@@ -166,6 +177,8 @@ static void decide_source(fh_device *device) {
   size_t share = device->found->info.memory_bytes / 16;
   device->keep_bytes = share < KEEP_BYTES ? share : KEEP_BYTES;
   device->source = fh_cuda_pool_open(device, &why, &wrong) ? FH_CUDA_POOL : FH_CUDA_CACHE;
+  if (wrong && device->pool_full && ++device->pool_misses < POOL_MISSES) device->source = FH_CUDA_UNDECIDED;
+  if (!device->source) return;
   const char *id = device->found->info.id;
   if (device->source == FH_CUDA_POOL)
     fh_log(FH_LOG_DEBUG, "%s: memory comes from a pool of the driver, in order with streams", id);
@@ -183,6 +196,7 @@ static fh_cu_result alloc_from(fh_device *device, size_t bytes, fh_memory *memor
 /* The pool failed twice: is it the pool, or the device? cuMemAlloc tells. */
 static fh_cu_result doubt_pool(fh_device *device, size_t bytes, fh_memory *memory, fh_cu_result code) {
   if (fh_cuda_cache_alloc(device, bytes, &memory->block, &memory->fence) != FH_CUDA_SUCCESS) return code;
+  if (code == FH_CUDA_ERROR_OUT_OF_MEMORY && ++device->pool_misses < POOL_MISSES) return FH_CUDA_SUCCESS;
   device->source = FH_CUDA_CACHE;
   fh_log(FH_LOG_WARN,
          "%s: cuMemAllocFromPoolAsync failed with %s (%u) for %zu bytes and cuMemAlloc did not: the pool is given up, memory comes from "
@@ -209,6 +223,7 @@ static fh_cu_result alloc_block(fh_device *device, size_t bytes, fh_memory *memo
     code = alloc_from(device, bytes, memory);
   }
   if (code == FH_CUDA_SUCCESS) tell_pool_doubt(device);
+  if (code == FH_CUDA_SUCCESS && device->source == FH_CUDA_POOL) device->pool_misses = 0;
   if (code == FH_CUDA_SUCCESS || device->source != FH_CUDA_POOL) return code;
   return doubt_pool(device, bytes, memory, code);
 }

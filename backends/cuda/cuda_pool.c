@@ -46,12 +46,14 @@ static fh_cu_result try_block(fh_device *device, fh_cu_ptr block, unsigned char 
   return code != FH_CUDA_SUCCESS ? code : freed != FH_CUDA_SUCCESS ? freed : done;
 }
 
+/* NULL, or what is wrong; device->pool_full: only that there was no memory. */
 static const char *try_pool(fh_device *device) {
   unsigned char host[TRIAL_BYTES] = {0};
   fh_cu_ptr block = 0;
   fh_cu_result code = make_pool(device);
   if (code == FH_CUDA_SUCCESS) code = device->fn->cuMemAllocFromPoolAsync(&block, TRIAL_BYTES, device->pool, device->home);
   if (code == FH_CUDA_SUCCESS) code = try_block(device, block, host);
+  device->pool_full = code == FH_CUDA_ERROR_OUT_OF_MEMORY;
   if (code != FH_CUDA_SUCCESS) return fh_cuda_result_name((int)code);
   for (int i = 0; i < TRIAL_BYTES; i++)
     if (host[i] != TRIAL_VALUE) return "the bytes that were written to it came back otherwise";
@@ -74,7 +76,7 @@ bool fh_cuda_pool_open(fh_device *device, const char **out_why, bool *out_wrong)
   return false;
 }
 
-/* Allocations that somebody still holds end with the context. */
+/* Allocations that somebody still holds end with the context, which other users of the process may keep. */
 void fh_cuda_pool_close(fh_device *device) {
   if (device->home) {
     (void)device->fn->cuStreamSynchronize(device->home);

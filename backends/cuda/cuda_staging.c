@@ -4,9 +4,9 @@
  * for each piece. Here larger copies go through a ring of pinned chunks in pieces: while the device moves one, the processor fills or
  * empties the next. Chunks are made on first use; where no more memory can be pinned, and for small copies, it is the driver's way.
  *
- * Host memory is read when a copy to the device is submitted. A copy to the host is done when its last pieces have been taken out of
- * their chunks, which happens before its point counts as reached. Where such a copy and a later one meet in host memory, the later
- * one waits.
+ * Host memory that is not pinned is read when a copy to the device is submitted, pinned memory until the copy's point is reached. A copy to
+ * the host is done when its last pieces have been taken out of their chunks, which happens before its point counts as reached. Where such a
+ * copy and a later one meet in host memory, the later one waits.
  */
 #include <stdlib.h>
 #include <string.h>

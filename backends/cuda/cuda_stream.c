@@ -35,7 +35,7 @@ static void enlist(fh_stream *stream) {
 static void delist(fh_stream *stream, bool reachable) {
   fh_device *device = stream->device;
   pthread_mutex_lock(&device->lock);
-  if (reachable) (void)device->fn->cuStreamSynchronize(stream->handle);
+  if (reachable && !fh_cuda_any_late(device)) (void)device->fn->cuStreamSynchronize(stream->handle);
   fh_stream **link = &device->streams;
   while (*link != stream) link = &(*link)->next;
   *link = stream->next;
@@ -211,7 +211,10 @@ fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns) {
 static void settle(fh_stream *stream) {
   fh_device *device = stream->device;
   if (atomic_load(&device->dead)) return;
-  if (!stream->late) {
+  pthread_mutex_lock(&device->lock);
+  const bool late = fh_cuda_any_late(device); /* it may stand behind another stream's work */
+  pthread_mutex_unlock(&device->lock);
+  if (!late) {
     fh_cu_result code =
         device->fn->cuStreamSynchronize(stream->handle); /* also for what has no event: a batch queued in part, an allocation */
     if (code == FH_CUDA_SUCCESS) fh_cuda_staging_reached(stream, stream->submitted);
@@ -238,10 +241,10 @@ void fh_cuda_stream_close(fh_stream *stream) {
   fh_device *device = stream->device;
   if (fh_cuda_enter_quietly(device)) {
     settle(stream);
-    delist(stream, !stream->late && !atomic_load(&device->stuck) && !atomic_load(&device->dead));
+    delist(stream, !atomic_load(&device->dead));
     if (!atomic_load(&device->stuck)) end_handles(stream);
     fh_cuda_leave(device);
-  } else {
+  } else if (fh_cuda_same_process(device->backend)) { /* in a child the lock may have been held when it was made */
     delist(stream, false);
   }
   set_progress(stream, stream->submitted, stream->submitted);
@@ -384,7 +387,8 @@ static fh_block_shape stride_shape(const fh_executable *executable, int64_t item
   return (fh_block_shape){{grid, 1, 1}, executable->block, 0};
 }
 
-/* Dynamic shared memory above the usual limit is asked for when a launch first wants it. */
+/* Dynamic shared memory above the usual limit is asked for when a launch first wants it, and all that there is: the limit is the
+ * function's, which several executables may share, and costs nothing. */
 static fh_status need_shared(fh_device *device, fh_executable *executable, uint32_t bytes) {
   if (bytes <= atomic_load(&executable->shared_given)) return FH_OK;
   const uint32_t most = device->found->info.blocks.shared_bytes;
@@ -392,11 +396,12 @@ static fh_status need_shared(fh_device *device, fh_executable *executable, uint3
     return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
                            "%s: %s needs %u bytes of shared memory for a block and declares %u itself, the device gives %u",
                            device->found->info.id, executable->name, bytes, executable->shared_static, most);
-  fh_cu_result code = device->fn->cuFuncSetAttribute(executable->function, FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes);
+  fh_cu_result code = device->fn->cuFuncSetAttribute(executable->function, FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                     (int)(most - executable->shared_static));
   if (code != FH_CUDA_SUCCESS)
     return FH_CUDA_FAIL(device, code, "cuFuncSetAttribute", "asking for %u bytes of shared memory for a block of %s", bytes,
                         executable->name);
-  atomic_store(&executable->shared_given, bytes);
+  atomic_store(&executable->shared_given, most - executable->shared_static);
   return FH_OK;
 }
 

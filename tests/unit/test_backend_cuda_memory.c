@@ -186,6 +186,25 @@ static void keeps_a_share_only(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* Work that let a wait time out may never end, and newer streams may stand behind it: who looks for memory waits for none of them. */
+static void late_work_is_not_waited_for(void) {
+  fh_backend_fixture f;
+  fh_stream *late = NULL, *behind = NULL;
+  open_fake(&f);
+  FH_EXPECT_OK(api->stream_open(f.device, &late));
+  FH_EXPECT_OK(api->stream_open(f.device, &behind));
+  fh_memory *a = alloc(f.device, 4096), *b = alloc(f.device, 4096), *none = NULL;
+  fill(late, a, 4096, 1);
+  fh_expect_code(api->wait(late, 1, 20 * 1000 * 1000), FH_DEADLINE_EXCEEDED);
+  fill(behind, b, 4096, 2);
+  fh_expect_code(api->alloc(f.device, 15 * MIB, &none), FH_RESOURCE_EXHAUSTED);
+  api->stream_close(behind);
+  api->stream_close(late);
+  api->free(a);
+  api->free(b);
+  fh_backend_fixture_close(&f);
+}
+
 /* ---- a driver that promises too much ----------------------------------------------------------------------------------- */
 
 static void works_without_a_pool(void) {
@@ -198,7 +217,8 @@ static void works_without_a_pool(void) {
   assert_int_equal(fh_cuda_calls("cuMemFree_v2"), fh_cuda_calls("cuMemAlloc_v2"));
 }
 
-/* The pool worked once, then no more; cuMemAlloc goes on. Memory of both kinds is right, and ends where it came from. */
+/* The pool worked once, then no more; cuMemAlloc goes on. Memory of both kinds is right, and ends where it came from. A full pool is tried
+ * again for the next three requests. */
 static void gives_a_pool_up(void) {
   fh_backend_fixture f;
   fh_stream *stream = NULL;
@@ -212,8 +232,8 @@ static void gives_a_pool_up(void) {
   assert_int_equal(fh_cuda_calls("cuMemAlloc_v2"), 1);
   api->free(of_pool);
   api->free(of_cache);
-  api->free(alloc(f.device, 4096));
-  assert_int_equal(fh_cuda_calls("cuMemAllocFromPoolAsync"), 4); /* the trial, one that was well, and two that were not */
+  for (int i = 0; i < 5; i++) api->free(alloc(f.device, 4096));
+  assert_int_equal(fh_cuda_calls("cuMemAllocFromPoolAsync"), 10); /* the trial, one that was well, and twice for each of four */
   api->stream_close(stream);
   fh_backend_fixture_close(&f);
 }
@@ -349,6 +369,10 @@ int main(int argc, char **argv) {
       {.name = "a pool that cannot be made", .settings = "pools=1", .faults = "cuMemPoolCreate@1=801", .run = works_without_a_pool},
       {.name = "a pool without memory", .settings = "pools=1", .faults = "cuMemAllocFromPoolAsync@1+=OOM", .run = works_without_a_pool},
       {.name = "a pool that fails later", .settings = "pools=1", .faults = "cuMemAllocFromPoolAsync@3+=OOM", .run = gives_a_pool_up},
+      {.name = "late work is not waited for",
+       .settings = "memory=16MiB",
+       .faults = "cuMemsetD8Async@1+=late:hang",
+       .run = late_work_is_not_waited_for},
       {.name = "cuts segments", .run = cuts_segments},
       {.name = "threads share a device", .run = threads_share_a_device},
       {.name = "threads share a device with a pool", .settings = "pools=1", .run = threads_share_a_device},

@@ -206,8 +206,12 @@ fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate) {
 
 double fh_call_bytes(const fh_call *call) {
   double bytes = 0;
-  for (int i = 0; i < call->view_count; i++)
-    bytes += call->views[i].buffer ? (double)call->views[i].buffer->bytes : fh_desc_bytes(&call->descs[i]);
+  for (int i = 0; i < call->view_count; i++) {
+    const fh_buffer *buffer = call->views[i].buffer;
+    bool counted = false; /* one buffer may have several views */
+    for (int before = 0; before < i; before++) counted |= buffer && call->views[before].buffer == buffer;
+    if (!counted) bytes += buffer ? (double)buffer->bytes : fh_desc_bytes(&call->descs[i]);
+  }
   for (int t = 0; t < call->bound.temp_count; t++) bytes += (double)call->bound.temp_bytes[t];
   return bytes;
 }

@@ -3,6 +3,7 @@
  * Which views have rows is the contract's chunking rule. A chunk's views are buffers of their own over the host memory of the whole's, so
  * that a device holds no more than the chunk, and a chunk is run, recorded, brought home and made again like any other call.
  */
+#include <math.h>
 #include <string.h>
 
 #include "runtime/mem/owner.h"
@@ -133,17 +134,27 @@ bool fh_call_fits_in_chunks(const fh_call *call, double bytes) {
 
 bool fh_chunks_begin(const fh_call *call, double bytes, fh_progress *progress) {
   const int64_t rows = fh_call_rows(call, &progress->cut);
-  if (progress->step > 0 || !worth_halving(call, progress->cut, rows)) return false;
+  if (progress->step > 0 || rows < 2) return false;
+  int64_t step = rows - rows / 2;
+  while (step > 1 && fh_chunk_bytes(call, progress->cut, step) > bytes) step -= step / 2;
+  if (fh_chunk_bytes(call, progress->cut, step) > bytes) return false;
+  if (isinf(bytes) && !worth_halving(call, progress->cut, rows)) return false;
   progress->rows = rows;
-  progress->step = rows - rows / 2;
-  while (progress->step > 1 && fh_chunk_bytes(call, progress->cut, progress->step) > bytes) progress->step -= progress->step / 2;
+  progress->step = step;
   return true;
 }
 
-/* The chunks work on the host copies of what they have rows of. */
+/* The chunks work on the host copies of what they have rows of. Those of results count as the newest from the first chunk on: whoever wants
+ * memory, or makes up for a lost device, must not bring older contents home over rows that are new. */
 static fh_status come_home(fh_context *context, const fh_call *call, uint32_t cut) {
-  for (int v = 0; v < call->view_count; v++)
-    if (cut >> v & 1) FH_TRY(fh_call_bring_home(context, call, v));
+  for (int v = 0; v < call->view_count; v++) {
+    if (!(cut >> v & 1)) continue;
+    fh_buffer *buffer = call->views[v].buffer;
+    const bool result = call->image->contract->views[v].role != FH_ROLE_IN;
+    if (result && !buffer->lost) FH_TRY(fh_buffer_to_host(context, buffer)); /* rows that no chunk gets to stay as they were */
+    FH_TRY(fh_call_bring_home(context, call, v));
+    if (result) buffer->host_version = ++buffer->version;
+  }
   return FH_OK;
 }
 
@@ -199,14 +210,10 @@ static bool halve(fh_context *context, int device, const fh_call *call, fh_progr
   return true;
 }
 
-/* The host copies are the newest now. */
+/* All of the results are new, whatever they were before. */
 static void written_at_home(const fh_call *call) {
-  for (int v = 0; v < call->view_count; v++) {
-    fh_buffer *buffer = call->views[v].buffer;
-    if (call->image->contract->views[v].role == FH_ROLE_IN) continue;
-    buffer->host_version = ++buffer->version;
-    buffer->lost = false;
-  }
+  for (int v = 0; v < call->view_count; v++)
+    if (call->image->contract->views[v].role != FH_ROLE_IN) call->views[v].buffer->lost = false;
 }
 
 fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress) {

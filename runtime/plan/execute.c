@@ -357,6 +357,7 @@ static fh_status prefetch(fh_queue *queue, int device, fh_buffer *buffer) {
   fh_replica *replica = &buffer->replicas[device];
   if (d->info.host_memory) return fh_buffer_to_host(context, buffer);
   FH_TRY(settle_others(queue, device, replica));
+  if (d->state != FH_STATE_OPEN) return FH_OK; /* that has lost it: the caller looks */
   if (!replica->memory) {
     fh_memory *memory = NULL;
     FH_TRY(d->api->alloc(d->device, buffer->bytes ? buffer->bytes : 1, &memory));
@@ -374,8 +375,9 @@ static fh_status prefetch_to(fh_queue *queue, int device, const fh_view *view) {
     return FH_STATUS_CAUSE(FH_UNAVAILABLE, d->cause[0] ? d->cause : NULL, "fh_queue_prefetch: %s cannot be used: %s", d->info.id,
                            d->reason[0] ? d->reason : "it is outside the policy or the list of devices");
   fh_status status = prefetch(queue, device, view->buffer);
-  if (!status || !fh_blames_device(fh_status_code(status))) return status;
-  FH_TRY(fh_recover(context, NULL, device, status));
+  if (status && !fh_blames_device(fh_status_code(status))) return status;
+  if (status) FH_TRY(fh_recover(context, NULL, device, status));
+  if (d->state == FH_STATE_OPEN) return FH_OK;
   return FH_STATUS_CAUSE(FH_UNAVAILABLE, d->cause, "fh_queue_prefetch: %s was lost: %s\nnext step: go on; launches run elsewhere",
                          d->info.id, d->reason);
 }

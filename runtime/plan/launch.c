@@ -166,6 +166,7 @@ static void say_chunked(fh_context *context, const fh_call *call, const fh_candi
 static void count_chunks(fh_context *context, const fh_call *call, fh_candidate *used, bool elsewhere, const room *r) {
   if (r->progress.step == 0) return;
   fh_candidate_executed(context, used);
+  if (r->progress.chunks < 2) return; /* no device had room for any: the CPU ran it whole */
   context->account.counters.chunked++;
   context->account.counters.chunks += (uint64_t)r->progress.chunks;
   if (!elsewhere) say_chunked(context, call, used, r);

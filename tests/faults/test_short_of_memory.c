@@ -141,6 +141,27 @@ static void lost_in_the_middle(void) {
   job_end(&j);
 }
 
+/* The output holds an older result, on the device alone, when the device is lost: that one is not made again over the rows that are new. */
+static void an_older_result_stays_away(void) {
+  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_view views[2][4];
+  for (int i = 0; i < 2; i++) {
+    fh_view *v = views[i];
+    v[0] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 1);
+    v[1] = new_matrix(of[i], D, PANEL, FH_ROW_MAJOR, 2);
+    v[2] = new_matrix(of[i], ROWS, PANEL, FH_ROW_MAJOR, 3);
+    v[3] = new_matrix(of[i], ROWS, PANEL, FH_ROW_MAJOR, 4);
+    FH_EXPECT_OK(fh_exp(fh_context_queue(of[i]), &v[2], &v[3], NULL));
+    FH_EXPECT_OK(fh_matmul(fh_context_queue(of[i]), &v[0], &v[1], &v[3], NULL));
+  }
+  same_bits(&views[0][3], &views[1][3]);
+  assert_int_equal(times_said("FALLBACK device cuda:0 lost"), 1);
+  for (int i = 0; i < 2; i++) {
+    for (int v = 0; v < 4; v++) fh_view_release(&views[i][v]);
+    fh_context_release(of[i]);
+  }
+}
+
 /* Memory is there by its size, and not to be had. */
 static void no_memory_left(void) {
   job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -236,6 +257,7 @@ int main(int argc, char **argv) {
       {.name = "lost at work, late", .settings = SMALL, .faults = "cuLaunchKernel@2=late:719", .run = lost_in_the_middle},
       {.name = "lost on the way there", .settings = SMALL, .faults = "cuMemcpyHtoDAsync@4=719", .run = lost_in_the_middle},
       {.name = "lost on the way back", .settings = SMALL, .faults = "cuMemcpyDtoHAsync@2=late:719", .run = lost_in_the_middle},
+      {.name = "an older result stays away", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = an_older_result_stays_away},
       {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},

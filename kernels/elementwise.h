@@ -112,10 +112,11 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
   }
 }
 
-/* The block variant (block/map.h): threads stride over the elements, eight at a time. */
+/* The block variant (block/map.h): threads stride over the elements, eight at a time. An unknown device has one multiprocessor at least. */
 static inline void fh_unary_wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   enum { THREADS = 256, PER_THREAD = 8, MOST = 64 };
-  const int64_t blocks = fh_divide_up(bound->stages[0].operands[3].i, THREADS * PER_THREAD), most = MOST * (int64_t)multiprocessors;
+  const int64_t blocks = fh_divide_up(bound->stages[0].operands[3].i, THREADS * PER_THREAD);
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
   *out = (fh_block_shape){.grid = {(uint32_t)(blocks < most ? blocks : most), 1, 1}, .threads = THREADS};
 }
 

@@ -15,9 +15,10 @@ static inline const fh_operand *fh_norm_last(const fh_bound *bound) {
   return &stage->operands[stage->operand_count - FH_ROWS_OPERANDS];
 }
 
-/* Blocks stride over the rows: as many as can be resident, and some for balance. */
+/* Blocks stride over the rows: as many as can be resident, and some for balance; an unknown device has one multiprocessor at least. */
 static inline void fh_norm_shape(const fh_bound *bound, int multiprocessors, int row, fh_block_shape *out) {
-  const int64_t blocks = fh_divide_up(fh_norm_last(bound)[FH_ROWS_ROWS].i, FH_NORM_BLOCK / row), most = 32 * (int64_t)multiprocessors;
+  const int64_t blocks = fh_divide_up(fh_norm_last(bound)[FH_ROWS_ROWS].i, FH_NORM_BLOCK / row);
+  const int64_t most = 32 * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
   *out = (fh_block_shape){.grid = {(uint32_t)(blocks < most ? blocks : most), 1, 1}, .threads = FH_NORM_BLOCK};
 }
 static inline void fh_norm_rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {

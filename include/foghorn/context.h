@@ -122,8 +122,12 @@ typedef union fh_param_value {
 
 /* Launches by handle: views and parameters in the order of the kernel's contract (`devprobe explain
  * NAME` prints it). Views are borrowed until the event. May return before the work is done or after: wait for
- * the event. out_event may be NULL. Errors: what bind finds wrong (INVALID_ARGUMENT, INCOMPATIBLE),
- * FAILED_PRECONDITION for a dead view, UNAVAILABLE when no allowed device can run it, with the decision. */
+ * the event. out_event may be NULL. Data that does not fit the memory of the device may run in chunks of its rows there, where the kernel
+ * computes rows by themselves: the same bits where the kernel is exact, and counted (fh_counters.chunked). After an error in the middle
+ * of them the first rows of the outputs are new and the others as they were, and the message says how many; after any other error
+ * outputs are as they were, or partly new where a device or a kernel failed while it wrote them. Errors: what bind finds wrong
+ * (INVALID_ARGUMENT, INCOMPATIBLE), FAILED_PRECONDITION for a dead view, UNAVAILABLE when no allowed device can run it, with the decision,
+ * DATA_LOSS when what an input held died with a device. */
 FH_API FH_MUST_USE fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *const *views, int view_count,
                                        const fh_param_value *params, int param_count, fh_event *out_event);
 
@@ -133,9 +137,16 @@ FH_API FH_MUST_USE fh_status fh_queue_pin(fh_queue *queue, const char *device);
 
 /* Begins to bring the newest contents of the view's buffer to a device ("cuda:0"; "cpu": home), or with NULL to the one that the queue is
  * pinned to, so that a launch there need not wait for them; out_event may be NULL. May return before the copy is done or after: the host
- * memory must stay as it is until the event, as for a launch. A view that is there already costs nothing. Only free memory is taken:
- * RESOURCE_EXHAUSTED where there is none, and then a launch makes room. NOT_FOUND for an unknown device, UNAVAILABLE for one that
- * cannot be used or is lost on the way, with the cause; nothing is lost, a later launch runs elsewhere. */
+ * memory must stay as it is until the event, as for a launch. A view that is there already is not copied again, but work of other
+ * queues on the device is waited for, and contents that only another device has come home first. Only free memory is taken. Errors:
+ *   INVALID_ARGUMENT     queue or view is NULL; device is NULL and the queue is not pinned
+ *   FAILED_PRECONDITION  the view is empty or dead
+ *   INCOMPATIBLE         the view is of another context than the queue's
+ *   NOT_FOUND            no such device in this context
+ *   UNAVAILABLE          the device cannot be used, or was lost on the way, with the cause; a later launch runs elsewhere
+ *   RESOURCE_EXHAUSTED   the device has no free memory for it, where a launch makes room; or the host has none for what comes home
+ *   DATA_LOSS            results that only a device held died with it, and cannot be computed again
+ * Other codes (INTERNAL, INCOMPATIBLE) are the driver's refusal of the allocation or the copy, in its words. */
 FH_API FH_MUST_USE fh_status fh_queue_prefetch(fh_queue *queue, const fh_view *view, const char *device, fh_event *out_event);
 
 /* ---- what was decided ------------------------------------------------------------------------------- */

@@ -188,14 +188,14 @@ static fh_status measure_links(fh_queue *queue, const fh_calibration_options *op
     const fh_plan_device *device = &queue->context->devices[d];
     if (!device->allowed || device->info.host_memory || (options->stop && options->stop(options->user))) continue;
     if (options->progress) options->progress(options->user, device->info.id, 0);
-    fh_status status = fh_link_measure(queue, d, seconds);
-    const bool failed = status != FH_OK;
+    bool measured; /* and not only known from the profile before */
+    fh_status status = fh_link_measure(queue, d, seconds, &measured);
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
       fh_status_free(status);
-    } else if (failed) {
+    } else if (status) {
       FH_TRY(fh_recover(queue->context, NULL, d, status));
     }
-    out->links += !failed && fh_link_of(device, FH_TO_DEVICE).bandwidth_source >= FH_COST_CALIBRATED;
+    out->links += measured;
   }
   return FH_OK;
 }

@@ -401,7 +401,7 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size) {
                (double)reason->have / 1048576);
       return;
     case FH_REASON_SELFTEST:
-      snprintf(out, size, "its self-test failed: %s", text);
+      snprintf(out, size, "%s%s", strcmp(reason->cause, "NOT-TESTED") == 0 ? "" : "its self-test failed: ", text);
       return;
     case FH_REASON_VARIANT_QUARANTINED:
       snprintf(out, size, "it failed earlier in this process: %s: %s", reason->cause, text);

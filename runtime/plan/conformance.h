@@ -3,7 +3,7 @@
  * One procedure for the tests, for the self-test before a variant's first use, for `devprobe verify` and for a new backend: every case of
  * the contract, in every layout that a caller may bring, on ordinary data, on NaN and infinities and on denormals. A result is compared
  * with the plain C build, bit by bit, where the variant is EXACT, and else with the oracle. Inputs and the bytes between elements must stay
- * as they were. The plain C build itself is always compared with the oracle.
+ * as they were. The plain C build itself is compared with the oracle in every case that the variant takes.
  */
 #ifndef FOGHORN_PLAN_CONFORMANCE_H_
 #define FOGHORN_PLAN_CONFORMANCE_H_
@@ -35,7 +35,7 @@ typedef struct fh_conform_variant {
   fh_status (*run)(void *arg, const fh_conform_call *call);
   void *arg;
   /* NULL: it takes every call. Calls that it does not take are left out, and so are empty ones, which nobody would launch: what is
-   * left must prove something. Where nothing is, the variant is UNSUPPORTED. */
+   * left must prove something. Where nothing is, the variant is UNSUPPORTED, without a failure. At most 4096 cases are looked at. */
   bool (*unfit)(void *arg, const fh_bound *bound);
 } fh_conform_variant;
 

@@ -35,19 +35,30 @@ static int64_t narrow(const fh_queue *queue, const fh_call *call, uint32_t cut, 
   return high;
 }
 
+/* All changes after `low` rows, where the last one of `out` is chosen, up to `high`, where `last` is: a third device may win between
+ * two others. The new count. */
+static int changes_within(const fh_queue *queue, const fh_call *call, uint32_t cut, int64_t low, int64_t high, int last, int count,
+                          fh_crossover out[FH_CROSSOVERS]) {
+  while (count < FH_CROSSOVERS && out[count - 1].device != last) {
+    low = narrow(queue, call, cut, low, high);
+    const int device = choice_at(queue, call, cut, low);
+    if (device < 0) break;
+    out[count++] = (fh_crossover){.rows = low, .device = device};
+  }
+  return count;
+}
+
 int fh_crossovers(const fh_queue *queue, const fh_call *call, fh_crossover out[FH_CROSSOVERS]) {
   uint32_t cut;
   if (fh_call_rows(call, &cut) <= 1) return 0;
-  int count = 0, device = choice_at(queue, call, cut, 1);
-  if (device < 0) return 0;
-  out[count++] = (fh_crossover){.rows = 1, .device = device};
+  int count = 1;
+  out[0] = (fh_crossover){.rows = 1, .device = choice_at(queue, call, cut, 1)};
+  if (out[0].device < 0) return 0;
   for (int64_t rows = 2; rows <= INT64_C(1) << 40; rows *= 2) {
     const int next = choice_at(queue, call, cut, rows);
     if (next < 0) break;
-    if (next == device) continue;
-    if (count == FH_CROSSOVERS) break;
-    out[count++] = (fh_crossover){.rows = narrow(queue, call, cut, rows / 2, rows), .device = next};
-    device = next;
+    count = changes_within(queue, call, cut, rows / 2, rows, next, count, out);
+    if (out[count - 1].device != next) break; /* full, or a size without a choice */
   }
   return count;
 }

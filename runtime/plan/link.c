@@ -113,16 +113,23 @@ static fh_status time_copies(const line *l, fh_way way, size_t bytes, double sec
   return FH_OK;
 }
 
-static fh_status measure_way(const line *l, fh_plan_device *device, fh_way way, size_t bytes, double seconds) {
+static fh_status measure_way(const line *l, fh_plan_device *device, fh_way way, size_t bytes, double seconds, bool *out_measured) {
   double shortest, longest;
   FH_TRY(time_copies(l, way, SHORT_BYTES, seconds / 4, &shortest));
   FH_TRY(time_copies(l, way, bytes, seconds, &longest));
-  if (longest > shortest) fh_link_calibrate(device, way, shortest, (double)bytes / (longest - shortest));
+  *out_measured = longest > shortest;
+  if (*out_measured) fh_link_calibrate(device, way, shortest, (double)bytes / (longest - shortest));
   return FH_OK;
 }
 
-static fh_status measure_both(const line *l, fh_plan_device *device, size_t bytes, double seconds) {
-  for (int way = 0; way < FH_WAYS; way++) FH_TRY(measure_way(l, device, (fh_way)way, bytes, seconds / FH_WAYS));
+static fh_status measure_both(const line *l, fh_plan_device *device, size_t bytes, double seconds, bool *out_measured) {
+  bool all = true;
+  for (int way = 0; way < FH_WAYS; way++) {
+    bool measured;
+    FH_TRY(measure_way(l, device, (fh_way)way, bytes, seconds / FH_WAYS, &measured));
+    all = all && measured;
+  }
+  *out_measured = all;
   return FH_OK;
 }
 
@@ -136,7 +143,8 @@ static size_t take_memory(const fh_plan_device *device, fh_memory **out_memory) 
   return 0;
 }
 
-fh_status fh_link_measure(fh_queue *queue, int device, double seconds) {
+fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out_measured) {
+  *out_measured = false;
   fh_plan_device *d = &queue->context->devices[device];
   line l = {.device = d};
   if (d->state != FH_STATE_OPEN || !d->device || d->info.host_memory) return FH_OK;
@@ -146,7 +154,7 @@ fh_status fh_link_measure(fh_queue *queue, int device, double seconds) {
   fh_status status = l.host ? d->api->stream_open(d->device, &l.stream) : FH_STATUS(FH_RESOURCE_EXHAUSTED, "calibration: no memory");
   if (!status) {
     memset(l.host, 1, bytes); /* its pages are there */
-    status = measure_both(&l, d, bytes, seconds);
+    status = measure_both(&l, d, bytes, seconds, out_measured);
   }
   if (l.stream) d->api->stream_close(l.stream);
   d->api->free(l.memory);

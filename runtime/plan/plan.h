@@ -332,8 +332,8 @@ fh_link_figures fh_link_of(const fh_plan_device *device, fh_way way);
 void fh_link_sample(fh_plan_device *device, fh_way way, size_t bytes, double seconds);
 /* What the machine's profile says; 0: nothing. */
 void fh_link_calibrate(fh_plan_device *device, fh_way way, double latency_s, double bytes_per_s);
-/* Measures both ways for the profile, in no more than about `seconds`. Fails where the device does. */
-fh_status fh_link_measure(fh_queue *queue, int device, double seconds);
+/* Measures both ways for the profile, in no more than about `seconds`; *out_measured: both were. Fails where the device does. */
+fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out_measured);
 
 /* call.c */
 /* A checked call on views of `context`. */

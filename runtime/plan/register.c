@@ -51,6 +51,8 @@ static fh_status check_view(const fh_kernel_contract *k, int i) {
   if (v->role < FH_ROLE_IN || v->role > FH_ROLE_INOUT)
     return WRONG("%s: views[%d] (%s): the value %d is no fh_view_role", k->name, i, v->name, (int)v->role);
   if (fh_dtype_size(v->dtype) == 0) return WRONG("%s: views[%d] (%s): the value %d is no fh_dtype", k->name, i, v->name, (int)v->dtype);
+  if (k->chunks && k->chunks[i] & FH_RANK(0))
+    return WRONG("%s: chunks[%d] (%s) names rank 0, expected ranks from 1 on: a scalar has no rows to cut", k->name, i, v->name);
   return FH_OK;
 }
 

@@ -91,7 +91,8 @@ static void test_failed(fh_candidate *candidate, const char *cause, const char *
   candidate->test = FH_TEST_FAILED;
   snprintf(candidate->cause, sizeof candidate->cause, "%s", cause);
   snprintf(candidate->reason, sizeof candidate->reason, "%.*s", (int)strcspn(reason, "\n"), reason);
-  fh_log(FH_LOG_WARN, "self-test of %s failed: %s\n  it will not be used in this process", candidate->name, candidate->reason);
+  const char *how = strcmp(cause, "NOT-TESTED") == 0 ? "was not possible" : "failed";
+  fh_log(FH_LOG_WARN, "self-test of %s %s: %s\n  it will not be used in this process", candidate->name, how, candidate->reason);
 }
 
 /* What could not run is not wrong: the device or the variant is to blame, and recovery says which. Takes the status. When recovery
@@ -123,6 +124,8 @@ void fh_candidate_test(fh_queue *queue, fh_candidate *candidate) {
   if (status) failure = status; /* no memory for the test: no run failed */
   if (failure) {
     could_not_run(queue->context, candidate, failure);
+  } else if (report.verdict == FH_CONFORM_UNSUPPORTED) { /* without a failure: nothing ran */
+    test_failed(candidate, "NOT-TESTED", report.text);
   } else if (report.verdict != FH_CONFORM_PASS) {
     test_failed(candidate, "WRONG-RESULT", report.text);
   } else {

@@ -21,8 +21,8 @@ static fh_context *context;
 static fh_call call;
 static uint32_t cut;
 
-/* A product of rows with a square matrix, as shapes; a CPU and a device whose speeds are set and not guessed. */
-static void begin(void) {
+/* A product of rows with a square matrix, as shapes; a CPU and devices whose speeds are set and not guessed. */
+static void begin_with(const char *links, double byte_s, const double flop_s[3]) {
   setenv("FOGHORN_VERIFY", "off", 1);
   setenv("FOGHORN_CACHE_DIR", "", 1);
   FH_EXPECT_OK(fh_context_create(&(fh_context_options){.allow_fake = true, .numerics = FH_EXACT}, &context));
@@ -37,12 +37,15 @@ static void begin(void) {
   assert_int_equal(fh_call_rows(&call, &cut), 8);
   for (int i = 0; i < variants->count; i++) {
     fh_candidate *candidate = &variants->candidates[i];
-    const bool cpu = context->devices[candidate->device].info.kind == FH_DEVICE_CPU;
-    candidate->flop_s = cpu ? 1e-10 : 1e-13;
-    candidate->byte_s = cpu ? 1e-11 : 1e-12;
+    const char *id = context->devices[candidate->device].info.id;
+    const int speed = strcmp(id, "cpu") == 0 ? 0 : strcmp(id, "cuda:0") == 0 ? 1 : 2;
+    candidate->flop_s = flop_s[speed];
+    candidate->byte_s = speed ? byte_s / 10 : byte_s;
   }
-  FH_EXPECT_OK(fh_assume(context, "link=10GB/s,cuda:0:latency=10us"));
+  FH_EXPECT_OK(fh_assume(context, links));
 }
+
+static void begin(void) { begin_with("link=10GB/s,cuda:0:latency=10us", 1e-11, (const double[]){1e-10, 1e-13, 1e-13}); }
 
 static void end(void) { fh_context_release(context); }
 
@@ -68,6 +71,26 @@ static void small_ones_stay(void) {
   assert_in_range(all[1].rows, 2, 6);
   assert_string_equal(choice(all[1].rows, 0), "cuda:0");
   assert_string_equal(choice(all[1].rows - 1, 0), "cpu");
+  end();
+}
+
+/* From 16 to 32 rows the choice goes from the CPU to one device, which is slower to reach than to compute, and on to the other, which is
+ * slower to reach still: a doubling of the rows alone shows only the last. */
+static void two_changes_within_an_octave(void) {
+  begin_with("link=10GB/s,cuda:0:latency=1ms,cuda:1:latency=1350us", 1e-13, (const double[]){1e-10, 1.86e-11, 1e-14});
+  assert_string_equal(choice(16, 0), "cpu");
+  assert_string_equal(choice(32, 0), "cuda:1");
+  fh_crossover all[FH_CROSSOVERS];
+  const int count = fh_crossovers(fh_context_queue(context), &call, all);
+  for (int i = 0; i < count; i++) {
+    print_message("from %lld rows on %s\n", (long long)all[i].rows, name_of(&all[i]));
+    assert_string_equal(choice(all[i].rows, 0), name_of(&all[i]));
+    if (i) assert_string_equal(choice(all[i].rows - 1, 0), name_of(&all[i - 1]));
+  }
+  assert_int_equal(count, 3);
+  assert_string_equal(name_of(&all[1]), "cuda:0");
+  assert_in_range(all[1].rows, 17, 31);
+  assert_in_range(all[2].rows, all[1].rows + 1, 32);
   end();
 }
 
@@ -137,6 +160,7 @@ int main(int argc, char **argv) {
 #define ONE "devices=1,memory=8GiB"
   static const fh_cuda_case cases[] = {
       {.name = "small ones stay", .settings = ONE, .run = small_ones_stay},
+      {.name = "two changes within an octave", .settings = "devices=2,memory=8GiB", .run = two_changes_within_an_octave},
       {.name = "with the data there it is earlier", .settings = ONE, .run = with_the_data_there_it_is_earlier},
       {.name = "a slow link moves it", .settings = ONE, .run = a_slow_link_moves_it},
       {.name = "told as text and JSON", .settings = ONE, .run = told_as_text_and_json},

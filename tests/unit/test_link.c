@@ -101,7 +101,11 @@ static void calibrated_kept_and_told(void) {
   expect(context, false, "GB/s (calibrated), 4.19 MB back");
   expect(context, true, "\"bandwidth\": \"calibrated\"");
   const fh_link_figures to = fh_link_of(&context->devices[fh_device_named(context, "cuda:0")], FH_TO_DEVICE);
-  assert_true(to.latency_s >= 0.002);     /* the stand-in's delay */
+  assert_true(to.latency_s >= 0.002); /* the stand-in's delay */
+  context->devices[fh_device_named(context, "cuda:0")].state = FH_STATE_REJECTED;
+  FH_EXPECT_OK(fh_calibrate(context, &(fh_calibration_options){.kernel = "axpy", .seconds = 0.01}, &done));
+  assert_int_equal(done.links, 0); /* it is known from before, and was not measured */
+  context->devices[fh_device_named(context, "cuda:0")].state = FH_STATE_OPEN;
   FH_EXPECT_OK(fh_profile_save(context)); /* what was not measured now is kept */
   fh_context_release(context);
   context = open_stand_in();

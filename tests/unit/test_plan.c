@@ -149,9 +149,40 @@ static void every_case_with_work_has_a_cost(void **state) {
   for (int k = 0; k < count; k++) {
     fh_case one;
     fh_bound bound;
-    for (int i = 0; images[k].contract->case_at(i, &one); i++) {
+    int i = 0;
+    for (; images[k].contract->case_at(i, &one); i++) {
       assert_null(images[k].contract->bind(one.views, one.scalars, &bound));
       if (bound.stage_count > 0 && !(bound.bytes > 0)) fail_msg("%s %s moves no bytes", images[k].contract->name, one.label);
+    }
+    assert_in_range(i, 1, 4096); /* all are looked at where a variant is tested */
+  }
+}
+
+/* The first case that the variant for blocks takes. */
+static bool first_for(const fh_kernel_contract *contract, const fh_block_variant *variant, fh_bound *out) {
+  fh_case one;
+  for (int i = 0; contract->case_at(i, &one); i++) {
+    assert_null(contract->bind(one.views, one.scalars, out));
+    if (out->stage_count > 0 && out->stages[0].entry == 0 && !(variant->unfit && variant->unfit(out))) return true;
+  }
+  return false;
+}
+
+static void every_launch_of_blocks_has_some_on_an_unknown_device(void **state) {
+  (void)state;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int k = 0; k < count; k++) {
+    const fh_kernel_contract *contract = images[k].contract;
+    for (int i = 0; i < contract->block_count; i++) {
+      const fh_block_variant *variant = &contract->blocks[i];
+      fh_bound bound;
+      fh_block_shape shape = {0};
+      if (!first_for(contract, variant, &bound)) fail_msg("%s: no case fits %s", contract->name, variant->name);
+      variant->shape(&bound, 0, &shape);
+      const uint32_t *grid = shape.grid;
+      if (!grid[0] || !grid[1] || !grid[2] || !shape.threads)
+        fail_msg("%s/%s: %u x %u x %u blocks of %u", contract->name, variant->name, grid[0], grid[1], grid[2], shape.threads);
     }
   }
 }
@@ -217,6 +248,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_row_and_a_square_are_judged_apart, setup, teardown),
       cmocka_unit_test_setup_teardown(a_call_that_costs_nothing_is_predicted, setup, teardown),
       cmocka_unit_test(every_case_with_work_has_a_cost),
+      cmocka_unit_test(every_launch_of_blocks_has_some_on_an_unknown_device),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
       cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),
       cmocka_unit_test_setup_teardown(nothing_allowed_means_nothing_chosen, setup, teardown),

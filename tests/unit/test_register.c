@@ -414,6 +414,62 @@ static void wrong_code_does_not_get_past_its_test(void **state) {
   FH_EXPECT_OK(fh_kernel_unregister("wrong_text"));
 }
 
+/* Takes what the tests launch, and no case of the contract. */
+static const char *only_the_launch(const fh_bound *bound) {
+  return bound->stages[0].operands[3].i == ROWS && bound->stages[0].operands[4].i == D ? NULL : "it knows one shape";
+}
+
+static void what_no_case_fits_is_not_tested(void **state) {
+  (void)state;
+  kernel k;
+  with_tuned(&k, "untested", scale_team)->tuned.unfit = only_the_launch;
+  FH_EXPECT_OK(fh_kernel_register(&k.module, NULL));
+  fh_context *context = open_on("cpu");
+  expect_scaled(context, "untested"); /* by the reference */
+  expect_explained(context, "untested", "no case of the contract fits cpu/scalar/tuned, so that it could not be tested");
+  char *text = explained(context, "untested"), *report = NULL;
+  assert_null(strstr(text, "self-test failed: no case"));
+  free(text);
+  FH_EXPECT_OK(fh_report(context, false, &report));
+  assert_null(strstr(report, "WRONG-RESULT"));
+  if (!strstr(report, "NOT-TESTED")) fail_msg("%s", report);
+  free(report);
+  fh_context_release(context);
+  FH_EXPECT_OK(fh_kernel_unregister("untested"));
+}
+
+static int looked_at, referenced;
+static bool endless_case(int i, fh_case *out) {
+  looked_at++;
+  return scale_case_at(i % 3, out);
+}
+static void counting_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  referenced++;
+  scale_reference(views, data, scalars);
+}
+static bool takes_nothing(void *arg, const fh_bound *bound) {
+  (void)arg, (void)bound;
+  return true;
+}
+
+static void cases_without_end_cost_little(void **state) {
+  (void)state;
+  kernel k;
+  with_text(&k, "endless", scale_items);
+  k.contract.case_at = endless_case;
+  k.contract.reference = counting_reference;
+  const fh_conform_variant variant = {.name = "none", .alignment = 1, .unfit = takes_nothing};
+  for (int quick = 0; quick < 2; quick++) {
+    fh_conform_report report;
+    looked_at = referenced = 0;
+    FH_EXPECT_OK(fh_conform(&k.image, &variant, &(fh_conform_options){.cases = 3, .quick = quick}, &report));
+    assert_int_equal(report.verdict, FH_CONFORM_UNSUPPORTED);
+    assert_int_equal(report.runs, 0);
+    assert_int_equal(looked_at, 4096);
+    assert_int_equal(referenced, 0);
+  }
+}
+
 /* Right for its own cases, and not for others. */
 static fh_status lying_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
   FH_TRY(scale_bind(views, scalars, out));
@@ -622,6 +678,10 @@ static void make_layout(kernel *k) { k->module.layout ^= 1; }
 static void make_no_image(kernel *k) { k->module.image = NULL; }
 static void make_no_contract(kernel *k) { k->image.contract = NULL; }
 static void make_no_name(kernel *k) { k->contract.name = NULL; }
+static void make_scalar_chunks(kernel *k) {
+  static const uint16_t chunks[] = {FH_RANK(2), FH_RANK(0) | FH_RANK(2)};
+  k->contract.chunks = chunks;
+}
 static void make_capitals(kernel *k) { k->contract.name = "Scale"; }
 static void make_long(kernel *k) { k->contract.name = "a_name_of_more_than_thirty_one_letters"; }
 static void make_no_views(kernel *k) { k->contract.view_count = 0; }
@@ -670,6 +730,7 @@ static void every_wrong_module_is_refused(void **state) {
       {make_no_views, FH_INVALID_ARGUMENT, "scale: 0 views, expected 1 to 12"},
       {make_inputs_alone, FH_INVALID_ARGUMENT, "none of its views is an output"},
       {make_many_scalars, FH_INVALID_ARGUMENT, "100 parameters, expected 0 to 8"},
+      {make_scalar_chunks, FH_INVALID_ARGUMENT, "scale: chunks[1] (y) names rank 0, expected ranks from 1 on"},
       {make_no_reference, FH_INVALID_ARGUMENT, "contract->reference is NULL"},
       {make_nan_bound, FH_INVALID_ARGUMENT, "the bound is nan"},
       {make_inspects, FH_INVALID_ARGUMENT, "inspect is NULL"},
@@ -877,6 +938,8 @@ int main(void) {
       cmocka_unit_test(a_kernel_grows_behind_its_name),
       cmocka_unit_test(the_reference_is_not_exact),
       cmocka_unit_test(wrong_code_does_not_get_past_its_test),
+      cmocka_unit_test(what_no_case_fits_is_not_tested),
+      cmocka_unit_test(cases_without_end_cost_little),
       cmocka_unit_test(what_bind_fills_is_looked_at_each_time),
       cmocka_unit_test(without_a_text_operands_may_go_by_rank),
       cmocka_unit_test(a_reference_never_sees_an_odd_address),

@@ -177,10 +177,17 @@ static bool written_right(const fh_view_desc *view, const void *first_element) {
   return written == own;
 }
 
+/* Operands may lie at any byte. */
+static float float_at(const char *element) {
+  float value;
+  memcpy(&value, element, sizeof value);
+  return value;
+}
+
 /* The same bits; of a NaN the payload and the sign are not defined. */
 static bool same_element(fh_dtype dtype, const char *a, const char *b, size_t size) {
   if (memcmp(a, b, size) == 0) return true;
-  return dtype == FH_F32 && isnan(*(const float *)(const void *)a) && isnan(*(const float *)(const void *)b);
+  return dtype == FH_F32 && isnan(float_at(a)) && isnan(float_at(b));
 }
 
 /* Every element of two views that lie alike. */
@@ -199,7 +206,8 @@ static bool near_elements(const fh_kernel_contract *contract, const fh_view_desc
   int64_t count = 1;
   for (int i = 0; i < view->rank; i++) count *= view->shape[i];
   for (int64_t e = 0; e < count; e++) {
-    const double a = (double)((const float *)got)[place_of(view, e)], b = (double)((const float *)want)[place_of(view, e)];
+    const int64_t at = place_of(view, e) * (int64_t)sizeof(float);
+    const double a = (double)float_at((const char *)got + at), b = (double)float_at((const char *)want + at);
     if (!(fabs(a - b) <= contract->bound_rel * fabs(b) + contract->bound_abs || a == b || (isnan(a) && isnan(b)))) return false;
   }
   return true;

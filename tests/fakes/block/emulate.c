@@ -222,7 +222,7 @@ void fake_copy_wait(int groups) {
   int done = 0;
   while (done < t->copy_count && t->copies[done].group < t->group - groups) finish_copy(&t->copies[done++]);
   t->copy_count -= done;
-  memmove(t->copies, t->copies + done, (size_t)t->copy_count * sizeof *t->copies);
+  if (done) memmove(t->copies, t->copies + done, (size_t)t->copy_count * sizeof *t->copies);
 }
 
 /* ---- the scheduler ----------------------------------------------------------------------------------------------------------- */

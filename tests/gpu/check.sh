@@ -4,6 +4,7 @@
 # checker where it is. Ends with a table and one JSON file (docs/gpu-check.md). SPDX-License-Identifier: Apache-2.0
 # usage: sh check.sh [--long]       in a folder made by bundle.sh
 #   FOGHORN_GPU_CHECK_SECONDS=520   all of it takes no longer; what is cut is named. --long: three hours, and every case
+#   FOGHORN_GPU_CHECK_CASES=12      cases of each kernel, straight through the backends
 #   FOGHORN_GPU_CHECK_LOGS, FOGHORN_GPU_CHECK_RESULTS   where logs and the result go: logs/ and results/ beside this file
 #   FOGHORN_GPU_CHECK_PYTHON=python3   the Python that has PyTorch, CuPy or Triton
 #   FOGHORN_GPU_CHECK_FAKE=1        uses the stand-in driver in the GPU's place: proves this script, and nothing of a GPU
@@ -12,7 +13,7 @@ set -u
 begin=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$here/bin logs=${FOGHORN_GPU_CHECK_LOGS:-$here/logs} results=${FOGHORN_GPU_CHECK_RESULTS:-$here/results}
-fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-520} cases=12 bench_seconds=85 times=1
+fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-520} cases=${FOGHORN_GPU_CHECK_CASES:-12} bench_seconds=85 times=1
 case ${1:-} in
 '') ;;
 --long) budget=${FOGHORN_GPU_CHECK_SECONDS:-10800} cases=0 bench_seconds=900 times=20 ;;
@@ -179,7 +180,7 @@ fi
 # ---- the rest, as far as there is time ------------------------------------------------------------------------------------------------
 
 for device in $cuda $opencl; do
-  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake}
+  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake --cases "$cases"}
 done
 
 # The drills on the stand-in are about faults that no real GPU should be given.

@@ -30,11 +30,13 @@ static fh_memory *alloc(fh_device *device, size_t bytes) {
   return memory;
 }
 
-static void fill(fh_stream *stream, fh_memory *memory, size_t bytes, uint8_t value) {
+static void fill_at(fh_stream *stream, fh_memory *memory, int64_t offset, size_t bytes, uint8_t value) {
   fh_point point;
-  fh_command command = {.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = memory}, .bytes = bytes, .value = value}};
+  fh_command command = {.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = memory, .offset = offset}, .bytes = bytes, .value = value}};
   FH_EXPECT_OK(api->submit(stream, &command, 1, &point));
 }
+
+static void fill(fh_stream *stream, fh_memory *memory, size_t bytes, uint8_t value) { fill_at(stream, memory, 0, bytes, value); }
 
 static void expect_bytes(fh_stream *stream, fh_memory *memory, size_t bytes, uint8_t value) {
   uint8_t *host = malloc(bytes);
@@ -91,8 +93,8 @@ static void streams_are_ordered(void) {
   expect_bytes(second, memory, 4096, 2);
   expect_bytes(first, memory, 4096, 2);
   assert_in_range(fh_cuda_calls("cuStreamWaitEvent"), 1, 3);
-  for (int i = 0; i < 5; i++) fill(first, memory, 4096, 3);
-  fill(second, memory, 4096, 3);
+  for (int i = 0; i < 5; i++) fill(first, memory, 2048, 3); /* each stream its own half: nothing orders the two */
+  fill_at(second, memory, 2048, 2048, 3);
   api->free(memory); /* both still use it, and the last user is done first */
   memory = alloc(f.device, 4096);
   fill(second, memory, 4096, 4);

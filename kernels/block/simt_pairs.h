@@ -10,7 +10,6 @@
 #define FH_PAIRS_THREADS 256
 #define FH_PAIRS_PANEL FH_SIMT_PANEL(FH_PAIRS_SIDE)
 #define FH_PAIRS_BYTES (4 * FH_PAIRS_PANEL * 4) /* two panels of each operand */
-#define FH_PAIRS_MINE (FH_PAIRS_SIDE * FH_SIMT_STEPS / FH_PAIRS_THREADS)
 
 /* What is summed: x y; (x - y)^2; x y together with x^2 and y^2. */
 enum { FH_PAIRS_PRODUCTS, FH_PAIRS_SQUARES, FH_PAIRS_COSINES };
@@ -38,40 +37,31 @@ FH_INLINE void fh_pairs_step(int kind, fh_pair_sums *sums, const fh_local float 
   }
 }
 
-FH_INLINE void fh_pairs_fetch(fh_panel *panel, long left, float out[FH_PAIRS_MINE]) {
-  const int some = (int)fh_least(left, FH_SIMT_STEPS);
-  FH_UNROLL for (int i = 0; i < FH_PAIRS_MINE; i++) out[i] = fh_panel_has(panel, i, some) ? panel->p[i * panel->hop] : 0.0f;
-  panel->p += panel->advance;
-}
-FH_INLINE void fh_pairs_place(const fh_panel *panel, fh_local float *to, const float in[FH_PAIRS_MINE]) {
-  FH_UNROLL for (int i = 0; i < FH_PAIRS_MINE; i++) to[panel->place + i * panel->place_hop] = in[i];
-}
-
 /* All pairs of one tile, over d elements. Begins and ends so that shared memory may be used for other things by then. */
 FH_INLINE void fh_pairs_sum(int kind, fh_pair_sums *sums, fh_local float *shared, fh_panel *x, fh_panel *y, long d) {
   const fh_local float *const rows = shared + fh_simt_row(FH_PAIRS_SIDE);
   const fh_local float *const cols = shared + FH_PAIRS_PANEL + fh_simt_col(FH_PAIRS_SIDE);
-  float from_x[FH_PAIRS_MINE], from_y[FH_PAIRS_MINE];
+  float from_x[FH_SIMT_MINE], from_y[FH_SIMT_MINE];
   int at = 0;
   fh_pairs_clear(sums);
-  fh_pairs_fetch(x, d, from_x);
-  fh_pairs_fetch(y, d, from_y);
+  fh_panel_fetch(x, d, from_x);
+  fh_panel_fetch(y, d, from_y);
   fh_barrier();
-  fh_pairs_place(x, shared, from_x);
-  fh_pairs_place(y, shared + FH_PAIRS_PANEL, from_y);
+  fh_panel_place(x, shared, from_x);
+  fh_panel_place(y, shared + FH_PAIRS_PANEL, from_y);
   fh_barrier();
   for (long l = 0; l < d; l += FH_SIMT_STEPS) {
     const long left = d - l - FH_SIMT_STEPS;
     if (left > 0) {
-      fh_pairs_fetch(x, left, from_x);
-      fh_pairs_fetch(y, left, from_y);
+      fh_panel_fetch(x, left, from_x);
+      fh_panel_fetch(y, left, from_y);
     }
     FH_UNROLL_2 for (int s = 0; s < FH_SIMT_STEPS; s++)
         fh_pairs_step(kind, sums, rows + at + s * FH_SIMT_PITCH(FH_PAIRS_SIDE), cols + at + s * FH_SIMT_PITCH(FH_PAIRS_SIDE));
     if (left > 0) {
       at = 2 * FH_PAIRS_PANEL - at;
-      fh_pairs_place(x, shared + at, from_x);
-      fh_pairs_place(y, shared + at + FH_PAIRS_PANEL, from_y);
+      fh_panel_place(x, shared + at, from_x);
+      fh_panel_place(y, shared + at + FH_PAIRS_PANEL, from_y);
       fh_barrier();
     }
   }

@@ -133,12 +133,36 @@ typedef struct fh_block_shape {
   uint32_t grid[3];      /* blocks, each at least 1 */
   uint32_t threads;      /* of a block */
   uint32_t shared_bytes; /* of a block, beside what the text declares itself */
+  uint32_t cluster;      /* blocks that lie together along the first dimension of the grid, whose extent is a multiple of it; 0 and 1: each
+                          * for itself. Only where the capability is 90 or more. */
 } fh_block_shape;
+
+enum { FH_MAX_TENSOR_RANK = 5, FH_MAX_TENSOR_MAPS = 4, FH_MAX_BLOCK_STEPS = 4 };
+
+/* How a tensor lies in memory and which box of it one bulk copy brings (compute capability 9.0 on; CUDA's cuTensorMapEncodeTiled).
+ * Dimension 0 is the one whose elements are neighbours. */
+typedef struct fh_tensor_map {
+  int32_t operand;                     /* of the first stage: an IN pointer; the tensor begins at it */
+  int32_t rank;                        /* 1 to FH_MAX_TENSOR_RANK */
+  fh_dtype dtype;                      /* FH_F32, FH_BF16, FH_F16, FH_I8, FH_U8 */
+  uint32_t swizzle;                    /* bytes of a line whose chunks of 16 change places: 0, 32, 64 or 128 */
+  uint64_t extent[FH_MAX_TENSOR_RANK]; /* elements; what lies past them reads as 0 */
+  uint64_t stride[FH_MAX_TENSOR_RANK]; /* bytes from one to the next; [0] is the element's size, the others are multiples of 16 */
+  uint32_t box[FH_MAX_TENSOR_RANK];    /* elements of a copy, each at most 256 */
+} fh_tensor_map;
+
+/* One launch of a block variant. */
+typedef struct fh_block_step {
+  const char *entry; /* of the variant's text, unique in the build */
+  /* How it is launched on a device of so many multiprocessors (0: unknown). Pure. */
+  void (*shape)(const fh_bound *bound, int multiprocessors, fh_block_shape *out);
+} fh_block_step;
 
 enum { FH_BLOCK_PORTABLE = 60 }; /* the capability of texts that OpenCL compiles too */
 
-/* A tuned device function: blocks of threads with shared memory. One launch does the whole of the kernel with the operands of its
- * first stage, which are the parameters of the first dialect entry (see "device entries" below). */
+/* A tuned device function: blocks of threads with shared memory. It does the whole of the kernel with the operands of its first stage,
+ * which are the parameters of the first dialect entry (see "device entries" below), in one launch or in a few: each sees what those
+ * before it have written. */
 typedef struct fh_block_variant {
   const char *name;  /* "tiles": shown as cuda:0/tiles */
   const char *entry; /* of the text, unique in the build: "matmul_tiles" */
@@ -152,6 +176,16 @@ typedef struct fh_block_variant {
   /* NULL: fits every call. Otherwise NULL when it fits and else the reason in words (static text). */
   const char *(*unfit)(const fh_bound *bound);
   double efficiency; /* prior for the cost model: fraction of the arithmetic limit, (0, 1]; a guess until it is measured */
+  /* Launches behind the first one, in their order, of the same text and with the same operands; at most FH_MAX_BLOCK_STEPS - 1. */
+  const fh_block_step *rest;
+  int rest_count;
+  /* Bytes of memory that the launches share, not cleared, on a boundary of 256; NULL: none. With it each entry has one more parameter, the
+   * last of its operands: P(TEMP, scratch). Pure. */
+  size_t (*scratch_bytes)(const fh_bound *bound, int multiprocessors);
+  /* Tensor maps that each launch passes behind its operands, 128 bytes each: `map_count` of them, filled for a call. Only from capability
+   * 90 on. */
+  int map_count;
+  void (*maps)(const fh_bound *bound, fh_tensor_map *out);
 } fh_block_variant;
 
 /* ---- the contract ---------------------------------------------------------------------------- */

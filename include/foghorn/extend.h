@@ -15,7 +15,7 @@
 FH_EXTERN_C_BEGIN
 
 /* Rises when the meaning of a contract or of the calling conventions changes. */
-#define FH_KERNEL_ABI 2
+#define FH_KERNEL_ABI 3
 
 /* Contract and code of a kernel: kernels/contract.h of the installed package, which only the kernel's own sources need. */
 typedef struct fh_kernel_image fh_kernel_image;
@@ -37,8 +37,9 @@ typedef struct fh_kernel_module {
 #define FH_LAYOUT_BOUND FH_LAYOUT_MIX4(FH_LAYOUT_CONTRACT, sizeof(fh_bound), sizeof(fh_stage), sizeof(fh_operand), sizeof(fh_slot))
 #define FH_LAYOUT_LIMITS FH_LAYOUT_MIX4(FH_LAYOUT_BOUND, FH_MAX_OPERANDS, FH_MAX_STAGES, FH_MAX_TEMPS, FH_MAX_VIEWS)
 #define FH_LAYOUT_WORDS FH_LAYOUT_MIX4(FH_LAYOUT_LIMITS, FH_MAX_PARAMS, FH_MAX_RANK, FH_ISA_COUNT, FH_NOTE)
-#define FH_KERNEL_LAYOUT \
-  FH_LAYOUT_MIX(FH_LAYOUT_MIX(FH_LAYOUT_MIX(FH_LAYOUT_WORDS, sizeof(fh_block_variant)), sizeof(fh_block_image)), sizeof(fh_block_shape))
+#define FH_LAYOUT_BLOCKS \
+  FH_LAYOUT_MIX4(FH_LAYOUT_WORDS, sizeof(fh_block_variant), sizeof(fh_block_image), sizeof(fh_block_shape), sizeof(fh_tensor_map))
+#define FH_KERNEL_LAYOUT FH_LAYOUT_MIX(FH_LAYOUT_BLOCKS, sizeof(fh_block_step))
 
 /* The initializer of a module, where kernels/contract.h is included. */
 #define FH_KERNEL_MODULE(image) \

@@ -117,6 +117,7 @@ typedef struct fh_recipe {
   const fh_tuned *tuned; /* cpu: a tuned variant instead of the dialect; else NULL */
   /* cuda, opencl: a variant for blocks instead of the dialect; `entry` is then 0, whose parameters it takes; else NULL */
   const fh_block_variant *block;
+  int step; /* which of the variant's launches: 0 its first, then those of `rest` */
 } fh_recipe;
 
 typedef struct fh_backend_api {

@@ -30,6 +30,10 @@ fh_status fh_check_recipe(const fh_recipe *recipe) {
   if (recipe->block && recipe->entry != 0)
     return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: entry %d of kernel %s with the variant %s, which stands for the first one",
                      recipe->entry, image->contract->name, recipe->block->name);
+  const int steps = recipe->block ? fh_block_steps(recipe->block) : 1;
+  if (recipe->step < 0 || recipe->step >= steps)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "prepare: launch %d of kernel %s; %s has %d", recipe->step, image->contract->name,
+                     recipe->block ? recipe->block->name : "an entry", steps);
   return FH_OK;
 }
 
@@ -53,11 +57,11 @@ const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape
   return NULL;
 }
 
-fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, const fh_bound *bound,
+fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, int step, const fh_bound *bound,
                                fh_block_shape *out_shape) {
   if (!bound) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch of variant %s needs its bound call", info->id, variant->name);
   *out_shape = (fh_block_shape){0};
-  variant->shape(bound, info->compute_units, out_shape);
+  fh_block_step_of(variant, step).shape(bound, info->compute_units, out_shape);
   if (!out_shape->threads || !out_shape->grid[0] || !out_shape->grid[1] || !out_shape->grid[2])
     return FH_STATUS(FH_INTERNAL, "%s: the shape of variant %s is %u x %u x %u blocks of %u threads, expected at least 1 of each", info->id,
                      variant->name, out_shape->grid[0], out_shape->grid[1], out_shape->grid[2], out_shape->threads);
@@ -86,6 +90,15 @@ fh_status fh_check_operands(const fh_entry_image *entry, const fh_launch_operand
                      kind_name(operands[i].kind), kind_name(entry->params[i].kind));
   }
   return FH_OK;
+}
+
+fh_status fh_check_device_operands(const fh_entry_image *entry, const fh_block_variant *variant, const fh_launch_operand *operands,
+                                   int count) {
+  if (!variant || !variant->scratch_bytes) return fh_check_operands(entry, operands, count);
+  if (count < 1 || count > FH_MAX_OPERANDS || operands[count - 1].kind != FH_OPERAND_TEMP)
+    return FH_STATUS(FH_INVALID_ARGUMENT, "launch of %s: variant %s has scratch, expected it as the last of up to %d operands",
+                     entry->entry, variant->name, FH_MAX_OPERANDS);
+  return fh_check_operands(entry, operands, count - 1);
 }
 
 fh_status fh_check_range(const char *what, int64_t offset, size_t bytes, size_t size) {

@@ -127,6 +127,7 @@ struct fh_executable {
   unsigned block; /* threads; of a variant for blocks the most that the function can have */
   unsigned max_grid;
   const fh_block_variant *variant; /* for blocks; NULL: the dialect's entry */
+  int step;                        /* which of the variant's launches */
   uint32_t shared_static;          /* bytes that the text itself declares for a block */
   _Atomic(uint32_t) shared_given;  /* bytes that a launch may add */
 };

@@ -118,7 +118,8 @@ fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executa
   executable->device = device;
   executable->entry = &recipe->image->entries[recipe->entry];
   executable->variant = recipe->block;
-  executable->name = recipe->block ? recipe->block->entry : executable->entry->entry;
+  executable->step = recipe->step;
+  executable->name = recipe->block ? fh_block_step_of(recipe->block, recipe->step).entry : executable->entry->entry;
   fh_status status = fh_cuda_enter(device);
   if (!status) {
     pthread_mutex_lock(&device->lock);

@@ -365,16 +365,17 @@ static fh_status add_pointer(fh_stream *stream, const char *name, const fh_place
 
 static fh_status add_operands(fh_stream *stream, const fh_command *command, argument_list *list) {
   const fh_entry_image *entry = command->launch.executable->entry;
-  FH_TRY(fh_check_operands(entry, command->launch.operands, command->launch.operand_count));
+  const int count = command->launch.operand_count;
+  FH_TRY(fh_check_device_operands(entry, command->launch.executable->variant, command->launch.operands, count));
   add_i64(list, command->launch.items);
-  for (int i = 0; i < entry->param_count; i++) {
+  for (int i = 0; i < count; i++) {
     const fh_launch_operand *operand = &command->launch.operands[i];
     if (operand->kind == FH_OPERAND_I64)
       add_i64(list, operand->i);
     else if (operand->kind == FH_OPERAND_F32)
       add_f32(list, operand->f);
     else
-      FH_TRY(add_pointer(stream, entry->params[i].name, &operand->place, command->launch.items, list));
+      FH_TRY(add_pointer(stream, fh_operand_name(entry, i), &operand->place, command->launch.items, list));
   }
   return FH_OK;
 }
@@ -411,7 +412,7 @@ static fh_status find_shape(fh_device *device, const fh_command *command, fh_blo
     *out = stride_shape(executable, command->launch.items);
     return FH_OK;
   }
-  FH_TRY(fh_check_block_shape(&device->found->info, executable->variant, command->launch.bound, out));
+  FH_TRY(fh_check_block_shape(&device->found->info, executable->variant, executable->step, command->launch.bound, out));
   if (out->threads > executable->block)
     return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: %s needs %u threads of a block, its registers allow %u",
                            device->found->info.id, executable->name, out->threads, executable->block);

@@ -111,14 +111,15 @@ void fh_cl_release_programs(fh_device *device) {
 /* ---- kernels ------------------------------------------------------------------------------------------------- */
 
 /* Arguments by the convention of kernels/contract.h. */
-static cl_uint argument_count(const fh_entry_image *entry) {
-  cl_uint count = 1;
+static cl_uint argument_count(const fh_executable *executable) {
+  const fh_entry_image *entry = executable->entry;
+  cl_uint count = executable->variant && executable->variant->scratch_bytes ? 3 : 1;
   for (int i = 0; i < entry->param_count; i++) count += fh_operand_is_pointer(entry->params[i].kind) ? 2 : 1;
   return count;
 }
 
 static fh_status check_arguments(const fh_device *device, const fh_executable *executable, cl_kernel kernel) {
-  const cl_uint wanted = argument_count(executable->entry);
+  const cl_uint wanted = argument_count(executable);
   cl_uint count = 0;
   cl_int error = device->fn->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof count, &count, NULL);
   if (error != CL_SUCCESS) return FH_CL_FAIL(error, "clGetKernelInfo", "asking for the arguments of %s", executable->name);
@@ -158,7 +159,8 @@ static fh_status make_kernel(fh_device *device, const fh_cl_code *code, const fh
   out->device = device;
   out->entry = &recipe->image->entries[recipe->entry];
   out->variant = recipe->block;
-  out->name = recipe->block ? recipe->block->entry : out->entry->entry;
+  out->step = recipe->step;
+  out->name = recipe->block ? fh_block_step_of(recipe->block, recipe->step).entry : out->entry->entry;
   cl_int error = CL_SUCCESS;
   out->handle = device->fn->clCreateKernel(program, out->name, &error);
   if (!out->handle) return FH_CL_FAIL(error, "clCreateKernel", "finding entry %s of kernel %s", out->name, code->name);

@@ -81,6 +81,7 @@ struct fh_executable {
   cl_kernel handle;
   size_t local;                    /* work-items of a group; of a variant for blocks the most that the kernel can have */
   const fh_block_variant *variant; /* for blocks; NULL: the dialect's entry */
+  int step;                        /* which of the variant's launches */
   pthread_mutex_t lock;            /* a kernel object holds its arguments until it is enqueued */
 };
 

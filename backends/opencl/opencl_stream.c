@@ -270,10 +270,10 @@ static fh_status check_pointers(const fh_command *c) {
     const fh_launch_operand *operand = &c->launch.operands[i];
     if (!fh_operand_is_pointer(operand->kind)) continue;
     if (operand->place.memory) {
-      FH_TRY(fh_check_range(entry->params[i].name, operand->place.offset, 0, operand->place.memory->bytes));
+      FH_TRY(fh_check_range(fh_operand_name(entry, i), operand->place.offset, 0, operand->place.memory->bytes));
     } else if (operand->place.host) {
       return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: launch of %s: operand %s is host memory; the device needs its own", entry->entry,
-                       entry->params[i].name);
+                       fh_operand_name(entry, i));
     }
   }
   return FH_OK;
@@ -307,7 +307,7 @@ static fh_status enqueue_blocks(fh_stream *stream, const fh_command *c) {
   const fh_executable *executable = c->launch.executable;
   const fh_device_info *info = &stream->device->found->info;
   fh_block_shape shape;
-  FH_TRY(fh_check_block_shape(info, executable->variant, c->launch.bound, &shape));
+  FH_TRY(fh_check_block_shape(info, executable->variant, executable->step, c->launch.bound, &shape));
   if (shape.threads > executable->local)
     return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: %s needs groups of %u work-items, its registers allow %zu", info->id,
                            executable->name, shape.threads, executable->local);
@@ -324,7 +324,7 @@ static fh_status enqueue_blocks(fh_stream *stream, const fh_command *c) {
 static fh_status run_launch(fh_stream *stream, const fh_command *c) {
   fh_executable *executable = c->launch.executable;
   if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: a launch without an executable");
-  FH_TRY(fh_check_operands(executable->entry, c->launch.operands, c->launch.operand_count));
+  FH_TRY(fh_check_device_operands(executable->entry, executable->variant, c->launch.operands, c->launch.operand_count));
   FH_TRY(check_pointers(c));
   if (c->launch.items <= 0) return FH_OK;
   pthread_mutex_lock(&executable->lock);

@@ -10,7 +10,9 @@
  *   #define matmul_tiles_PARAMS(P) P(IN, a) P(IN, b) P(OUT, c) P(I64, k)
  *   FH_BLOCK(matmul_tiles, 256, 16384) { ... }          at most 48 KiB, as much as every device has
  *   FH_BLOCK_DYNAMIC(matmul_stages, 256) { ... }        (80) as many bytes as the launch asks for
- * Kinds: IN, OUT, IN_U8, OUT_U8, IN_U16, IN_I32, OUT_I32, I64, F32.
+ * Kinds: IN, OUT, IN_U8, OUT_U8, IN_U16, IN_I32, OUT_I32, I64, F32. Behind them, where the variant has scratch (fh_block_variant):
+ * P(TEMP, scratch), bytes of global memory, an `fh_u8_out` that a text casts to what it keeps there: fh_f32_out sums = (fh_f32_out)scratch.
+ * They lie on a boundary of 128 at least, and hold at first whatever was there before.
  *
  *   fh_shared                          the bytes that the block shares: a `fh_local uchar *` on a boundary of 128
  *   fh_local                           what is pointed to is shared: fh_local float *tile = (fh_local float *)fh_shared
@@ -55,6 +57,7 @@
 #define FH_TYPE_IN_U16 fh_u16_in
 #define FH_TYPE_IN_I32 fh_i32_in
 #define FH_TYPE_OUT_I32 fh_i32_out
+#define FH_TYPE_TEMP fh_u8_out
 #define FH_TYPE_I64 long
 #define FH_TYPE_F32 float
 

@@ -173,7 +173,7 @@ fh_status fh_plan_kernel_of(fh_context *context, const fh_kernel_image *image, f
 static void free_kernel(const fh_context *context, fh_plan_kernel *k) {
   for (int i = 0; i < k->count; i++) {
     fh_candidate *c = &k->candidates[i];
-    for (int s = 0; s < FH_MAX_STAGES; s++)
+    for (int s = 0; s < FH_PLAN_LAUNCHES; s++)
       if (c->executables[s]) context->devices[c->device].api->release(c->executables[s]);
     free(c->samples);
     free(c->calibrated);
@@ -222,16 +222,24 @@ static bool wants_doubles(const fh_context *context, const fh_call *call) {
   return wants;
 }
 
-/* A variant for blocks launches once, with the first stage's operands and a shape of its own. */
+size_t fh_candidate_scratch(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
+  const fh_block_variant *block = candidate->block;
+  if (!block || !block->scratch_bytes) return 0;
+  return block->scratch_bytes(bound, context->devices[candidate->device].info.compute_units);
+}
+
+/* A variant for blocks has the first stage's operands, and for each of its launches a shape of its own. */
 static fh_reason block_unfit(const fh_device_info *info, const fh_block_variant *block, const fh_bound *bound) {
   NO(bound->stages[0].entry != 0, .code = FH_REASON_UNFIT, .text = "the call begins with another entry than the variant stands for");
   const char *why = block->unfit ? block->unfit(bound) : NULL;
   NO(why, .code = FH_REASON_UNFIT, .text = why);
-  fh_block_shape shape = {0};
-  block->shape(bound, info->compute_units, &shape);
-  int64_t need = 0, have = 0;
-  why = fh_block_exceeds(&info->blocks, &shape, &need, &have);
-  NO(why, .code = FH_REASON_BLOCK_LIMIT, .text = why, .need = need, .have = have);
+  for (int step = 0; step < fh_block_steps(block); step++) {
+    fh_block_shape shape = {0};
+    fh_block_step_of(block, step).shape(bound, info->compute_units, &shape);
+    int64_t need = 0, have = 0;
+    why = fh_block_exceeds(&info->blocks, &shape, &need, &have);
+    NO(why, .code = FH_REASON_BLOCK_LIMIT, .text = why, .need = need, .have = have);
+  }
   return (fh_reason){0};
 }
 
@@ -251,12 +259,20 @@ static fh_reason not_built(const fh_plan_device *d, const fh_kernel_image *image
   return (fh_reason){0};
 }
 
+/* Device memory that the call takes where there is not as much, not even for a part of it; 0: there is. */
+static double memory_lacking(const fh_context *context, const fh_candidate *c, const fh_call *call) {
+  const fh_device_info *info = &context->devices[c->device].info;
+  const double have = (double)info->memory_bytes;
+  if (info->host_memory || have <= 0) return 0;
+  const double need = fh_call_bytes(call) + (double)fh_candidate_scratch(context, c, &call->bound);
+  return need > have && !fh_call_fits_in_chunks(call, have) ? need : 0;
+}
+
 /* The condition and its reason stand together. Health comes last, so that a health reason means: everything else fits,
  * and this is what the caller would have got. */
 static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, const fh_call *call) {
   const fh_context *context = queue->context;
   const fh_plan_device *d = &context->devices[c->device];
-  double need = d->info.host_memory ? 0 : fh_call_bytes(call);
   NO(queue->pinned >= 0 && queue->pinned != c->device, .code = FH_REASON_NOT_PINNED,
      .text = context->devices[queue->pinned < 0 ? 0 : queue->pinned].info.id);
   NO(!d->allowed && d->info.kind == FH_DEVICE_CPU_POSING, .code = FH_REASON_POSING);
@@ -270,9 +286,8 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
   NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);
-  NO(!d->info.host_memory && d->info.memory_bytes > 0 && need > (double)d->info.memory_bytes &&
-         !fh_call_fits_in_chunks(call, (double)d->info.memory_bytes),
-     .code = FH_REASON_MEMORY, .need = (int64_t)need, .have = (int64_t)d->info.memory_bytes);
+  const double lacking = memory_lacking(context, c, call);
+  NO(lacking > 0, .code = FH_REASON_MEMORY, .need = (int64_t)lacking, .have = (int64_t)d->info.memory_bytes);
   NO(d->state == FH_STATE_REJECTED, .code = FH_REASON_DEVICE_REJECTED, .cause = d->cause, .text = d->reason);
   NO(d->state == FH_STATE_QUARANTINED, .code = FH_REASON_DEVICE_QUARANTINED, .cause = d->cause, .text = d->reason);
   NO(c->quarantined || c->skipped, .code = FH_REASON_VARIANT_QUARANTINED, .cause = c->cause, .text = c->reason);

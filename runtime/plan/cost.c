@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/check.h"
 #include "runtime/plan/plan.h"
 
 /* ---- buckets --------------------------------------------------------------------------------------------------- */
@@ -210,7 +211,7 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
     double scale = guess_scale(outlook, queue->context, candidate, &call->bound);
     *out_source = scale > 0 ? FH_COST_SCALED : FH_COST_GUESS;
     execution = prior_seconds(candidate, &call->bound) * (scale > 0 ? scale : 1);
-    execution += (candidate->block ? 1 : call->bound.stage_count) * device->info.launch_s;
+    execution += (candidate->block ? fh_block_steps(candidate->block) : call->bound.stage_count) * device->info.launch_s;
   }
   return execution + outlook->transfer.seconds;
 }

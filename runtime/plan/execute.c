@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/check.h"
 #include "runtime/base/clock.h"
 #include "runtime/plan/plan.h"
 
@@ -64,7 +65,7 @@ static fh_status settle_all(fh_context *context, int device) {
 void fh_queue_close(fh_queue *queue) {
   for (int d = 0; d < queue->context->device_count; d++) {
     const fh_plan_device *device = &queue->context->devices[d];
-    for (int t = 0; t < FH_MAX_TEMPS; t++)
+    for (int t = 0; t < FH_PLAN_SCRATCHES; t++)
       if (queue->scratch[d][t].memory) device->api->free(queue->scratch[d][t].memory);
     stream_end(queue, d);
     memset(queue->scratch[d], 0, sizeof queue->scratch[d]);
@@ -253,7 +254,7 @@ static int scratch_trim(const fh_queue *queue, int device, const fh_call *call) 
   const fh_plan_device *d = &queue->context->devices[device];
   int freed = 0;
   for (fh_queue *q = queue->context->queues; q && d->state == FH_STATE_OPEN; q = q->next) {
-    for (int t = q == queue ? call->bound.temp_count : 0; t < FH_MAX_TEMPS; t++) {
+    for (int t = q == queue ? call->bound.temp_count : 0; t < FH_PLAN_SCRATCHES; t++) {
       fh_scratch *scratch = &q->scratch[device][t];
       if (!scratch->memory) continue;
       d->api->free(scratch->memory);
@@ -419,19 +420,24 @@ static fh_status make_resident(fh_queue *queue, int device, const fh_call *call,
 }
 
 /* Scratch of a queue on a device: kept and grown, reused in order. */
-static fh_status scratch_for(fh_queue *queue, int device, const fh_call *call) {
+static fh_status grow_scratch(fh_queue *queue, int device, const fh_call *call, int index, size_t bytes) {
   const fh_plan_device *d = &queue->context->devices[device];
-  for (int t = 0; t < call->bound.temp_count; t++) {
-    fh_scratch *scratch = &queue->scratch[device][t];
-    size_t bytes = call->bound.temp_bytes[t];
-    if (scratch->memory && scratch->bytes >= bytes) continue;
-    FH_TRY(fh_queue_settle(queue, device)); /* an earlier launch may still use the old one */
-    if (scratch->memory) d->api->free(scratch->memory);
-    *scratch = (fh_scratch){0};
-    FH_TRY(device_alloc(queue, device, call, bytes, &scratch->memory));
-    scratch->bytes = bytes;
-  }
+  fh_scratch *scratch = &queue->scratch[device][index];
+  if (scratch->memory && scratch->bytes >= bytes) return FH_OK;
+  FH_TRY(fh_queue_settle(queue, device)); /* an earlier launch may still use the old one */
+  if (scratch->memory) d->api->free(scratch->memory);
+  *scratch = (fh_scratch){0};
+  FH_TRY(device_alloc(queue, device, call, bytes, &scratch->memory));
+  scratch->bytes = bytes;
   return FH_OK;
+}
+
+/* A variant's own comes last: memory that is short takes it from whoever does not need it now. */
+static fh_status scratch_for(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  const int device = candidate->device;
+  for (int t = 0; t < call->bound.temp_count; t++) FH_TRY(grow_scratch(queue, device, call, t, call->bound.temp_bytes[t]));
+  if (!candidate->block || !candidate->block->scratch_bytes) return FH_OK;
+  return grow_scratch(queue, device, call, FH_PLAN_BLOCK_SCRATCH, fh_candidate_scratch(queue->context, candidate, &call->bound));
 }
 
 /* ---- launching -------------------------------------------------------------------------------------------------- */
@@ -440,11 +446,13 @@ fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate) {
   const fh_plan_device *d = &context->devices[candidate->device];
   const fh_kernel_image *image = fh_plan_kernel_in(context, candidate->kernel)->image;
   if (candidate->reference) return FH_OK;
-  const int entries = candidate->block ? 1 : image->entry_count;
-  for (int e = 0; e < entries; e++) {
-    if (candidate->executables[e]) continue;
-    fh_recipe recipe = {.image = image, .entry = e, .isa = candidate->isa, .tuned = candidate->tuned, .block = candidate->block};
-    FH_TRY(d->api->prepare(d->device, &recipe, &candidate->executables[e]));
+  const fh_block_variant *block = candidate->block;
+  const int count = block ? fh_block_steps(block) : image->entry_count;
+  for (int i = 0; i < count; i++) {
+    if (candidate->executables[i]) continue;
+    const fh_recipe recipe = {
+        .image = image, .entry = block ? 0 : i, .isa = candidate->isa, .tuned = candidate->tuned, .block = block, .step = block ? i : 0};
+    FH_TRY(d->api->prepare(d->device, &recipe, &candidate->executables[i]));
   }
   return FH_OK;
 }
@@ -475,26 +483,57 @@ static void place_operand(const fh_queue *queue, int device, const fh_call *call
   }
 }
 
-static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
-  if (candidate->reference) return fh_reference_run(call);
-  fh_command commands[FH_MAX_STAGES];
-  fh_launch_operand operands[FH_MAX_STAGES][FH_MAX_OPERANDS];
-  /* What is tuned does the whole with the operands of the first. */
-  const int stages = candidate->tuned || candidate->block ? 1 : call->bound.stage_count;
+typedef fh_launch_operand operand_list[FH_MAX_OPERANDS];
+
+static fh_command launch_of(const fh_call *call, const fh_stage *stage, fh_executable *executable, const fh_launch_operand *operands,
+                            int count) {
+  return (fh_command){.kind = FH_COMMAND_LAUNCH,
+                      .launch = {.executable = executable,
+                                 .items = stage->items,
+                                 .flops_per_item = stage->flops_per_item,
+                                 .operands = operands,
+                                 .operand_count = count,
+                                 .bound = &call->bound}};
+}
+
+static void place_stage(const fh_queue *queue, int device, const fh_call *call, const fh_stage *stage, fh_launch_operand *out) {
+  for (int o = 0; o < stage->operand_count; o++) place_operand(queue, device, call, &stage->operands[o], &out[o]);
+}
+
+/* Stage by stage; what is tuned does the whole with the operands of the first. */
+static int make_stages(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, operand_list *operands,
+                       fh_command *commands) {
+  const int stages = candidate->tuned ? 1 : call->bound.stage_count;
   for (int s = 0; s < stages; s++) {
     const fh_stage *stage = &call->bound.stages[s];
-    for (int o = 0; o < stage->operand_count; o++) place_operand(queue, candidate->device, call, &stage->operands[o], &operands[s][o]);
-    commands[s] = (fh_command){.kind = FH_COMMAND_LAUNCH,
-                               .launch = {.executable = candidate->executables[stage->entry],
-                                          .items = stage->items,
-                                          .flops_per_item = stage->flops_per_item,
-                                          .operands = operands[s],
-                                          .operand_count = stage->operand_count,
-                                          .bound = &call->bound}};
+    place_stage(queue, candidate->device, call, stage, operands[s]);
+    commands[s] = launch_of(call, stage, candidate->executables[stage->entry], operands[s], stage->operand_count);
   }
+  return stages;
+}
+
+/* The launches of a variant for blocks: all with the operands of the first stage, and its scratch behind them. */
+static int make_steps(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call, fh_launch_operand *operands,
+                      fh_command *commands) {
+  const fh_stage *stage = &call->bound.stages[0];
+  const fh_operand scratch = fh_op_temp(FH_PLAN_BLOCK_SCRATCH);
+  int count = stage->operand_count;
+  place_stage(queue, candidate->device, call, stage, operands);
+  if (candidate->block->scratch_bytes) place_operand(queue, candidate->device, call, &scratch, &operands[count++]);
+  const int steps = fh_block_steps(candidate->block);
+  for (int s = 0; s < steps; s++) commands[s] = launch_of(call, stage, candidate->executables[s], operands, count);
+  return steps;
+}
+
+static fh_status submit(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  if (candidate->reference) return fh_reference_run(call);
+  fh_command commands[FH_PLAN_LAUNCHES];
+  operand_list operands[FH_MAX_STAGES];
+  const int count = candidate->block ? make_steps(queue, candidate, call, operands[0], commands)
+                                     : make_stages(queue, candidate, call, operands, commands);
   fh_stream *stream;
   FH_TRY(stream_of(queue, candidate->device, &stream));
-  return stream_submit(queue, candidate->device, commands, stages);
+  return stream_submit(queue, candidate->device, commands, count);
 }
 
 /* Outputs now have a new version, and it lives where the launch ran. */
@@ -543,7 +582,7 @@ fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *ca
   FH_TRY(fh_candidate_prepare(queue->context, candidate));
   const bool timed = wants_timing(queue, candidate, call);
   FH_TRY(make_resident(queue, device, call, timed));
-  FH_TRY(scratch_for(queue, device, call));
+  FH_TRY(scratch_for(queue, candidate, call));
   if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(fh_queue_settle(queue, device)); /* not the copies */
   /* All of this can lose a device, this one too. */
   if (queue->context->devices[device].state != FH_STATE_OPEN)

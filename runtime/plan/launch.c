@@ -127,9 +127,11 @@ typedef struct room {
 
 static fh_status attempt(fh_queue *queue, fh_candidate *candidate, const fh_call *call, room *r) {
   const fh_device_info *info = &queue->context->devices[candidate->device].info;
+  const bool whole = r->progress.step == 0 && !info->host_memory;
   const double have = (double)info->memory_bytes;
-  if (r->progress.step == 0 && !info->host_memory && have > 0 && fh_call_bytes(call) > have && fh_chunks_begin(call, have, &r->progress))
-    snprintf(r->why, sizeof r->why, "it needs %.1f MiB, %s has %.1f MiB", fh_call_bytes(call) / 1048576, info->id, have / 1048576);
+  const double need = whole ? fh_call_bytes(call) + (double)fh_candidate_scratch(queue->context, candidate, &call->bound) : 0;
+  if (have > 0 && need > have && fh_chunks_begin(call, have, &r->progress))
+    snprintf(r->why, sizeof r->why, "it needs %.1f MiB, %s has %.1f MiB", need / 1048576, info->id, have / 1048576);
   return r->progress.step > 0 ? fh_chunks_run(queue, candidate, call, &r->progress) : fh_execute(queue, candidate, call);
 }
 

@@ -25,6 +25,9 @@ enum {
   FH_PLAN_SIZES = 48,
   FH_PLAN_INTENSITIES = 4,
   FH_PLAN_BUCKETS = FH_PLAN_SIZES * FH_PLAN_INTENSITIES,
+  FH_PLAN_LAUNCHES = (int)FH_MAX_STAGES > (int)FH_MAX_BLOCK_STEPS ? (int)FH_MAX_STAGES : (int)FH_MAX_BLOCK_STEPS,
+  FH_PLAN_BLOCK_SCRATCH = FH_MAX_TEMPS, /* behind the temporaries of the call: scratch of a variant for blocks */
+  FH_PLAN_SCRATCHES = FH_MAX_TEMPS + 1,
   FH_LINEAGE_MAX = 64,
   FH_PLAN_FIX = 240
 };
@@ -137,11 +140,11 @@ typedef struct fh_candidate {
   char name[48]; /* "cpu/avx512/tuned", "cuda:0", "cuda:0/tiles" */
   fh_test_state test;
   bool quarantined;
-  bool skipped;                /* by the launch in progress: memory ran out */
-  char cause[48], reason[320]; /* why the test failed, or it was quarantined or skipped */
-  fh_executable *executables[FH_MAX_STAGES];
-  fh_samples *samples; /* FH_PLAN_BUCKETS; allocated with the first sample */
-  float *calibrated;   /* seconds by bucket from the machine's profile, 0: none; allocated with the first */
+  bool skipped;                                 /* by the launch in progress: memory ran out */
+  char cause[48], reason[320];                  /* why the test failed, or it was quarantined or skipped */
+  fh_executable *executables[FH_PLAN_LAUNCHES]; /* by entry of the text, or by launch of a variant for blocks */
+  fh_samples *samples;                          /* FH_PLAN_BUCKETS; allocated with the first sample */
+  float *calibrated;                            /* seconds by bucket from the machine's profile, 0: none; allocated with the first */
 } fh_candidate;
 
 /* The variants of one kernel in a context: of a kernel of the build made with the context, of a registered one when it is first used. */
@@ -223,7 +226,7 @@ struct fh_queue {
   bool probing; /* a self-test runs: nothing is counted, sampled or recorded */
   fh_stream *streams[FH_PLAN_MAX_DEVICES];
   fh_point last[FH_PLAN_MAX_DEVICES];
-  fh_scratch scratch[FH_PLAN_MAX_DEVICES][FH_MAX_TEMPS];
+  fh_scratch scratch[FH_PLAN_MAX_DEVICES][FH_PLAN_SCRATCHES];
 };
 
 /* What became of the machine's profile (profile.h). */
@@ -322,6 +325,8 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
 double fh_desc_bytes(const fh_view_desc *desc);
 /* Device memory that the call takes. */
 double fh_call_bytes(const fh_call *call);
+/* Scratch that a candidate takes beside it; 0: none. */
+size_t fh_candidate_scratch(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound);
 
 /* link.c */
 /* Seconds to copy so many bytes in so many copies; the weakest source of what matters. */

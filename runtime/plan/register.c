@@ -118,6 +118,19 @@ static fh_status check_block_name(const fh_kernel_contract *k, int i) {
   return FH_OK;
 }
 
+/* Launches behind the first one. */
+static fh_status check_block_rest(const fh_kernel_contract *k, int i) {
+  const fh_block_variant *b = &k->blocks[i];
+  const int most = FH_MAX_BLOCK_STEPS - 1;
+  if (b->rest_count < 0 || b->rest_count > most || (b->rest_count > 0 && !b->rest))
+    return WRONG("%s: blocks[%d] (%s): %d launches behind the first%s, expected 0 to %d", k->name, i, b->name, b->rest_count,
+                 b->rest ? "" : " and no table", most);
+  for (int s = 0; s < b->rest_count; s++)
+    if (!b->rest[s].entry || !b->rest[s].shape)
+      return WRONG("%s: blocks[%d] (%s): rest[%d] has no %s", k->name, i, b->name, s, b->rest[s].entry ? "shape" : "entry");
+  return FH_OK;
+}
+
 static fh_status check_block(const fh_kernel_contract *k, int i) {
   const fh_block_variant *b = &k->blocks[i];
   const char *missing = !b->name ? "name" : !b->entry ? "entry" : !b->text ? "text" : !b->shape ? "shape" : NULL;
@@ -127,6 +140,7 @@ static fh_status check_block(const fh_kernel_contract *k, int i) {
                  b->capability, (int)b->numerics, (int)FH_BLOCK_PORTABLE);
   if (!(b->efficiency > 0 && b->efficiency <= 1))
     return WRONG("%s: blocks[%d] (%s): efficiency is %g, expected a fraction above 0, at most 1", k->name, i, b->name, b->efficiency);
+  FH_TRY(check_block_rest(k, i));
   return check_block_name(k, i);
 }
 
@@ -190,6 +204,10 @@ static fh_status check_block_images(const fh_kernel_image *image) {
     return WRONG("%s: %d texts for blocks and no table", k->name, image->block_count);
   for (int b = 0; b < image->block_count; b++)
     if (!image->blocks[b].text) return WRONG("%s: text %d for blocks has no name", k->name, b);
+  for (int b = 0; b < k->block_count; b++)
+    if (k->blocks[b].scratch_bytes && image->entries[0].param_count == FH_MAX_OPERANDS)
+      return WRONG("%s: blocks[%d] (%s) has scratch, and entry %s the %d parameters that there may be", k->name, b, k->blocks[b].name,
+                   image->entries[0].entry, (int)FH_MAX_OPERANDS);
   for (int b = 0; b < k->block_count; b++)
     if (!fh_block_image_of(image, &k->blocks[b]))
       return WRONG("%s: blocks[%d] (%s): there is no text %s\nexpected the file %s.k beside %s.k", k->name, b, k->blocks[b].name,

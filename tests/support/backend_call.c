@@ -16,7 +16,7 @@ typedef struct target {
 typedef struct call_memory {
   fh_memory *views[FH_MAX_VIEWS]; /* the same one where a call works in place */
   bool owner[FH_MAX_VIEWS];
-  fh_memory *temps[FH_MAX_TEMPS];
+  fh_memory *temps[FH_MAX_TEMPS], *scratch;
 } call_memory;
 
 static fh_status allocate(const target *t, const fh_conform_call *call, call_memory *m) {
@@ -28,13 +28,16 @@ static fh_status allocate(const target *t, const fh_conform_call *call, call_mem
     m->owner[i] = true;
   }
   for (int i = 0; i < call->bound->temp_count; i++) FH_TRY(t->api->alloc(t->device, call->bound->temp_bytes[i], &m->temps[i]));
-  return FH_OK;
+  if (!t->block || !t->block->scratch_bytes) return FH_OK;
+  const size_t bytes = t->block->scratch_bytes(call->bound, t->info->compute_units);
+  return t->api->alloc(t->device, bytes ? bytes : 1, &m->scratch);
 }
 
 static void end_memory(const target *t, call_memory *m) {
   for (int i = 0; i < FH_MAX_VIEWS; i++)
     if (m->owner[i]) t->api->free(m->views[i]);
   for (int i = 0; i < FH_MAX_TEMPS; i++) t->api->free(m->temps[i]);
+  t->api->free(m->scratch);
 }
 
 static fh_status run_and_wait(const target *t, const fh_command *commands, int count) {
@@ -69,17 +72,20 @@ static fh_launch_operand operand_of(const fh_conform_call *call, const call_memo
   return out;
 }
 
-static fh_status run_stage(const target *t, const fh_conform_call *call, const call_memory *m, const fh_stage *stage) {
+static fh_status run_stage(const target *t, const fh_conform_call *call, const call_memory *m, const fh_stage *stage, int step) {
   fh_launch_operand operands[FH_MAX_OPERANDS];
   fh_executable *executable = NULL;
-  for (int i = 0; i < stage->operand_count; i++) operands[i] = operand_of(call, m, &stage->operands[i]);
-  FH_TRY(t->api->prepare(t->device, &(fh_recipe){.image = call->image, .entry = stage->entry, .block = t->block}, &executable));
+  int count = stage->operand_count;
+  for (int i = 0; i < count; i++) operands[i] = operand_of(call, m, &stage->operands[i]);
+  if (m->scratch) operands[count++] = (fh_launch_operand){.kind = FH_OPERAND_TEMP, .place = {.memory = m->scratch}};
+  const fh_recipe recipe = {.image = call->image, .entry = stage->entry, .block = t->block, .step = step};
+  FH_TRY(t->api->prepare(t->device, &recipe, &executable));
   fh_command launch = {.kind = FH_COMMAND_LAUNCH,
                        .launch = {.executable = executable,
                                   .items = stage->items,
                                   .flops_per_item = stage->flops_per_item,
                                   .operands = operands,
-                                  .operand_count = stage->operand_count,
+                                  .operand_count = count,
                                   .bound = call->bound}};
   fh_status status = run_and_wait(t, &launch, 1);
   t->api->release(executable);
@@ -89,8 +95,8 @@ static fh_status run_stage(const target *t, const fh_conform_call *call, const c
 static fh_status run_all(const target *t, const fh_conform_call *call, call_memory *m) {
   FH_TRY(allocate(t, call, m));
   FH_TRY(copy_views(t, call, m, true));
-  const int stages = t->block ? 1 : call->bound->stage_count;
-  for (int i = 0; i < stages; i++) FH_TRY(run_stage(t, call, m, &call->bound->stages[i]));
+  const int launches = t->block ? fh_block_steps(t->block) : call->bound->stage_count;
+  for (int i = 0; i < launches; i++) FH_TRY(run_stage(t, call, m, &call->bound->stages[t->block ? 0 : i], t->block ? i : 0));
   return copy_views(t, call, m, false);
 }
 
@@ -107,9 +113,12 @@ static bool unfit(void *arg, const fh_bound *bound) {
   fh_block_shape shape;
   if (!t->block) return false;
   if (bound->stages[0].entry != 0 || (t->block->unfit && t->block->unfit(bound))) return true;
-  fh_status status = fh_check_block_shape(t->info, t->block, bound, &shape);
-  const bool too_much = fh_status_code(status) == FH_INCOMPATIBLE;
-  fh_status_free(status);
+  bool too_much = false;
+  for (int step = 0; step < fh_block_steps(t->block); step++) {
+    fh_status status = fh_check_block_shape(t->info, t->block, step, bound, &shape);
+    too_much |= fh_status_code(status) == FH_INCOMPATIBLE;
+    fh_status_free(status);
+  }
   return too_much;
 }
 

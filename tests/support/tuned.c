@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/check.h"
 #include "backends/cpu/cpu_device.h"
 #include "kernels/narrow.h"
 #include "tests/fakes/block/block.h"
@@ -270,6 +271,32 @@ static const char *differs_from_text(const tuned_call *call, const fh_bound *bou
   return same ? NULL : "an element has other bits than that of the kernel's text";
 }
 
+enum { MULTIPROCESSORS = 4 };
+
+static const char *run_step(fh_block_step step, const fh_bound *bound, const fh_slot *slots, uint32_t depth) {
+  const fake_block_entry *entry = fake_block_find(step.entry);
+  if (!entry) return "no text has its entry";
+  fh_block_shape shape = {0};
+  step.shape(bound, MULTIPROCESSORS, &shape);
+  if (shape.grid[2] > depth) shape.grid[2] = depth;
+  return fake_block_run(entry, slots, bound->stages[0].items, shape.grid, shape.threads, shape.shared_bytes);
+}
+
+/* Scratch begins as NaN and ends at a forbidden page. */
+static const char *run_steps(const tuned_call *call, const fh_block_variant *variant, const fh_bound *bound, uint32_t depth) {
+  enum { BOUNDARY = 128 };
+  const size_t bytes = variant->scratch_bytes ? (variant->scratch_bytes(bound, MULTIPROCESSORS) + BOUNDARY - 1) / BOUNDARY * BOUNDARY : 0;
+  guarded scratch = guarded_alloc(bytes, true);
+  if (bytes) memset(scratch.memory, 0xff, bytes);
+  fh_slot slots[FH_MAX_OPERANDS];
+  tuned_slots(&bound->stages[0], call->first, slots);
+  if (variant->scratch_bytes) slots[bound->stages[0].operand_count].p = scratch.memory;
+  const char *wrong = NULL;
+  for (int s = 0; s < fh_block_steps(variant) && !wrong; s++) wrong = run_step(fh_block_step_of(variant, s), bound, slots, depth);
+  guarded_free(&scratch);
+  return wrong;
+}
+
 const char *tuned_call_check_block_within(const tuned_call *call, const fh_block_variant *variant, uint32_t depth) {
   fh_bound bound;
   fh_status status = call->contract->bind(call->views, call->scalars, &bound);
@@ -278,14 +305,7 @@ const char *tuned_call_check_block_within(const tuned_call *call, const fh_block
     abort();
   }
   if (bound.stage_count == 0) return NULL; /* what does not pay must still be right: unfit() is not asked */
-  const fake_block_entry *entry = fake_block_find(variant->entry);
-  if (!entry) return "no text has its entry";
-  fh_block_shape shape = {0};
-  variant->shape(&bound, 4, &shape);
-  if (shape.grid[2] > depth) shape.grid[2] = depth;
-  fh_slot slots[FH_MAX_OPERANDS];
-  tuned_slots(&bound.stages[0], call->first, slots);
-  const char *wrong = fake_block_run(entry, slots, bound.stages[0].items, shape.grid, shape.threads, shape.shared_bytes);
+  const char *wrong = run_steps(call, variant, &bound, depth);
   if (!wrong) wrong = judge(call);
   return !wrong && variant->numerics == FH_EXACT ? differs_from_text(call, &bound) : wrong;
 }

@@ -12,6 +12,9 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
+#include <foghorn/extend.h>
+
+#include "backends/check.h"
 #include "detect/drivers/cuda_driver.h"
 #include "kernels/tables.h"
 #include "tests/support/backend_call.h"
@@ -319,28 +322,148 @@ static void runs_every_variant(void) {
   fh_backend_fixture_close(&f);
 }
 
-/* ---- the planner: what a refusing driver means -------------------------------------------------------------------------------------- */
+/* ---- a product through the planner ------------------------------------------------------------------------------------------------------
+ */
 
 enum { SIDE = 40 };
 
-static void multiply(fh_context *context) {
+static void multiply_by(fh_context *context, const fh_kernel *kernel, int side) {
   static float a[SIDE * SIDE], b[SIDE * SIDE], c[SIDE * SIDE];
   fh_view A, B, C;
-  for (int i = 0; i < SIDE * SIDE; i++) a[i] = (float)(i % 7), b[i] = (float)(i % 5), c[i] = -1;
-  FH_EXPECT_OK(fh_view_wrap(context, a, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_READ, &A));
-  FH_EXPECT_OK(fh_view_wrap(context, b, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_READ, &B));
-  FH_EXPECT_OK(fh_view_wrap(context, c, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, FH_WRITE, &C));
-  FH_EXPECT_OK(fh_matmul(fh_context_queue(context), &A, &B, &C, NULL));
+  for (int i = 0; i < side * side; i++) a[i] = (float)(i % 7), b[i] = (float)(i % 5), c[i] = -1;
+  FH_EXPECT_OK(fh_view_wrap(context, a, FH_F32, FH_SHAPE(side, side), FH_ROW_MAJOR, FH_READ, &A));
+  FH_EXPECT_OK(fh_view_wrap(context, b, FH_F32, FH_SHAPE(side, side), FH_ROW_MAJOR, FH_READ, &B));
+  FH_EXPECT_OK(fh_view_wrap(context, c, FH_F32, FH_SHAPE(side, side), FH_ROW_MAJOR, FH_WRITE, &C));
+  FH_EXPECT_OK(fh_launch(fh_context_queue(context), kernel, (const fh_view *const[]){&A, &B, &C}, 3, NULL, 0, NULL));
   FH_EXPECT_OK(fh_view_sync(&C));
-  for (int i = 0; i < SIDE; i++)
-    for (int j = 0; j < SIDE; j++) {
+  for (int i = 0; i < side; i++)
+    for (int j = 0; j < side; j++) {
       float sum = 0;
-      for (int l = 0; l < SIDE; l++) sum += a[i * SIDE + l] * b[l * SIDE + j];
-      assert_true(c[i * SIDE + j] == sum);
+      for (int l = 0; l < side; l++) sum += a[i * side + l] * b[l * side + j];
+      assert_true(c[i * side + j] == sum);
     }
   fh_view_release(&A);
   fh_view_release(&B);
   fh_view_release(&C);
+}
+
+/* ---- several launches with scratch ----------------------------------------------------------------------------------------------------
+ */
+
+#define MATMUL_PARAMS                                                                                                  \
+  "(.param .u64 items, .param .u64 a, .param .u64 ao, .param .u64 b, .param .u64 bo, .param .u64 c, .param .u64 co,\n" \
+  " .param .u64 batch, .param .u64 m, .param .u64 n, .param .u64 k,\n"                                                 \
+  " .param .u64 s0, .param .u64 s1, .param .u64 s2, .param .u64 s3, .param .u64 s4, .param .u64 s5,\n"                 \
+  " .param .u64 s6, .param .u64 s7, .param .u64 s8"
+
+/* As tests/fakes/block/product_steps.k would be compiled. */
+static const char steps_ptx[] =
+    ".version 6.0\n.target sm_60\n.address_size 64\n"
+    ".visible .entry product_pack" MATMUL_PARAMS
+    ", .param .u64 scratch, .param .u64 scratcho)\n.reqntid 32, 1, 1\n{\n ret;\n}\n"
+    ".visible .entry product_multiply" MATMUL_PARAMS ", .param .u64 scratch, .param .u64 scratcho)\n.reqntid 64, 1, 1\n{\n ret;\n}\n";
+
+static void pack_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)bound;
+  *out = (fh_block_shape){.grid = {(uint32_t)multiprocessors, 1, 1}, .threads = 32};
+}
+static void multiply_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)bound;
+  *out = (fh_block_shape){.grid = {2 * (uint32_t)multiprocessors, 1, 1}, .threads = 64};
+}
+static size_t packed_bytes(const fh_bound *bound, int multiprocessors) {
+  enum { BATCH = 3, M, N, K };
+  const fh_operand *of = bound->stages[0].operands;
+  assert_int_equal(multiprocessors, 7);
+  return sizeof(float) * (size_t)(of[BATCH].i * of[M].i * of[K].i);
+}
+
+static const fh_block_step multiply_step = {"product_multiply", multiply_shape};
+
+static fh_block_variant in_steps(void) {
+  fh_block_variant block = variant_with(steps_ptx, (fh_block_shape){.threads = 0});
+  block.name = "steps";
+  block.entry = "product_pack";
+  block.shape = pack_shape;
+  block.numerics = FH_BOUNDED;
+  block.rest = &multiply_step;
+  block.rest_count = 1;
+  block.scratch_bytes = packed_bytes;
+  block.efficiency = 1;
+  return block;
+}
+
+static void runs_in_steps(void) {
+  fh_backend_fixture f;
+  fh_conform_report report;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  const fh_block_variant block = in_steps();
+  FH_EXPECT_OK(fh_backend_conform_block(api, f.device, &f.info, &image, &block, &(fh_conform_options){.cases = 8, .quick = true}, &report));
+  assert_string_equal(report.text, "");
+  assert_int_equal(report.verdict, FH_CONFORM_PASS);
+  assert_true(report.runs > 0);
+  expect_refused(api->prepare(f.device, &(fh_recipe){.image = &image, .block = &block, .step = 2}, &executable), FH_INVALID_ARGUMENT,
+                 "launch 2 of kernel matmul; steps has 2");
+  expect_refused(api->prepare(f.device, &(fh_recipe){.image = &image, .step = 1}, &executable), FH_INVALID_ARGUMENT,
+                 "launch 1 of kernel matmul; an entry has 1");
+  FH_EXPECT_OK(prepare(&f, &block, &executable));
+  expect_refused(launch(&f, executable), FH_INVALID_ARGUMENT, "variant steps has scratch, expected it as the last");
+  api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+/* A second launch that one device of this kind cannot have rules the variant out. */
+static void steps_are_each_within_limits(void) {
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  open_fake(&f);
+  fh_block_variant block = in_steps();
+  const fh_block_step huge = {"product_multiply", as_the_test_says};
+  shape = (fh_block_shape){.grid = {1, 1, 70000}, .threads = 64};
+  block.rest = &huge;
+  fh_block_shape out;
+  FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = &image, .block = &block, .step = 1}, &executable));
+  fh_bound none = {0};
+  FH_EXPECT_OK(fh_check_block_shape(&f.info, &block, 0, &none, &out));
+  expect_refused(fh_check_block_shape(&f.info, &block, 1, &none, &out), FH_INCOMPATIBLE, "needs 70000 blocks in the third dimension");
+  api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+/* The planner's way: a registered kernel whose one variant that a device has launches twice. Repeated, and with more to pack each time. */
+static void is_planned_in_steps(void) {
+  static fh_kernel_contract contract;
+  static fh_block_variant block;
+  static fh_kernel_module module;
+  fh_context *context = NULL;
+  const fh_kernel *kernel = NULL;
+  block = in_steps();
+  contract = *built_image()->contract;
+  contract.name = "product_in_steps";
+  contract.blocks = &block;
+  contract.block_count = 1;
+  contract.tuned_count = 0;
+  image.contract = &contract;
+  image.ptx = NULL;
+  image.ptx_missing = "the test left it out";
+  module = (fh_kernel_module)FH_KERNEL_MODULE(&image);
+  FH_EXPECT_OK(fh_kernel_register(&module, &kernel));
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = "cuda:0", .allow_fake = true}, &context));
+  for (int side = 1; side <= SIDE; side += 13) multiply_by(context, kernel, side);
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.executed_intended, counters.launches);
+  fh_context_release(context);
+  FH_EXPECT_OK(fh_kernel_unregister("product_in_steps"));
+}
+
+/* ---- the planner: what a refusing driver means -------------------------------------------------------------------------------------- */
+
+static void multiply(fh_context *context) {
+  const fh_kernel *kernel = NULL;
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  multiply_by(context, kernel, SIDE);
 }
 
 /* NULL: this build has no PTX, and the case says so. */
@@ -406,6 +529,9 @@ int main(int argc, char **argv) {
       {"the stand-in is strict", "capability=100", NULL, the_stand_in_is_strict, 0, 0, 0},
       {"needs the right recipe", "capability=86,multiprocessors=7", NULL, needs_the_right_recipe, 0, 0, 0},
       {"runs every variant", "capability=90,multiprocessors=7", NULL, runs_every_variant, 0, 0, 0},
+      {"runs in steps", "capability=60,multiprocessors=7", NULL, runs_in_steps, 0, 0, 0},
+      {"steps are each within limits", "capability=60,multiprocessors=7", NULL, steps_are_each_within_limits, 0, 0, 0},
+      {"is planned in steps", "capability=60,multiprocessors=7", NULL, is_planned_in_steps, 0, 0, 0},
       {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},
       {"falls back to the dialect", "capability=60,multiprocessors=7", "cuModuleLoadDataEx@1=222", falls_back_to_the_dialect, 0, 0, 0},
   };

@@ -84,6 +84,20 @@ static const char scale_blocks_cl[] =
     "  __global float *y = (__global float *)(yb + yo) + row / n1 * ys0 + row % n1 * ys1;\n"
     "  for (long i = get_local_id(0); i < d; i += get_local_size(0)) y[i * ys] = factor * x[i * xs];\n"
     "}\n";
+/* In two launches: the first leaves the products in scratch, the second brings them where they belong. */
+#define SCALE_STEP(name)                                                                                              \
+  "__kernel void " name                                                                                               \
+  "(long items, __global const uchar *xb, long xo, __global uchar *yb, long yo, float a, long n1, long d,\n"          \
+  "                       long xs0, long xs1, long xs, long ys0, long ys1, long ys, __global uchar *sb, long so) {\n" \
+  "  long row = get_group_id(0);\n"                                                                                   \
+  "  __global float *scratch = (__global float *)(sb + so) + row * d;\n"                                              \
+  "  __global const float *x = (__global const float *)(xb + xo) + row / n1 * xs0 + row % n1 * xs1;\n"                \
+  "  __global float *y = (__global float *)(yb + yo) + row / n1 * ys0 + row % n1 * ys1;\n"
+static const char scale_steps_cl[] =
+    SCALE_STEP("scale_multiply") "  for (long i = get_local_id(0); i < d; i += get_local_size(0)) scratch[i] = a * x[i * xs];\n}\n"
+    SCALE_STEP("scale_store") "  for (long i = get_local_id(0); i < d; i += get_local_size(0)) y[i * ys] = scratch[i];\n}\n";
+static const fh_block_image scale_steps_text = {"scale_block", NULL, "this test has no PTX", scale_steps_cl};
+
 static const fh_block_image scale_block_text = {"scale_block", NULL, "this test has no PTX", scale_blocks_cl};
 
 static void block_for_row(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
@@ -98,6 +112,18 @@ static void huge_blocks(const fh_bound *bound, int multiprocessors, fh_block_sha
   block_for_row(bound, multiprocessors, out);
   out->threads = 1u << 20;
 }
+static void other_threads_for_row(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  block_for_row(bound, multiprocessors, out);
+  out->threads = 16;
+}
+static const fh_block_step store_step = {"scale_store", other_threads_for_row};
+static const fh_block_step huge_step = {"scale_store", huge_blocks};
+static size_t scaled_bytes(const fh_bound *bound, int multiprocessors) {
+  (void)multiprocessors;
+  enum { LENGTH = 4 };
+  return sizeof(float) * (size_t)(bound->stages[0].items * bound->stages[0].operands[LENGTH].i);
+}
+
 static void no_blocks(const fh_bound *bound, int multiprocessors, fh_block_shape *out) { (void)bound, (void)multiprocessors, (void)out; }
 
 static const char *const scale_entries[] = {"scale"};
@@ -151,6 +177,16 @@ static kernel *with_blocks(kernel *k, const char *name, void (*shape)(const fh_b
   k->contract.block_count = 1;
   k->image.blocks = &scale_block_text;
   k->image.block_count = 1;
+  return k;
+}
+
+static kernel *with_steps(kernel *k, const char *name, const fh_block_step *second) {
+  with_blocks(k, name, block_for_row);
+  k->block.entry = "scale_multiply";
+  k->block.rest = second;
+  k->block.rest_count = 1;
+  k->block.scratch_bytes = scaled_bytes;
+  k->image.blocks = &scale_steps_text;
   return k;
 }
 
@@ -350,6 +386,30 @@ static void blocks_of_threads_run_as_work_groups(void **state) {
     }
     fh_context_release(context);
     FH_EXPECT_OK(fh_kernel_unregister("in_blocks"));
+  }
+}
+
+static void blocks_may_launch_twice_and_share_scratch(void **state) {
+  (void)state;
+  static const struct {
+    const fh_block_step *second;
+    const char *chosen, *reason;
+  } rows[] = {
+      {&store_step, "-> opencl:0/rows", "self-test passed"},
+      {&huge_step, "-> opencl:0 ", "needs 1048576 threads of a block, the device gives"},
+  };
+  for (int i = 0; i < FH_LENGTH(rows); i++) {
+    kernel k;
+    FH_EXPECT_OK(fh_kernel_register(&with_steps(&k, "in_steps", rows[i].second)->module, NULL));
+    fh_context *context = open_on_opencl();
+    if (context) {
+      make_blocks_fast(context, "in_steps");
+      for (int again = 0; again < 3; again++) expect_scaled(context, "in_steps");
+      expect_explained(context, "in_steps", rows[i].chosen);
+      expect_explained(context, "in_steps", rows[i].reason);
+    }
+    fh_context_release(context);
+    FH_EXPECT_OK(fh_kernel_unregister("in_steps"));
   }
 }
 
@@ -660,6 +720,12 @@ static void make_block_old(kernel *k) { with_blocks(k, "scale", block_for_row)->
 static void make_block_slow(kernel *k) { with_blocks(k, "scale", block_for_row)->block.efficiency = 2; }
 static void make_block_long(kernel *k) { with_blocks(k, "scale", block_for_row)->block.name = "twenty_four_letters_long"; }
 static void make_block_lost(kernel *k) { with_blocks(k, "scale", block_for_row)->image.block_count = 0; }
+static void make_block_of_many(kernel *k) { with_steps(k, "scale", &store_step)->block.rest_count = FH_MAX_BLOCK_STEPS; }
+static void make_block_of_none(kernel *k) { with_steps(k, "scale", NULL); }
+static void make_block_step_shapeless(kernel *k) {
+  static const fh_block_step shapeless = {"scale_store", NULL};
+  with_steps(k, "scale", &shapeless);
+}
 static void make_block_alone(kernel *k) {
   with_blocks(k, "scale", block_for_row)->contract.entry_count = 0;
   k->image.entry_count = 0;
@@ -719,7 +785,7 @@ static void every_wrong_module_is_refused(void **state) {
     fh_code code;
     const char *part;
   } wrong[] = {
-      {make_abi, FH_INCOMPATIBLE, "module->abi is 77, expected 2"},
+      {make_abi, FH_INCOMPATIBLE, "module->abi is 77, expected 3"},
       {make_bytes, FH_INCOMPATIBLE, "a contract of"},
       {make_layout, FH_INCOMPATIBLE, "structures or limits of the contract differ"},
       {make_no_image, FH_INVALID_ARGUMENT, "module->image is NULL"},
@@ -751,6 +817,9 @@ static void every_wrong_module_is_refused(void **state) {
       {make_block_slow, FH_INVALID_ARGUMENT, "blocks[0] (rows): efficiency is 2"},
       {make_block_long, FH_INVALID_ARGUMENT, "expected 1 to 23 characters"},
       {make_block_lost, FH_INVALID_ARGUMENT, "there is no text scale_block\nexpected the file scale_block.k beside scale.k"},
+      {make_block_of_many, FH_INVALID_ARGUMENT, "blocks[0] (rows): 4 launches behind the first, expected 0 to 3"},
+      {make_block_of_none, FH_INVALID_ARGUMENT, "blocks[0] (rows): 1 launches behind the first and no table, expected 0 to 3"},
+      {make_block_step_shapeless, FH_INVALID_ARGUMENT, "blocks[0] (rows): rest[0] has no shape"},
       {make_block_alone, FH_INVALID_ARGUMENT, "variants for blocks without a text"},
       {make_block_twice, FH_INVALID_ARGUMENT, "blocks[0] and blocks[1] are both \"rows\""},
       {make_swapping, FH_INVALID_ARGUMENT, "which is written, with x, an input"},
@@ -884,7 +953,7 @@ static void wrong_plugins_are_refused(void **state) {
   fh_expect_fails(fh_plugin_open("", &plugin), FH_INVALID_ARGUMENT, "file is empty");
   fh_expect_fails(fh_plugin_open("/nonexistent/k.so", &plugin), FH_NOT_FOUND, "/nonexistent/k.so cannot be loaded");
   fh_expect_fails(fh_plugin_open("libm.so.6", &plugin), FH_INCOMPATIBLE, "libm.so.6 exports no foghorn_plugin");
-  fh_expect_fails(fh_plugin_open(PLUGIN("plugin_old"), &plugin), FH_INCOMPATIBLE, "version 3 of the kernel interface, expected 2");
+  fh_expect_fails(fh_plugin_open(PLUGIN("plugin_old"), &plugin), FH_INCOMPATIBLE, "version 4 of the kernel interface, expected 3");
   fh_expect_fails(fh_plugin_open(PLUGIN("plugin_half"), &plugin), FH_ALREADY_EXISTS, "\"softmax\" is the name of a kernel of the library");
   assert_null(plugin);
   assert_int_equal(fh_kernel_count(), before); /* none of a half */
@@ -947,6 +1016,7 @@ int main(void) {
       cmocka_unit_test(what_tuned_functions_get_is_within_limits),
       cmocka_unit_test(the_hash_is_of_every_text),
       cmocka_unit_test(blocks_of_threads_run_as_work_groups),
+      cmocka_unit_test(blocks_may_launch_twice_and_share_scratch),
       cmocka_unit_test(blocks_that_cannot_run_say_why),
       cmocka_unit_test(every_wrong_module_is_refused),
       cmocka_unit_test(names_are_one_kernel_s),

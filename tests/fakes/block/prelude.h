@@ -91,6 +91,7 @@ FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
 #define FAKE_FETCH_IN_U16 cp
 #define FAKE_FETCH_IN_I32 cp
 #define FAKE_FETCH_OUT_I32 p
+#define FAKE_FETCH_TEMP p
 #define FAKE_FETCH_I64 i
 #define FAKE_FETCH_F32 f
 
@@ -101,6 +102,7 @@ FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
 #define FAKE_KIND_IN_U16 FH_OPERAND_IN
 #define FAKE_KIND_IN_I32 FH_OPERAND_IN
 #define FAKE_KIND_OUT_I32 FH_OPERAND_OUT
+#define FAKE_KIND_TEMP FH_OPERAND_TEMP
 #define FAKE_KIND_I64 FH_OPERAND_I64
 #define FAKE_KIND_F32 FH_OPERAND_F32
 #define FAKE_FORMAL(kind, name) {#name, FAKE_KIND_##kind},

@@ -189,7 +189,7 @@ static const shape cases[] = {
     {1, 2, 1, 3, 0, 4, 4, 1, 1},           {1, 1, 1, 1, 1, 1, 1, 0, 1},        {2, 1, 1, 5, 3, 16, 16, 1, 0.25},
     {1, 2, 2, 4, 64, 16, 64, 0, 3},        {1, 1, 1, 9, 65, 17, 15, 1, -0.7},  {1, 6, 2, 1, 130, 32, 70, 1, 0.18},
     {1, 3, 1, 23, 23, 8, 33, 1, 40},       {1, 1, 1, 66, 70, 20, 17, 1, 0.22}, {2, 4, 1, 17, 129, 33, 32, 0, 0.17},
-    {1, 1, 1, 130, 190, 64, 64, 1, 0.125},
+    {1, 1, 1, 130, 190, 64, 64, 1, 0.125}, {2, 4, 2, 9, 70, 8, 66, 1, 0.3},    {1, 2, 2, 70, 150, 64, 128, 1, 0.125},
 };
 /* Prompts of an encoder and of a decoder, heads in groups, a step. */
 static const shape benches[] = {
@@ -211,6 +211,29 @@ static bool fill_case(const shape *s, fh_case *out) {
 
 FH_CASES_OF(fill_case, cases, benches)
 
+/* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
+
+enum { OP_GROUP = 6, OP_QUERIES, OP_KEYS, OP_DV = 10 };
+enum { FEWEST_ROWS = 16, COLUMNS = 64, MOST_COLUMNS = 128 };
+
+static int64_t tiles_of(const fh_bound *bound) { return bound->stages[0].items; } /* of 64 queries, as the text's */
+
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)tiles_of(bound), 1, 1}, .threads = 2 * ROWS};
+}
+
+static const char *block_unfit(const fh_bound *bound, bool wide) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[OP_DV].i > MOST_COLUMNS) return "v has more than 128 columns: their sums do not fit the registers";
+  if (wide != (op[OP_DV].i > COLUMNS)) return wide ? "v has at most 64 columns" : "v has more than 64 columns";
+  if (op[OP_KEYS].i > INT32_MAX) return "more keys than an int counts";
+  if (op[OP_GROUP].i * op[OP_QUERIES].i < FEWEST_ROWS) return "fewer than 16 queries share their keys: most of a tile would be empty";
+  return tiles_of(bound) > INT32_MAX ? "more tiles than a grid has blocks" : NULL;
+}
+static const char *tiles_unfit(const fh_bound *bound) { return block_unfit(bound, false); }
+static const char *tiles_wide_unfit(const fh_bound *bound) { return block_unfit(bound, true); }
+
 const fh_kernel_contract fh_contract_attention = {
     .name = "attention",
     .version = 1,
@@ -228,4 +251,7 @@ const fh_kernel_contract fh_contract_attention = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = compare,
+    FH_BLOCKS(
+        {"tiles", "attention_tiles", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_unfit, 0.5},
+        {"tiles_wide", "attention_tiles_wide", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_wide_unfit, 0.5}),
 };

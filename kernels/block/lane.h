@@ -45,6 +45,17 @@ FH_INLINE fh_vf fh_to_f(fh_vi a) { return (float)a; }
 FH_INLINE int fh_as_i_u(float x) { return fh_as_int(x); }
 FH_INLINE float fh_max_u(float a, float b) { return a > b ? a : b; }
 
+/* exp(x) for x <= 0: that of dialect.h, which says how good it is. */
+FH_INLINE fh_vf fh_exp_negative(fh_vf x) {
+  const fh_vf log2e = 0x1.715476p+0f, t = fh_fma_u(x, log2e, FH_EXP_MAGIC), f = fh_fma_u(x, log2e, fh_add_u(FH_EXP_MAGIC, -t));
+  fh_vf p = fh_fma_u(0x1.5bba14p-10f, f, 0x1.3cea88p-7f);
+  p = fh_fma_u(p, f, 0x1.c6b752p-5f);
+  p = fh_fma_u(p, f, 0x1.ebf9bcp-3f);
+  p = fh_fma_u(p, f, 0x1.62e42ap-1f);
+  p = fh_mul_u(fh_fma_u(p, f, 1.0f), fh_as_float((int)((uint)fh_as_int(t) << 23)));
+  return x < -87.3f ? 0.0f : p;
+}
+
 #define FH_DEFINE_LANEWISE(NAME, FUNCTION) \
   FH_INLINE void NAME(fh_vf x, fh_vf *first, fh_vf *second, fh_vi *whole) { FUNCTION(x, first, second, whole); }
 

@@ -254,20 +254,43 @@ static const fh_kernel_image *image_of(const fh_kernel_contract *contract) {
   return NULL;
 }
 
-/* The scalar build of the kernel's text gives the same bits. Kernels of one stage and one output. */
+/* The scalar build of the kernel's text, all its stages; temps begin as NaN. */
+static void run_text(const tuned_call *call, const fh_bound *bound, void *const *views) {
+  guarded temps[FH_MAX_TEMPS];
+  for (int t = 0; t < bound->temp_count; t++) {
+    temps[t] = guarded_alloc(bound->temp_bytes[t], true);
+    memset(temps[t].memory, 0xff, bound->temp_bytes[t]);
+  }
+  for (int s = 0; s < bound->stage_count; s++) {
+    const fh_stage *stage = &bound->stages[s];
+    fh_slot slots[FH_MAX_OPERANDS];
+    tuned_slots(stage, views, slots);
+    for (int i = 0; i < stage->operand_count; i++)
+      if (stage->operands[i].kind == FH_OPERAND_TEMP)
+        slots[i].p = (char *)temps[stage->operands[i].index].memory + stage->operands[i].offset;
+    image_of(call->contract)->entries[stage->entry].cpu[FH_ISA_SCALAR](slots, 0, stage->items);
+  }
+  for (int t = 0; t < bound->temp_count; t++) guarded_free(&temps[t]);
+}
+
+/* The kernel's text gives the same bits in every output. */
 static const char *differs_from_text(const tuned_call *call, const fh_bound *bound) {
-  int out = 0;
-  while (call->contract->views[out].role == FH_ROLE_IN) out++;
-  size_t first, bytes = span_of(&call->views[out], &first);
-  guarded other = guarded_alloc(bytes, true);
+  const fh_kernel_contract *contract = call->contract;
+  guarded other[FH_MAX_VIEWS] = {{0}};
   void *data[FH_MAX_VIEWS];
   memcpy(data, call->first, sizeof data);
-  data[out] = (char *)other.memory + first;
-  fh_slot slots[FH_MAX_OPERANDS];
-  tuned_slots(&bound->stages[0], data, slots);
-  image_of(call->contract)->entries[0].cpu[FH_ISA_SCALAR](slots, 0, bound->stages[0].items);
-  const bool same = same_elements(&call->views[out], call->first[out], data[out]);
-  guarded_free(&other);
+  for (int v = 0; v < contract->view_count; v++) {
+    if (contract->views[v].role == FH_ROLE_IN) continue;
+    size_t first, bytes = span_of(&call->views[v], &first);
+    other[v] = guarded_alloc(bytes, true);
+    data[v] = (char *)other[v].memory + first;
+  }
+  run_text(call, bound, data);
+  bool same = true;
+  for (int v = 0; v < contract->view_count; v++) {
+    if (contract->views[v].role != FH_ROLE_IN) same = same && same_elements(&call->views[v], call->first[v], data[v]);
+    guarded_free(&other[v]);
+  }
   return same ? NULL : "an element has other bits than that of the kernel's text";
 }
 

@@ -1,0 +1,145 @@
+/* The block texts of attention, through the emulator of blocks: the bits of the kernel's text. SPDX-License-Identifier: Apache-2.0
+ *
+ * TEST: timeout=120 sanitize=address
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/contracts.h"
+#include "tests/support/tuned.h"
+
+typedef struct shape {
+  int batch, heads, kv_heads, queries, keys, d, dv, causal;
+} shape;
+
+/* Elements of a row side by side, then how the others lie. */
+typedef enum layout { BY_HEADS, BY_QUERIES, PADDED, REVERSED, SPREAD, TURNED, LAYOUTS } layout;
+
+static fh_view_desc view_of(int64_t batch, int64_t heads, int64_t rows, int64_t d, layout how) {
+  fh_view_desc out = {FH_F32, 4, {batch, heads, rows, d}, {heads * rows * d, rows * d, d, 1}};
+  int64_t *s = out.strides;
+  if (how == BY_QUERIES) s[1] = d, s[2] = heads * d;
+  if (how == PADDED) s[2] = d + 3, s[1] = rows * s[2] + 1, s[0] = heads * s[1] + 2;
+  if (how == REVERSED)
+    for (int i = 0; i < 4; i++) s[i] = -s[i];
+  if (how == SPREAD)
+    for (int i = 0; i < 4; i++) s[i] *= 3;
+  if (how == TURNED) s[2] = 1, s[3] = rows;
+  return out;
+}
+
+static tuned_call call_of(const shape *s, const layout how[4], bool at_end, size_t shift) {
+  const fh_view_desc views[] = {
+      view_of(s->batch, s->heads, s->queries, s->d, how[0]), view_of(s->batch, s->kv_heads, s->keys, s->d, how[1]),
+      view_of(s->batch, s->kv_heads, s->keys, s->dv, how[2]), view_of(s->batch, s->heads, s->queries, s->dv, how[3])};
+  return tuned_call_make(&fh_contract_attention, views, at_end, shift);
+}
+
+/* The variant of the right width, also where so few queries make it unfit. */
+static void run(tuned_call *call, const shape *s) {
+  const fh_kernel_contract *contract = &fh_contract_attention;
+  const fh_value scalars[] = {{.i = s->causal}, {.f = 0.3}};
+  call->scalars = scalars;
+  for (int v = 0; v < contract->block_count; v++) {
+    const bool wide = s->dv > 64, is_wide = v == 1;
+    const char *wrong = wide == is_wide ? tuned_call_check_block(call, &contract->blocks[v]) : NULL;
+    if (wrong)
+      fail_msg("%s of %dx%d/%d, %d by %d, d=%d dv=%d causal %d: %s", contract->blocks[v].name, s->batch, s->heads, s->kv_heads, s->queries,
+               s->keys, s->d, s->dv, s->causal, wrong);
+  }
+  call->scalars = NULL;
+}
+
+static void check(const shape *s, const layout how[4]) {
+  tuned_call call = call_of(s, how, (s->keys + s->d) % 2, 4);
+  run(&call, s);
+  tuned_call_free(&call);
+}
+
+static void test_shapes(void **state) {
+  (void)state;
+  static const shape shapes[] = {
+      {1, 1, 1, 16, 1, 1, 1, 0},       {1, 1, 1, 64, 64, 8, 64, 0},    {2, 1, 1, 17, 65, 9, 3, 1},     {1, 2, 2, 65, 63, 7, 65, 0},
+      {1, 2, 1, 70, 70, 16, 64, 1},    {1, 4, 2, 40, 130, 33, 20, 1},  {1, 6, 2, 11, 200, 15, 128, 1}, {1, 1, 1, 130, 67, 64, 64, 1},
+      {2, 2, 2, 150, 129, 24, 100, 0}, {1, 1, 1, 140, 20, 5, 33, 1},   {1, 3, 1, 129, 150, 12, 64, 1}, {1, 1, 1, 20, 0, 4, 5, 0},
+      {1, 8, 1, 3, 300, 40, 40, 1},    {1, 2, 2, 64, 128, 130, 16, 0},
+  };
+  static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check(&shapes[i], compact);
+}
+
+static void test_layouts(void **state) {
+  (void)state;
+  for (int i = 0; i < LAYOUTS; i++) {
+    const layout how[4] = {(layout)i, (layout)((i + 1) % LAYOUTS), (layout)((i + 3) % LAYOUTS), (layout)((i + 4) % LAYOUTS)};
+    check(&(shape){2, 4, 2, 33, 70, 19, i % 2 ? 70 : 30, i % 2}, how);
+    check(&(shape){1, 2, 1, 60, 64, 16, 64, 0}, (const layout[4]){(layout)i, (layout)i, (layout)i, (layout)i});
+  }
+}
+
+/* A value that a query does not see, and memory behind the last key, are not touched; scores that are NaN or infinite stay in their rows.
+ */
+static void test_strange_numbers(void **state) {
+  (void)state;
+  enum { N = 75, D = 10, DV = 20 };
+  static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
+  const shape s = {1, 1, 1, N, N, D, DV, 1};
+  tuned_call call = call_of(&s, compact, true, 0);
+  float *q = call.first[0], *k = call.first[1], *v = call.first[2];
+  v[70 * DV + 3] = __builtin_nanf("");
+  v[30 * DV + 5] = __builtin_inff();
+  run(&call, &s);
+  const float *y = call.first[3];
+  for (int i = 0; i < N; i++) assert_int_equal(y[i * DV + 3] != y[i * DV + 3], i >= 70);
+  q[20 * D] = __builtin_nanf("");
+  k[40 * D + 2] = __builtin_inff();
+  for (int e = 0; e < D; e++) q[50 * D + e] = 3e38f, k[60 * D + e] = -3e38f, q[12 * D + e] = -0.0f;
+  for (int i = 0; i < DV; i++) v[i] = -1e-44f;
+  run(&call, &s);
+  tuned_call_free(&call);
+}
+
+/* The sign of a sum that is zero: weights of 0 behind it must not turn it. */
+static void test_signs_of_zero(void **state) {
+  (void)state;
+  static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
+  const shape s = {1, 1, 1, 70, 70, 1, 4, 1};
+  tuned_call call = call_of(&s, compact, false, 0);
+  float *q = call.first[0], *k = call.first[1], *v = call.first[2];
+  for (int i = 0; i < 70; i++) q[i] = 1.0f, k[i] = i == 0 ? 0.0f : i == 1 ? 300.0f : -300.0f;
+  for (int i = 0; i < 70 * 4; i++) v[i] = i < 4 ? -1e-45f : 0.0f;
+  run(&call, &s);
+  tuned_call_free(&call);
+}
+
+static void test_unfit(void **state) {
+  (void)state;
+  static const struct {
+    shape of;
+    int fits;
+  } cases[] = {{{1, 12, 12, 512, 512, 64, 64, 0}, 0},
+               {{1, 16, 4, 100, 100, 128, 128, 0}, 1},
+               {{1, 16, 1, 1, 4096, 64, 65, 1}, 1},
+               {{1, 32, 8, 1, 4096, 128, 128, 1}, -1},
+               {{1, 1, 1, 64, 64, 64, 129, 0}, -1}};
+  static const fh_value scalars[] = {{.i = 0}, {.f = 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const shape *s = &cases[i].of;
+    const fh_view_desc views[] = {view_of(s->batch, s->heads, s->queries, s->d, 0), view_of(s->batch, s->kv_heads, s->keys, s->d, 0),
+                                  view_of(s->batch, s->kv_heads, s->keys, s->dv, 0), view_of(s->batch, s->heads, s->queries, s->dv, 0)};
+    fh_bound bound;
+    assert_null(fh_contract_attention.bind(views, scalars, &bound));
+    for (int v = 0; v < fh_contract_attention.block_count; v++)
+      assert_int_equal(fh_contract_attention.blocks[v].unfit(&bound) == NULL, v == cases[i].fits);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_layouts), cmocka_unit_test(test_strange_numbers),
+                                     cmocka_unit_test(test_signs_of_zero), cmocka_unit_test(test_unfit)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -10,7 +10,8 @@
  *   #define matmul_tiles_PARAMS(P) P(IN, a) P(IN, b) P(OUT, c) P(I64, k)
  *   FH_BLOCK(matmul_tiles, 256, 16384) { ... }          at most 48 KiB, as much as every device has
  *   FH_BLOCK_DYNAMIC(matmul_stages, 256) { ... }        (80) as many bytes as the launch asks for
- * Kinds: IN, OUT, IN_U8, OUT_U8, IN_U16, IN_I32, OUT_I32, I64, F32. Behind them, where the variant has scratch (fh_block_variant):
+ * Kinds: IN, OUT, INOUT, IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, OUT_I32, IN_I64, I64, F32, and for the kernel's own scratch TEMP
+ * (bytes) and TEMP_I32. Behind them, where the variant has scratch (fh_block_variant):
  * P(TEMP, scratch), bytes of global memory, an `fh_u8_out` that a text casts to what it keeps there: fh_f32_out sums = (fh_f32_out)scratch.
  * They lie on a boundary of 128 at least, and hold at first whatever was there before.
  *
@@ -24,6 +25,9 @@
  *   fh_as_int(f) fh_as_float(i)        the same bits
  *   fh_f32x4                           .x .y .z .w; fh_load4(p) from shared, fh_fetch4(p) from and fh_store4(p, v) to global memory: p on a
  *                                      boundary of 16
+ *   fh_fetch_long(p) fh_store_long(p, v)   eight bytes from and to global memory, whatever they are: p on a boundary of 8
+ *   fh_count(p, n) fh_count_shared(p, n)   *p += n, of global and of shared memory, whatever other threads do: integers, whose sum does not
+ *                                      depend on the order
  *   fh_on_boundary(p, n)               does a global pointer lie on a boundary of n bytes?
  *   FH_UNROLL                          before a loop whose body must see its index as a constant: arrays stay in registers
  *   FH_NO_UNROLL                       before one that is rare: its registers are better used elsewhere
@@ -52,12 +56,16 @@
 /* ---- parameters: types as a body sees them ---- */
 #define FH_TYPE_IN fh_f32_in
 #define FH_TYPE_OUT fh_f32_out
+#define FH_TYPE_INOUT fh_f32_out
 #define FH_TYPE_IN_U8 fh_u8_in
 #define FH_TYPE_OUT_U8 fh_u8_out
 #define FH_TYPE_IN_U16 fh_u16_in
+#define FH_TYPE_OUT_U16 fh_u16_out
 #define FH_TYPE_IN_I32 fh_i32_in
 #define FH_TYPE_OUT_I32 fh_i32_out
 #define FH_TYPE_TEMP fh_u8_out
+#define FH_TYPE_TEMP_I32 fh_i32_out
+#define FH_TYPE_IN_I64 fh_i64_in
 #define FH_TYPE_I64 long
 #define FH_TYPE_F32 float
 

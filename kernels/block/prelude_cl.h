@@ -14,8 +14,10 @@ typedef __global float *fh_f32_out;
 typedef __global const uchar *fh_u8_in;
 typedef __global uchar *fh_u8_out;
 typedef __global const ushort *fh_u16_in;
+typedef __global ushort *fh_u16_out;
 typedef __global const int *fh_i32_in;
 typedef __global int *fh_i32_out;
+typedef __global const long *fh_i64_in;
 typedef float4 fh_f32x4;
 
 FH_INLINE int fh_thread(void) { return (int)get_local_id(0); }
@@ -36,7 +38,11 @@ FH_INLINE float fh_as_float(int x) { return as_float(x); }
 FH_INLINE fh_f32x4 fh_load4(__local const float *p) { return *(__local const float4 *)p; }
 FH_INLINE fh_f32x4 fh_fetch4(fh_f32_in p) { return *(__global const float4 *)p; }
 FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; }
+#define fh_fetch_long(p) (*(__global const long *)(p))
+#define fh_store_long(p, v) ((void)(*(__global long *)(p) = (v)))
 #define fh_on_boundary(p, n) (((ulong)(p) & ((n) - 1)) == 0)
+#define fh_count(p, n) ((void)atomic_add((volatile __global int *)(p), n))
+#define fh_count_shared(p, n) ((void)atomic_add((volatile __local int *)(p), n))
 
 #define FH_BLOCK(entry, THREADS, BYTES)                                                                                     \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                    \

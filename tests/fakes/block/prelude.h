@@ -31,8 +31,10 @@ typedef fh_f32_element *fh_f32_out;
 typedef const uint8_t *fh_u8_in;
 typedef uint8_t *fh_u8_out;
 typedef const uint16_t *fh_u16_in;
+typedef uint16_t *fh_u16_out;
 typedef const int32_t *fh_i32_in;
 typedef int32_t *fh_i32_out;
+typedef const int64_t *fh_i64_in;
 
 #define FAKE_HERE ((fake_place){__FILE__, __LINE__})
 
@@ -65,6 +67,11 @@ typedef struct fh_f32x4 {
 FH_INLINE FH_UNUSED fh_f32x4 fh_load4(const void *p) { return *(const fh_f32x4 *)p; }
 FH_INLINE FH_UNUSED fh_f32x4 fh_fetch4(const void *p) { return *(const fh_f32x4 *)p; }
 FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
+typedef long fh_any_long __attribute__((may_alias));
+FH_INLINE FH_UNUSED long fh_fetch_long(const void *p) { return *(const fh_any_long *)p; }
+FH_INLINE FH_UNUSED void fh_store_long(void *p, long v) { *(fh_any_long *)p = v; }
+FH_INLINE FH_UNUSED void fh_count(int32_t *p, int n) { *p += n; } /* one fibre runs at a time */
+#define fh_count_shared fh_count
 #define fh_on_boundary(p, n) (((uintptr_t)(p) & ((n) - 1)) == 0)
 
 #define fh_shuffle_xor(v, mask) fake_shuffle_f(v, mask, FAKE_HERE)
@@ -86,23 +93,31 @@ FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
 /* ---- entries ---- */
 #define FAKE_FETCH_IN cp
 #define FAKE_FETCH_OUT p
+#define FAKE_FETCH_INOUT p
 #define FAKE_FETCH_IN_U8 cp
 #define FAKE_FETCH_OUT_U8 p
 #define FAKE_FETCH_IN_U16 cp
+#define FAKE_FETCH_OUT_U16 p
 #define FAKE_FETCH_IN_I32 cp
 #define FAKE_FETCH_OUT_I32 p
 #define FAKE_FETCH_TEMP p
+#define FAKE_FETCH_TEMP_I32 p
+#define FAKE_FETCH_IN_I64 cp
 #define FAKE_FETCH_I64 i
 #define FAKE_FETCH_F32 f
 
 #define FAKE_KIND_IN FH_OPERAND_IN
 #define FAKE_KIND_OUT FH_OPERAND_OUT
+#define FAKE_KIND_INOUT FH_OPERAND_INOUT
 #define FAKE_KIND_IN_U8 FH_OPERAND_IN
 #define FAKE_KIND_OUT_U8 FH_OPERAND_OUT
 #define FAKE_KIND_IN_U16 FH_OPERAND_IN
+#define FAKE_KIND_OUT_U16 FH_OPERAND_OUT
 #define FAKE_KIND_IN_I32 FH_OPERAND_IN
 #define FAKE_KIND_OUT_I32 FH_OPERAND_OUT
 #define FAKE_KIND_TEMP FH_OPERAND_TEMP
+#define FAKE_KIND_TEMP_I32 FH_OPERAND_TEMP
+#define FAKE_KIND_IN_I64 FH_OPERAND_IN
 #define FAKE_KIND_I64 FH_OPERAND_I64
 #define FAKE_KIND_F32 FH_OPERAND_F32
 #define FAKE_FORMAL(kind, name) {#name, FAKE_KIND_##kind},

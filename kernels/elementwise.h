@@ -112,21 +112,28 @@ static inline void fh_unary_fill(double low, double high, const fh_case *c, floa
   }
 }
 
-/* The block variant (block/map.h): threads stride over the elements, eight at a time. An unknown device has one multiprocessor at least. */
-static inline void fh_unary_wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+/* The block variants of such kernels (block/map.h): threads stride over n elements, eight at a time. An unknown device has one
+ * multiprocessor at least. */
+static inline void fh_wide_shape(int64_t n, int multiprocessors, fh_block_shape *out) {
   enum { THREADS = 256, PER_THREAD = 8, MOST = 64 };
-  const int64_t blocks = fh_divide_up(bound->stages[0].operands[3].i, THREADS * PER_THREAD);
+  const int64_t blocks = fh_divide_up(n, THREADS * PER_THREAD);
   const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
   *out = (fh_block_shape){.grid = {(uint32_t)(blocks < most ? blocks : most), 1, 1}, .threads = THREADS};
 }
 
-static inline const char *fh_unary_wide_unfit(const fh_bound *bound) {
-  enum { PIECES = 4, X_STRIDE = 8, Y_STRIDE = 11 };
+/* `pieces` is the place of that operand; the strides of x and of y are the last six. */
+static inline const char *fh_wide_unfit(const fh_bound *bound, int pieces) {
   const fh_stage *stage = &bound->stages[0];
-  if (stage->items != stage->operands[PIECES].i) return "it is more than one row: its elements do not lie side by side";
-  if (stage->operands[X_STRIDE].i != 1 || stage->operands[Y_STRIDE].i != 1) return "its elements do not lie side by side";
+  const int last = stage->operand_count - 1;
+  if (stage->items != stage->operands[pieces].i) return "it is more than one row: its elements do not lie side by side";
+  if (stage->operands[last - FH_WALK_RANK].i != 1 || stage->operands[last].i != 1) return "its elements do not lie side by side";
   return NULL;
 }
+
+static inline void fh_unary_wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_wide_shape(bound->stages[0].operands[3].i, multiprocessors, out);
+}
+static inline const char *fh_unary_wide_unfit(const fh_bound *bound) { return fh_wide_unfit(bound, 4); }
 
 /* The contract of the kernel NAME, whose entry is map_NAME: EXACT is its function in double precision, ULP the bound of its error in units
  * of the last place, and LOW to HIGH where the tests look most. */

@@ -61,6 +61,14 @@ static bool axpy_bench_at(int i, fh_case *out) {
   return true;
 }
 
+/* ---- blocks of threads ---- */
+enum { N_OPERAND = 4, PIECES_OPERAND = 5 };
+
+static void wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_wide_shape(bound->stages[0].operands[N_OPERAND].i, multiprocessors, out);
+}
+static const char *wide_unfit(const fh_bound *bound) { return fh_wide_unfit(bound, PIECES_OPERAND); }
+
 const fh_kernel_contract fh_contract_axpy = {
     .name = "axpy",
     .version = 1,
@@ -75,4 +83,5 @@ const fh_kernel_contract fh_contract_axpy = {
     .reference = axpy_reference,
     .case_at = axpy_case_at,
     .bench_at = axpy_bench_at,
+    FH_BLOCKS({"wide", "axpy_wide", "axpy_block", FH_BLOCK_PORTABLE, false, FH_EXACT, wide_shape, wide_unfit, 0.9}),
 };

@@ -1,9 +1,10 @@
 /* The contract of convert: the same numbers in another floating type. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/elementwise.h"
 #include "kernels/narrow.h"
-#include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
 enum { X, Y };
+enum { PIECE = 4096 }; /* CONVERT_PIECE of convert.k */
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(rows, d), (d) or (n, rows, d); f32, bf16 or f16", false},
@@ -36,11 +37,16 @@ static fh_status convert_bind(const fh_view_desc *views, const fh_value *scalars
   FH_TRY(fh_check_rows("convert", typed, views, Y, &count));
   if (count == 0) return FH_OK;
 
-  const fh_rows x = fh_rows_of(&views[X]), y = fh_rows_of(&views[Y]);
-  fh_stage *stage = fh_add_rows_stage(out, pair, &x, 4);
+  fh_axis axes[FH_WALK_RANK];
+  fh_walk(views, axes);
+  const int64_t n = axes[FH_WALK_RANK - 1].extent, pieces = fh_divide_up(n, PIECE), items = axes[0].extent * axes[1].extent * pieces;
+  fh_stage *stage = fh_add_stage(out, pair, items, 4.0 * (double)count / (double)items);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  fh_rows_operands(stage, &x, &y);
+  FH_PUSH_I64(stage, axes[1].extent, n, pieces);
+  fh_walk_operands(stage, axes, X);
+  fh_walk_operands(stage, axes, Y);
+  out->flops = 4.0 * (double)count;
   out->bytes = 6.0 * (double)count;
   return FH_OK;
 }
@@ -62,9 +68,12 @@ static void convert_reference(const fh_view_desc *views, void *const *data, cons
   }
 }
 
-/* Every shape of the row kernels with every pair of types. */
+/* Every shape of the row kernels, and one around the end of a piece, with every pair of types. */
 static bool convert_case_at(int i, fh_case *out) {
-  if (i < 0 || !fh_rows_case(i / PAIRS, out)) return false;
+  static const fh_rows_shape more[] = {{1, {2 * PIECE + 17}}};
+  if (i < 0) return false;
+  const int shape = i / PAIRS;
+  if (!fh_rows_case(shape, out) && (!fh_rows_case(shape - 1, out) || !fh_rows_case_of(more, FH_LENGTH(more), 0, out))) return false;
   out->views[Y] = out->views[X];
   out->views[X].dtype = pairs[i % PAIRS].from;
   out->views[Y].dtype = pairs[i % PAIRS].to;
@@ -96,6 +105,21 @@ static void convert_fill(int index, const fh_case *c, void *data, uint64_t seed)
   }
 }
 
+/* ---- blocks of threads: an entry for each pair ---- */
+enum { N_OPERAND = 3, PIECES_OPERAND = 4 };
+
+static void wide_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_wide_shape(bound->stages[0].operands[N_OPERAND].i, multiprocessors, out);
+}
+static const char *wide_unfit(const fh_bound *bound, int pair) {
+  return bound->stages[0].entry != pair ? "it is for another pair of types" : fh_wide_unfit(bound, PIECES_OPERAND);
+}
+static const char *to_bf16_unfit(const fh_bound *bound) { return wide_unfit(bound, 0); }
+static const char *to_f16_unfit(const fh_bound *bound) { return wide_unfit(bound, 1); }
+static const char *of_bf16_unfit(const fh_bound *bound) { return wide_unfit(bound, 2); }
+static const char *of_f16_unfit(const fh_bound *bound) { return wide_unfit(bound, 3); }
+#define CONVERT_WIDE(name, entry, unfit) {name, entry "_wide", "convert_block", FH_BLOCK_PORTABLE, false, FH_EXACT, wide_shape, unfit, 0.9}
+
 const fh_kernel_contract fh_contract_convert = {
     .name = "convert",
     .version = 1,
@@ -111,4 +135,6 @@ const fh_kernel_contract fh_contract_convert = {
     .case_at = convert_case_at,
     .bench_at = convert_bench_at,
     .fill = convert_fill,
+    FH_BLOCKS(CONVERT_WIDE("wide_to_bf16", "bf16_from_f32", to_bf16_unfit), CONVERT_WIDE("wide_to_f16", "f16_from_f32", to_f16_unfit),
+              CONVERT_WIDE("wide_from_bf16", "f32_from_bf16", of_bf16_unfit), CONVERT_WIDE("wide_from_f16", "f32_from_f16", of_f16_unfit)),
 };

@@ -155,7 +155,9 @@ static const shape cases[] = {
     {3, {4, 17, 16}, {2, 0, 1, 3}},   {4, {2, 3, 17, 18}, {0, 3, 1, 2}},
     {4, {3, 5, 4, 6}, {3, 2, 1, 0}},  {4, {2, 20, 3, 19}, {1, 0, 3, 2}},
     {4, {3, 2, 33, 5}, {2, 3, 0, 1}}, {2, {300, 280}, {1, 0, 2, 3}},
-    {4, {2, 7, 5, 9}, {0, 2, 1, 3}},
+    {4, {2, 7, 5, 9}, {0, 2, 1, 3}},  {4, {3, 20, 12, 40}, {0, 2, 1, 3}},
+    {3, {5, 7, 700}, {1, 0, 2, 3}},   {2, {2, 1500}, {1, 0, 2, 3}},
+    {2, {1300, 3}, {1, 0, 2, 3}},     {3, {3, 129, 70}, {0, 2, 1, 3}},
 };
 static const shape benches[] = {
     {2, {64, 64}, {1, 0, 2, 3}},        {2, {256, 256}, {1, 0, 2, 3}},       {2, {509, 521}, {1, 0, 2, 3}},
@@ -186,6 +188,34 @@ static bool fill_case(const shape *s, fh_case *out) {
 
 FH_CASES_OF(fill_case, cases, benches)
 
+/* ---- blocks of threads: tiles of up to 4096 elements, as the text cuts them --------------------------- */
+
+enum { BLOCK_THREADS = 256, BLOCK_TILE = 4096, LEAST_PLANE = 1024 };
+
+static bool is_copied(const fh_operand *operands) {
+  const fh_operand *strides = &operands[FH_PERMUTE_X_STRIDES];
+  return operands[FH_PERMUTE_NI].i == 1 || llabs(strides[3].i) <= llabs(strides[2].i);
+}
+
+/* Blocks stride over the tiles, of which narrow planes have more than are counted here. */
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  enum { MOST = 32 };
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t elements = op[FH_PERMUTE_NA].i * op[FH_PERMUTE_NB].i * op[FH_PERMUTE_NI].i * op[FH_PERMUTE_NJ].i;
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(fh_divide_up(elements, BLOCK_TILE), most), 1, 1}, .threads = BLOCK_THREADS};
+}
+
+static const char *tiles_unfit(const fh_bound *bound, bool copied) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t planes = op[FH_PERMUTE_NA].i * op[FH_PERMUTE_NB].i, plane = op[FH_PERMUTE_NI].i * op[FH_PERMUTE_NJ].i;
+  if (is_copied(op) != copied) return copied ? "x is not fastest along the fastest dimension of y" : "rows are copied: nothing is turned";
+  if (plane < LEAST_PLANE) return "planes of fewer than 1024 elements leave most of a tile empty";
+  return planes * plane > INT32_MAX * (int64_t)(LEAST_PLANE / 2) ? "there are more tiles than 32 bits count" : NULL;
+}
+static const char *turn_unfit(const fh_bound *bound) { return tiles_unfit(bound, false); }
+static const char *copy_unfit(const fh_bound *bound) { return tiles_unfit(bound, true); }
+
 const fh_kernel_contract fh_contract_permute = {
     .name = "permute",
     .version = 1,
@@ -199,6 +229,8 @@ const fh_kernel_contract fh_contract_permute = {
     .reference = reference,
     .case_at = case_at,
     .bench_at = bench_at,
+    FH_BLOCKS({"turn", "permute_turn", "permute_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, turn_unfit, 0.9},
+              {"copy", "permute_copy", "permute_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, copy_unfit, 0.9}),
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_permute_avx512, NULL, NULL, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_permute_avx2, NULL, NULL, 0.9, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_permute_neon, NULL, NULL, 0.9, 0})),

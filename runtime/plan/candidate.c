@@ -228,9 +228,19 @@ size_t fh_candidate_scratch(const fh_context *context, const fh_candidate *candi
   return block->scratch_bytes(bound, context->devices[candidate->device].info.compute_units);
 }
 
+/* A variant gets the operands of the first entry. A call may begin with another one that has the same, which unfit() then tells apart. */
+static bool begins_otherwise(const fh_kernel_image *image, const fh_bound *bound) {
+  const fh_stage *first = &bound->stages[0];
+  if (first->entry == 0) return false;
+  bool same = first->operand_count == image->entries[0].param_count;
+  for (int i = 0; same && i < first->operand_count; i++) same = first->operands[i].kind == image->entries[0].params[i].kind;
+  return !same;
+}
+
 /* A variant for blocks has the first stage's operands, and for each of its launches a shape of its own. */
-static fh_reason block_unfit(const fh_device_info *info, const fh_block_variant *block, const fh_bound *bound) {
-  NO(bound->stages[0].entry != 0, .code = FH_REASON_UNFIT, .text = "the call begins with another entry than the variant stands for");
+static fh_reason block_unfit(const fh_device_info *info, const fh_kernel_image *image, const fh_block_variant *block,
+                             const fh_bound *bound) {
+  NO(begins_otherwise(image, bound), .code = FH_REASON_UNFIT, .text = "the call begins with another entry than the variant stands for");
   const char *why = block->unfit ? block->unfit(bound) : NULL;
   NO(why, .code = FH_REASON_UNFIT, .text = why);
   for (int step = 0; step < fh_block_steps(block); step++) {
@@ -245,7 +255,9 @@ static fh_reason block_unfit(const fh_device_info *info, const fh_block_variant 
 
 fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
   if (bound->stage_count < 1) return (fh_reason){0};
-  if (candidate->block) return block_unfit(&context->devices[candidate->device].info, candidate->block, bound);
+  if (candidate->block)
+    return block_unfit(&context->devices[candidate->device].info, fh_plan_kernel_in(context, candidate->kernel)->image, candidate->block,
+                       bound);
   const char *why = candidate->tuned && candidate->tuned->unfit ? candidate->tuned->unfit(bound) : NULL;
   NO(why, .code = FH_REASON_UNFIT, .text = why);
   return (fh_reason){0};

@@ -163,7 +163,7 @@ static bool first_for(const fh_kernel_contract *contract, const fh_block_variant
   fh_case one;
   for (int i = 0; contract->case_at(i, &one); i++) {
     assert_null(contract->bind(one.views, one.scalars, out));
-    if (out->stage_count > 0 && out->stages[0].entry == 0 && !(variant->unfit && variant->unfit(out))) return true;
+    if (out->stage_count > 0 && !(variant->unfit && variant->unfit(out))) return true;
   }
   return false;
 }

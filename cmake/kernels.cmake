@@ -53,5 +53,15 @@ const fh_kernel_image *fh_kernel_images(int *out_count) {
 set_property(SOURCE ${FOGHORN_IMAGES} PROPERTY OBJECT_DEPENDS "${images_depends}")
 target_sources(foghorn_objects PRIVATE ${FOGHORN_IMAGES})
 
+# What the OpenCL backend puts in front of a text for GPUs.
+foghorn_embed(${FOGHORN_KERNEL_OUT}/lanes.inc lanes ${FOGHORN_DIALECT}/prelude_cl_lanes.h "" "")
+file(GENERATE OUTPUT ${FOGHORN_KERNEL_OUT}/lanes.c CONTENT "/* Generated from prelude_cl_lanes.h. */
+#include \"backends/opencl/opencl_lanes.h\"
+#include \"${FOGHORN_KERNEL_OUT}/lanes.inc\"
+const char *fh_cl_lanes_prelude(void) { return lanes; }
+")
+set_property(SOURCE ${FOGHORN_KERNEL_OUT}/lanes.c PROPERTY OBJECT_DEPENDS ${FOGHORN_KERNEL_OUT}/lanes.inc)
+target_sources(foghorn_objects PRIVATE ${FOGHORN_KERNEL_OUT}/lanes.c)
+
 file(GLOB kernel_sources CONFIGURE_DEPENDS ${FOGHORN_KERNEL_DIR}/*/*.c)
 foghorn_add_sources(foghorn_objects ${kernel_sources})

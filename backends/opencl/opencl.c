@@ -72,11 +72,9 @@ static void judge_exactness(fh_cl_found *found, cl_device_fp_config config) {
   found->info.why_not_exact = used ? found->why_not_exact : NULL;
 }
 
-static void describe_uuid(const fh_opencl_functions *fn, cl_device_id device, fh_device_info *info) {
+static void describe_uuid(const fh_opencl_functions *fn, cl_device_id device, const fh_cl_traits *traits, fh_device_info *info) {
   unsigned char b[CL_UUID_SIZE_KHR];
-  char extensions[8192];
-  device_text(fn, device, CL_DEVICE_EXTENSIONS, extensions, sizeof extensions);
-  if (!strstr(extensions, "cl_khr_device_uuid")) return;
+  if (!strstr(traits->extensions, "cl_khr_device_uuid")) return;
   if (fn->clGetDeviceInfo(device, CL_DEVICE_UUID_KHR, sizeof b, b, NULL) != CL_SUCCESS) return;
   snprintf(info->uuid, sizeof info->uuid, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
            b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
@@ -95,15 +93,34 @@ static void guess_speed(const fh_opencl_functions *fn, fh_cl_found *found) {
   info->launch_s = cpu ? 30e-6 : 20e-6;
 }
 
-static void describe_driver(const fh_opencl_functions *fn, fh_cl_found *found) {
-  char platform[FH_CL_TEXT], platform_version[FH_CL_TEXT], driver[64], version[FH_CL_TEXT];
-  platform_text(fn, found->platform, CL_PLATFORM_NAME, platform, sizeof platform);
+/* CL_DEVICE_SUB_GROUP_SIZES_INTEL: is 16 among them? */
+static bool has_sub_groups_of_16(const fh_opencl_functions *fn, cl_device_id device) {
+  enum { SUB_GROUP_SIZES = 0x4108, MOST = 16 };
+  size_t sizes[MOST], bytes = 0;
+  if (fn->clGetDeviceInfo(device, SUB_GROUP_SIZES, sizeof sizes, sizes, &bytes) != CL_SUCCESS) return false;
+  for (size_t i = 0; i < bytes / sizeof sizes[0] && i < MOST; i++)
+    if (sizes[i] == FH_CL_LANES) return true;
+  return false;
+}
+
+static void find_traits(const fh_opencl_functions *fn, const fh_cl_found *found, fh_cl_traits *out_traits) {
+  platform_text(fn, found->platform, CL_PLATFORM_NAME, out_traits->platform, sizeof out_traits->platform);
+  device_text(fn, found->handle, CL_DEVICE_VENDOR, out_traits->vendor, sizeof out_traits->vendor);
+  device_text(fn, found->handle, CL_DEVICE_VERSION, out_traits->version, sizeof out_traits->version);
+  device_text(fn, found->handle, CL_DRIVER_VERSION, out_traits->driver, sizeof out_traits->driver);
+  device_text(fn, found->handle, CL_DEVICE_EXTENSIONS, out_traits->extensions, sizeof out_traits->extensions);
+  out_traits->sub_group_16 = strstr(out_traits->extensions, "cl_intel_required_subgroup_size") && has_sub_groups_of_16(fn, found->handle);
+}
+
+/* Which form of the texts a GPU gets is part of its driver's words: what was measured of one is not true of the other. */
+static void describe_driver(const fh_opencl_functions *fn, const fh_cl_traits *traits, fh_cl_found *found) {
+  char platform_version[FH_CL_TEXT];
+  const bool tell = found->info.kind == FH_DEVICE_GPU || found->lanes != FH_CL_VECTORS;
   platform_text(fn, found->platform, CL_PLATFORM_VERSION, platform_version, sizeof platform_version);
-  device_text(fn, found->handle, CL_DRIVER_VERSION, driver, sizeof driver);
-  device_text(fn, found->handle, CL_DEVICE_VERSION, version, sizeof version);
-  snprintf(found->info.driver, sizeof found->info.driver, "%.60s %.60s", platform, driver);
-  snprintf(found->key, sizeof found->key, "%.200s\n%.250s\n%.120s\n%.60s\n%.250s\n", platform, platform_version, found->info.name, driver,
-           version);
+  snprintf(found->info.driver, sizeof found->info.driver, "%.40s %.30s%s%s", traits->platform, traits->driver, tell ? ", " : "",
+           tell ? fh_cl_lanes_words(found->lanes) : "");
+  snprintf(found->key, sizeof found->key, "%.200s\n%.250s\n%.120s\n%.60s\n%.250s\n", traits->platform, platform_version, found->info.name,
+           traits->driver, traits->version);
 }
 
 /* A block is a work-group; of groups there may be as many as a size_t counts. */
@@ -114,9 +131,10 @@ static void describe_blocks(const fh_opencl_functions *fn, fh_cl_found *found) {
                                          .shared_bytes = local_bytes < UINT32_MAX ? (uint32_t)local_bytes : UINT32_MAX};
 }
 
-static void describe(const fh_opencl_functions *fn, int index, fh_cl_found *found) {
+static void describe(const fh_opencl_functions *fn, int index, bool allow_fake, fh_cl_found *found) {
   fh_device_info *info = &found->info;
   cl_device_id device = found->handle;
+  fh_cl_traits traits;
   snprintf(info->id, sizeof info->id, "opencl:%d", index);
   device_text(fn, device, CL_DEVICE_NAME, info->name, sizeof info->name);
   if (!info->name[0]) snprintf(info->name, sizeof info->name, "OpenCL device %d", index);
@@ -133,8 +151,12 @@ static void describe(const fh_opencl_functions *fn, int index, fh_cl_found *foun
   describe_blocks(fn, found);
   judge_exactness(found, (cl_device_fp_config)device_number(fn, device, CL_DEVICE_SINGLE_FP_CONFIG));
   found->info.no_doubles = device_number(fn, device, CL_DEVICE_DOUBLE_FP_CONFIG) == 0;
-  describe_uuid(fn, device, info);
-  describe_driver(fn, found);
+  find_traits(fn, found, &traits);
+  fh_cl_judge_vendor(&traits, found);
+  info->fake = strstr(traits.driver, "stand-in") != NULL;
+  if (info->fake && !allow_fake) found->refused = "it is a test stand-in, and this program did not ask for one";
+  describe_uuid(fn, device, &traits, info);
+  describe_driver(fn, &traits, found);
   guess_speed(fn, found);
 }
 
@@ -190,7 +212,7 @@ static void add_platform(fh_backend *backend, cl_platform_id platform) {
   for (cl_uint i = 0; i < count && backend->device_count < FH_CL_MAX_DEVICES; i++) {
     fh_cl_found *found = &backend->devices[backend->device_count];
     *found = (fh_cl_found){.platform = platform, .handle = devices[i]};
-    describe(fn, backend->device_count++, found);
+    describe(fn, backend->device_count++, backend->allow_fake, found);
   }
 }
 
@@ -268,10 +290,12 @@ static fh_status load_driver(fh_backend *backend) {
 
 static fh_status open_into(fh_backend *backend, const fh_backend_options *options) {
   backend->pid = getpid();
+  backend->allow_fake = options->allow_fake;
   if (options->cache_dir) {
     backend->cache_dir = strdup(options->cache_dir);
     if (!backend->cache_dir) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to open the backend");
   }
+  FH_TRY(fh_cl_check_settings());
   FH_TRY(load_driver(backend));
   return find_devices(backend);
 }

@@ -5,6 +5,7 @@
 
 #include "backends/check.h"
 #include "backends/opencl/opencl_internal.h"
+#include "backends/opencl/opencl_lanes.h"
 #include "runtime/base/log.h"
 
 enum { LOG_SHOWN = 1200 }; /* of a compiler's words: the first errors say what is wrong */
@@ -12,8 +13,10 @@ enum { LOG_SHOWN = 1200 }; /* of a compiler's words: the first errors say what i
 /* ---- programs ------------------------------------------------------------------------------------------------ */
 
 /* Kept in step with kernels/contract.h. A device without correct rounding is not asked for it: it is not EXACT, and says so. */
-static const char *build_options(const fh_cl_found *found) {
-  return found->rounds_divide ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2";
+static void build_options(const fh_cl_found *found, fh_cl_lanes lanes, char *out, size_t size) {
+  const char *define = fh_cl_lanes_define(lanes);
+  snprintf(out, size, "-cl-std=%s%s%s%s", lanes == FH_CL_VECTORS ? "CL1.2" : found->c_version,
+           found->rounds_divide ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", define ? " -D" : "", define ? define : "");
 }
 
 static char *build_log(const fh_device *device, cl_program program) {
@@ -37,8 +40,9 @@ static fh_status build_failure(const fh_device *device, const fh_cl_code *code, 
 
 static fh_status build_from_source(fh_device *device, const fh_cl_code *code, const char *options, cl_program *out_program) {
   cl_int error = CL_SUCCESS;
-  const char *text = code->source;
-  cl_program program = device->fn->clCreateProgramWithSource(device->context, 1, &text, NULL, &error);
+  const char *texts[] = {fh_cl_lanes_prelude(), code->source};
+  const cl_uint skipped = code->lanes == FH_CL_VECTORS;
+  cl_program program = device->fn->clCreateProgramWithSource(device->context, 2 - skipped, texts + skipped, NULL, &error);
   if (!program) return FH_CL_FAIL(error, "clCreateProgramWithSource", "handing over the text of kernel %s", code->name);
   error = device->fn->clBuildProgram(program, 1, &device->found->handle, options, NULL, NULL);
   if (error != CL_SUCCESS) {
@@ -50,23 +54,28 @@ static fh_status build_from_source(fh_device *device, const fh_cl_code *code, co
   return FH_OK;
 }
 
+/* Has the text a form for lanes in work-items? Others are no dialect, or of an older one. */
+static bool knows_lanes(const char *source) { return strstr(source, "FH_ON_LANES") != NULL; }
+
 /* The text that a recipe wants. */
 static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_cl_code *out_code) {
   FH_TRY(fh_check_recipe(recipe));
   const fh_kernel_image *image = recipe->image;
   if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "opencl: variant %s is compiled for the CPU", recipe->tuned->name);
-  *out_code = (fh_cl_code){image, image->contract->name, image->cl_source};
+  *out_code = (fh_cl_code){image, image->contract->name, image->cl_source, FH_CL_VECTORS};
   if (recipe->block) {
     const fh_block_image *text = fh_block_image_of(image, recipe->block);
-    *out_code = (fh_cl_code){image, recipe->block->text, text ? text->cl_source : NULL};
+    *out_code = (fh_cl_code){image, recipe->block->text, text ? text->cl_source : NULL, FH_CL_VECTORS};
   }
   if (!out_code->source) return FH_STATUS(FH_UNAVAILABLE, "opencl: this build has no OpenCL text of kernel %s", out_code->name);
+  if (!recipe->block && knows_lanes(out_code->source)) out_code->lanes = device->found->lanes;
   if (device->found->compiler) return FH_OK;
   return FH_STATUS(FH_INCOMPATIBLE, "opencl: %s (%s) has no compiler for kernel text", device->found->info.id, device->found->info.name);
 }
 
-static fh_status make_program(fh_device *device, const fh_cl_code *code, cl_program *out_program) {
-  const char *options = build_options(device->found);
+static fh_status make_program_once(fh_device *device, const fh_cl_code *code, cl_program *out_program) {
+  char options[FH_CL_TEXT];
+  build_options(device->found, code->lanes, options, sizeof options);
   *out_program = fh_cl_cache_load(device, code, options);
   if (*out_program) {
     device->loaded++;
@@ -78,11 +87,23 @@ static fh_status make_program(fh_device *device, const fh_cl_code *code, cl_prog
   return FH_OK;
 }
 
-/* The program of a text, made on first use. Called with the device's lock held. */
-static fh_status find_program(fh_device *device, const fh_cl_code *code, cl_program *out_program) {
+/* A compiler that refuses the lanes of work-items gets the form that every compiler takes. */
+static fh_status make_program(fh_device *device, fh_cl_code *code, cl_program *out_program) {
+  fh_status status = make_program_once(device, code, out_program);
+  if (fh_status_code(status) != FH_INCOMPATIBLE || code->lanes == FH_CL_VECTORS) return status;
+  fh_log(FH_LOG_WARN, "opencl: kernel %s on %s has its lanes in vectors, which is slower: %s", code->name, device->found->info.id,
+         fh_status_message(status));
+  fh_status_free(status);
+  code->lanes = FH_CL_VECTORS;
+  return make_program_once(device, code, out_program);
+}
+
+/* The program of a text, made on first use; code->lanes becomes those that it was built for. Called with the device's lock held. */
+static fh_status find_program(fh_device *device, fh_cl_code *code, cl_program *out_program) {
   for (fh_cl_program *p = device->programs; p; p = p->next) {
     if (p->source != code->source) continue;
     *out_program = p->handle;
+    code->lanes = p->lanes;
     return FH_OK;
   }
   fh_cl_program *program = malloc(sizeof *program);
@@ -93,6 +114,7 @@ static fh_status find_program(fh_device *device, const fh_cl_code *code, cl_prog
     return status;
   }
   program->source = code->source;
+  program->lanes = code->lanes;
   program->next = device->programs;
   device->programs = program;
   *out_program = program->handle;
@@ -134,6 +156,13 @@ static size_t largest_group(const fh_device *device, cl_kernel kernel) {
   return error == CL_SUCCESS && most > 0 ? most : 1;
 }
 
+/* Whole wavefronts where registers allow them, and whole items in any case; 0: not even one. */
+static size_t lanes_local_size(const fh_device *device, cl_kernel kernel) {
+  const size_t most = largest_group(device, kernel);
+  if (most >= FH_CL_LANES_LOCAL) return FH_CL_LANES_LOCAL;
+  return most >= FH_CL_GPU_LOCAL ? FH_CL_GPU_LOCAL : most / FH_CL_LANES * FH_CL_LANES;
+}
+
 /* One item is heavy (a row, or 16 columns): on a CPU a group of one keeps them apart for all threads, on a GPU a group is
  * what the kernel prefers. */
 static size_t local_size(const fh_device *device, cl_kernel kernel) {
@@ -150,7 +179,18 @@ static size_t local_size(const fh_device *device, cl_kernel kernel) {
   return preferred < most ? preferred : most;
 }
 
-static fh_status make_kernel(fh_device *device, const fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
+static fh_status choose_local(const fh_device *device, fh_executable *executable) {
+  if (executable->variant)
+    executable->local = largest_group(device, executable->handle);
+  else
+    executable->local = executable->lanes ? lanes_local_size(device, executable->handle) : local_size(device, executable->handle);
+  if (executable->local) return FH_OK;
+  return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
+                         "%s: %s cannot have groups of %d work-items\n  " FH_CL_LANES_VARIABLE "=vectors needs one", device->found->info.id,
+                         executable->name, FH_CL_LANES);
+}
+
+static fh_status make_kernel(fh_device *device, fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
   cl_program program = NULL;
   pthread_mutex_lock(&device->lock);
   fh_status status = find_program(device, code, &program);
@@ -164,14 +204,15 @@ static fh_status make_kernel(fh_device *device, const fh_cl_code *code, const fh
   cl_int error = CL_SUCCESS;
   out->handle = device->fn->clCreateKernel(program, out->name, &error);
   if (!out->handle) return FH_CL_FAIL(error, "clCreateKernel", "finding entry %s of kernel %s", out->name, code->name);
-  out->local = out->variant ? largest_group(device, out->handle) : local_size(device, out->handle);
+  out->lanes = code->lanes != FH_CL_VECTORS;
+  FH_TRY(choose_local(device, out));
   return check_arguments(device, out, out->handle);
 }
 
 fh_status fh_cl_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
   *out_executable = NULL;
   FH_TRY(fh_cl_same_process(device->backend));
-  fh_cl_code code = {NULL, NULL, NULL};
+  fh_cl_code code = {0};
   FH_TRY(find_code(device, recipe, &code));
   fh_executable *executable = calloc(1, sizeof *executable);
   if (!executable) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to prepare %s", recipe->image->contract->name);

@@ -6,15 +6,17 @@
 
 #include "backends/build_cache.h"
 #include "backends/opencl/opencl_internal.h"
+#include "backends/opencl/opencl_lanes.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 
 enum { MAX_BINARY_BYTES = 256 << 20 };
 
 static char *key_of(const fh_device *device, const fh_cl_code *code, const char *options) {
+  const char *prelude = code->lanes == FH_CL_VECTORS ? "" : fh_cl_lanes_prelude();
   fh_text key = {0};
-  fh_text_add(&key, "foghorn %s\n%s%s\n%s %d %016" PRIx64 "\n", FH_VERSION, device->found->key, options, code->name,
-              code->image->contract->version, code->image->hash);
+  fh_text_add(&key, "foghorn %s\n%s%s\n%s %d %016" PRIx64 " %016" PRIx64 "\n", FH_VERSION, device->found->key, options, code->name,
+              code->image->contract->version, code->image->hash, fh_build_hash(FH_HASH_START, prelude, strlen(prelude)));
   return fh_text_take(&key);
 }
 

@@ -10,6 +10,7 @@ enum { MAX_ENQUEUE_ITEMS = 1 << 30 }; /* some drivers count work-items in 32 bit
 static fh_status check_usable(const fh_cl_found *found) {
   const fh_device_info *info = &found->info;
   if (!found->available) return FH_STATUS(FH_UNAVAILABLE, "opencl: %s (%s) says that it is not available", info->id, info->name);
+  if (found->refused) return FH_STATUS(FH_INCOMPATIBLE, "opencl: %s (%s) is not used: %s", info->id, info->name, found->refused);
   if (!found->little_endian) return FH_STATUS(FH_INCOMPATIBLE, "opencl: %s (%s) is big-endian", info->id, info->name);
   return FH_OK;
 }

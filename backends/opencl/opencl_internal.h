@@ -2,6 +2,7 @@
  *
  *   opencl.c         the table; open, enumerate, destroy
  *   opencl_error.c   what an OpenCL code means: status code, cause, next step
+ *   opencl_vendor.c  what we know of vendors; how lanes exchange values
  *   opencl_device.c  context and memory
  *   opencl_build.c   kernel text to kernels: programs kept per device
  *   opencl_cache.c   built programs on disk
@@ -18,10 +19,32 @@
 
 enum {
   FH_CL_MAX_DEVICES = 64,
-  FH_CL_POINTS = 256,   /* batches in flight on a stream before submit waits for the oldest */
-  FH_CL_GPU_LOCAL = 64, /* work-items of a group on a GPU, at most; the kernel's preference counts below it */
+  FH_CL_POINTS = 256,        /* batches in flight on a stream before submit waits for the oldest */
+  FH_CL_GPU_LOCAL = 64,      /* work-items of a group on a GPU, at most; the kernel's preference counts below it */
+  FH_CL_LANES = 16,          /* work-items of an item, where each has a lane of its own */
+  FH_CL_LANES_LOCAL = 128,   /* work-items of such a group: whole wavefronts of 64, and enough groups for small launches */
+  FH_CL_GROUPS_OF_UNIT = 64, /* of such groups for each compute unit; items beyond are taken in a stride */
   FH_CL_TEXT = 256,
 };
+
+/* How the dialect's 16 lanes lie: in a vector of one work-item, or one in each of 16 that exchange values so. */
+typedef enum fh_cl_lanes {
+  FH_CL_VECTORS,
+  FH_CL_LANES_KHR,
+  FH_CL_LANES_INTEL,
+  FH_CL_LANES_AMD,
+  FH_CL_LANES_NVIDIA,
+} fh_cl_lanes;
+
+/* "vectors" or "work-items" instead of what suits the device. */
+#define FH_CL_LANES_VARIABLE "FOGHORN_OPENCL_LANES"
+
+/* What a device says of itself and its vendor is known by. */
+typedef struct fh_cl_traits {
+  char platform[FH_CL_TEXT], vendor[FH_CL_TEXT], version[FH_CL_TEXT], driver[64];
+  char extensions[8192];
+  bool sub_group_16; /* sub-groups can be asked to have 16 work-items */
+} fh_cl_traits;
 
 typedef struct fh_cl_found {
   fh_device_info info;
@@ -31,6 +54,9 @@ typedef struct fh_cl_found {
   bool rounds_divide; /* takes -cl-fp32-correctly-rounded-divide-sqrt */
   bool available, compiler, little_endian;
   size_t max_alloc, max_group;
+  fh_cl_lanes lanes;
+  const char *c_version; /* of -cl-std */
+  const char *refused;   /* why nothing runs here; NULL: it does */
   char why_not_exact[FH_CL_TEXT];
   char key[4 * FH_CL_TEXT]; /* everything of the driver that a built program depends on */
 } fh_cl_found;
@@ -39,6 +65,7 @@ struct fh_backend {
   fh_opencl_driver driver;
   pid_t pid;       /* that opened the platforms: drivers do not survive a fork */
   char *cache_dir; /* or NULL */
+  bool allow_fake;
   int device_count;
   fh_cl_found *devices;
 };
@@ -48,11 +75,13 @@ typedef struct fh_cl_code {
   const fh_kernel_image *image;
   const char *name; /* of the kernel, or of its text for blocks */
   const char *source;
+  fh_cl_lanes lanes;
 } fh_cl_code;
 
 typedef struct fh_cl_program {
   const char *source;
   cl_program handle;
+  fh_cl_lanes lanes; /* that it was built for */
   struct fh_cl_program *next;
 } fh_cl_program;
 
@@ -82,6 +111,7 @@ struct fh_executable {
   size_t local;                    /* work-items of a group; of a variant for blocks the most that the kernel can have */
   const fh_block_variant *variant; /* for blocks; NULL: the dialect's entry */
   int step;                        /* which of the variant's launches */
+  bool lanes;                      /* FH_CL_LANES work-items to an item */
   pthread_mutex_t lock;            /* a kernel object holds its arguments until it is enqueued */
 };
 
@@ -103,6 +133,13 @@ fh_status fh_cl_fail(cl_int error, const char *call, const char *file, int line,
 bool fh_cl_may_call(const fh_backend *backend);
 /* FAILED_PRECONDITION in a child of the process that opened the backend: drivers must not be called there. */
 fh_status fh_cl_same_process(const fh_backend *backend);
+
+fh_status fh_cl_check_settings(void);
+/* Sets lanes, c_version and refused, from the device's kind and what it says of itself. */
+void fh_cl_judge_vendor(const fh_cl_traits *traits, fh_cl_found *found);
+/* What the prelude of lanes is told; NULL for vectors. */
+const char *fh_cl_lanes_define(fh_cl_lanes lanes);
+const char *fh_cl_lanes_words(fh_cl_lanes lanes);
 
 fh_status fh_cl_device_open(fh_backend *backend, int index, fh_device **out_device);
 void fh_cl_device_close(fh_device *device);

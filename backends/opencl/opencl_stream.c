@@ -302,6 +302,19 @@ static fh_status enqueue_all(fh_stream *stream, const fh_command *c) {
   return FH_OK;
 }
 
+/* Items in a stride of the grid: any number of groups is right. */
+static fh_status enqueue_lanes(fh_stream *stream, const fh_command *c) {
+  const fh_executable *executable = c->launch.executable;
+  const int64_t of_group = (int64_t)executable->local / FH_CL_LANES;
+  const int units = stream->device->found->info.compute_units;
+  const int64_t most = (int64_t)(units > 0 ? units : 1) * FH_CL_GROUPS_OF_UNIT, wanted = (c->launch.items + of_group - 1) / of_group;
+  const size_t local = executable->local, global = (size_t)(wanted < most ? wanted : most) * local;
+  cl_event event = NULL;
+  cl_int error = stream->device->fn->clEnqueueNDRangeKernel(stream->queue, executable->handle, 1, NULL, &global, &local, tail_count(stream),
+                                                            tail_of(stream), &event);
+  return enqueued(stream, error, event, "clEnqueueNDRangeKernel", executable->name);
+}
+
 /* A work-group for a block, all in one enqueue: a block is no item that a later piece could begin with. */
 static fh_status enqueue_blocks(fh_stream *stream, const fh_command *c) {
   const fh_executable *executable = c->launch.executable;
@@ -329,7 +342,8 @@ static fh_status run_launch(fh_stream *stream, const fh_command *c) {
   if (c->launch.items <= 0) return FH_OK;
   pthread_mutex_lock(&executable->lock);
   fh_status status = set_arguments(c);
-  if (!status) status = executable->variant ? enqueue_blocks(stream, c) : enqueue_all(stream, c);
+  if (!status)
+    status = executable->variant ? enqueue_blocks(stream, c) : executable->lanes ? enqueue_lanes(stream, c) : enqueue_all(stream, c);
   pthread_mutex_unlock(&executable->lock);
   return status;
 }

@@ -6,18 +6,35 @@
 #ifndef FOGHORN_KERNELS_DIALECT_F64_H_
 #define FOGHORN_KERNELS_DIALECT_F64_H_
 
-#if defined(FH_ON_PTX)
+#if defined(FH_ON_PTX) || defined(FH_ON_LANES)
+#define FH_LANE_PER_THREAD_D 1
+#ifdef FH_ON_PTX
+#define FH_ADD_RN_D(a, b) __nvvm_add_rn_d(a, b)
+#define FH_MUL_RN_D(a, b) __nvvm_mul_rn_d(a, b)
+#define FH_DIV_RN_D(a, b) __nvvm_div_rn_d(a, b)
+#define FH_SQRT_RN_D(a) __nvvm_sqrt_rn_d(a)
+#define FH_HALF_FROM_XOR(v, mask) __nvvm_shfl_sync_bfly_i32(fh_members(), v, mask, 0x101f)
+#define FH_HALF_FROM_FIRST(v) __nvvm_shfl_sync_idx_i32(fh_members(), v, 0, 0x101f)
+#else
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#define FH_ADD_RN_D(a, b) ((a) + (b))
+#define FH_MUL_RN_D(a, b) ((a) * (b))
+#define FH_DIV_RN_D(a, b) ((a) / (b))
+#define FH_SQRT_RN_D(a) sqrt(a)
+#define FH_HALF_FROM_XOR(v, mask) FH_BITS_FROM_XOR(v, mask)
+#define FH_HALF_FROM_FIRST(v) fh_bits_from_first(v)
+#endif
 typedef __global const double *fh_f64_in;
 typedef __global double *fh_f64_out;
 typedef double fh_vd;
 typedef int fh_vmd; /* 0 or 1 */
 
 FH_INLINE fh_vd fh_splat_d(double a) { return a; }
-FH_INLINE fh_vd fh_add_d(fh_vd a, fh_vd b) { return __nvvm_add_rn_d(a, b); }
-FH_INLINE fh_vd fh_sub_d(fh_vd a, fh_vd b) { return __nvvm_add_rn_d(a, -b); }
-FH_INLINE fh_vd fh_mul_d(fh_vd a, fh_vd b) { return __nvvm_mul_rn_d(a, b); }
-FH_INLINE fh_vd fh_div_d(fh_vd a, fh_vd b) { return __nvvm_div_rn_d(a, b); }
-FH_INLINE fh_vd fh_sqrt_d(fh_vd a) { return __nvvm_sqrt_rn_d(a); }
+FH_INLINE fh_vd fh_add_d(fh_vd a, fh_vd b) { return FH_ADD_RN_D(a, b); }
+FH_INLINE fh_vd fh_sub_d(fh_vd a, fh_vd b) { return FH_ADD_RN_D(a, -b); }
+FH_INLINE fh_vd fh_mul_d(fh_vd a, fh_vd b) { return FH_MUL_RN_D(a, b); }
+FH_INLINE fh_vd fh_div_d(fh_vd a, fh_vd b) { return FH_DIV_RN_D(a, b); }
+FH_INLINE fh_vd fh_sqrt_d(fh_vd a) { return FH_SQRT_RN_D(a); }
 FH_INLINE fh_vd fh_min_d(fh_vd a, fh_vd b) { return a < b ? a : b; }
 FH_INLINE fh_vd fh_max_d(fh_vd a, fh_vd b) { return a > b ? a : b; }
 FH_INLINE fh_vd fh_abs_d(fh_vd a) { return as_double(as_long(a) & 0x7fffffffffffffff); }
@@ -30,7 +47,7 @@ FH_INLINE fh_vmd fh_not_m_d(fh_vmd a) { return !a; }
 FH_INLINE fh_vd fh_select_d(fh_vmd m, fh_vd a, fh_vd b) { return m ? a : b; }
 FH_INLINE fh_vi fh_select_i_d(fh_vmd m, fh_vi a, fh_vi b) { return m ? a : b; }
 FH_INLINE fh_vmd fh_lane_below_d(long n) { return fh_lane() < n; }
-FH_INLINE double fh_sqrt_d_u(double x) { return __nvvm_sqrt_rn_d(x); }
+FH_INLINE double fh_sqrt_d_u(double x) { return FH_SQRT_RN_D(x); }
 
 FH_INLINE fh_vd fh_load_d(fh_f64_in p, long i, long s) { return p[(i + fh_lane()) * s]; }
 FH_INLINE fh_vd fh_load_part_d(fh_f64_in p, long i, long n, long s, double fill) {
@@ -48,24 +65,17 @@ FH_INLINE void fh_put_d(fh_f64_out p, long i, double v) {
 }
 
 /* A double goes as two halves. */
-FH_INLINE double fh_from_xor_d(double v, int lane_mask) {
-  int2 halves = as_int2(v);
-  halves.x = __nvvm_shfl_sync_bfly_i32(fh_members(), halves.x, lane_mask, 0x101f);
-  halves.y = __nvvm_shfl_sync_bfly_i32(fh_members(), halves.y, lane_mask, 0x101f);
-  return as_double(halves);
-}
+#define FH_FROM_XOR_D(v, mask) as_double((int2)(FH_HALF_FROM_XOR(as_int2(v).x, mask), FH_HALF_FROM_XOR(as_int2(v).y, mask)))
 FH_INLINE double fh_from_first_d(double v) {
-  int2 halves = as_int2(v);
-  halves.x = __nvvm_shfl_sync_idx_i32(fh_members(), halves.x, 0, 0x101f);
-  halves.y = __nvvm_shfl_sync_idx_i32(fh_members(), halves.y, 0, 0x101f);
-  return as_double(halves);
+  const int2 halves = as_int2(v);
+  return as_double((int2)(FH_HALF_FROM_FIRST(halves.x), FH_HALF_FROM_FIRST(halves.y)));
 }
 #define FH_FOLD_D(NAME, OF, MM)                         \
   FH_INLINE double NAME(fh_vd v) {                      \
-    v = OF(v, fh_from_xor_d(v, 8));                     \
-    v = OF(v, fh_from_xor_d(v, 4));                     \
-    v = OF(v, fh_from_xor_d(v, 2));                     \
-    return fh_from_first_d(OF(v, fh_from_xor_d(v, 1))); \
+    v = OF(v, FH_FROM_XOR_D(v, 8));                     \
+    v = OF(v, FH_FROM_XOR_D(v, 4));                     \
+    v = OF(v, FH_FROM_XOR_D(v, 2));                     \
+    return fh_from_first_d(OF(v, FH_FROM_XOR_D(v, 1))); \
   }
 FH_INLINE int fh_first_d(fh_vmd m) { return fh_first(m); }
 
@@ -298,7 +308,7 @@ FH_INLINE fh_vd fh_add_square_d(fh_vd sum, fh_vd a, fh_vd b) {
   const fh_vd difference = fh_sub_d(a, b);
   return fh_add_d(sum, fh_mul_d(difference, difference));
 }
-#ifndef FH_ON_PTX
+#ifndef FH_LANE_PER_THREAD_D
 /* The tree 8, 4, 2, 1. */
 #if FH_USE_AVX512 || FH_USE_AVX2
 #if FH_USE_AVX512

@@ -1,6 +1,8 @@
 /* The dialect in OpenCL C 1.2: one work-item per item, 16 lanes are a float16. SPDX-License-Identifier: Apache-2.0
- * Build options: -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt. */
+ * Build options: -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt.
+ * On GPUs the backend puts prelude_cl_lanes.h in front, which takes the place of this. */
 #pragma OPENCL FP_CONTRACT OFF
+#ifndef FH_ON_LANES
 
 #define FH_ON_OPENCL 1 /* for headers that are not the same on all */
 
@@ -219,3 +221,4 @@ FH_INLINE void fh_store_stream(fh_f32_out p, long i, fh_vf v) { fh_store(p, i, 1
     if (item < fh_items) entry##_item(item, item entry##_PARAMS(FH_KERNEL_ARGUMENT));    \
   }                                                                                      \
   FH_INLINE void entry##_item(long fh_item, long fh_desk entry##_PARAMS(FH_ITEM_PARAM))
+#endif /* FH_ON_LANES */

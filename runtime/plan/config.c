@@ -87,8 +87,9 @@ static fh_status read_isa(const char *where, const char *name, fh_config *config
 
 /* A misspelt variable must not be a silent default. */
 static void warn_unknown_variables(void) {
-  static const char *const known[] = {"FOGHORN_DEVICES", "FOGHORN_ISA",    "FOGHORN_FALLBACK",  "FOGHORN_REQUIRE", "FOGHORN_LOG",
-                                      "FOGHORN_TRACE",   "FOGHORN_VERIFY", "FOGHORN_CACHE_DIR", "FOGHORN_PROBE",   "FOGHORN_PLUGINS"};
+  static const char *const known[] = {"FOGHORN_DEVICES", "FOGHORN_ISA",     "FOGHORN_FALLBACK",    "FOGHORN_REQUIRE",
+                                      "FOGHORN_LOG",     "FOGHORN_TRACE",   "FOGHORN_VERIFY",      "FOGHORN_CACHE_DIR",
+                                      "FOGHORN_PROBE",   "FOGHORN_PLUGINS", "FOGHORN_OPENCL_LANES"};
   for (char **entry = environ; *entry; entry++) {
     if (strncmp(*entry, "FOGHORN_", 8) != 0 || strncmp(*entry, "FOGHORN_FAKE_", 13) == 0 || strncmp(*entry, "FOGHORN_TEST_", 13) == 0)
       continue;

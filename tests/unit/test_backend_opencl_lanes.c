@@ -1,0 +1,227 @@
+/* The OpenCL backend on GPUs: what each vendor gets, and lanes in work-items, on the stand-in GPU. SPDX-License-Identifier: Apache-2.0
+ * TEST: timeout=180 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backends/opencl/opencl_internal.h"
+#include "runtime/base/log.h"
+#include "tests/support/backend_call.h"
+#include "tests/support/backend_suite.h"
+
+extern const fh_backend_api fh_backend_opencl;
+static const fh_backend_options fakes = {.isa_cap = -1, .allow_fake = true};
+
+static char warned[4096];
+static void keep_log(void *user, int level, const char *text) {
+  (void)user;
+  if (level == FH_LOG_WARN) snprintf(warned, sizeof warned, "%s", text);
+}
+
+/* Opens the backend with the stand-in in the part of a vendor. */
+static fh_backend *open_as(const char *persona) {
+  fh_backend *backend = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", persona, 1);
+  FH_EXPECT_OK(fh_backend_opencl.open(&fakes, &backend));
+  assert_int_equal(backend->device_count, 1);
+  return backend;
+}
+
+/* ---- vendors -------------------------------------------------------------------------------------------------------- */
+
+static void each_vendor_gets_what_it_can_run(void **state) {
+  (void)state;
+  static const struct {
+    const char *persona;
+    fh_cl_lanes lanes;
+    const char *c_version, *driver, *refused;
+    bool exact, shares;
+  } rows[] = {
+      {"khr", FH_CL_LANES_KHR, "CL3.0", "lanes in work-items, by cl_khr_subgroup_shuffle", NULL, true, false},
+      {"intel", FH_CL_LANES_INTEL, "CL2.0", "lanes in work-items, by cl_intel_subgroups", NULL, true, true},
+      {"amd", FH_CL_LANES_AMD, "CL1.2", "lanes in work-items, by ds_swizzle", NULL, true, false},
+      {"nvidia", FH_CL_LANES_NVIDIA, "CL1.2", "lanes in work-items, by shfl.sync", NULL, true, false},
+      {"clover", FH_CL_VECTORS, "CL1.2", "lanes in vectors", "rusticl", false, false},
+      {"rusticl", FH_CL_VECTORS, "CL1.2", "lanes in vectors", NULL, false, false}, /* of 32 and 64 */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    fh_backend *backend = open_as(rows[i].persona);
+    const fh_cl_found *found = &backend->devices[0];
+    assert_int_equal(found->lanes, rows[i].lanes);
+    assert_string_equal(found->c_version, rows[i].c_version);
+    assert_non_null(strstr(found->info.driver, rows[i].driver));
+    assert_int_equal(found->info.exact, rows[i].exact);
+    assert_int_equal(found->shares_host_memory, rows[i].shares);
+    assert_int_equal(found->info.kind, FH_DEVICE_GPU);
+    assert_true(found->info.fake);
+    fh_device *device = NULL;
+    fh_status status = fh_backend_opencl.device_open(backend, 0, &device);
+    if (rows[i].refused) {
+      assert_int_equal(fh_status_code(status), FH_INCOMPATIBLE);
+      assert_non_null(strstr(fh_status_message(status), rows[i].refused));
+      fh_status_free(status);
+    } else {
+      FH_EXPECT_OK(status);
+    }
+    fh_backend_opencl.device_close(device);
+    fh_backend_opencl.destroy(backend);
+  }
+}
+
+static void what_a_device_lacks_is_told(void **state) {
+  (void)state;
+  fh_backend *backend = open_as("rusticl");
+  assert_non_null(strstr(backend->devices[0].info.why_not_exact, "correctly rounded division"));
+  assert_false(backend->devices[0].rounds_divide);
+  fh_backend_opencl.destroy(backend);
+}
+
+static void a_stand_in_must_be_asked_for(void **state) {
+  (void)state;
+  fh_backend *backend = NULL;
+  fh_device *device = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", "khr", 1);
+  FH_EXPECT_OK(fh_backend_opencl.open(&(fh_backend_options){.isa_cap = -1}, &backend));
+  fh_expect_code(fh_backend_opencl.device_open(backend, 0, &device), FH_INCOMPATIBLE);
+  assert_null(device);
+  fh_backend_opencl.destroy(backend);
+}
+
+static void the_variable_is_obeyed_or_refused(void **state) {
+  (void)state;
+  fh_backend *backend = NULL;
+  fh_device *device = NULL;
+  setenv(FH_CL_LANES_VARIABLE, "vectors", 1);
+  backend = open_as("khr");
+  assert_int_equal(backend->devices[0].lanes, FH_CL_VECTORS);
+  fh_backend_opencl.destroy(backend);
+  setenv(FH_CL_LANES_VARIABLE, "work-items", 1);
+  backend = open_as("rusticl");
+  fh_expect_code(fh_backend_opencl.device_open(backend, 0, &device), FH_INCOMPATIBLE);
+  fh_backend_opencl.destroy(backend);
+  setenv(FH_CL_LANES_VARIABLE, "sideways", 1);
+  fh_expect_code(fh_backend_opencl.open(&fakes, &backend), FH_INVALID_ARGUMENT);
+  unsetenv(FH_CL_LANES_VARIABLE);
+}
+
+/* ---- lanes in work-items --------------------------------------------------------------------------------------------- */
+
+/* Reductions, extremes, counts, items that read what their lanes wrote, doubles: all that lanes hand to each other. */
+static const char *const samples[] = {"softmax", "arg_extreme", "dot_f64", "histogram", "topk", "attention"};
+
+static const fh_kernel_image *image_of(const char *name) {
+  int count = 0;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int i = 0; i < count; i++)
+    if (strcmp(images[i].contract->name, name) == 0) return &images[i];
+  fail_msg("no kernel %s", name);
+  return NULL;
+}
+
+static void conform(const fh_backend_fixture *f, const fh_kernel_image *image) {
+  fh_conform_report report;
+  FH_EXPECT_OK(fh_backend_conform(f->api, f->device, &f->info, image, &(fh_conform_options){.cases = 8, .quick = true}, &report));
+  assert_string_equal(report.text, "");
+  assert_int_equal(report.verdict, FH_CONFORM_PASS);
+}
+
+static void lanes_in_work_items_give_the_same_bits(void **state) {
+  (void)state;
+  static const char *const personas[] = {"khr", "amd"};
+  for (size_t p = 0; p < sizeof personas / sizeof personas[0]; p++) {
+    fh_backend_fixture f;
+    setenv("FOGHORN_FAKE_OPENCL", personas[p], 1);
+    fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+    assert_int_not_equal(f.device->found->lanes, FH_CL_VECTORS);
+    for (size_t i = p; i < sizeof samples / sizeof samples[0]; i += 1 + 2 * p) conform(&f, image_of(samples[i]));
+    fh_backend_fixture_close(&f);
+  }
+}
+
+static void any_grid_is_right(void **state) {
+  (void)state;
+  fh_backend_fixture f;
+  setenv("FOGHORN_FAKE_OPENCL", "intel", 1);
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+  fh_executable *executable = NULL;
+  FH_EXPECT_OK(f.api->prepare(f.device, &(fh_recipe){.image = image_of("softmax")}, &executable));
+  assert_true(executable->lanes);
+  assert_int_equal(executable->local, FH_CL_LANES_LOCAL);
+  f.api->release(executable);
+  ((fh_cl_found *)(uintptr_t)f.device->found)->info.compute_units = 0; /* a device that does not say: one group at a time takes all */
+  conform(&f, image_of("softmax"));
+  fh_backend_fixture_close(&f);
+}
+
+static void a_compiler_that_refuses_lanes_gets_vectors(void **state) {
+  (void)state;
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", "refuses-lanes", 1);
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+  fh_log_set(keep_log, NULL);
+  FH_EXPECT_OK(f.api->prepare(f.device, &(fh_recipe){.image = image_of("axpy")}, &executable));
+  fh_log_set(NULL, NULL);
+  assert_false(executable->lanes);
+  assert_non_null(strstr(warned, "in vectors"));
+  assert_non_null(strstr(warned, "this stand-in refuses it"));
+  f.api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+static void a_text_of_its_own_prelude_is_left_alone(void **state) {
+  (void)state;
+  static const fh_param params[] = {{"y", FH_OPERAND_OUT}};
+  static const fh_entry_image entry = {.entry = "mark", .params = params, .param_count = 1};
+  static const fh_kernel_contract contract = {.name = "mark", .version = 1};
+  static const fh_kernel_image image = {
+      .contract = &contract,
+      .entries = &entry,
+      .entry_count = 1,
+      .cl_source = "__kernel void mark(long items, __global uchar *y, long offset) { if (get_local_id(0) == 0) y[offset] = 1; }",
+      .hash = 3};
+  fh_backend_fixture f;
+  fh_executable *executable = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", "khr", 1);
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+  FH_EXPECT_OK(f.api->prepare(f.device, &(fh_recipe){.image = &image}, &executable));
+  assert_false(executable->lanes);
+  f.api->release(executable);
+  fh_backend_fixture_close(&f);
+}
+
+int main(void) {
+  static const char vendors[] = FH_BINARY_DIR "/tests/fakes/opencl-vendors";
+  if (access(vendors, R_OK) != 0) {
+    printf("NOT RUN: this build has no stand-in OpenCL GPU: it wants clang, x86-64 and no sanitizer\n");
+    return 77;
+  }
+  setenv("OCL_ICD_VENDORS", vendors, 1);
+  setenv("OPENCL_VENDOR_PATH", vendors, 1); /* of Khronos's loader */
+  fh_opencl_driver driver;
+  fh_status status = fh_opencl_driver_load(&driver);
+  if (status) {
+    printf("NOT RUN: no OpenCL loader: %s\n", fh_status_message(status));
+    fh_status_free(status);
+    return 77;
+  }
+  fh_opencl_driver_close(&driver);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(each_vendor_gets_what_it_can_run),
+      cmocka_unit_test(what_a_device_lacks_is_told),
+      cmocka_unit_test(a_stand_in_must_be_asked_for),
+      cmocka_unit_test(the_variable_is_obeyed_or_refused),
+      cmocka_unit_test(lanes_in_work_items_give_the_same_bits),
+      cmocka_unit_test(any_grid_is_right),
+      cmocka_unit_test(a_compiler_that_refuses_lanes_gets_vectors),
+      cmocka_unit_test(a_text_of_its_own_prelude_is_left_alone),
+  };
+  return cmocka_run_group_tests_name("backend_opencl_lanes", tests, NULL, NULL);
+}

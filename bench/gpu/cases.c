@@ -11,6 +11,8 @@ static const gpu_case_spec specs[] = {
     /* What the targets are about first: a run that is cut short has them. */
     {"matmul", "4096x4096 4096x4096 4096x4096", "", "matmul_f32"},
     {"matmul_bf16", "4096x4096 4096x4096 4096x4096", "", "matmul_bf16"},
+    {"matmul_f16", "4096x4096 4096x4096 4096x4096", "", "matmul_f16"},
+    {"matmul_tf32", "4096x4096 4096x4096 4096x4096", "", "matmul_tf32"},
     {"attention", "4x16x2048x64 4x16x2048x64 4x16x2048x64 4x16x2048x64", "0 0.125", "attention"},
     {"kmeans_step", "60000x784 10x784 60000 60000 10x784 10", "", "kmeans"},
     {"topk", "1024x128 100000x128 1024x10 1024x10", "", "topk"},

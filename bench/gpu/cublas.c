@@ -10,7 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/dynlib.h"
 
-enum { OP_N = 0, DEFAULT_MATH = 0, R_32F = 0, R_16BF = 14, COMPUTE_32F = 68, GEMM_DEFAULT = -1 };
+enum { OP_N = 0, DEFAULT_MATH = 0, R_32F = 0, R_16F = 2, R_16BF = 14, COMPUTE_32F = 68, COMPUTE_32F_FAST_TF32 = 77, GEMM_DEFAULT = -1 };
 
 static const char *const library_names[] = {"libcublas.so.13",
                                             "libcublas.so.12",
@@ -31,7 +31,7 @@ struct cublas_product {
   int (*gemm)(void *handle, int transa, int transb, int m, int n, int k, const void *alpha, const void *a, int a_type, int lda,
               const void *b, int b_type, int ldb, const void *beta, void *c, int c_type, int ldc, int compute, int algorithm);
   fh_cu_ptr a, b, c;
-  int m, n, k, type;
+  int m, n, k, type, compute;
 };
 
 static const char *load(cublas_product *p) {
@@ -74,7 +74,9 @@ static const char *upload(cublas_product *p, const gpu_case *c) {
   return NULL;
 }
 
-cublas_product *cublas_open(raw_device *device, gpu_case *c, char *why, int size) {
+static int type_of(const char *dtype) { return strcmp(dtype, "f32") == 0 ? R_32F : strcmp(dtype, "f16") == 0 ? R_16F : R_16BF; }
+
+cublas_product *cublas_open(raw_device *device, gpu_case *c, bool tf32, char *why, int size) {
   int64_t a[8], b[8];
   cublas_product *p = calloc(1, sizeof *p);
   const char *reason = "out of memory";
@@ -82,7 +84,8 @@ cublas_product *cublas_open(raw_device *device, gpu_case *c, char *why, int size
     reason = "a batch is not compared";
   } else if (p) {
     *p = (cublas_product){.device = device, .m = (int)a[0], .k = (int)a[1], .n = (int)b[1]};
-    p->type = strcmp(gpu_case_view_dtype(c, 0), "f32") == 0 ? R_32F : R_16BF;
+    p->type = type_of(gpu_case_view_dtype(c, 0));
+    p->compute = tf32 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
     reason = start(p);
     if (!reason) reason = upload(p, c);
     if (!reason && cublas_sample(p, 1) < 0) reason = "cublasGemmEx failed";
@@ -111,7 +114,7 @@ double cublas_sample(void *arg, long calls) {
   const double begin = fh_now_seconds();
   for (long i = 0; i < calls; i++)
     if (p->gemm(p->handle, OP_N, OP_N, p->n, p->m, p->k, &one, (const void *)(uintptr_t)p->b, p->type, p->n, (const void *)(uintptr_t)p->a,
-                p->type, p->k, &zero, (void *)(uintptr_t)p->c, R_32F, p->n, COMPUTE_32F, GEMM_DEFAULT) != 0)
+                p->type, p->k, &zero, (void *)(uintptr_t)p->c, R_32F, p->n, p->compute, GEMM_DEFAULT) != 0)
       return -1;
   return raw_finish(p->device) ? fh_now_seconds() - begin : -1;
 }

@@ -7,8 +7,9 @@
 
 typedef struct cublas_product cublas_product;
 
-/* The product of a case of matmul or matmul_bf16, on operands of its own with the same data. f32 stays f32: no TF32. NULL, with why. */
-cublas_product *cublas_open(raw_device *device, gpu_case *c, char *why, int size);
+/* The product of a case of matmul or one of its narrow kin, on operands of its own with the same data. tf32: f32 is rounded to it,
+ * otherwise it stays f32. NULL, with why. */
+cublas_product *cublas_open(raw_device *device, gpu_case *c, bool tf32, char *why, int size);
 void cublas_close(cublas_product *product);
 double cublas_sample(void *product, long calls);
 /* ||its result - what|| / ||what||, of its last call; negative: it could not be had. */

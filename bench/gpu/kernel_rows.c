@@ -10,8 +10,9 @@
 
 static double own_sample(void *arg, long calls) { return gpu_case_sample(arg, calls); }
 
-/* More than this apart is another function, not another rounding (f32 and bf16 operands with f32 sums). */
-static const double most_difference = 1e-3;
+/* More than this apart is another function, not another rounding (operands of f32, bf16 and f16 with f32 sums); of tf32 it may be that one
+ * rounds the operands and the other cuts them off. */
+static const double most_difference = 1e-3, most_difference_tf32 = 4e-3;
 
 /* ---- one case --------------------------------------------------------------------------------------------------------------- */
 
@@ -31,17 +32,20 @@ static void add(trial *t, const char *name, const char *kind, double (*sample)(v
 }
 
 static bool is_product(const gpu_case_spec *spec) {
-  return strcmp(spec->kernel, "matmul") == 0 || strcmp(spec->kernel, "matmul_bf16") == 0;
+  static const char *const products[] = {"matmul", "matmul_bf16", "matmul_f16", "matmul_tf32"};
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+    if (strcmp(spec->kernel, products[i]) == 0) return true;
+  return false;
 }
 
 /* Are the products the same? Both are rounded sums of the same numbers. */
-static bool agree(const trial *t, char *why, int size) {
+static bool agree(const trial *t, double most, char *why, int size) {
   if (gpu_case_run_once(t->own)) {
     snprintf(why, (size_t)size, "%s", gpu_case_why(t->own));
     return false;
   }
   const double off = cublas_difference(t->product, gpu_case_data(t->own, 2));
-  if (off >= 0 && off <= most_difference) return true;
+  if (off >= 0 && off <= most) return true;
   snprintf(why, (size_t)size, "its result and Foghorn's differ by %.2g of their size", off);
   return false;
 }
@@ -49,8 +53,9 @@ static bool agree(const trial *t, char *why, int size) {
 static void add_peer(trial *t, const gpu_case_spec *spec, json_t *row) {
   char why[240];
   if (!is_product(spec)) return;
-  t->product = cublas_open(t->raw, t->own, why, (int)sizeof why);
-  if (!t->product || !agree(t, why, (int)sizeof why))
+  const bool tf32 = strcmp(spec->kernel, "matmul_tf32") == 0;
+  t->product = cublas_open(t->raw, t->own, tf32, why, (int)sizeof why);
+  if (!t->product || !agree(t, tf32 ? most_difference_tf32 : most_difference, why, (int)sizeof why))
     figures_not_run(row, "cuBLAS", "peer", why);
   else
     add(t, "cuBLAS", "peer", cublas_sample, t->product);

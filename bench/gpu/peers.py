@@ -22,7 +22,7 @@ import time
 
 SAMPLE_SECONDS, LEAST_ROUNDS, MOST_ROUNDS = 0.02, 3, 31
 FAKE_EXTENT = 48
-COUNTED = ("matmul_f32", "matmul_bf16", "attention", "kmeans", "topk")  # the targets that are about peers
+COUNTED = ("matmul_f32", "matmul_bf16", "matmul_f16", "matmul_tf32", "attention", "kmeans", "topk")  # the targets that are about peers
 NOT_RUN = 77
 MODULES, MISSING = {}, {}
 PEERS = []
@@ -82,7 +82,7 @@ def open_library(path):
 class Case:
     """A case of the list on the device, with its operands as NumPy arrays."""
 
-    TYPES = {"f32": "float32", "bf16": "uint16", "i32": "int32", "i64": "int64", "u8": "uint8", "i8": "int8"}
+    TYPES = {"f32": "float32", "bf16": "uint16", "f16": "float16", "i32": "int32", "i64": "int64", "u8": "uint8", "i8": "int8"}
 
     def __init__(self, lib, session, spec, most_extent):
         why = ctypes.create_string_buffer(240)
@@ -190,6 +190,20 @@ def torch_matmul_bf16(case, views, on):
     a, b = tensors(views, "ab", on)
     c = torch.empty((a.shape[0], b.shape[1]), device=on, dtype=torch.bfloat16)
     return lambda: (torch.matmul(a, b, out=c),)
+
+
+@peer("torch", "PyTorch f16", "matmul_f16", tolerance=1e-2)
+def torch_matmul_f16(case, views, on):
+    """Its result is f16: half the bytes to write, and rounded once more."""
+    torch = MODULES["torch"]
+    a, b = tensors(views, "ab", on)
+    c = torch.empty((a.shape[0], b.shape[1]), device=on, dtype=torch.float16)
+    return lambda: (torch.matmul(a, b, out=c),)
+
+
+@peer("torch", "PyTorch TF32", "matmul_tf32", tolerance=1e-2)
+def torch_matmul_as_tf32(case, views, on):
+    return torch_matmul_tf32(case, views, on)
 
 
 @peer("torch", "PyTorch", "softmax")
@@ -495,7 +509,8 @@ def measure(case, row, peers, on, seconds):
 
 
 OUTPUTS = {
-    "matmul": ("c",), "matmul_bf16": ("c",), "attention": ("y",), "kmeans_step": ("labels", "distances", "sums", "counts"), "topk": ("values",),
+    "matmul": ("c",), "matmul_bf16": ("c",), "matmul_f16": ("c",), "matmul_tf32": ("c",), "attention": ("y",),
+    "kmeans_step": ("labels", "distances", "sums", "counts"), "topk": ("values",),
     "softmax": ("y",), "layer_norm": ("y",), "reduce": ("y",), "exp": ("y",), "tanh": ("y",), "gelu": ("y",),
 }
 

@@ -28,6 +28,8 @@ static const target targets[] = {
     {"memory", "element-wise and row kernels, 64 MiB and more: of the measured copy", 0.90, false, ""},
     {"matmul_f32", "f32 matmul 1024 to 8192: speed of cuBLAS", 0.90, false, ""},
     {"matmul_bf16", "bf16 matmul 4096 and 8192: speed of cuBLAS", 0.80, false, ""},
+    {"matmul_f16", "f16 matmul 4096: speed of cuBLAS", 0.80, false, ""},
+    {"matmul_tf32", "tf32 matmul 4096: speed of cuBLAS", 0.80, false, ""},
     {"attention", "attention: speed of PyTorch's best", 0.80, false, ""},
     {"kmeans", "k-means iteration: speed of PyTorch's best formulation", 2.0, false, ""},
     {"topk", "top-k: speed of PyTorch's best formulation", 1.5, false, ""},

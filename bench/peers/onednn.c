@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 enum { ENGINE_CPU = 1, STREAM_IN_ORDER = 1 };
-enum { BF16 = 2, F32 = 3, S32 = 4, S8 = 5, U8 = 6 };
+enum { F16 = 1, BF16 = 2, F32 = 3, S32 = 4, S8 = 5, U8 = 6 };
 
 fh_dnnl_library fh_dnnl;
 
@@ -59,7 +59,7 @@ void fh_dnnl_close(void *state) {
 }
 
 int fh_dnnl_type(fh_dtype dtype) {
-  return dtype == FH_BF16 ? BF16 : dtype == FH_F32 ? F32 : dtype == FH_I32 ? S32 : dtype == FH_I8 ? S8 : U8;
+  return dtype == FH_BF16 ? BF16 : dtype == FH_F16 ? F16 : dtype == FH_F32 ? F32 : dtype == FH_I32 ? S32 : dtype == FH_I8 ? S8 : U8;
 }
 
 bool fh_dnnl_layout_of(const fh_view_desc *v, fh_dnnl_layout *out) {

@@ -70,6 +70,7 @@ static const char *open_call(const fh_peer_call *from, void **out_state) {
 const fh_peer fh_peers_onednn_products[] = {
     {"oneDNN", "matmul", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 0},
     {"oneDNN", "matmul_bf16", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 1e-3},
+    {"oneDNN", "matmul_f16", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 1e-3},
     {"oneDNN", "matmul_i8", "libdnnl2", open_call, fh_dnnl_run, fh_dnnl_close, 0},
     FH_PEER_END,
 };

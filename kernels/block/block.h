@@ -47,6 +47,7 @@
  *   fh_mma_bf16(d, a, b)               d += a b: m16n8k16, d float[4], a unsigned[4], b unsigned[2]
  *   fh_mma_f16(d, a, b)                the same with f16
  *   fh_mma_tf32(d, a, b)               m16n8k8, f32 of which the low 13 bits are not looked at
+ *   fh_round_tf32(bits)                an f32 rounded to those that are: to nearest, ties away from zero; a NaN stays one
  *   fh_mma_u8s8(d, a, b)               m16n8k32, d int[4], modulo 2^32; likewise fh_mma_s8s8
  * The order in which a product of fragments of floats is summed, and how, the ISA does not say: what uses it is bounded, never exact.
  */

@@ -1,8 +1,9 @@
-/* Tiles of a product of 16-bit or 8-bit numbers on tensor cores: 128 x 128 by 256 threads, compute capability 8.0 on.
+/* Tiles of a product of numbers of 32, 16 or 8 bits on tensor cores: 128 x 128 by 256 threads, compute capability 8.0 on.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Everything is counted in words of 4 bytes along k, two numbers of 16 bits or four of 8: to copies and to ldmatrix they are the same, and
- * packed weights (kernels/product.h) are such words. A panel of an operand is 128 lines (rows of A, columns of B) by 16 words of k, 8 KiB.
+ * Everything is counted in words of 4 bytes along k, one f32, two numbers of 16 bits or four of 8: to copies and to ldmatrix they are the
+ * same, and packed weights (kernels/product.h) are such words. A panel of an operand is 128 lines (rows of A, columns of B) by 16 words of
+ * k, 8 KiB.
  *
  * In shared memory it has one of two forms.
  *   By lines: a line is 64 bytes, 4 chunks of 16. Chunk c of line l lies in place c ^ (l / 2 mod 4) of it. ldmatrix reads a chunk of each
@@ -13,7 +14,12 @@
  * them. An asynchronous copy of 16 bytes fills a chunk, by a quarter of a warp eight of them: two lines or half a step, again each bank
  * once.
  *
- * A warp has 64 rows by 32 columns, as 4 x 4 products of 16 x 8. What lies past the last line or step is 0 in both operands.
+ *   By steps, for f32: a step is 512 bytes, 32 chunks of 4 lines. Chunk c of step s lies in place c ^ 2 (s mod 4). A warp reads single
+ * numbers, 4 steps of 8 lines in a row: two neighbouring chunks of each step, in eight different places modulo 8, each bank once.
+ *
+ * A warp has 64 rows by 32 columns, as 4 x 4 products of 16 x 8. What lies past the last line or step is 0 in both operands. f32 is
+ * rounded to tf32 as it comes to the registers: of 24 numbers for 16 products, beside which that is little; as it comes to shared memory
+ * fewer would be rounded, but they would be read and written once more where shared memory is what the tensor cores wait for.
  */
 #ifndef FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
 #define FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
@@ -28,7 +34,7 @@
 #define FH_MMA_PANEL 8192       /* bytes: 128 lines of 16 words */
 #define FH_MMA_STAGES 4         /* panels of A and of B in shared memory: 64 KiB */
 #define FH_MMA_CHUNKS_OF_LINE 4 /* 16 bytes each */
-#define FH_MMA_CHUNKS_OF_STEP 16
+#define FH_MMA_CHUNKS_OF_STEP(size) (FH_MMA_SIDE * (size) / 16)
 
 /* Of `bytes` that may be any number, those of a copy of `size`. */
 FH_INLINE int fh_mma_clip(long bytes, int size) { return bytes < 0 ? 0 : (int)fh_least(bytes, size); }
@@ -46,7 +52,7 @@ typedef struct fh_mma_operand {
   fh_u8_in p; /* line 0 of the tile, step 0 */
   long panel, line, word, number;
   long lines; /* that there are, from line 0 on */
-  int size;   /* bytes of a number: 2 or 1 */
+  int size;   /* bytes of a number: 4, 2 or 1 */
   int how;
   /* Of chunks, what a thread brings of the panel that is copied next: its first chunk, from which its second is `hop` away. */
   fh_u8_in chunk;
@@ -61,27 +67,29 @@ FH_INLINE bool fh_mma_on_boundaries(const fh_mma_operand *of, long a, long b, lo
 }
 
 FH_INLINE int fh_mma_how(const fh_mma_operand *of) {
-  if (of->number == of->size) {
-    if (of->word == 4 && fh_mma_on_boundaries(of, of->panel, of->line, 0, 16)) return FH_MMA_CHUNKS;
-    if (fh_mma_on_boundaries(of, of->panel, of->line, of->word, 4)) return FH_MMA_BY_WORDS;
-  }
-  if (of->size == 2 && of->line == 2 && fh_mma_on_boundaries(of, of->panel, of->word, of->number, 16)) return FH_MMA_TURNED;
+  const bool together = of->number == of->size;
+  if (together && of->word == 4 && fh_mma_on_boundaries(of, of->panel, of->line, 0, 16)) return FH_MMA_CHUNKS;
+  if (of->size != 1 && of->line == of->size && fh_mma_on_boundaries(of, of->panel, of->word, of->size == 2 ? of->number : 0, 16))
+    return FH_MMA_TURNED;
+  if (of->size == 4 || (together && fh_mma_on_boundaries(of, of->panel, of->line, of->word, 4))) return FH_MMA_BY_WORDS;
   return FH_MMA_SINGLE;
 }
 
 FH_INLINE long fh_mma_line_offset(const fh_mma_operand *of, int line) { return line / 32 * of->panel + line % 32 * of->line; }
 
-/* By lines a thread has two chunks 64 lines apart, by steps 16 steps apart. */
+/* By lines a thread has two chunks 64 lines apart, by steps half a panel. */
 FH_INLINE void fh_mma_begin_chunks(fh_mma_operand *of) {
   const bool turned = of->how == FH_MMA_TURNED;
-  const int t = fh_thread(), step = t / FH_MMA_CHUNKS_OF_STEP;
+  const int t = fh_thread(), step = t / FH_MMA_CHUNKS_OF_STEP(of->size), chunk = t % FH_MMA_CHUNKS_OF_STEP(of->size);
   const long by_lines = fh_mma_line_offset(of, t / FH_MMA_CHUNKS_OF_LINE) + t % FH_MMA_CHUNKS_OF_LINE * 16;
-  const long by_steps = fh_mma_line_offset(of, t % FH_MMA_CHUNKS_OF_STEP * 8) + step / 2 * of->word + step % 2 * of->number;
+  const long by_steps =
+      fh_mma_line_offset(of, chunk * 16 / of->size) + step / fh_mma_per(of) * of->word + step % fh_mma_per(of) * of->number;
   of->chunk = of->p + (turned ? by_steps : by_lines);
   of->hop = turned ? FH_MMA_WORDS / 2 * of->word : FH_MMA_SIDE / 64 * of->panel;
 }
 
-/* Strides in numbers, as the dialect's entries have them; row and column of tiles are multiples of 32 lines. */
+/* Strides in numbers, as the dialect's entries have them, and for f32 a `number` of 1; row and column of tiles are multiples of 32 lines.
+ */
 FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, long lines, long panel, long line, long word, long number) {
   fh_mma_operand out;
   out.p = p + first / 32 * panel * size;
@@ -98,7 +106,9 @@ FH_INLINE fh_mma_operand fh_mma_operand_at(fh_u8_in p, int size, long first, lon
 
 /* ---- places in a panel ---- */
 FH_INLINE int fh_mma_by_lines(int line, int chunk) { return line * 64 + ((chunk ^ (line / 2 % 4)) * 16); }
-FH_INLINE int fh_mma_by_steps(int step, int chunk) { return step * 256 + ((chunk ^ (step % 8)) * 16); }
+FH_INLINE int fh_mma_by_steps(int size, int step, int chunk) {
+  return step * FH_MMA_SIDE * size + ((chunk ^ (size == 2 ? step % 8 : step % 4 * 2)) * 16);
+}
 
 /* ---- copies: a panel from word `first` of k on, of which `left` numbers are there ---- */
 
@@ -112,10 +122,10 @@ FH_INLINE void fh_mma_copy_chunks(fh_mma_operand *of, fh_local uchar *to, long l
 }
 
 FH_INLINE void fh_mma_copy_turned(fh_mma_operand *of, fh_local uchar *to, long left) {
-  const int t = fh_thread_here(), chunk = t % FH_MMA_CHUNKS_OF_STEP, step = t / FH_MMA_CHUNKS_OF_STEP;
-  const int bytes = fh_mma_clip(2 * of->lines - 16 * chunk, 16), place = fh_mma_by_steps(step, chunk);
+  const int t = fh_thread_here(), chunk = t % FH_MMA_CHUNKS_OF_STEP(of->size), step = t / FH_MMA_CHUNKS_OF_STEP(of->size);
+  const int bytes = fh_mma_clip(of->size * of->lines - 16 * chunk, 16), place = fh_mma_by_steps(of->size, step, chunk);
   FH_UNROLL for (int i = 0; i < 2; i++) {
-    const bool has = bytes > 0 && step + FH_MMA_WORDS * i < left;
+    const bool has = bytes > 0 && step + FH_MMA_WORDS / 2 * fh_mma_per(of) * i < left;
     fh_copy_async16(to + place + FH_MMA_PANEL / 2 * i, of->chunk + i * of->hop, has ? bytes : 0);
   }
 }
@@ -154,7 +164,7 @@ FH_INLINE void fh_mma_copy(fh_mma_operand *of, fh_local uchar *to, long first, l
   const long left = k - first * fh_mma_per(of);
   if (of->how == FH_MMA_CHUNKS)
     fh_mma_copy_chunks(of, to, left);
-  else if (of->size == 2 && of->how == FH_MMA_TURNED)
+  else if (of->size != 1 && of->how == FH_MMA_TURNED)
     fh_mma_copy_turned(of, to, left);
   else
     fh_mma_copy_words(of, to, first, left, of->how == FH_MMA_SINGLE);
@@ -170,44 +180,59 @@ FH_INLINE int fh_mma_col(void) { return fh_thread() / 32 % 4 * 32; }
  * first and second chunk of columns 0 to 7, then of 8 to 15. The place of a lane's row of a matrix in a panel is computed once, for the
  * warp's first 16 lines and 8 words. The further ones differ in bits that it has as 0 before the swizzle, so an exclusive or or a constant
  * leads to them. */
-FH_INLINE int fh_mma_lane_rows(bool turned) {
+FH_INLINE int fh_mma_lane_rows(int size, bool turned) {
   const int lane = fh_thread() % 32, r = lane % 8, low = lane / 8 % 2, high = lane / 16;
-  return turned ? fh_mma_by_steps(r + 8 * high, fh_mma_row() / 8 + low) : fh_mma_by_lines(fh_mma_row() + r + 8 * low, high);
+  if (!turned) return fh_mma_by_lines(fh_mma_row() + r + 8 * low, high);
+  if (size == 4) return fh_mma_by_steps(4, lane % 4, fh_mma_row() / 4 + lane / 16) + lane / 4 % 4 * 4;
+  return fh_mma_by_steps(2, r + 8 * high, fh_mma_row() / 8 + low);
 }
-FH_INLINE int fh_mma_lane_cols(bool turned) {
+FH_INLINE int fh_mma_lane_cols(int size, bool turned) {
   const int lane = fh_thread() % 32, r = lane % 8, low = lane / 8 % 2, high = lane / 16;
-  return turned ? fh_mma_by_steps(r + 8 * low, fh_mma_col() / 8 + high) : fh_mma_by_lines(fh_mma_col() + r + 8 * high, low);
+  if (!turned) return fh_mma_by_lines(fh_mma_col() + r + 8 * high, low);
+  if (size == 4) return fh_mma_by_steps(4, lane % 4, fh_mma_col() / 4 + lane / 16) + lane / 4 % 4 * 4;
+  return fh_mma_by_steps(2, r + 8 * low, fh_mma_col() / 8 + high);
+}
+
+/* f32 by steps, where no instruction turns: number (lane / 4, lane mod 4) of each matrix, 8 lines further on and 4 steps further on. */
+FH_INLINE void fh_mma_single_fragment(uint out[4], const fh_local uchar *panel, int lane, int i, int part, bool of_rows) {
+  FH_UNROLL for (int e = 0; e < 4; e++) {
+    const int line = of_rows ? e % 2 : e / 2, step = of_rows ? e / 2 : e % 2;
+    out[e] = *(const fh_local uint *)(panel + ((lane ^ 64 * (i % 2) ^ 32 * line) + 128 * (i / 2) + 512 * (8 * part + 4 * step)));
+  }
 }
 
 /* Lines 16 i to 16 i + 15 of the warp, words 8 part to 8 part + 7. */
-FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lane, int i, int part, bool turned) {
-  if (turned)
+FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lane, int i, int part, int size, bool turned, bool of_rows) {
+  if (turned && size == 4)
+    fh_mma_single_fragment(out, panel, lane, i, part, of_rows);
+  else if (turned)
     fh_load_matrices_turned(out, panel + ((lane ^ 32 * i) + 16 * 256 * part));
   else
     fh_load_matrices(out, panel + ((lane ^ 32 * part) + 16 * 64 * i));
+  FH_UNROLL for (int e = 0; size == 4 && e < 4; e++) out[e] = fh_round_tf32(out[e]);
 }
 
 /* ---- the whole tile ----
- * FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS): name(sum, shared, a, b, k) with sum[4][4][4] of NUMBER, and name_store() of them through a
- * pointer of type OUT. MMA(d, a, b) is the product of fragments; TURNS: are there panels by steps?
+ * FH_MMA_DEFINE(name, NUMBER, OUT, MMA, SIZE): name(sum, shared, a, b, k) with sum[4][4][4] of NUMBER, and name_store() of them through a
+ * pointer of type OUT. MMA(d, a, b) is the product of fragments of numbers of SIZE bytes.
  * name_store() writes what is inside of `rows` by `cols`. Element e of a product of 16 x 8 is of row lane / 4 + 8 (e / 2) and column
  * 2 (lane mod 4) + e mod 2. From row to row it goes by addition: addresses of all 64 elements at once would not fit the registers.
  * Each turn commits one group of copies, also an empty one, so that a wait for all but STAGES - 2 of them always means the panel at hand.
  */
-#define FH_MMA_DEFINE(name, NUMBER, OUT, MMA, TURNS)                                                                                    \
+#define FH_MMA_DEFINE(name, NUMBER, OUT, MMA, SIZE)                                                                                     \
   FH_INLINE void name##_panel(NUMBER sum[4][4][4], const fh_local uchar *a, const fh_local uchar *b, int a_lane, int b_lane,            \
                               bool a_turned, bool b_turned) {                                                                           \
     FH_UNROLL for (int part = 0; part < 2; part++) {                                                                                    \
       uint rows[4][4], cols[2][4];                                                                                                      \
-      FH_UNROLL for (int i = 0; i < 4; i++) fh_mma_fragment(rows[i], a, a_lane, i, part, a_turned);                                     \
-      FH_UNROLL for (int j = 0; j < 2; j++) fh_mma_fragment(cols[j], b, b_lane, j, part, b_turned);                                     \
+      FH_UNROLL for (int i = 0; i < 4; i++) fh_mma_fragment(rows[i], a, a_lane, i, part, SIZE, a_turned, true);                         \
+      FH_UNROLL for (int j = 0; j < 2; j++) fh_mma_fragment(cols[j], b, b_lane, j, part, SIZE, b_turned, false);                        \
       FH_UNROLL for (int i = 0; i < 4; i++) { FH_UNROLL for (int j = 0; j < 4; j++) MMA(sum[i][j], rows[i], &cols[j / 2][j % 2 * 2]); } \
     }                                                                                                                                   \
   }                                                                                                                                     \
   /* The form of both panels is known in each call: the branch is taken once a panel. */                                                \
   FH_INLINE void name##_any_panel(NUMBER sum[4][4][4], const fh_local uchar *a, const fh_local uchar *b, int a_lane, int b_lane,        \
                                   bool a_turned, bool b_turned) {                                                                       \
-    if (!(TURNS) || (!a_turned && !b_turned))                                                                                           \
+    if ((SIZE) == 1 || (!a_turned && !b_turned))                                                                                        \
       name##_panel(sum, a, b, a_lane, b_lane, false, false);                                                                            \
     else if (!a_turned)                                                                                                                 \
       name##_panel(sum, a, b, a_lane, b_lane, false, true);                                                                             \
@@ -219,7 +244,7 @@ FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lan
   FH_INLINE void name(NUMBER sum[4][4][4], fh_local uchar *shared, fh_mma_operand *a, fh_mma_operand *b, long k) {                      \
     const long words = (k + fh_mma_per(a) - 1) / fh_mma_per(a);                                                                         \
     const bool a_turned = a->how == FH_MMA_TURNED, b_turned = b->how == FH_MMA_TURNED;                                                  \
-    const int a_lane = fh_mma_lane_rows(a_turned), b_lane = fh_mma_lane_cols(b_turned);                                                 \
+    const int a_lane = fh_mma_lane_rows(SIZE, a_turned), b_lane = fh_mma_lane_cols(SIZE, b_turned);                                     \
     int at = 0, into = 0; /* panels multiplied and copied, of STAGES in a ring */                                                       \
     FH_UNROLL for (int i = 0; i < 64; i++) sum[i / 16][i / 4 % 4][i % 4] = 0;                                                           \
     fh_barrier(); /* the tile before has been read */                                                                                   \

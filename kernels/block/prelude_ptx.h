@@ -83,6 +83,12 @@ FH_INLINE void fh_load_matrices_turned(unsigned out[4], __local const void *row)
                    : "memory");
 }
 
+FH_INLINE unsigned fh_round_tf32(unsigned bits) {
+  unsigned rounded;
+  __asm__("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(as_float(bits)));
+  return rounded;
+}
+
 #define FH_DEFINE_MMA(NAME, INSTRUCTION, NUMBER, LETTER)                                   \
   FH_INLINE void NAME(NUMBER d[4], const unsigned a[4], const unsigned b[2]) {             \
     __asm__(INSTRUCTION " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \

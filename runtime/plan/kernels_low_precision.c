@@ -14,6 +14,16 @@ fh_status fh_matmul_bf16(fh_queue *queue, const fh_view *a, const fh_view *b, co
   return fh_launch_named(queue, "matmul_bf16", views, FH_COUNT(views), NULL, 0, out_event);
 }
 
+fh_status fh_matmul_f16(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event) {
+  const fh_view *views[] = {a, b, c};
+  return fh_launch_named(queue, "matmul_f16", views, FH_COUNT(views), NULL, 0, out_event);
+}
+
+fh_status fh_matmul_tf32(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event) {
+  const fh_view *views[] = {a, b, c};
+  return fh_launch_named(queue, "matmul_tf32", views, FH_COUNT(views), NULL, 0, out_event);
+}
+
 fh_status fh_matmul_i8(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event) {
   const fh_view *views[] = {a, b, c};
   return fh_launch_named(queue, "matmul_i8", views, FH_COUNT(views), NULL, 0, out_event);

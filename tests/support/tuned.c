@@ -119,14 +119,15 @@ float tuned_uniform(void) {
 
 /* Floats in [-1, 1), doubles with more digits than a float holds; whole numbers over their range. */
 static void fill_uniform(fh_dtype dtype, char *to, size_t bytes) {
-  const size_t size = dtype == FH_F64 ? sizeof(double) : dtype == FH_F32 ? sizeof(float) : dtype == FH_BF16 ? sizeof(uint16_t) : 1;
+  const bool is_half = dtype == FH_BF16 || dtype == FH_F16;
+  const size_t size = dtype == FH_F64 ? sizeof(double) : dtype == FH_F32 ? sizeof(float) : is_half ? sizeof(uint16_t) : 1;
   for (size_t at = 0; at + size <= bytes; at += size) {
     const float value = tuned_uniform();
     const double wide = dtype == FH_F64 ? (double)value + 0x1p-24 * (double)tuned_uniform() : 0;
-    const uint16_t half = fh_bf16_from_f32(value);
+    const uint16_t half = dtype == FH_F16 ? fh_f16_from_f32(value) : fh_bf16_from_f32(value);
     const int8_t byte = (int8_t)(value * 128);
     const void *element = dtype == FH_F64 ? (const void *)&wide : dtype == FH_F32 ? (const void *)&value : (const void *)&byte;
-    memcpy(to + at, dtype == FH_BF16 ? &half : element, size);
+    memcpy(to + at, is_half ? &half : element, size);
   }
 }
 

@@ -20,7 +20,8 @@ typedef struct subject {
   int64_t group; /* values of k in a word */
 } subject;
 
-static const subject bf16 = {&fh_contract_matmul_bf16, 2}, i8 = {&fh_contract_matmul_i8, 4};
+static const subject bf16 = {&fh_contract_matmul_bf16, 2}, i8 = {&fh_contract_matmul_i8, 4}, f16 = {&fh_contract_matmul_f16, 2},
+                     tf32 = {&fh_contract_matmul_tf32, 1};
 
 static fh_case make_case(const subject *s, int64_t batch, int64_t m, int64_t n, int64_t k, fh_product_form form) {
   const fh_view_param *views = s->contract->views;
@@ -59,6 +60,14 @@ static void test_sizes_bf16(void **state) {
 static void test_sizes_i8(void **state) {
   (void)state;
   check_sizes(&i8);
+}
+static void test_sizes_f16(void **state) {
+  (void)state;
+  check_sizes(&f16);
+}
+static void test_sizes_tf32(void **state) {
+  (void)state;
+  check_sizes(&tf32);
 }
 
 static void turn(fh_view_desc *view) {
@@ -99,13 +108,17 @@ static void test_layouts_i8(void **state) {
   (void)state;
   check_layouts(&i8);
 }
+static void test_layouts_tf32(void **state) {
+  (void)state;
+  check_layouts(&tf32);
+}
 
 /* Pointers of inputs that are on boundaries of their elements alone; the results stay on theirs. */
 static void test_odd_offsets(void **state) {
   (void)state;
   for (int form = 0; form < FH_PRODUCT_FORMS; form++)
-    for (int which = 0; which < 2; which++) {
-      const subject *s = which ? &i8 : &bf16;
+    for (int which = 0; which < 3; which++) {
+      const subject *s = which == 0 ? &bf16 : which == 1 ? &i8 : &f16;
       fh_case c = make_case(s, 0, 40, 48, 64, (fh_product_form)form);
       tuned_call call = tuned_call_make(s->contract, c.views, false, 4);
       const size_t element = fh_dtype_size(c.views[0].dtype);
@@ -122,8 +135,9 @@ static void test_odd_offsets(void **state) {
 
 static void test_batches(void **state) {
   (void)state;
-  for (int i = 0; i < 8; i++) {
-    const subject *s = i < 4 ? &bf16 : &i8;
+  static const subject *const all[] = {&bf16, &i8, &f16, &tf32};
+  for (int i = 0; i < 4 * FH_LENGTH(all); i++) {
+    const subject *s = all[i / 4];
     fh_case c = make_case(s, 3, 40, 24, 80, i % 4 == 3 ? FH_PRODUCT_PACKED : i % 2 ? FH_PRODUCT_TRANSPOSED : FH_PRODUCT_PLAIN);
     if (i % 4 == 1) c.views[0].strides[0] = 0; /* one matrix for all */
     if (i % 4 == 2) c.views[1].strides[0] = -c.views[1].strides[0];
@@ -143,11 +157,35 @@ static void test_extremes(void **state) {
   tuned_call_free(&call);
 }
 
+/* Infinities, NaN, the largest and the smallest, and what is half way between two numbers of tf32: round the edge of a tile. */
+static void test_special_values(void **state) {
+  (void)state;
+  static const uint16_t f16s[] = {0x7c00, 0xfc00, 0x7fff, 0x7bff, 0x0001, 0x83ff, 0x8000, 0x3c01};
+  static const uint32_t tf32s[] = {0x7f800000, 0xff800000, 0x7fffffff, 0xffffffff, 0x3f801000, 0xbf801000, 0x00000fff, 0x3f800fff};
+  for (int i = 0; i < 4 * FH_PRODUCT_FORMS; i++) {
+    const subject *s = i % 2 ? &tf32 : &f16;
+    const fh_case c = make_case(s, 0, 131, 67, 37, (fh_product_form)(i / 4));
+    tuned_call call = tuned_call_make(s->contract, c.views, false, 0);
+    for (int e = 0; e < 8; e++) {
+      /* Each in a row of its own, and in the second turn in a column. */
+      const int64_t row = (e * 19) % 131, at = i / 2 % 2 ? (int64_t)e * 64 + 3 : row * 37 + e;
+      if (i % 2)
+        ((uint32_t *)call.first[i / 2 % 2])[at] = tf32s[e];
+      else
+        ((uint16_t *)call.first[i / 2 % 2])[at] = f16s[e];
+    }
+    const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[0]);
+    if (wrong) fail_msg("%s %s: %s", s->contract->blocks[0].entry, c.label, wrong);
+    tuned_call_free(&call);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sizes_bf16), cmocka_unit_test(test_sizes_i8),    cmocka_unit_test(test_layouts_bf16),
-      cmocka_unit_test(test_layouts_i8), cmocka_unit_test(test_odd_offsets), cmocka_unit_test(test_batches),
-      cmocka_unit_test(test_extremes),
+      cmocka_unit_test(test_sizes_bf16),     cmocka_unit_test(test_sizes_i8),     cmocka_unit_test(test_sizes_f16),
+      cmocka_unit_test(test_sizes_tf32),     cmocka_unit_test(test_layouts_bf16), cmocka_unit_test(test_layouts_tf32),
+      cmocka_unit_test(test_special_values), cmocka_unit_test(test_layouts_i8),   cmocka_unit_test(test_odd_offsets),
+      cmocka_unit_test(test_batches),        cmocka_unit_test(test_extremes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

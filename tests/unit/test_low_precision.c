@@ -14,13 +14,16 @@
 #include "kernels/product.h"
 #include "tests/support/tuned.h"
 
-/* The two products: how they differ. */
+/* The products: how they differ. */
 static const struct product_kind {
   const fh_kernel_contract *contract;
   fh_dtype a, b, c;
   int64_t group;
-} kinds[] = {{&fh_contract_matmul_i8, FH_U8, FH_I8, FH_I32, 4}, {&fh_contract_matmul_bf16, FH_BF16, FH_BF16, FH_F32, 2}};
-enum { KINDS = sizeof kinds / sizeof *kinds };
+} kinds[] = {{&fh_contract_matmul_i8, FH_U8, FH_I8, FH_I32, 4},
+             {&fh_contract_matmul_bf16, FH_BF16, FH_BF16, FH_F32, 2},
+             {&fh_contract_matmul_f16, FH_F16, FH_F16, FH_F32, 2},
+             {&fh_contract_matmul_tf32, FH_F32, FH_F32, FH_F32, 1}};
+enum { KINDS = sizeof kinds / sizeof *kinds, BROUGHT = 2 }; /* from BROUGHT on by matmul's tiles, which have a test of their own */
 typedef struct product_kind product_kind;
 
 typedef enum layout { ROWS, COLUMNS, PADDED_ROWS, REVERSED, SPREAD, PACKED_OR_ROWS, LAYOUTS } layout;
@@ -43,7 +46,8 @@ static fh_view_desc weights(const product_kind *kind, int64_t k, int64_t n) {
 }
 
 static void check_everywhere(const product_kind *kind, const fh_view_desc *views, bool at_end, size_t shift, const char *what) {
-  if (tuned_left_out(13)) return;
+  static int series;
+  if (tuned_left_out(13) || (kind >= &kinds[BROUGHT] && ++series % 5)) return;
   for (int v = 0; v < kind->contract->tuned_count; v++) {
     const fh_tuned *variant = &kind->contract->tuned[v];
     if (!tuned_runs(variant)) continue;
@@ -157,30 +161,70 @@ static void bytes_do_not_saturate(void **unused) {
         }
 }
 
+static void put(const product_kind *kind, void *data, int64_t i, float value) {
+  if (kind->a == FH_F32) ((float *)data)[i] = value;
+  if (kind->a == FH_BF16) ((uint16_t *)data)[i] = fh_bf16_from_f32(value);
+  if (kind->a == FH_F16) ((uint16_t *)data)[i] = fh_f16_from_f32(value);
+}
+
 /* NaN and infinity appear where the oracle has them; what lies past k and n in packed weights is never used. */
-static void special_values_stay_in_place(void **unused) {
-  (void)unused;
-  const product_kind *kind = &kinds[1];
+static void check_special_values(const product_kind *kind) {
   for (int form = 0; form < 4; form++) /* the last: packed, and so wide that rows of a are packed, too */
     for (int v = 0; v < kind->contract->tuned_count; v++) {
       if (!tuned_runs(&kind->contract->tuned[v])) continue;
       const int n = form == 3 ? 163 : 35, panels = (n + 31) / 32;
-      const fh_view_desc views[] = {matrix(FH_BF16, 0, 30, 33, ROWS),
-                                    form >= 2 ? weights(kind, 33, n) : matrix(FH_BF16, 0, 33, n, form ? COLUMNS : ROWS),
+      const fh_view_desc views[] = {matrix(kind->a, 0, 30, 33, ROWS),
+                                    form >= 2 ? weights(kind, 33, n) : matrix(kind->b, 0, 33, n, form ? COLUMNS : ROWS),
                                     matrix(FH_F32, 0, 30, n, ROWS)};
       tuned_call call = tuned_call_make(kind->contract, views, true, 0);
-      uint16_t *a = call.first[0], *b = call.first[1];
-      a[2 * 33 + 5] = fh_bf16_from_f32(NAN);
-      a[29 * 33 + 32] = fh_bf16_from_f32(INFINITY);
+      const int group = (int)kind->group, words = (33 + group - 1) / group;
+      put(kind, call.first[0], 2 * 33 + 5, NAN);
+      put(kind, call.first[0], 29 * 33 + 32, INFINITY);
       if (form >= 2)
         for (int j = 0; j < 32 * panels; j++) /* the element past k of the last word, and all of the columns past n */
-          for (int g = 0; g < 17; g++)
-            for (int e = 0; e < 2; e++)
-              if (2 * g + e >= 33 || j >= n) b[((j / 32 * 17 + g) * 32 + j % 32) * 2 + e] = fh_bf16_from_f32(NAN);
+          for (int l = 0; l < words * group; l++)
+            if (l >= 33 || j >= n) put(kind, call.first[1], ((j / 32 * words + l / group) * 32 + j % 32) * group + l % group, NAN);
       assert_null(tuned_call_check(&call, &kind->contract->tuned[v], tuned_pools[0]));
       const fh_case as_case = {.views = {views[0], views[1], views[2]}};
       ((float *)call.first[2])[0] += 1e-3f; /* the check itself can fail */
       assert_non_null(kind->contract->compare(&as_case, call.first, call.first));
+      tuned_call_free(&call);
+    }
+}
+
+static void special_values_stay_in_place(void **unused) {
+  (void)unused;
+  for (int kind = 1; kind < KINDS; kind++) check_special_values(&kinds[kind]);
+}
+
+/* The entries of f16 and tf32 give the bits that matmul gives for what their operands are rounded to: the largest, the smallest, ties. */
+static void brought_operands_are_exact(void **unused) {
+  (void)unused;
+  static const float f16s[] = {65504, -65504, 0x1p-24f, 0x1.8p-15f, 1.0009765625f, -0.0f};
+  static const float tf32s[] = {0x1.002p0f, -0x1.002p0f, 0x1.002002p0f, 0x1.001ffep0f, 0x1.ffep126f, 0x1.8p-137f, -0.0f};
+  static const float rounded[] = {0x1.004p0f, -0x1.004p0f, 0x1.004p0f, 1, 0x1p127f, 0x1p-136f, -0.0f};
+  enum { M = 19, N = 37, K = 531 };
+  for (int kind = BROUGHT; kind < KINDS; kind++)
+    for (int v = 0; v < kinds[kind].contract->tuned_count; v++) {
+      if (!tuned_runs(&kinds[kind].contract->tuned[v])) continue;
+      const bool f16 = kinds[kind].a == FH_F16;
+      const fh_view_desc views[] = {matrix(kinds[kind].a, 0, M, K, ROWS), matrix(kinds[kind].b, 0, K, N, ROWS),
+                                    matrix(FH_F32, 0, M, N, ROWS)};
+      const fh_view_desc wide[] = {matrix(FH_F32, 0, M, K, ROWS), matrix(FH_F32, 0, K, N, ROWS), matrix(FH_F32, 0, M, N, ROWS)};
+      tuned_call call = tuned_call_make(kinds[kind].contract, views, true, 0), plain = tuned_call_make(&fh_contract_matmul, wide, true, 0);
+      for (int which = 0; which < 2; which++)
+        for (int i = 0; i < (which ? K * N : M * K); i++) {
+          int place = (i * 5 + which) % (which ? 4 : f16 ? 6 : 7);
+          if (!f16 && place == 4 && i >= K) place = 3; /* the largest in one row alone, which it sends to infinity */
+          put(&kinds[kind], call.first[which], i, f16 ? f16s[place] : tf32s[place]);
+          ((float *)plain.first[which])[i] = f16 ? f16s[place] : rounded[place];
+        }
+      assert_null(tuned_call_check(&call, &kinds[kind].contract->tuned[v], tuned_pools[1]));
+      for (int w = 0; w < fh_contract_matmul.tuned_count; w++)
+        if (fh_contract_matmul.tuned[w].isa == kinds[kind].contract->tuned[v].isa)
+          assert_null(tuned_call_check(&plain, &fh_contract_matmul.tuned[w], tuned_pools[0]));
+      assert_memory_equal(call.first[2], plain.first[2], M * N * sizeof(float));
+      tuned_call_free(&plain);
       tuned_call_free(&call);
     }
 }
@@ -208,8 +252,8 @@ static void bad_arguments_are_named(void **unused) {
     expect_refusal(kind->contract, bad, "b has shape (5, 8)", "k = 8");
     memcpy(bad, good, sizeof bad), bad[2] = matrix(kind->c, 0, 5, 3, ROWS);
     expect_refusal(kind->contract, bad, "c has shape (5, 3)", "m = 3");
-    memcpy(bad, good, sizeof bad), bad[0].dtype = FH_F32;
-    expect_refusal(kind->contract, bad, "a has type f32", fh_dtype_name(kind->a));
+    memcpy(bad, good, sizeof bad), bad[0].dtype = FH_F64;
+    expect_refusal(kind->contract, bad, "a has type f64", fh_dtype_name(kind->a));
     memcpy(bad, good, sizeof bad), bad[2].strides[0] = 0;
     expect_refusal(kind->contract, bad, "c is written", "stride 0");
     memcpy(bad, good, sizeof bad), bad[1] = matrix(kind->b, 2, 8, 5, ROWS);
@@ -221,9 +265,11 @@ static void bad_arguments_are_named(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bad_arguments_are_named), cmocka_unit_test(every_size_is_right),          cmocka_unit_test(every_layout_is_right),
-      cmocka_unit_test(every_offset_is_right),   cmocka_unit_test(every_block_is_right),         cmocka_unit_test(every_batch_is_right),
-      cmocka_unit_test(bytes_do_not_saturate),   cmocka_unit_test(special_values_stay_in_place),
+      cmocka_unit_test(bad_arguments_are_named),    cmocka_unit_test(every_size_is_right),
+      cmocka_unit_test(every_layout_is_right),      cmocka_unit_test(every_offset_is_right),
+      cmocka_unit_test(every_block_is_right),       cmocka_unit_test(every_batch_is_right),
+      cmocka_unit_test(bytes_do_not_saturate),      cmocka_unit_test(special_values_stay_in_place),
+      cmocka_unit_test(brought_operands_are_exact),
   };
   return tuned_exit(&fh_contract_matmul_i8, cmocka_run_group_tests(tests, tuned_setup, tuned_teardown));
 }

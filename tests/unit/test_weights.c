@@ -40,13 +40,15 @@ static void refused(fh_status status, const char *part) {
   fh_status_free(status);
 }
 
-/* Bytes as they fall; as bf16 they are made finite. */
-static void fill(void *data, size_t bytes, bool bf16) {
+/* Bytes as they fall; as floats they are made finite: an exponent near that of 1 in the upper byte. */
+static void fill(void *data, size_t bytes, fh_dtype dtype) {
+  const size_t size = fh_dtype_size(dtype);
+  const bool is_float = dtype == FH_F32 || dtype == FH_BF16 || dtype == FH_F16;
   static uint64_t seed = 7;
   for (size_t i = 0; i < bytes; i++) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     ((uint8_t *)data)[i] = (uint8_t)(seed >> 56);
-    if (bf16 && i % 2) ((uint8_t *)data)[i] = (uint8_t)(0x3e | (seed >> 40 & 0x81)); /* an exponent near that of 1 */
+    if (is_float && i % size == size - 1) ((uint8_t *)data)[i] = (uint8_t)((dtype == FH_F16 ? 0x3a : 0x3e) | (seed >> 40 & 0x81));
   }
 }
 
@@ -57,7 +59,7 @@ static fh_view view_of(fh_context *context, fh_dtype dtype, int64_t rows, int64_
   void *data;
   succeeds(fh_view_create(context, dtype, FH_SHAPE(rows, cols), FH_ROW_MAJOR, &view));
   succeeds(fh_view_map(&view, FH_WRITE, &data));
-  fill(data, (size_t)(rows * cols) * fh_dtype_size(dtype), dtype == FH_BF16);
+  fill(data, (size_t)(rows * cols) * fh_dtype_size(dtype), dtype);
   return view;
 }
 
@@ -96,6 +98,8 @@ static void check_type(fh_context *context, fh_dtype a_type, fh_dtype b_type, fh
 static void packed_weights_give_the_same(void **state) {
   check_type(*state, FH_U8, FH_I8, FH_I32, fh_matmul_i8, 0);
   check_type(*state, FH_BF16, FH_BF16, FH_F32, fh_matmul_bf16, K * 4.0 * K * 0x1p-23);
+  check_type(*state, FH_F16, FH_F16, FH_F32, fh_matmul_f16, 0);
+  check_type(*state, FH_F32, FH_F32, FH_F32, fh_matmul_tf32, 0);
 }
 
 static void bad_weights_are_refused(void **state) {

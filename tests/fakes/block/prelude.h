@@ -82,6 +82,8 @@ FH_INLINE FH_UNUSED void fh_count(int32_t *p, int n) { *p += n; } /* one fibre r
 #define fh_copy_commit() fake_copy_commit()
 #define fh_copy_wait(n) fake_copy_wait(n)
 
+FH_INLINE FH_UNUSED unsigned fh_round_tf32(unsigned bits) { return (bits & 0x7fffffff) > 0x7f800000 ? bits : (bits + 0x1000) & 0xffffe000; }
+
 #define fh_load_matrices(out, row) fake_load_matrices(out, row, FAKE_HERE)
 #define fh_load_matrices_turned(out, row) fake_load_matrices_turned(out, row, FAKE_HERE)
 #define fh_mma_bf16(d, a, b) fake_mma_f32(fake_product_bf16, d, a, b, FAKE_HERE)

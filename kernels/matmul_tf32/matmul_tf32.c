@@ -1,0 +1,68 @@
+/* The contract of matmul_tf32: C = A B of f32 rounded to tf32, summed in f32. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/matmul_tf32/matmul_tf32.h"
+
+#include "kernels/float_product.h"
+#include "kernels/narrow.h"
+
+enum { GROUP = 1 };
+
+static const fh_view_param params[] = {
+    {"a", FH_ROLE_IN, FH_F32, "(m, k) or (batch, m, k)", false},
+    {"b", FH_ROLE_IN, FH_F32, "(k, n), (batch, k, n), or packed weights (panels, k, 32, 1)", false},
+    {"c", FH_ROLE_OUT, FH_F32, "(m, n) or (batch, m, n)", false},
+};
+
+/* To 11 significant bits, to nearest, ties away from zero. */
+static double factor(const void *data, int64_t i) {
+  const float x = ((const fh_f32_any *)data)[i];
+  return (double)(isnan(x) ? x : fh_f32_from_bits((fh_bits_from_f32(x) + 0x1000) & 0xffffe000));
+}
+static const fh_float_product kind = {GROUP, factor};
+
+/* The factors are what was rounded, so the products, of 22 bits, are exact but for underflow, and the bound is that of any sum. Tensor
+ * cores may add as few as 4 products at a time, align them and cut them off two bits behind a float's last, and cut the sum: 5 * 2^-25 and
+ * 2^-23, 4.5 roundings where 4 are allowed for them. So twice as many are, which is nothing beside what the rounding of the operands costs.
+ */
+static double roundings(int64_t k) { return 2 * (double)k + 2; }
+
+static fh_status matmul_tf32_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
+  (void)scalars;
+  return fh_product_bind("matmul_tf32", params, views, GROUP, out);
+}
+
+static void matmul_tf32_reference(const fh_view_desc *views, void *const *data, const fh_value *scalars) {
+  (void)scalars;
+  fh_float_product_reference(&kind, views, data);
+}
+
+static const char *matmul_tf32_compare(const fh_case *c, void *const *got, void *const *want) {
+  return fh_float_product_compare(&kind, c, got, want, roundings);
+}
+
+static bool matmul_tf32_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_F32, FH_F32, FH_F32, GROUP, out); }
+static bool matmul_tf32_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_F32, FH_F32, FH_F32, GROUP, out); }
+
+const fh_kernel_contract fh_contract_matmul_tf32 = {
+    .name = "matmul_tf32",
+    .version = 1,
+    .summary = "matrix product of f32 rounded to 11 bits (tf32), any strides, optionally batched, weights plain or packed",
+    .formula =
+        "c[i,j] = sum_l r(a[i,l]) r(b[l,j]), r to 11 significant bits, nearest, ties away: an error of at most 2^-10 sum |a||b| by r; the "
+        "sum as that of matmul",
+    FH_VIEWS(params),
+    FH_CHUNKS(FH_RANK(2) | FH_RANK(3), FH_RANK(3), FH_RANK(2) | FH_RANK(3)),
+    FH_ENTRIES("matmul_tf32"),
+    FH_EXACT_WITHIN(0x1p-13, 0,
+                    "of the product of the rounded operands: gamma_k sum |a||b| (Higham 2002, eq. 3.5), twice for tensor cores, element by "
+                    "element in compare; bound_rel is twice gamma_1024"),
+    .bind = matmul_tf32_bind,
+    .reference = matmul_tf32_reference,
+    .case_at = matmul_tf32_case_at,
+    .bench_at = matmul_tf32_bench_at,
+    .compare = matmul_tf32_compare,
+    FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_tf32_avx512, fh_matmul_tf32_scratch_avx512, NULL, 0.8, 0},
+              {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_tf32_avx2, fh_matmul_tf32_scratch_avx2, NULL, 0.75, 0}),
+             ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_tf32_neon, fh_matmul_tf32_scratch_neon, NULL, 0.75, 0})),
+    /* The efficiency is a guess: nothing has been measured. */
+    FH_BLOCKS({"mma", "matmul_tf32_mma", "matmul_tf32_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5}),
+};

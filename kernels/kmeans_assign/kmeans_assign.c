@@ -166,21 +166,30 @@ static const char *unfit(const fh_bound *bound) {
 /* ---- blocks of threads: for floats -------------------------------------------------------------------------------------- */
 
 #ifndef FH_OF_DOUBLES
-enum { BLOCK_SIDE = 128, BLOCK_THREADS = 256 };
-
+static void rows_shape(const fh_bound *bound, int rows, fh_block_shape *out) {
+  enum { THREADS = 256 };
+  const int64_t blocks = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, rows);
+  *out = (fh_block_shape){.grid = {(uint32_t)(blocks < INT32_MAX ? blocks : INT32_MAX), 1, 1}, .threads = THREADS};
+}
 static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   (void)multiprocessors;
-  const int64_t tiles = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, BLOCK_SIDE);
-  *out = (fh_block_shape){.grid = {(uint32_t)(tiles < INT32_MAX ? tiles : INT32_MAX), 1, 1}, .threads = BLOCK_THREADS};
+  rows_shape(bound, FH_NEAREST_TILE, out);
 }
-
+static void few_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  rows_shape(bound, FH_NEAREST_FEW_ROWS, out);
+}
 static const char *tiles_unfit(const fh_bound *bound) {
-  return bound->stages[0].operands[FH_ASSIGN_K].i < BLOCK_SIDE / 4 ? "fewer than 32 centroids leave most of a tile empty" : NULL;
+  return bound->stages[0].operands[FH_ASSIGN_K].i < FH_NEAREST_MANY ? FH_NEAREST_TOO_FEW : NULL;
 }
-#define TILES_OF_FLOATS \
-  FH_BLOCKS({"tiles", "kmeans_assign_tiles", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit, 0.3}),
+static const char *few_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_ASSIGN_K].i >= FH_NEAREST_MANY ? FH_NEAREST_TOO_MANY : NULL;
+}
+#define BLOCKS_OF_FLOATS                                                                                                                  \
+  FH_BLOCKS({"tiles", "kmeans_assign_tiles", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit, 0.3}, \
+            {"few", "kmeans_assign_few", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_EXACT, few_shape, few_unfit, 0.3}),
 #else
-#define TILES_OF_FLOATS
+#define BLOCKS_OF_FLOATS
 #endif
 
 const fh_kernel_contract FH_CONTRACT_OF(kmeans_assign) = {
@@ -201,4 +210,4 @@ const fh_kernel_contract FH_CONTRACT_OF(kmeans_assign) = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, avx512), unfit, 0.8, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, avx2), unfit, 0.75, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_assign, neon), unfit, 0.75, 0})),
-    TILES_OF_FLOATS};
+    BLOCKS_OF_FLOATS};

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Stages, oracle and comparison are those of the two contracts; the sums are the same bits as kmeans_update's for the same labels. */
+#include "kernels/cluster_blocks.h"
 #include "kernels/contracts.h"
 #include "kernels/element.h"
 #include "kernels/rows.h"
@@ -12,8 +13,9 @@
 #include <string.h>
 
 enum { X, C, LABELS, DISTANCES, SUMS, COUNTS };
-enum { PARTIAL_STAGE = 1 }; /* the entry after kmeans_assign's: kmeans_update's first */
-enum { PARTIAL, TALLY };    /* scratch, as in kmeans_update */
+enum { PARTIAL_STAGE = 1 };     /* the entry after kmeans_assign's: kmeans_update's first */
+enum { PARTIAL, TALLY };        /* scratch, as in kmeans_update */
+enum { PARTIAL_OPERANDS = 14 }; /* kmeans_update's stage has more, for blocks of threads, which here are the first stage's */
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_ELEMENT, "(n, d)", false},     {"c", FH_ROLE_IN, FH_ELEMENT, "(k, d)", false},
@@ -32,6 +34,7 @@ static void update_descs(const fh_view_desc *v, fh_view_desc out[UPDATE_VIEWS]) 
 static void add_stage(const fh_stage *from, fh_bound *out) {
   fh_stage *stage = &out->stages[out->stage_count++];
   *stage = *from;
+  if (stage->entry == 0) stage->operand_count = PARTIAL_OPERANDS;
   stage->entry += PARTIAL_STAGE;
   for (int i = 0; i < stage->operand_count; i++) {
     fh_operand *op = &stage->operands[i];
@@ -155,6 +158,53 @@ FH_CASES_OF(fill_case, cases, benches)
 static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->stages[0].operands[FH_ASSIGN_D].i); }
 #endif
 
+/* ---- blocks of threads: for floats ---- */
+
+#ifndef FH_OF_DOUBLES
+static fh_cluster_work work_of(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  return (fh_cluster_work){op[FH_ASSIGN_D].i, op[FH_ASSIGN_K].i, op[FH_STEP_CHUNKS].i};
+}
+
+static void rows_shape(const fh_bound *bound, int rows, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, MOST = 64 };
+  const int64_t blocks = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, rows);
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, most), 1, 1}, .threads = THREADS};
+}
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  rows_shape(bound, FH_NEAREST_TILE, multiprocessors, out);
+}
+static void few_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  rows_shape(bound, FH_NEAREST_FEW_ROWS, multiprocessors, out);
+}
+static void sums_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  fh_cluster_sums_shape(work_of(bound), out);
+}
+static void chunks_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_cluster_chunks_shape(work_of(bound), multiprocessors, out);
+}
+
+static const char *blocks_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_ASSIGN_N].i == 0 ? "there are no rows" : fh_cluster_unfit(work_of(bound));
+}
+static const char *tiles_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_ASSIGN_K].i < FH_NEAREST_MANY ? FH_NEAREST_TOO_FEW : blocks_unfit(bound);
+}
+static const char *few_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[FH_ASSIGN_K].i >= FH_NEAREST_MANY ? FH_NEAREST_TOO_MANY : blocks_unfit(bound);
+}
+
+static const fh_block_step rest[] = {{"kmeans_step_sums", sums_shape}, {"kmeans_step_chunks", chunks_shape}};
+#define STEP_VARIANT(name, numerics, efficiency)                                                                                   \
+  {#name,      "kmeans_step_" #name, "kmeans_step_block",          FH_BLOCK_PORTABLE, false, numerics, name##_shape, name##_unfit, \
+   efficiency, .rest = rest,         .rest_count = FH_LENGTH(rest)}
+#define BLOCKS_OF_FLOATS FH_BLOCKS(STEP_VARIANT(tiles, FH_BOUNDED, 0.3), STEP_VARIANT(few, FH_EXACT, 0.3)),
+#else
+#define BLOCKS_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(kmeans_step) = {
     .name = FH_NAME_OF("kmeans_step"),
     .version = 1,
@@ -173,4 +223,4 @@ const fh_kernel_contract FH_CONTRACT_OF(kmeans_step) = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, avx512), unfit, 0.8, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, avx2), unfit, 0.75, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, FH_ASSIGN_TUNED(kmeans_step, neon), unfit, 0.75, 0})),
-};
+    BLOCKS_OF_FLOATS};

@@ -2,6 +2,7 @@
  *
  * A label outside [0, k) breaks the contract; such a row is passed over, never written anywhere. */
 #include "kernels/arithmetic.h"
+#include "kernels/cluster_blocks.h"
 #include "kernels/element.h"
 #include "kernels/rows.h"
 
@@ -64,6 +65,9 @@ static void bind_partial(const fh_view_desc *v, const plan *p, fh_bound *out) {
   fh_push(stage, fh_op_temp(PARTIAL));
   fh_push(stage, fh_op_temp(TALLY));
   FH_PUSH_I64(stage, n, d, p->padded, k, p->chunk_rows, p->bands, p->band, v[X].strides[0], v[X].strides[1], v[LABELS].strides[0]);
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, SUMS, 0));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, COUNTS, 0));
+  FH_PUSH_I64(stage, p->chunks, v[SUMS].strides[0], v[SUMS].strides[1], v[COUNTS].strides[0]);
 }
 
 static void bind_combine(const fh_view_desc *v, const plan *p, fh_bound *out) {
@@ -186,6 +190,33 @@ static void update_fill(int index, const fh_case *c, void *data, uint64_t seed) 
   }
 }
 
+/* ---- blocks of threads: for floats ---- */
+
+#ifndef FH_OF_DOUBLES
+enum { D_OPERAND = 5, K_OPERAND = 7, CHUNKS_OPERAND = 16 };
+
+static fh_cluster_work work_of(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  return (fh_cluster_work){op[D_OPERAND].i, op[K_OPERAND].i, op[CHUNKS_OPERAND].i};
+}
+static void sums_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  fh_cluster_sums_shape(work_of(bound), out);
+}
+static void chunks_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_cluster_chunks_shape(work_of(bound), multiprocessors, out);
+}
+static const char *blocks_unfit(const fh_bound *bound) {
+  return bound->stages[0].entry == PARTIAL_STAGE ? fh_cluster_unfit(work_of(bound)) : "there are no rows";
+}
+static const fh_block_step rest[] = {{"kmeans_update_chunks", chunks_shape}};
+#define BLOCKS_OF_FLOATS                                                                                                               \
+  FH_BLOCKS({"chunks", "kmeans_update_sums", "kmeans_update_block", FH_BLOCK_PORTABLE, false, FH_EXACT, sums_shape, blocks_unfit, 0.7, \
+             .rest = rest, .rest_count = FH_LENGTH(rest)}),
+#else
+#define BLOCKS_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(kmeans_update) = {
     .name = FH_NAME_OF("kmeans_update"),
     .version = 1,
@@ -201,4 +232,4 @@ const fh_kernel_contract FH_CONTRACT_OF(kmeans_update) = {
     .bench_at = bench_at,
     .fill = update_fill,
     .compare = update_compare,
-};
+    BLOCKS_OF_FLOATS};

@@ -35,6 +35,11 @@ enum {
   FH_STEP_SLOTS,
 };
 
+/* Block texts (block/nearest.h): rows of a tile and of a block for few centroids, and from how many centroids on tiles are for. */
+enum { FH_NEAREST_TILE = 128, FH_NEAREST_FEW_ROWS = 32, FH_NEAREST_MANY = 32 };
+#define FH_NEAREST_TOO_FEW "fewer than 32 centroids leave most of a tile empty"
+#define FH_NEAREST_TOO_MANY "32 centroids and more are compared by tiles"
+
 /* The tuned entries (assign_simd.h) and the scratch that both of a type want. */
 #define FH_ASSIGN_ENTRIES(isa)                                          \
   FH_TUNED_ENTRY(kmeans_assign, isa)                                    \

@@ -16,7 +16,8 @@ typedef struct block_layout {
   bool strange; /* NaN, infinities and zeros of both signs among the floats */
 } block_layout;
 
-/* NULL: every bit of every result, and of what lies between them, is that of the text. Else what is wrong. A contract's inspect() is asked;
+/* NULL: every bit of every result, and of what lies between them, is that of the text; of a bounded variant, the contract's compare() finds
+ * nothing. Else what is wrong. A contract's inspect() is asked;
  * what it refuses runs all the same, for a text must be safe on any data. */
 const char *block_case_check(const fh_kernel_contract *contract, const fh_block_variant *variant, const fh_case *c,
                              const block_layout *layout);

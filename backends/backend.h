@@ -2,7 +2,8 @@
  *
  * Rules: `enumerate` is cheap and cannot fail; `open` may fail and says why; a table starts with its
  * destroy; a queue runs its commands in order; a failure after submission is reported by poll or
- * wait, once, and then for ever (the queue is dead). Unless it says otherwise an entry may be
+ * wait, once, and then for ever (the queue is dead). A point may be seen as reached later than it was, up to 15 batches of the same
+ * queue: a backend need not mark each. Unless it says otherwise an entry may be
  * called from any thread, one at a time per object.
  * docs/add-a-backend.md walks through the skeleton in backends/null/.
  */
@@ -23,6 +24,7 @@ typedef struct fh_device fh_device;         /* an opened device of it */
 typedef struct fh_memory fh_memory;         /* an allocation on a device */
 typedef struct fh_executable fh_executable; /* a kernel entry made ready for a device */
 typedef struct fh_stream fh_stream;         /* an in-order queue of a device */
+typedef struct fh_replay fh_replay;         /* what is kept of a batch that comes again and again */
 
 typedef struct fh_backend_options {
   int threads;                   /* cpu: worker count; 0: as many as usable CPUs */
@@ -160,6 +162,12 @@ typedef struct fh_backend_api {
   fh_status (*poll)(fh_stream *stream, fh_point point, bool *out_done);
   /* Blocks until the point is reached or the stream fails. timeout_ns < 0: for ever. DEADLINE_EXCEEDED when time is up. */
   fh_status (*wait)(fh_stream *stream, fh_point point, int64_t timeout_ns);
+
+  /* As submit, of launches alone, for a batch that is submitted again and again: *replay, NULL at first, keeps for the next time what was
+   * made ready. The operands may change from time to time. Both NULL: submit is as good. */
+  fh_status (*replay)(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
+  /* Before its device closes. NULL is allowed. */
+  void (*replay_end)(fh_replay *replay);
 } fh_backend_api;
 
 /* All backends of this build, in the order of backends.def. Static. */

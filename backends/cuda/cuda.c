@@ -235,4 +235,6 @@ const fh_backend_api fh_backend_cuda = {
     .submit = fh_cuda_submit,
     .poll = fh_cuda_poll,
     .wait = fh_cuda_wait,
+    .replay = fh_cuda_replay,
+    .replay_end = fh_cuda_replay_end,
 };

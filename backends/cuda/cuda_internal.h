@@ -10,6 +10,8 @@
  *   cuda_binary.c  PTX to modules, and what the driver compiled kept on disk
  *   cuda_staging.c copies between the device and host memory that is not pinned
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
+ *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
+ *   cuda_replay.c  batches that come again: one graph in place of their launches
  *
  * The process may share its primary contexts with others (a framework, say): one is retained, made current only around
  * our own calls, and never reset.
@@ -168,6 +170,7 @@ struct fh_stream {
   fh_cu_event events[FH_CUDA_POINTS];   /* of marked points p: events[p % FH_CUDA_POINTS]; made on first use */
   fh_point marks[FH_CUDA_POINTS];       /* that the events stand for */
   const char *launched[FH_CUDA_POINTS]; /* last entry launched before that point; NULL: none */
+  const char *latest;                   /* the entry launched last of all; NULL: none */
 };
 
 /* A status for a failed driver call. Kills the device when the code is one that the context does not survive.
@@ -245,12 +248,44 @@ fh_status fh_cuda_staging_settle(fh_stream *stream, const void *host, size_t byt
 void fh_cuda_staging_reached(fh_stream *stream, fh_point point);
 void fh_cuda_staging_close(fh_stream *stream);
 
+/* Arguments in the order of the calling convention of kernels/contract.h: items, then a pointer as (address, offset),
+ * an I64 as long, an F32 as float. */
+typedef struct fh_cuda_arguments {
+  union {
+    int64_t i;
+    fh_cu_ptr p;
+    float f;
+  } values[1 + 2 * FH_MAX_OPERANDS];
+  void *pointers[1 + 2 * FH_MAX_OPERANDS]; /* to the values */
+  int count;
+} fh_cuda_arguments;
+
+/* A launch made ready to be queued. */
+typedef struct fh_cuda_launch {
+  const fh_executable *executable;
+  fh_block_shape shape; /* without threads: there is nothing to do */
+  fh_cuda_arguments arguments;
+} fh_cuda_launch;
+
+/* Checks the command and makes what the stream takes from now on come after whatever its memory waits for. With the context current. */
+fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, fh_cuda_launch *out_launch);
+fh_status fh_cuda_queue_launch(fh_stream *stream, fh_cuda_launch *launch);
+/* The device address of a place, checked: a wrong one would kill the whole context. Likewise. */
+fh_status fh_cuda_address_of(fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address);
+
+fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
+void fh_cuda_replay_end(fh_replay *replay);
+
 /* A moment between two looks at something that was waited for this long already; left_ns < 0: without end. */
 void fh_cuda_rest(int64_t waited_ns, int64_t left_ns);
 
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream);
 void fh_cuda_stream_close(fh_stream *stream);
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point);
+/* Queues a batch by `queue`, with the context current; *out_any: something was queued. */
+typedef fh_status (*fh_cuda_queue_fn)(fh_stream *stream, const fh_command *commands, int count, void *arg, bool *out_any);
+fh_status fh_cuda_submit_by(fh_stream *stream, const fh_command *commands, int count, fh_cuda_queue_fn queue, void *arg,
+                            fh_point *out_point);
 fh_status fh_cuda_poll(fh_stream *stream, fh_point point, bool *out_done);
 fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns);
 

@@ -254,18 +254,6 @@ void fh_cuda_stream_close(fh_stream *stream) {
 
 /* ---- commands: each is queued with the context current ---------------------------------------------------------- */
 
-/* The device address of a place, checked: a wrong one would kill the whole context. */
-static fh_status address_of(fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address) {
-  fh_memory *memory = place->memory;
-  const char *id = stream->device->found->info.id;
-  if (!memory) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s is not in device memory", id, what);
-  if (memory->device != stream->device)
-    return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s lies on %s", id, what, memory->device->found->info.id);
-  FH_TRY(fh_check_range(what, place->offset, bytes, memory->bytes));
-  *out_address = memory->block.address + (fh_cu_ptr)place->offset;
-  return fh_cuda_use(stream, memory);
-}
-
 static fh_status check_host(const fh_stream *stream, const char *what, const fh_place *place, size_t bytes) {
   if (place->host || !bytes) return FH_OK;
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s has neither memory nor host address", stream->device->found->info.id, what);
@@ -304,8 +292,8 @@ static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
   size_t bytes = command->copy.bytes;
   fh_cu_ptr device_from = 0, device_to = 0;
   const bool fresh = to->memory && to->memory->device == stream->device && fh_cuda_is_fresh(stream->device, to->memory);
-  FH_TRY(from->memory ? address_of(stream, "copy from", from, bytes, &device_from) : check_host(stream, "copy from", from, bytes));
-  FH_TRY(to->memory ? address_of(stream, "copy to", to, bytes, &device_to) : check_host(stream, "copy to", to, bytes));
+  FH_TRY(from->memory ? fh_cuda_address_of(stream, "copy from", from, bytes, &device_from) : check_host(stream, "copy from", from, bytes));
+  FH_TRY(to->memory ? fh_cuda_address_of(stream, "copy to", to, bytes, &device_to) : check_host(stream, "copy to", to, bytes));
   if (bytes == 0) return FH_OK;
   if (!from->memory && !to->memory) return copy_on_host(stream, host_of(to), host_of(from), bytes);
   if (from->memory && to->memory && device_from < device_to + bytes && device_to < device_from + bytes)
@@ -318,132 +306,25 @@ static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
 
 static fh_status queue_fill(fh_stream *stream, const fh_command *command) {
   fh_cu_ptr to = 0;
-  FH_TRY(address_of(stream, "fill", &command->fill.to, command->fill.bytes, &to));
+  FH_TRY(fh_cuda_address_of(stream, "fill", &command->fill.to, command->fill.bytes, &to));
   if (command->fill.bytes == 0) return FH_OK;
   fh_cu_result code = stream->device->fn->cuMemsetD8Async(to, command->fill.value, command->fill.bytes, stream->handle);
   return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemsetD8Async", "filling %zu bytes", command->fill.bytes);
 }
 
-/* Arguments in the order of the calling convention of kernels/contract.h: items, then a pointer as (address, offset),
- * an I64 as long, an F32 as float. */
-typedef struct argument_list {
-  union {
-    int64_t i;
-    fh_cu_ptr p;
-    float f;
-  } values[1 + 2 * FH_MAX_OPERANDS];
-  void *pointers[1 + 2 * FH_MAX_OPERANDS];
-  int count;
-} argument_list;
-
-static void add_i64(argument_list *list, int64_t value) {
-  list->values[list->count].i = value;
-  list->pointers[list->count] = &list->values[list->count].i;
-  list->count++;
-}
-
-static void add_address(argument_list *list, fh_cu_ptr value) {
-  list->values[list->count].p = value;
-  list->pointers[list->count] = &list->values[list->count].p;
-  list->count++;
-}
-
-static void add_f32(argument_list *list, float value) {
-  list->values[list->count].f = value;
-  list->pointers[list->count] = &list->values[list->count].f;
-  list->count++;
-}
-
-/* An empty view may have no memory: its pointer is NULL and not followed. */
-static fh_status add_pointer(fh_stream *stream, const char *name, const fh_place *place, int64_t items, argument_list *list) {
-  fh_cu_ptr address = 0;
-  if (place->memory || items > 0) FH_TRY(address_of(stream, name, place, 0, &address));
-  add_address(list, place->memory ? place->memory->block.address : 0);
-  add_i64(list, place->offset);
-  return FH_OK;
-}
-
-static fh_status add_operands(fh_stream *stream, const fh_command *command, argument_list *list) {
-  const fh_entry_image *entry = command->launch.executable->entry;
-  const int count = command->launch.operand_count;
-  FH_TRY(fh_check_device_operands(entry, command->launch.executable->variant, command->launch.operands, count));
-  add_i64(list, command->launch.items);
-  for (int i = 0; i < count; i++) {
-    const fh_launch_operand *operand = &command->launch.operands[i];
-    if (operand->kind == FH_OPERAND_I64)
-      add_i64(list, operand->i);
-    else if (operand->kind == FH_OPERAND_F32)
-      add_f32(list, operand->f);
-    else
-      FH_TRY(add_pointer(stream, fh_operand_name(entry, i), &operand->place, command->launch.items, list));
-  }
-  return FH_OK;
-}
-
-/* Items in a grid-stride loop: any grid is right. */
-static fh_block_shape stride_shape(const fh_executable *executable, int64_t items) {
-  int64_t per_block = executable->block / FH_CUDA_LANES;
-  int64_t blocks = (items - 1) / per_block + 1;
-  const uint32_t grid = blocks < executable->max_grid ? (uint32_t)blocks : executable->max_grid;
-  return (fh_block_shape){{grid, 1, 1}, executable->block, 0};
-}
-
-/* Dynamic shared memory above the usual limit is asked for when a launch first wants it, and all that there is: the limit is the
- * function's, which several executables may share, and costs nothing. */
-static fh_status need_shared(fh_device *device, fh_executable *executable, uint32_t bytes) {
-  if (bytes <= atomic_load(&executable->shared_given)) return FH_OK;
-  const uint32_t most = device->found->info.blocks.shared_bytes;
-  if (executable->shared_static > most || bytes > most - executable->shared_static)
-    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
-                           "%s: %s needs %u bytes of shared memory for a block and declares %u itself, the device gives %u",
-                           device->found->info.id, executable->name, bytes, executable->shared_static, most);
-  fh_cu_result code = device->fn->cuFuncSetAttribute(executable->function, FH_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                     (int)(most - executable->shared_static));
-  if (code != FH_CUDA_SUCCESS)
-    return FH_CUDA_FAIL(device, code, "cuFuncSetAttribute", "asking for %u bytes of shared memory for a block of %s", bytes,
-                        executable->name);
-  atomic_store(&executable->shared_given, most - executable->shared_static);
-  return FH_OK;
-}
-
-static fh_status find_shape(fh_device *device, const fh_command *command, fh_block_shape *out) {
-  fh_executable *executable = command->launch.executable;
-  if (!executable->variant) {
-    *out = stride_shape(executable, command->launch.items);
-    return FH_OK;
-  }
-  FH_TRY(fh_check_block_shape(&device->found->info, executable->variant, executable->step, command->launch.bound, out));
-  if (out->threads > executable->block)
-    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: %s needs %u threads of a block, its registers allow %u",
-                           device->found->info.id, executable->name, out->threads, executable->block);
-  return need_shared(device, executable, out->shared_bytes);
-}
-
 static fh_status queue_launch(fh_stream *stream, const fh_command *command) {
-  const fh_executable *executable = command->launch.executable;
-  fh_device *device = stream->device;
-  const char *id = device->found->info.id;
-  if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch without an executable", id);
-  const char *name = executable->name;
-  if (executable->device != device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, name);
-  argument_list list = {.count = 0};
-  FH_TRY(add_operands(stream, command, &list));
-  if (command->launch.items <= 0) return FH_OK;
-  fh_block_shape s;
-  FH_TRY(find_shape(device, command, &s));
-  fh_cu_result code = device->fn->cuLaunchKernel(executable->function, s.grid[0], s.grid[1], s.grid[2], s.threads, 1, 1, s.shared_bytes,
-                                                 stream->handle, list.pointers, NULL);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuLaunchKernel", "launching %s", name);
+  fh_cuda_launch launch;
+  FH_TRY(fh_cuda_describe_launch(stream, command, &launch));
+  return fh_cuda_queue_launch(stream, &launch);
 }
 
-static fh_status queue_command(fh_stream *stream, const fh_command *command, const char **last_launched) {
+static fh_status queue_command(fh_stream *stream, const fh_command *command) {
   switch (command->kind) {
     case FH_COMMAND_COPY:
       return queue_copy(stream, command);
     case FH_COMMAND_FILL:
       return queue_fill(stream, command);
     case FH_COMMAND_LAUNCH:
-      if (command->launch.executable) *last_launched = command->launch.executable->name;
       return queue_launch(stream, command);
   }
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s: unknown command kind %d", stream->device->found->info.id, (int)command->kind);
@@ -454,34 +335,40 @@ static fh_status make_room(fh_stream *stream, fh_point point) {
   return point - stream->completed > FH_CUDA_POINTS ? wait_for(stream, point - FH_CUDA_POINTS, -1) : FH_OK;
 }
 
-static fh_status queue_commands(fh_stream *stream, const fh_command *commands, int count, fh_point point, const char **last_launched,
-                                bool *out_any) {
+static fh_status queue_commands(fh_stream *stream, const fh_command *commands, int count, void *unused, bool *out_any) {
+  (void)unused;
   for (int i = 0; i < count; i++) {
-    FH_TRY(queue_command(stream, &commands[i], last_launched));
+    FH_TRY(queue_command(stream, &commands[i]));
     *out_any = true;
   }
-  return point - stream->marked >= MARK_EVERY ? mark(stream) : FH_OK;
+  return FH_OK;
 }
 
-static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_point point, bool *out_any) {
-  const char *last_launched = stream->launched[slot_of(stream->submitted)];
+static fh_status queue_batch(fh_stream *stream, const fh_command *commands, int count, fh_cuda_queue_fn queue, void *arg, bool *out_any) {
+  const fh_point point = stream->submitted + 1;
   FH_TRY(make_room(stream, point));
   atomic_store(&stream->device->last_stream, stream->serial);
   set_progress(stream, point, stream->completed); /* from the first command on, whatever comes of the rest */
-  fh_status status = queue_commands(stream, commands, count, point, &last_launched, out_any);
-  stream->launched[slot_of(point)] = last_launched;
-  return name_last(stream, status, last_launched);
+  fh_status status = queue(stream, commands, count, arg, out_any);
+  if (!status && point - stream->marked >= MARK_EVERY) status = mark(stream);
+  stream->launched[slot_of(point)] = stream->latest;
+  return name_last(stream, status, stream->latest);
 }
 
-fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
+fh_status fh_cuda_submit_by(fh_stream *stream, const fh_command *commands, int count, fh_cuda_queue_fn queue, void *arg,
+                            fh_point *out_point) {
   *out_point = stream->submitted;
   FH_TRY(health(stream));
-  fh_point point = stream->submitted + 1;
   fh_status status = fh_cuda_enter(stream->device);
   if (status) return die(stream, status);
+  const fh_point point = stream->submitted + 1;
   bool any = false;
-  status = queue_batch(stream, commands, count, point, &any);
+  status = queue_batch(stream, commands, count, queue, arg, &any);
   fh_cuda_leave(stream->device);
   if (!status || any) *out_point = point;
   return status ? die(stream, status) : FH_OK;
+}
+
+fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point) {
+  return fh_cuda_submit_by(stream, commands, count, queue_commands, NULL, out_point);
 }

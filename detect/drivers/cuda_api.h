@@ -23,6 +23,9 @@ typedef struct CUstream_st *fh_cu_stream;
 typedef struct CUevent_st *fh_cu_event;
 typedef struct CUmemPoolHandle_st *fh_cu_pool;
 typedef struct CUlinkState_st *fh_cu_link;
+typedef struct CUgraph_st *fh_cu_graph;
+typedef struct CUgraphExec_st *fh_cu_graph_exec;
+typedef unsigned int fh_cu_capture_mode;
 typedef unsigned int fh_cu_pool_attribute;
 typedef unsigned int fh_cu_jit_input;
 typedef struct CUuuid_st *fh_cu_uuid;                         /* points to FH_CU_UUID_BYTES bytes */
@@ -83,6 +86,7 @@ enum {
   X(JIT_INPUT_PTX, 1)                                       \
   X(STREAM_NON_BLOCKING, 1)                                 \
   X(EVENT_DISABLE_TIMING, 2)                                \
+  X(STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)                    \
   X(COMPUTEMODE_DEFAULT, 0)                                 \
   X(COMPUTEMODE_PROHIBITED, 2)                              \
   X(COMPUTEMODE_EXCLUSIVE_PROCESS, 3)

@@ -149,6 +149,28 @@ FH_API FH_MUST_USE fh_status fh_queue_pin(fh_queue *queue, const char *device);
  * Other codes (INTERNAL, INCOMPATIBLE) are the driver's refusal of the allocation or the copy, in its words. */
 FH_API FH_MUST_USE fh_status fh_queue_prefetch(fh_queue *queue, const fh_view *view, const char *device, fh_event *out_event);
 
+/* ---- the same launches again -------------------------------------------------------------------------- */
+
+/* A list of launches that is made once and launched often: bound and checked when it is made, and from the second time on, where one
+ * device runs all of it and nothing has to be decided anew, handed to that device without planning; CUDA runs it as one graph. Results,
+ * fallbacks and counts are those of the same launches one by one.
+ * Life: a graph holds its views as fh_view_retain does, so memory that was wrapped must stay until the graph is released; it is released
+ * before its queue and its context. Threads: as a queue, one at a time. */
+typedef struct fh_graph fh_graph;
+/* From now on launches of the queue are checked and kept, not run, until fh_queue_capture_end; their events are reached. What
+ * computes between its launches (fh_kmeans) cannot be captured. FAILED_PRECONDITION: the queue captures already. */
+FH_API FH_MUST_USE fh_status fh_queue_capture_begin(fh_queue *queue);
+/* The launches since then, in their order; the queue runs launches again. FAILED_PRECONDITION: it does not capture. *out_graph is
+ * to be released; NULL drops the launches. */
+FH_API FH_MUST_USE fh_status fh_queue_capture_end(fh_queue *queue, fh_graph **out_graph);
+/* Launches all, in order, on the graph's queue, with what the views hold now. Errors are those of fh_launch, with the place in the
+ * graph; launches before that place have run. FAILED_PRECONDITION while the queue captures. */
+FH_API FH_MUST_USE fh_status fh_graph_launch(fh_graph *graph, fh_event *out_event);
+/* How many launches it has. */
+FH_API int fh_graph_length(const fh_graph *graph);
+/* NULL is allowed. Work under way goes on. */
+FH_API void fh_graph_release(fh_graph *graph);
+
 /* ---- what was decided ------------------------------------------------------------------------------- */
 
 /* The decision for a launch: every candidate with its verdict, reason and predicted time, as text or JSON

@@ -154,6 +154,7 @@ static void begin(const fh_kernel_image *image, int view_count, fh_call *out) {
   out->note[0] = '\0';
   out->begun_ns = 0;
   out->elsewhere = out->part = false;
+  out->ran = NULL;
   out->resident = 0;
   out->bound.stage_count = out->bound.temp_count = 0;
   if (!fh_kernel_is_built_in(image)) memset(&out->bound, 0, sizeof out->bound);

@@ -65,6 +65,7 @@ fh_context *fh_context_retain(fh_context *context) {
 static void queues_end(fh_context *context) {
   while (context->queues) {
     fh_queue *queue = context->queues;
+    fh_graph_release(queue->capture);
     fh_status status = fh_queue_finish(queue);
     if (status) fh_log(FH_LOG_ERROR, "fh_context_release: %s", fh_status_message(status));
     fh_status_free(status);
@@ -200,6 +201,7 @@ void fh_queue_release(fh_queue *queue) {
   if (!queue || queue == queue->context->queues) return; /* the first is the context's own */
   fh_context *context = queue->context;
   fh_context_lock(context);
+  fh_graph_release(queue->capture);
   fh_status status = fh_queue_finish(queue);
   if (status) fh_log(FH_LOG_ERROR, "fh_queue_release: %s", fh_status_message(status));
   fh_status_free(status);

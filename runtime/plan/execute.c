@@ -40,16 +40,21 @@ void fh_streams_end(fh_context *context, int device) {
 
 /* A stream that refused a command is dead for good: where the device lives, the queue gets a new one. Closing waits for the work
  * that was accepted. A batch of which a part ran has left its outputs neither old nor new: that is a loss. */
-static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
+static fh_status stream_submit_as(fh_queue *queue, int device, const fh_command *commands, int count, fh_replay **replay) {
   const fh_plan_device *d = &queue->context->devices[device];
   fh_point point = 0, before = queue->last[device];
-  fh_status status = d->api->submit(queue->streams[device], commands, count, &point);
+  fh_status status = replay && d->api->replay ? d->api->replay(queue->streams[device], commands, count, replay, &point)
+                                              : d->api->submit(queue->streams[device], commands, count, &point);
   queue->last[device] = status ? before : point;
   if (!status || fh_blames_device(fh_status_code(status))) return status;
   stream_end(queue, device);
   if (point <= before || d->info.kind == FH_DEVICE_CPU) return status;
   FH_TRY(fh_recover(queue->context, NULL, device, status));
   return FH_STATUS_CAUSE(FH_ABORTED, d->cause, "%s was lost in the middle of a launch", d->info.id);
+}
+
+static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
+  return stream_submit_as(queue, device, commands, count, NULL);
 }
 
 fh_status fh_queue_settle(fh_queue *queue, int device) {
@@ -602,5 +607,77 @@ fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *ca
   if (queue->probing) return FH_OK;
   if (timed) fh_candidate_sample(candidate, &call->bound, seconds);
   account(queue, candidate, call, seconds);
+  return FH_OK;
+}
+
+/* ---- batches ------------------------------------------------------------------------------------------------------ */
+
+struct fh_batch_room {
+  fh_command commands[FH_BATCH_CALLS * FH_PLAN_LAUNCHES];
+  operand_list operands[FH_BATCH_CALLS * FH_MAX_STAGES];
+};
+
+fh_status fh_batch_room_new(fh_batch_room **out_room) {
+  *out_room = malloc(sizeof **out_room);
+  return *out_room ? FH_OK : FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for launches that go together");
+}
+
+void fh_batch_room_free(fh_batch_room *room) { free(room); }
+
+/* Memory that one call is given may have been another's. */
+static bool all_resident(const fh_context *context, const fh_batch *batch) {
+  for (int c = 0; c < batch->count; c++)
+    for (int i = 0; i < batch->calls[c].view_count; i++) {
+      const fh_buffer *buffer = batch->calls[c].views[i].buffer;
+      if (!buffer->replicas[batch->device].memory) return false;
+      if (must_be_current(&batch->calls[c], i) && !replica_current(context, buffer, batch->device)) return false;
+    }
+  return true;
+}
+
+static fh_status make_all_resident(fh_queue *queue, const fh_batch *batch) {
+  for (int c = 0; c < batch->count; c++) {
+    FH_TRY(make_resident(queue, batch->device, &batch->calls[c], false));
+    FH_TRY(scratch_for(queue, batch->candidates[c], &batch->calls[c]));
+  }
+  return FH_OK;
+}
+
+static fh_status submit_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room *room) {
+  int count = 0;
+  for (int c = 0; c < batch->count; c++) {
+    const fh_candidate *candidate = batch->candidates[c];
+    operand_list *operands = &room->operands[c * FH_MAX_STAGES];
+    count += candidate->block ? make_steps(queue, candidate, &batch->calls[c], operands[0], &room->commands[count])
+                              : make_stages(queue, candidate, &batch->calls[c], operands, &room->commands[count]);
+  }
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, batch->device, &stream));
+  return stream_submit_as(queue, batch->device, room->commands, count, batch->replay);
+}
+
+static void settle_batch(fh_queue *queue, const fh_batch *batch) {
+  for (int c = 0; c < batch->count; c++) {
+    const fh_call *call = &batch->calls[c];
+    uint64_t before[FH_MAX_VIEWS];
+    for (int i = 0; i < call->view_count; i++) before[i] = call->views[i].buffer->version;
+    written(queue, batch->device, call, before);
+    account(queue, batch->candidates[c], call, 0);
+  }
+}
+
+/* Contents that a call needs and an earlier one makes count as needed from the start: at worst they are copied for nothing. What each
+ * call wrote is noted only after all of them were submitted, so the log must have room for it before: bringing results home between two
+ * notes would bring those of later calls. */
+fh_status fh_execute_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room *room, bool *out_ran) {
+  fh_context *context = queue->context;
+  *out_ran = false;
+  if (!fh_lineage_reserve(context, batch->count)) return FH_OK;
+  FH_TRY(make_all_resident(queue, batch));
+  if (context->devices[batch->device].state != FH_STATE_OPEN || !all_resident(context, batch)) return FH_OK;
+  if (context->lineage_count + batch->count > FH_LINEAGE_MAX) return FH_OK;
+  FH_TRY(submit_batch(queue, batch, room));
+  settle_batch(queue, batch);
+  *out_ran = true;
   return FH_OK;
 }

@@ -219,6 +219,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
     if (!status) {
       count_chunks(context, call, plan.chosen, call->elsewhere, &left);
       done(queue, call, &wanted, plan.chosen, plan.chosen_seconds);
+      call->ran = left.progress.step == 0 && !call->elsewhere ? plan.chosen : NULL;
       break;
     }
     if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
@@ -257,6 +258,12 @@ fh_status fh_launch(fh_queue *queue, const fh_kernel *kernel, const fh_view *con
                      "fh_launch: %s: this thread is in the middle of a launch of the same context\n"
                      "  host_pool's run called it from work of the program's own that it took up while it waited; run must not",
                      call.image->contract->name);
+  }
+  if (queue->capture) {
+    fh_status noted = fh_graph_note(queue->capture, &call);
+    if (!noted && out_event) *out_event = (fh_event){.queue = queue, .point = queue->point};
+    fh_context_unlock(queue->context);
+    return noted;
   }
   call.begun_ns = fh_record_begin(queue->context);
   fh_status status = fh_call_inspect(queue->context, &call, queue->context->config.trace[0] != 0);

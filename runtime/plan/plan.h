@@ -191,11 +191,12 @@ typedef struct fh_call {
   fh_view_desc descs[FH_MAX_VIEWS];
   fh_value params[FH_MAX_PARAMS];
   fh_bound bound;
-  char note[FH_NOTE]; /* what the contract found in the data; "" */
-  int64_t begun_ns;   /* where launches are recorded: when the look at the data began */
-  bool elsewhere;     /* runs where the plan did not want it first */
-  int16_t resident;   /* shapes only: the device that has all operands, from 1; 0: the host has them */
-  bool part;          /* some rows of a launch: counted with the launch (chunks.c) */
+  char note[FH_NOTE];       /* what the contract found in the data; "" */
+  int64_t begun_ns;         /* where launches are recorded: when the look at the data began */
+  bool elsewhere;           /* runs where the plan did not want it first */
+  int16_t resident;         /* shapes only: the device that has all operands, from 1; 0: the host has them */
+  bool part;                /* some rows of a launch: counted with the launch (chunks.c) */
+  struct fh_candidate *ran; /* after a launch: what ran it whole and as planned; NULL: it went otherwise */
 } fh_call;
 
 /* Some rows of a call, with views of their own. */
@@ -227,6 +228,7 @@ struct fh_queue {
   fh_stream *streams[FH_PLAN_MAX_DEVICES];
   fh_point last[FH_PLAN_MAX_DEVICES];
   fh_scratch scratch[FH_PLAN_MAX_DEVICES][FH_PLAN_SCRATCHES];
+  fh_graph *capture; /* takes its launches in their place; NULL: they run */
 };
 
 /* What became of the machine's profile (profile.h). */
@@ -380,6 +382,20 @@ fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call 
 
 /* execute.c */
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call);
+/* Calls that go to one device together, each with what runs it there. */
+enum { FH_BATCH_CALLS = FH_LINEAGE_MAX / 2 };
+typedef struct fh_batch {
+  int device, count; /* at most FH_BATCH_CALLS */
+  const fh_call *calls;
+  fh_candidate *const *candidates; /* tested, and prepared by earlier launches */
+  fh_replay **replay;              /* what the backend keeps for the next time */
+} fh_batch;
+/* What the calls of one batch turn into. */
+typedef struct fh_batch_room fh_batch_room;
+fh_status fh_batch_room_new(fh_batch_room **out_room);
+void fh_batch_room_free(fh_batch_room *room);
+/* As fh_execute, one after the other. *out_ran false: none has run, and whoever runs them one by one meets the reason. */
+fh_status fh_execute_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room *room, bool *out_ran);
 /* Waits for the queue's work on one device; mends a lost device. */
 fh_status fh_queue_settle(fh_queue *queue, int device);
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
@@ -409,6 +425,8 @@ bool fh_blames_device(fh_code code);
 void fh_candidate_blame(fh_candidate *candidate, fh_status failure);
 void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version);
 void fh_lineage_prune(fh_context *context);
+/* Brings the oldest results home until so many more launches can be noted without that; false: it cannot be done. */
+bool fh_lineage_reserve(fh_context *context, int count);
 enum { FH_LINEAGE_SET_MAX = FH_LINEAGE_MAX * FH_MAX_VIEWS + 1 };
 /* The buffer and all results, each retained, whose records could not be run again once the host copies of the others are newer.
  * Returns how many, at least 1; the buffer is the first. */
@@ -434,6 +452,10 @@ void fh_fault_fix(const fh_context *context, const char *cause, char *out, size_
 
 /* launch.c */
 fh_status fh_launch_call(fh_queue *queue, fh_call *call);
+
+/* graph.c */
+/* Keeps a checked call, and its views, for later. */
+fh_status fh_graph_note(fh_graph *graph, const fh_call *call);
 
 /* explain.c */
 fh_status fh_decision_text(const fh_queue *queue, const fh_call *call, bool json, char **out_text);

@@ -137,26 +137,28 @@ void fh_lineage_forget(fh_context *context, fh_buffer *buffer) {
   fh_buffer_release(buffer);
 }
 
-/* Room for one more: brings the oldest results home when nothing can be dropped. */
-static void lineage_make_room(fh_context *context) {
-  if (context->lineage_count < FH_LINEAGE_MAX) return;
+static bool has_room(const fh_context *context, int count) { return context->lineage_count + count <= FH_LINEAGE_MAX; }
+
+/* Brings the oldest results home when nothing can be dropped. */
+bool fh_lineage_reserve(fh_context *context, int count) {
+  if (has_room(context, count)) return true;
   fh_lineage_prune(context);
-  for (int i = 0; context->lineage_count == FH_LINEAGE_MAX && i < FH_LINEAGE_MAX / 2 && i < context->lineage_count; i++) {
+  for (int i = 0; !has_room(context, count) && i < FH_LINEAGE_MAX / 2 && i < context->lineage_count; i++) {
     const fh_call *call = &context->lineage[i]->call;
     for (int v = 0; v < call->view_count; v++) {
       if (context->lineage[i]->out_version[v] == 0) continue;
       fh_status status = fh_buffer_to_host(context, call->views[v].buffer);
       fh_status_free(status); /* a loss is reported to whoever asks for the data */
-      if (context->lineage_count < FH_LINEAGE_MAX) return;
+      if (has_room(context, count)) return true;
     }
   }
   fh_lineage_prune(context);
+  return has_room(context, count);
 }
 
 void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version) {
   fh_context *context = queue->context;
-  lineage_make_room(context);
-  fh_lineage *lineage = context->lineage_count < FH_LINEAGE_MAX ? malloc(sizeof *lineage) : NULL;
+  fh_lineage *lineage = fh_lineage_reserve(context, 1) ? malloc(sizeof *lineage) : NULL;
   if (!lineage) { /* without a record the result must not live on the device alone */
     for (int v = 0; v < call->view_count; v++) {
       fh_status status = out_version[v] ? fh_buffer_to_host(context, call->views[v].buffer) : FH_OK;

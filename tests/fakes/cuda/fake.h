@@ -3,6 +3,7 @@
  *   fake_settings.c  what the environment asks for, the fault script, the call log
  *   fake_state.c     devices, contexts, handles, memory
  *   fake_stream.c    streams (a thread each) and events
+ *   fake_graph.c     launches captured from a stream, and graphs of them
  *   fake_memory.c    memory pools, whose allocations are in order with streams, and pinned host memory
  *   fake_module.c    PTX read and checked against the calling convention; launches: the scalar build of a dialect text, the emulator of
  *                    tests/fakes/block for a block text
@@ -41,6 +42,7 @@
 #include "kernels/contract.h"
 #include "tests/fakes/block/block.h"
 
+enum { FAKE_MAX_PARAMS = 1 + 2 * FH_MAX_OPERANDS };
 enum { FAKE_MAX_DEVICES = 16, FAKE_MAX_FAULTS = 64, FAKE_MAX_CONTEXT_DEPTH = 16 };
 
 typedef enum fake_call_id {
@@ -105,7 +107,7 @@ void fake_complain(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Guards everything below; held only for short. */
 extern pthread_mutex_t fake_lock;
 
-typedef enum fake_kind { FAKE_STREAM, FAKE_EVENT, FAKE_MODULE, FAKE_FUNCTION, FAKE_POOL, FAKE_LINK } fake_kind;
+typedef enum fake_kind { FAKE_STREAM, FAKE_EVENT, FAKE_MODULE, FAKE_FUNCTION, FAKE_POOL, FAKE_LINK, FAKE_GRAPH, FAKE_GRAPH_EXEC } fake_kind;
 
 struct CUctx_st {
   int device;
@@ -202,6 +204,9 @@ fh_cu_result fake_stream_create(fh_cu_context context, fake_stream **out_stream)
 void fake_stream_destroy(fake_stream *stream); /* what is queued still runs */
 /* Takes a copy. */
 fh_cu_result fake_stream_queue(fake_stream *stream, const fake_command *command);
+/* The graph that takes the stream's launches in its place; NULL: none. */
+void fake_stream_set_capture(fake_stream *stream, struct CUgraph_st *graph);
+struct CUgraph_st *fake_stream_capture(const fake_stream *stream);
 void fake_stream_wait(fake_stream *stream); /* until idle; gives up the lock meanwhile */
 void fake_context_wait(fh_cu_context context);
 fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event);
@@ -254,6 +259,25 @@ fh_cu_result fake_function_set(fake_function *function, fh_cu_function_attribute
 /* Turns a launch's shape and parameters into a command. */
 fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, const fh_block_shape *shape, void **params,
                                 fake_command *out_command);
+/* The values of its parameters in 64 bits each; returns how many. */
+int fake_function_params(const fake_function *function, void **params, int64_t out_values[FAKE_MAX_PARAMS]);
+
+/* ---- graphs: called with the lock held ------------------------------------------------------------------------------ */
+
+typedef struct CUgraph_st fake_graph;
+typedef struct CUgraphExec_st fake_graph_exec;
+
+fh_cu_result fake_graph_create(fh_cu_context context, fake_graph **out_graph);
+void fake_graph_destroy(fake_graph *graph);
+/* Something that cannot be captured was queued meanwhile. */
+void fake_graph_spoil(fake_graph *graph);
+bool fake_graph_is_spoiled(const fake_graph *graph);
+fh_cu_result fake_graph_add(fake_graph *graph, const fake_function *function, const fh_block_shape *shape, void **params);
+fh_cu_result fake_graph_instantiate(const fake_graph *graph, fake_graph_exec **out_exec);
+void fake_graph_exec_destroy(fake_graph_exec *exec);
+/* `late` is for the first launch. */
+fh_cu_result fake_graph_launch(const fake_graph_exec *exec, fake_stream *stream, fake_act late);
+
 /* Bytes of shared memory that a block of any function gets, and those that one gets that asks. */
 enum { FAKE_SHARED_BYTES = 48 << 10 };
 int fake_shared_optin(int capability);

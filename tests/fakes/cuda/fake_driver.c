@@ -337,9 +337,19 @@ fh_cu_result cuMemFree_v2(fh_cu_ptr memory) {
 }
 
 /* With the lock held. The default stream is not offered: nothing here should use it. */
+/* While launches are captured nothing else may be asked of the stream: the graph is of no use after that. */
+static bool spoils(fake_stream *stream, const char *what) {
+  fake_graph *graph = fake_stream_capture(stream);
+  if (!graph) return false;
+  fake_complain("%s on a stream whose launches are captured", what);
+  fake_graph_spoil(graph);
+  return true;
+}
+
 static fh_cu_result queue(fh_cu_context context, fh_cu_stream handle, const fake_command *command) {
   fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
-  return stream ? fake_stream_queue(stream, command) : FH_CUDA_ERROR_INVALID_HANDLE;
+  if (!stream) return FH_CUDA_ERROR_INVALID_HANDLE;
+  return spoils(stream, "a copy") ? FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : fake_stream_queue(stream, command);
 }
 
 static bool is_host(const char *what, const void *pointer) {
@@ -617,7 +627,9 @@ fh_cu_result cuLaunchKernel(fh_cu_function handle, unsigned int grid_x, unsigned
   const fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
   if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   fake_command command = {.act = call.late};
-  const fh_block_shape shape = {{grid_x, grid_y, grid_z}, block_x, shared_bytes};
+  const fh_block_shape shape = {.grid = {grid_x, grid_y, grid_z}, .threads = block_x, .shared_bytes = shared_bytes};
+  const fake_stream *on = fake_object_find(stream, FAKE_STREAM, context);
+  if (on && fake_stream_capture(on)) FINISH(fake_graph_add(fake_stream_capture(on), function, &shape, params));
   fh_cu_result code = fake_function_bind(context, function, &shape, params, &command);
   FINISH(code ? code : queue(context, stream, &command));
 }
@@ -645,6 +657,7 @@ fh_cu_result cuStreamSynchronize(fh_cu_stream handle) {
   NEED_CONTEXT;
   fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
   if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (spoils(stream, "cuStreamSynchronize")) FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   fake_stream_wait(stream);
   fake_pools_settle(context);
   FINISH(context->poison);
@@ -657,6 +670,7 @@ fh_cu_result cuStreamWaitEvent(fh_cu_stream stream_handle, fh_cu_event event_han
   fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
   fake_event *event = fake_object_find(event_handle, FAKE_EVENT, context);
   if (!event || !stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (spoils(stream, "cuStreamWaitEvent")) FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
   FINISH(fake_event_wait(event, stream));
 }
 
@@ -682,6 +696,7 @@ fh_cu_result cuEventRecord(fh_cu_event handle, fh_cu_stream stream_handle) {
   fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
   fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
   if (!event || !stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (spoils(stream, "cuEventRecord")) FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   FINISH(fake_event_record(event, stream));
 }
 
@@ -691,4 +706,71 @@ fh_cu_result cuEventQuery(fh_cu_event handle) {
   const fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
   if (!event) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   FINISH(fake_event_reached(event) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_NOT_READY);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------------------------------------------ */
+
+fh_cu_result cuStreamBeginCapture_v2(fh_cu_stream handle, fh_cu_capture_mode mode) {
+  BEGIN(cuStreamBeginCapture_v2);
+  FAIL_IF(mode > 2, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (fake_stream_capture(stream)) FINISH(FH_CUDA_ERROR_ILLEGAL_STATE);
+  fake_graph *graph = NULL;
+  fh_cu_result code = fake_graph_create(context, &graph);
+  if (code == FH_CUDA_SUCCESS) fake_stream_set_capture(stream, graph);
+  FINISH(code);
+}
+
+fh_cu_result cuStreamEndCapture(fh_cu_stream handle, fh_cu_graph *graph) {
+  BEGIN(cuStreamEndCapture);
+  FAIL_IF(!graph, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
+  if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  *graph = fake_stream_capture(stream);
+  if (!*graph) FINISH(FH_CUDA_ERROR_ILLEGAL_STATE);
+  fake_stream_set_capture(stream, NULL);
+  if (!fake_graph_is_spoiled(*graph)) FINISH(FH_CUDA_SUCCESS);
+  fake_graph_destroy(*graph);
+  *graph = NULL;
+  FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+}
+
+fh_cu_result cuGraphInstantiateWithFlags(fh_cu_graph_exec *exec, fh_cu_graph handle, unsigned long long flags) {
+  BEGIN(cuGraphInstantiateWithFlags);
+  FAIL_IF(!exec || flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  const fake_graph *graph = fake_object_find(handle, FAKE_GRAPH, context);
+  if (!graph) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  FINISH(fake_graph_instantiate(graph, exec));
+}
+
+fh_cu_result cuGraphLaunch(fh_cu_graph_exec handle, fh_cu_stream stream_handle) {
+  BEGIN(cuGraphLaunch);
+  NEED_CONTEXT;
+  const fake_graph_exec *exec = fake_object_find(handle, FAKE_GRAPH_EXEC, context);
+  fake_stream *stream = fake_object_find(stream_handle, FAKE_STREAM, context);
+  if (!exec || !stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  if (spoils(stream, "cuGraphLaunch")) FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  FINISH(fake_graph_launch(exec, stream, call.late));
+}
+
+fh_cu_result cuGraphExecDestroy(fh_cu_graph_exec handle) {
+  BEGIN(cuGraphExecDestroy);
+  NEED_CONTEXT;
+  fake_graph_exec *exec = fake_object_find(handle, FAKE_GRAPH_EXEC, context);
+  if (!exec) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_graph_exec_destroy(exec);
+  FINISH(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuGraphDestroy(fh_cu_graph handle) {
+  BEGIN(cuGraphDestroy);
+  NEED_CONTEXT;
+  fake_graph *graph = fake_object_find(handle, FAKE_GRAPH, context);
+  if (!graph) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
+  fake_graph_destroy(graph);
+  FINISH(FH_CUDA_SUCCESS);
 }

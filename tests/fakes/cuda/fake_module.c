@@ -8,7 +8,7 @@
 
 #include "fake.h"
 
-enum { MAX_PTX_PARAMS = 1 + 2 * FH_MAX_OPERANDS, NAME_SIZE = 128, MAX_SHARED = 16, MOST_THREADS = 1024 };
+enum { MAX_PTX_PARAMS = FAKE_MAX_PARAMS, NAME_SIZE = 128, MAX_SHARED = 16, MOST_THREADS = 1024 };
 
 /* An array of shared memory, declared before the functions that use it. */
 typedef struct shared_array {
@@ -487,6 +487,14 @@ static void bind_params(fh_cu_context context, const fake_function *function, vo
       at += 2;
     }
   }
+}
+
+int fake_function_params(const fake_function *function, void **params, int64_t out_values[FAKE_MAX_PARAMS]) {
+  for (int i = 0; i < function->param_count; i++) {
+    out_values[i] = 0;
+    memcpy(&out_values[i], params[i], function->params[i] == 'f' ? sizeof(float) : sizeof(int64_t));
+  }
+  return function->param_count;
 }
 
 fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, const fh_block_shape *shape, void **params,

@@ -175,6 +175,7 @@ static bool read_act(const char *text, fake_act *out) {
 }
 
 static bool can_be_late(fake_call_id id) {
+  if (id == FAKE_cuGraphLaunch) return true;
   return id == FAKE_cuLaunchKernel || id == FAKE_cuMemcpyHtoDAsync_v2 || id == FAKE_cuMemcpyDtoHAsync_v2 ||
          id == FAKE_cuMemcpyDtoDAsync_v2 || id == FAKE_cuMemsetD8Async;
 }

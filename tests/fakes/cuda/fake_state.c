@@ -215,6 +215,12 @@ static void end_object(fake_object *object) {
     case FAKE_POOL:
       (void)fake_pool_destroy((fake_pool *)object);
       break;
+    case FAKE_GRAPH:
+      fake_graph_destroy((fake_graph *)object);
+      break;
+    case FAKE_GRAPH_EXEC:
+      fake_graph_exec_destroy((fake_graph_exec *)object);
+      break;
     case FAKE_LINK:
       fake_link_destroy((fake_link *)object);
       break;

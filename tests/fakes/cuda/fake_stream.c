@@ -19,6 +19,7 @@ struct CUstream_st {
   pthread_cond_t changed; /* there is a command, or the end */
   fake_command *first, **end, *current;
   bool running, destroyed;
+  fake_graph *capture; /* takes what is launched */
   struct CUstream_st *next;
 };
 
@@ -233,6 +234,9 @@ fh_cu_result fake_stream_queue(fake_stream *stream, const fake_command *command)
   pthread_cond_broadcast(&stream->changed);
   return FH_CUDA_SUCCESS;
 }
+
+void fake_stream_set_capture(fake_stream *stream, fake_graph *graph) { stream->capture = graph; }
+fake_graph *fake_stream_capture(const fake_stream *stream) { return stream->capture; }
 
 static bool is_busy(const fake_stream *stream) { return stream->first || stream->running; }
 

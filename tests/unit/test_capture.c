@@ -1,0 +1,251 @@
+/* Launches that are made once and launched often: the results and counts of the same launches one by one, on every backend; one graph on a
+ * CUDA device; and what keeps it from being one. SPDX-License-Identifier: Apache-2.0
+ * TEST: fakes=yes cross=no timeout=120 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "kernels/tables.h"
+#include "runtime/plan/plan.h"
+#include "tests/support/backend_suite.h"
+#include "tests/support/cuda_cases.h"
+#include "tests/support/expect.h"
+
+enum { N = 300, ROUNDS = 12, SHORT = 1, LONG = 20 };
+
+/* Four views and launches on them: y = exp(x), z = tanh(y), z += x / 2, s += z; `repeats` times. s keeps what all rounds made. */
+typedef struct chain {
+  fh_context *context;
+  fh_queue *queue;
+  fh_view x, y, z, s;
+  fh_graph *graph; /* NULL: one by one */
+} chain;
+
+static void launch_all(chain *c, int repeats) {
+  for (int i = 0; i < repeats; i++) {
+    FH_EXPECT_OK(fh_exp(c->queue, &c->x, &c->y, NULL));
+    FH_EXPECT_OK(fh_tanh(c->queue, &c->y, &c->z, NULL));
+    FH_EXPECT_OK(fh_axpy(c->queue, 0.5F, &c->x, &c->z, NULL));
+    FH_EXPECT_OK(fh_axpy(c->queue, 1, &c->z, &c->s, NULL));
+  }
+}
+
+static fh_view zeros(fh_context *context) {
+  fh_view view;
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(N), FH_ROW_MAJOR, &view));
+  return view;
+}
+
+static chain open_chain(const char *devices, int repeats, bool captured) {
+  chain c = {0};
+  setenv("FOGHORN_VERIFY", "off", 1);
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = devices, .allow_fake = true}, &c.context));
+  c.queue = fh_context_queue(c.context);
+  c.x = zeros(c.context), c.y = zeros(c.context), c.z = zeros(c.context), c.s = zeros(c.context);
+  if (!captured) return c;
+  FH_EXPECT_OK(fh_queue_capture_begin(c.queue));
+  launch_all(&c, repeats);
+  FH_EXPECT_OK(fh_queue_capture_end(c.queue, &c.graph));
+  assert_int_equal(fh_graph_length(c.graph), 4 * repeats);
+  return c;
+}
+
+static void close_chain(chain *c) {
+  fh_graph_release(c->graph);
+  fh_view_release(&c->x);
+  fh_view_release(&c->y);
+  fh_view_release(&c->z);
+  fh_view_release(&c->s);
+  fh_context_release(c->context);
+}
+
+static void set_input(chain *c, int round) {
+  float *data;
+  FH_EXPECT_OK(fh_view_map(&c->x, FH_WRITE, (void **)&data));
+  for (int i = 0; i < N; i++) data[i] = (float)((i * 7 + round * 13) % 41 - 20) / 16;
+}
+
+static void run(chain *c, int repeats) {
+  if (c->graph)
+    FH_EXPECT_OK(fh_graph_launch(c->graph, NULL));
+  else
+    launch_all(c, repeats);
+}
+
+static fh_counters counters_of(const chain *c) {
+  fh_counters counters;
+  fh_context_counters(c->context, &counters);
+  return counters;
+}
+
+/* The bits of the scalar text on the CPU, one launch after the other: what all of this must give. */
+static void expect_same(chain *c, const float *want) {
+  float *got;
+  FH_EXPECT_OK(fh_view_map(&c->s, FH_READ, (void **)&got));
+  assert_memory_equal(got, want, N * sizeof *want);
+}
+
+/* Every round has new data; in some the result is looked at, in others nothing comes home. */
+static void run_rounds(chain *c, int repeats, int rounds, float *out) {
+  float *s;
+  for (int round = 0; round < rounds; round++) {
+    if (round % 3 != 2) set_input(c, round);
+    run(c, repeats);
+    if (round % 4 == 1) FH_EXPECT_OK(fh_view_map(&c->z, FH_READ, (void **)&s));
+  }
+  if (!out) return;
+  FH_EXPECT_OK(fh_view_map(&c->s, FH_READ, (void **)&s));
+  memcpy(out, s, N * sizeof *s);
+}
+
+static void find_answer(int repeats, int rounds, float *out) {
+  chain c = open_chain("cpu", repeats, false);
+  run_rounds(&c, repeats, rounds, out);
+  close_chain(&c);
+}
+
+static bool has_ptx(void) {
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  if (images->ptx) return true;
+  printf("NOT RUN: this build has no PTX: %s\n", images->ptx_missing);
+  return false;
+}
+
+/* The counts of as many launches, wherever they ran. */
+static void expect_counts(const chain *c, int repeats, bool elsewhere) {
+  const fh_counters counters = counters_of(c);
+  assert_int_equal(counters.launches, 4 * repeats * ROUNDS);
+  assert_int_equal(counters.executed_intended + counters.executed_elsewhere, counters.launches);
+  assert_int_equal(counters.failed, 0);
+  if (!elsewhere) assert_int_equal(counters.executed_elsewhere, 0);
+}
+
+static void check_on(const char *devices, int repeats, bool elsewhere) {
+  float want[N];
+  find_answer(repeats, ROUNDS, want);
+  chain c = open_chain(devices, repeats, true);
+  run_rounds(&c, repeats, ROUNDS, NULL);
+  expect_same(&c, want);
+  expect_counts(&c, repeats, elsewhere);
+  close_chain(&c);
+}
+
+static void runs_as_one_graph(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", SHORT, false);
+  assert_int_equal(fh_cuda_calls("cuGraphInstantiateWithFlags"), 1);
+  assert_true(fh_cuda_calls("cuGraphLaunch") >= 3);
+  assert_true(fh_cuda_calls("cuLaunchKernel") < 4 * ROUNDS);
+  assert_int_equal(fh_cuda_calls("cuGraphExecDestroy"), 1);
+}
+
+/* More than one batch of launches, and more than the log of what may have to be run again holds. */
+static void runs_a_long_one(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", LONG, false);
+  assert_int_equal(fh_cuda_calls("cuGraphInstantiateWithFlags"), 3);
+}
+
+static void goes_on_without_graphs(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", SHORT, false);
+  assert_int_equal(fh_cuda_calls("cuGraphLaunch"), 0);
+  assert_true(fh_cuda_calls("cuStreamBeginCapture_v2") + fh_cuda_calls("cuGraphInstantiateWithFlags") <= 2); /* not asked again */
+}
+
+static void survives_a_lost_device(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", SHORT, true);
+}
+
+static void survives_a_lost_device_when_long(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", LONG, true);
+}
+
+/* What a graph holds is compared each time: memory that lies elsewhere now makes another one. */
+static void follows_memory_that_moves(void) {
+  if (!has_ptx()) return;
+  float want[N];
+  find_answer(SHORT, 3 * ROUNDS, want);
+  chain c = open_chain("cuda:0,cpu", SHORT, true);
+  for (int i = 0; i < 3; i++) {
+    float *s;
+    for (int round = 0; round < ROUNDS; round++) {
+      const int all = i * ROUNDS + round;
+      if (all % 3 != 2) set_input(&c, all);
+      run(&c, SHORT);
+    }
+    FH_EXPECT_OK(fh_view_map(&c.z, FH_READ, (void **)&s));
+    fh_view filler = zeros(c.context);
+    fh_context_lock(c.context);
+    (void)fh_device_trim(c.queue, 0, &(fh_call){.view_count = 0});
+    fh_context_unlock(c.context);
+    FH_EXPECT_OK(fh_queue_prefetch(c.queue, &filler, "cuda:0", NULL)); /* takes the place of one of them */
+    fh_view_release(&filler);
+  }
+  expect_same(&c, want);
+  assert_true(fh_cuda_calls("cuGraphLaunch") >= 6);
+  close_chain(&c);
+}
+
+static void on_the_cpu(void) { check_on("cpu", SHORT, false); }
+
+static void on_opencl(void) {
+  fh_context *context = NULL;
+  fh_status status = fh_context_create(&(fh_context_options){.devices = "opencl"}, &context);
+  if (status) {
+    printf("NOT RUN: %s\n", fh_status_message(status));
+    fh_status_free(status);
+    return;
+  }
+  fh_context_release(context);
+  check_on("opencl", SHORT, false);
+}
+
+static void says_what_is_wrong(void) {
+  chain c = open_chain("cpu", SHORT, true);
+  fh_graph *graph = NULL;
+  fh_expect_fails(fh_queue_capture_end(c.queue, &graph), FH_FAILED_PRECONDITION, "the queue does not capture");
+  FH_EXPECT_OK(fh_queue_capture_begin(c.queue));
+  fh_expect_fails(fh_queue_capture_begin(c.queue), FH_FAILED_PRECONDITION, "the queue captures already");
+  fh_expect_fails(fh_graph_launch(c.graph, NULL), FH_FAILED_PRECONDITION, "fh_graph_launch: the queue captures");
+  const fh_view none = {0};
+  fh_expect_code(fh_exp(c.queue, &none, &c.y, NULL), FH_FAILED_PRECONDITION); /* checked when it is captured */
+  FH_EXPECT_OK(fh_exp(c.queue, &c.x, &c.y, NULL));
+  FH_EXPECT_OK(fh_queue_capture_end(c.queue, NULL)); /* dropped */
+  assert_int_equal(counters_of(&c).launches, 0);
+  FH_EXPECT_OK(fh_queue_capture_begin(c.queue)); /* ended by the context */
+  FH_EXPECT_OK(fh_exp(c.queue, &c.x, &c.y, NULL));
+  close_chain(&c);
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  static const char settings[] = "capability=80,multiprocessors=4";
+  static const fh_cuda_case cases[] = {
+      {"runs as one graph", settings, NULL, runs_as_one_graph, 0, 0, 0},
+      {"runs as one graph, memory from pools", "capability=80,multiprocessors=4,pools=1", NULL, runs_as_one_graph, 0, 0, 0},
+      {"runs a long one", settings, NULL, runs_a_long_one, 0, 0, 0},
+      {"goes on where nothing can be captured", settings, "cuStreamBeginCapture@1+=801", goes_on_without_graphs, 0, 0, 0},
+      {"goes on where no graph is made", settings, "cuGraphInstantiateWithFlags@1+=801", goes_on_without_graphs, 0, 0, 0},
+      {"survives a device lost at a graph", settings, "cuGraphLaunch@2+=719", survives_a_lost_device, 0, 0, 0},
+      {"survives a device lost in a graph", settings, "cuGraphLaunch@2=late:719", survives_a_lost_device, 0, 0, 0},
+      {"survives a device lost in a capture", settings, "cuStreamEndCapture@1+=719", survives_a_lost_device, 0, 0, 0},
+      {"survives a device lost in a long one", settings, "cuGraphLaunch@4=late:719", survives_a_lost_device_when_long, 0, 0, 0},
+      {"follows memory that moves", settings, NULL, follows_memory_that_moves, 0, 0, 0},
+      {"on the CPU", NULL, NULL, on_the_cpu, 0, 0, 0},
+      {"on OpenCL", NULL, NULL, on_opencl, 0, 0, 0},
+      {"says what is wrong", NULL, NULL, says_what_is_wrong, 0, 0, 0},
+  };
+  fh_cuda_cases_begin(argv);
+  return fh_cuda_cases_run(argv, cases, FH_LENGTH(cases));
+}

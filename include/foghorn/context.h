@@ -61,6 +61,9 @@ typedef struct fh_context_options {
   bool allow_fake;     /* accept the test stand-in driver */
   /* NULL: threads of Foghorn's own, one pool in the process for all contexts with as many. Copied; `threads` is then 0. */
   const fh_host_pool *host_pool;
+  /* Every launch runs on one device. Else, and unless FOGHORN_SPLIT=off, one whose rows are computed by themselves is shared between the
+   * CPU and GPUs where that is predicted clearly faster, from times that were measured; the same bits where the kernel is exact. */
+  bool keep_whole;
 } fh_context_options;
 
 /* Opens a context. options NULL: all defaults. INVALID_ARGUMENT for an unknown name in options or in a
@@ -200,6 +203,8 @@ typedef struct fh_counters {
   uint64_t bytes_to_device, bytes_from_device;
   uint64_t chunked; /* launches that ran in chunks of their rows, memory being short; */
   uint64_t chunks;  /* as so many */
+  uint64_t split;   /* launches that several devices shared; */
+  uint64_t shares;  /* in so many shares */
 } fh_counters;
 FH_API void fh_context_counters(const fh_context *context, fh_counters *out_counters);
 

@@ -99,6 +99,7 @@ char *fh_account_text(const fh_account *account) {
   fh_text_add(&text, "copied %.3f MB to devices, %.3f MB from devices\n\n", (double)c->bytes_to_device / 1e6,
               (double)c->bytes_from_device / 1e6);
   if (c->chunked) fh_text_add(&text, "%" PRIu64 " launches ran as %" PRIu64 " chunks, memory being short\n\n", c->chunked, c->chunks);
+  if (c->split) fh_text_add(&text, "%" PRIu64 " launches were split between devices, in %" PRIu64 " shares\n\n", c->split, c->shares);
   fh_text_add(&text, "%-16s %-12s %10s %10s %12s %10s\n", "kernel", "device", "intended", "executed", "ms/launch", "GFLOP/s");
   for (int i = 0; i < account->row_count; i++) {
     const fh_account_row *r = &account->rows[i];
@@ -119,11 +120,11 @@ char *fh_account_text(const fh_account *account) {
 }
 
 static json_t *counters_json(const fh_counters *c) {
-  return json_pack("{sI sI sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended",
+  return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended",
                    (json_int_t)c->executed_intended, "executed_elsewhere", (json_int_t)c->executed_elsewhere, "failed",
                    (json_int_t)c->failed, "fallback_warnings", (json_int_t)c->fallback_warnings, "replayed", (json_int_t)c->replayed,
                    "bytes_to_device", (json_int_t)c->bytes_to_device, "bytes_from_device", (json_int_t)c->bytes_from_device, "chunked",
-                   (json_int_t)c->chunked, "chunks", (json_int_t)c->chunks);
+                   (json_int_t)c->chunked, "chunks", (json_int_t)c->chunks, "split", (json_int_t)c->split, "shares", (json_int_t)c->shares);
 }
 
 char *fh_account_json(const fh_account *account) {

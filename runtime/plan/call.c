@@ -153,7 +153,7 @@ static void begin(const fh_kernel_image *image, int view_count, fh_call *out) {
   out->view_count = view_count;
   out->note[0] = '\0';
   out->begun_ns = 0;
-  out->elsewhere = out->part = false;
+  out->elsewhere = out->part = out->flows = false;
   out->ran = NULL;
   out->resident = 0;
   out->bound.stage_count = out->bound.temp_count = 0;

@@ -177,6 +177,7 @@ static void free_kernel(const fh_context *context, fh_plan_kernel *k) {
       if (c->executables[s]) context->devices[c->device].api->release(c->executables[s]);
     free(c->samples);
     free(c->calibrated);
+    free(c->shared);
   }
   fh_kernel_drop(k->image);
   free(k);

@@ -55,24 +55,40 @@ static void span_of_all(const fh_call *whole, uint32_t cut, const fh_buffer *buf
   }
 }
 
-double fh_chunk_bytes(const fh_call *whole, uint32_t cut, int64_t rows) {
+/* Of views that have rows, or of those that every chunk needs whole. */
+static double bytes_of(const fh_call *whole, uint32_t cut, int64_t rows, bool of_rows) {
   double bytes = 0;
   for (int v = 0; v < whole->view_count; v++) {
+    if ((cut >> v & 1) != of_rows) continue;
     const fh_buffer *buffer = whole->views[v].buffer;
     int64_t low = 0, high = buffer ? (int64_t)buffer->bytes : 0;
     bool counted = false;
-    for (int before = 0; before < v; before++)
-      counted |= buffer && whole->views[before].buffer == buffer && (cut >> before & 1) == (cut >> v & 1);
+    for (int before = 0; before < v; before++) counted |= buffer && whole->views[before].buffer == buffer && (cut >> before & 1) == of_rows;
     if (counted) continue;
-    if (buffer && (cut >> v & 1)) span_of_all(whole, cut, buffer, 0, rows, &low, &high);
+    if (buffer && of_rows) span_of_all(whole, cut, buffer, 0, rows, &low, &high);
     if (buffer) {
       bytes += (double)(high - low);
     } else { /* shapes only */
       const int64_t all = whole->descs[v].rank > 0 ? whole->descs[v].shape[0] : 1;
-      bytes += fh_desc_bytes(&whole->descs[v]) * (cut >> v & 1 && all > 0 ? (double)rows / (double)all : 1);
+      bytes += fh_desc_bytes(&whole->descs[v]) * (of_rows && all > 0 ? (double)rows / (double)all : 1);
     }
   }
   return bytes;
+}
+
+double fh_chunk_bytes(const fh_call *whole, uint32_t cut, int64_t rows) {
+  return bytes_of(whole, cut, rows, false) + bytes_of(whole, cut, rows, true);
+}
+
+bool fh_results_apart(const fh_call *whole, uint32_t cut, int64_t first, int64_t middle, int64_t last) {
+  for (int v = 0; v < whole->view_count; v++) {
+    if (whole->image->contract->views[v].role == FH_ROLE_IN || !whole->views[v].buffer) continue;
+    int64_t low, high, next_low, next_high;
+    span_of_all(whole, cut, whole->views[v].buffer, first, middle, &low, &high);
+    span_of_all(whole, cut, whole->views[v].buffer, middle, last, &next_low, &next_high);
+    if (low < next_high && next_low < high) return false;
+  }
+  return true;
 }
 
 static fh_status take_view(fh_context *context, const fh_call *whole, uint32_t cut, int v, int64_t first, int64_t last, fh_call *chunk) {
@@ -146,7 +162,7 @@ bool fh_chunks_begin(const fh_call *call, double bytes, fh_progress *progress) {
 
 /* The chunks work on the host copies of what they have rows of. Those of results count as the newest from the first chunk on: whoever wants
  * memory, or makes up for a lost device, must not bring older contents home over rows that are new. */
-static fh_status come_home(fh_context *context, const fh_call *call, uint32_t cut) {
+fh_status fh_chunks_come_home(fh_context *context, const fh_call *call, uint32_t cut) {
   for (int v = 0; v < call->view_count; v++) {
     if (!(cut >> v & 1)) continue;
     fh_buffer *buffer = call->views[v].buffer;
@@ -158,8 +174,7 @@ static fh_status come_home(fh_context *context, const fh_call *call, uint32_t cu
   return FH_OK;
 }
 
-/* The best of a device's candidates for the call; NULL: none may run it. */
-static fh_candidate *best_on(const fh_queue *queue, int device, const fh_call *call) {
+fh_candidate *fh_candidate_best_on(const fh_queue *queue, int device, const fh_call *call) {
   fh_plan_kernel *k = fh_plan_kernel_in(queue->context, call->kernel);
   fh_candidate *best = NULL;
   double least = 0;
@@ -177,28 +192,44 @@ static fh_candidate *best_on(const fh_queue *queue, int device, const fh_call *c
 static fh_candidate *fitting(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
   if (fh_candidate_unfit(queue->context, candidate, &chunk->bound).code == FH_REASON_NONE) return candidate;
   for (;;) { /* who fails the test is not asked again */
-    fh_candidate *best = best_on(queue, candidate->device, chunk);
+    fh_candidate *best = fh_candidate_best_on(queue, candidate->device, chunk);
     if (!best || best->test == FH_TEST_PASSED) return best;
     fh_candidate_test(queue, best);
     if (best->test == FH_UNTESTED) return NULL;
   }
 }
 
-static fh_status run_on(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
+fh_status fh_chunk_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
   fh_candidate *runs = fitting(queue, candidate, chunk);
   if (runs) return fh_execute(queue, runs, chunk);
   return FH_STATUS(FH_RESOURCE_EXHAUSTED, "%s: no variant of %s takes the rows that there is memory for", chunk->image->contract->name,
                    queue->context->devices[candidate->device].info.id);
 }
 
+/* ---- one at a time ----------------------------------------------------------------------------------------------- */
+
+fh_status fh_chunk_fetch(fh_queue *queue, const fh_call *chunk) {
+  fh_status status = FH_OK;
+  for (int v = 0; v < chunk->view_count && !status; v++) {
+    if (chunk->image->contract->views[v].role == FH_ROLE_IN) continue;
+    fh_buffer *buffer = chunk->views[v].buffer;
+    status = chunk->flows ? fh_buffer_home_on(queue, buffer) : fh_buffer_to_host(queue->context, buffer);
+  }
+  return status;
+}
+
 static fh_status run_chunk(fh_queue *queue, fh_candidate *candidate, const fh_call *whole, uint32_t cut, int64_t first, int64_t last) {
   fh_chunk chunk;
   FH_TRY(fh_chunk_take(queue->context, whole, cut, first, last, &chunk));
-  fh_status status = run_on(queue, candidate, &chunk.call);
-  for (int v = 0; v < whole->view_count && !status; v++)
-    if (whole->image->contract->views[v].role != FH_ROLE_IN) status = fh_buffer_to_host(queue->context, chunk.call.views[v].buffer);
+  fh_status status = fh_chunk_execute(queue, candidate, &chunk.call);
+  if (!status) status = fh_chunk_fetch(queue, &chunk.call);
   fh_chunk_end(&chunk);
   return status;
+}
+
+static fh_status lost_in_the_middle(const fh_plan_device *device, const fh_call *call) {
+  return FH_STATUS_CAUSE(FH_ABORTED, device->cause, "%s: %s was lost in the middle of a launch", call->image->contract->name,
+                         device->info.id);
 }
 
 /* True: less is tried. */
@@ -210,16 +241,9 @@ static bool halve(fh_context *context, int device, const fh_call *call, fh_progr
   return true;
 }
 
-/* All of the results are new, whatever they were before. */
-static void written_at_home(const fh_call *call) {
-  for (int v = 0; v < call->view_count; v++)
-    if (call->image->contract->views[v].role != FH_ROLE_IN) call->views[v].buffer->lost = false;
-}
-
-fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress) {
+static fh_status run_in_turn(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress) {
   fh_context *context = queue->context;
   const fh_plan_device *device = &context->devices[candidate->device];
-  if (progress->done == 0) FH_TRY(come_home(context, call, progress->cut));
   while (progress->done < progress->rows) {
     const int64_t left = progress->rows - progress->done, step = device->info.host_memory ? left : progress->step;
     const int64_t last = progress->done + (step < left ? step : left);
@@ -231,10 +255,150 @@ fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call 
     if (status) return status;
     progress->done = last;
     progress->chunks++;
-    if (device->state != FH_STATE_OPEN) /* what it had was made again elsewhere */
-      return FH_STATUS_CAUSE(FH_ABORTED, device->cause, "%s: %s was lost in the middle of a launch", call->image->contract->name,
-                             device->info.id);
+    if (device->state != FH_STATE_OPEN) return lost_in_the_middle(device, call); /* what it had was made again elsewhere */
   }
-  written_at_home(call);
+  return FH_OK;
+}
+
+/* ---- two at a time: while one is at work, the results of the one before it come home, and the operands of the next go there ---------- */
+
+enum { LANES = 2 };
+
+typedef struct flight {
+  fh_chunk chunk;
+  int64_t last;
+} flight;
+
+/* Chunk n runs on lane n % LANES, a queue and with it a stream of its own. Those that have begun and not ended are in the air. */
+typedef struct pipeline {
+  fh_queue *lanes[LANES];
+  fh_candidate *candidate;
+  const fh_call *call;
+  fh_progress *progress;
+  int64_t step, next; /* rows of a chunk; the first that no chunk has */
+  int begun, ended;
+  bool full; /* there was no memory for another */
+  flight flights[LANES];
+} pipeline;
+
+static bool overlaps(const fh_context *context, int device, const fh_call *call, const fh_progress *progress, int64_t step) {
+  const int64_t first = progress->done;
+  if (context->devices[device].info.host_memory || progress->halvings > 0 || step < 1 || progress->rows - first <= step) return false;
+  const double shared = bytes_of(call, progress->cut, step, false), each = bytes_of(call, progress->cut, step, true);
+  if (shared + LANES * each > fh_chunk_bytes(call, progress->cut, progress->step)) return false;
+  return fh_results_apart(call, progress->cut, first, first + step, progress->rows);
+}
+
+/* RESOURCE_EXHAUSTED: not even for this one is there memory beside what is in the air. */
+static fh_status begin_flight(pipeline *p) {
+  flight *f = &p->flights[p->begun % LANES];
+  fh_queue *lane = p->lanes[p->begun % LANES];
+  f->last = p->next + p->step < p->progress->rows ? p->next + p->step : p->progress->rows;
+  FH_TRY(fh_chunk_take(lane->context, p->call, p->progress->cut, p->next, f->last, &f->chunk));
+  f->chunk.call.flows = true;
+  fh_status status = fh_chunk_execute(lane, p->candidate, &f->chunk.call);
+  if (status) {
+    fh_chunk_end(&f->chunk);
+    return status;
+  }
+  p->next = f->last;
+  p->begun++;
+  return FH_OK;
+}
+
+/* The end of its chunk waits for no other lane: nothing on the device needs its buffers now. */
+static void land(fh_context *context, int device, fh_chunk *chunk) {
+  for (int v = 0; v < chunk->call.view_count; v++)
+    if (chunk->owned >> v & 1) fh_replica_drop(context, chunk->call.views[v].buffer, device);
+  fh_chunk_end(chunk);
+}
+
+static fh_status end_flight(pipeline *p) {
+  flight *f = &p->flights[p->ended % LANES];
+  fh_queue *lane = p->lanes[p->ended % LANES];
+  FH_TRY(fh_chunk_fetch(lane, &f->chunk.call));
+  if (lane->context->devices[p->candidate->device].state == FH_STATE_OPEN) {
+    land(lane->context, p->candidate->device, &f->chunk);
+  } else {
+    fh_chunk_end(&f->chunk);
+  }
+  p->ended++;
+  p->progress->done = f->last;
+  p->progress->chunks++;
+  return FH_OK;
+}
+
+/* What failed to begin is dealt with before those in the air end: where the device is lost, they are made again first. */
+static fh_status begin_or_fill(pipeline *p) {
+  fh_context *context = p->lanes[0]->context;
+  fh_status status = begin_flight(p);
+  if (!status) return FH_OK;
+  p->full = true;
+  if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) {
+    fh_status_free(status);
+    return FH_OK;
+  }
+  return fh_recover(context, p->candidate, p->candidate->device, status);
+}
+
+/* To the end, or until memory is short: then what is left has not begun. */
+static fh_status fly(pipeline *p) {
+  fh_status status = FH_OK;
+  const fh_plan_device *device = &p->lanes[0]->context->devices[p->candidate->device];
+  while (!status && p->progress->done < p->progress->rows) {
+    p->full |= device->state != FH_STATE_OPEN;
+    if (!p->full && p->next < p->progress->rows && p->begun - p->ended < LANES) {
+      status = begin_or_fill(p);
+    } else if (p->begun > p->ended) {
+      status = end_flight(p);
+    } else {
+      break;
+    }
+  }
+  for (; p->ended < p->begun; p->ended++) fh_chunk_end(&p->flights[p->ended % LANES].chunk); /* after a failure */
+  if (status || (device->state == FH_STATE_OPEN && !p->candidate->quarantined)) return status;
+  return lost_in_the_middle(device, p->call);
+}
+
+static fh_status run_overlapped(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress, int64_t step) {
+  fh_context *context = queue->context;
+  pipeline p = {.lanes = {queue}, .candidate = candidate, .call = call, .progress = progress, .step = step, .next = progress->done};
+  fh_status status = fh_candidate_prepare(context, candidate); /* it may allocate, which is no word on the chunks */
+  if (!status) status = fh_flow_begin(queue, candidate->device, call, progress->cut);
+  if (!status) status = fh_queue_create(context, &p.lanes[1]);
+  if (fh_status_code(status) == FH_RESOURCE_EXHAUSTED) { /* one at a time may do with less */
+    fh_status_free(status);
+    return FH_OK;
+  }
+  FH_TRY(status);
+  p.lanes[1]->pinned = queue->pinned;
+  status = fly(&p);
+  fh_queue_release(p.lanes[1]);
+  return status;
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------------------- */
+
+void fh_chunks_written(const fh_call *call) {
+  for (int v = 0; v < call->view_count; v++)
+    if (call->image->contract->views[v].role != FH_ROLE_IN) call->views[v].buffer->lost = false;
+}
+
+/* Two in the air take the memory of one chunk, so they are half as long; many of them, since what comes before the first and after the
+ * last overlaps with nothing, but none so short that its copies are all beginning. */
+static int64_t step_of_two(const fh_call *call, const fh_progress *progress) {
+  static const double enough_bytes = 32 << 20;
+  enum { ENOUGH = 16 };
+  int64_t step = progress->step / LANES;
+  while (step > progress->rows / ENOUGH && step > 1 && bytes_of(call, progress->cut, step / 2, true) >= enough_bytes) step /= 2;
+  return step;
+}
+
+fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress) {
+  if (progress->done == 0) FH_TRY(fh_chunks_come_home(queue->context, call, progress->cut));
+  const int64_t step = step_of_two(call, progress);
+  if (overlaps(queue->context, candidate->device, call, progress, step)) FH_TRY(run_overlapped(queue, candidate, call, progress, step));
+  FH_TRY(run_in_turn(queue, candidate, call, progress));
+  fh_chunks_written(call);
   return FH_OK;
 }

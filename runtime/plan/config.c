@@ -87,9 +87,9 @@ static fh_status read_isa(const char *where, const char *name, fh_config *config
 
 /* A misspelt variable must not be a silent default. */
 static void warn_unknown_variables(void) {
-  static const char *const known[] = {"FOGHORN_DEVICES", "FOGHORN_ISA",     "FOGHORN_FALLBACK",    "FOGHORN_REQUIRE",
-                                      "FOGHORN_LOG",     "FOGHORN_TRACE",   "FOGHORN_VERIFY",      "FOGHORN_CACHE_DIR",
-                                      "FOGHORN_PROBE",   "FOGHORN_PLUGINS", "FOGHORN_OPENCL_LANES"};
+  static const char *const known[] = {"FOGHORN_DEVICES", "FOGHORN_ISA",     "FOGHORN_FALLBACK",     "FOGHORN_REQUIRE",
+                                      "FOGHORN_LOG",     "FOGHORN_TRACE",   "FOGHORN_VERIFY",       "FOGHORN_CACHE_DIR",
+                                      "FOGHORN_PROBE",   "FOGHORN_PLUGINS", "FOGHORN_OPENCL_LANES", "FOGHORN_SPLIT"};
   for (char **entry = environ; *entry; entry++) {
     if (strncmp(*entry, "FOGHORN_", 8) != 0 || strncmp(*entry, "FOGHORN_FAKE_", 13) == 0 || strncmp(*entry, "FOGHORN_TEST_", 13) == 0)
       continue;
@@ -126,6 +126,7 @@ static fh_status check_options(const fh_context_options *o) {
 fh_status fh_config_read(const fh_context_options *options, fh_config *out_config) {
   static const choice fallbacks[] = {{"allow", FH_FALLBACK_ALLOW}, {"warn", FH_FALLBACK_WARN}, {"error", FH_FALLBACK_ERROR}, {0}};
   static const choice verifies[] = {{"off", FH_VERIFY_OFF}, {"once", FH_VERIFY_ONCE}, {0}};
+  static const choice splits[] = {{"auto", 0}, {"off", 1}, {0}};
   static const fh_context_options none;
   const fh_context_options *o = options ? options : &none;
   *out_config = (fh_config){.isa_cap = -1};
@@ -143,11 +144,13 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   }
   out_config->allow_fake = o->allow_fake;
 
-  int fallback = FH_FALLBACK_WARN, verify = FH_VERIFY_ONCE;
+  int fallback = FH_FALLBACK_WARN, verify = FH_VERIFY_ONCE, whole = 0;
   FH_TRY(choose("FOGHORN_FALLBACK", fallbacks, &fallback));
   out_config->fallback = o->fallback != FH_FALLBACK_DEFAULT ? o->fallback : (fh_fallback)fallback;
   FH_TRY(choose("FOGHORN_VERIFY", verifies, &verify));
+  FH_TRY(choose("FOGHORN_SPLIT", splits, &whole));
   out_config->verify = (fh_verify)verify;
+  out_config->keep_whole = o->keep_whole || whole;
 
   const char *isa = getenv("FOGHORN_ISA");
   if (o->isa) {

@@ -17,6 +17,7 @@ typedef struct fh_config {
   fh_host_pool host_pool; /* run NULL: none */
   int isa_cap;            /* -1: none */
   bool allow_fake;
+  bool keep_whole;                         /* no launch is split between devices */
   char devices[FH_CONFIG_MAX_DEVICES][24]; /* names asked for; count 0: whatever the policy finds */
   int device_count;
   fh_verify verify;    /* FOGHORN_VERIFY: self-tests off, or once per variant and process */

@@ -90,8 +90,9 @@ static int device_of(const fh_context *context, const fh_buffer *buffer) {
   return device;
 }
 
-static fh_status copy_home(fh_context *context, const fh_buffer *buffer, int device, char *to) {
-  fh_queue *queue = context->queues;
+/* Who fetches: a queue whose own work alone has touched the buffer, or NULL, and then all work on the device is waited for. */
+static fh_status copy_home(fh_context *context, fh_queue *only, const fh_buffer *buffer, int device, char *to) {
+  fh_queue *queue = only ? only : context->queues;
   fh_stream *stream;
   FH_TRY(stream_of(queue, device, &stream));
   fh_command copy = {.kind = FH_COMMAND_COPY,
@@ -100,14 +101,14 @@ static fh_status copy_home(fh_context *context, const fh_buffer *buffer, int dev
   fh_status status = stream_submit(queue, device, &copy, 1);
   if (!status) status = stream_wait(queue, device);
   if (status) return status;
-  fh_link_sample(&context->devices[device], FH_FROM_DEVICE, buffer->bytes, fh_now_seconds() - start);
+  if (!only) fh_link_sample(&context->devices[device], FH_FROM_DEVICE, buffer->bytes, fh_now_seconds() - start); /* alone on the link */
   context->account.counters.bytes_from_device += buffer->bytes;
   return FH_OK;
 }
 
 /* The newest contents of the buffer, to its host copy or, `staged`, beside it. A device that is lost on the way is met again, after
  * what it held was made anew; *out_again says so: the host copies of others may be newer now. */
-static fh_status fetch(fh_context *context, fh_buffer *buffer, bool staged, bool *out_again) {
+static fh_status fetch(fh_context *context, fh_queue *only, fh_buffer *buffer, bool staged, bool *out_again) {
   int device = device_of(context, buffer);
   if (buffer->lost || device == context->device_count)
     return FH_STATUS(FH_DATA_LOSS,
@@ -115,9 +116,9 @@ static fh_status fetch(fh_context *context, fh_buffer *buffer, bool staged, bool
                      "next step: compute it again; fh_view_sync after a launch keeps a copy on the host",
                      buffer->made_file, buffer->made_line);
   *out_again = true;
-  FH_TRY(settle_all(context, device));
+  FH_TRY(only ? fh_queue_settle(only, device) : settle_all(context, device));
   if (!replica_current(context, buffer, device)) return FH_OK; /* lost just now, and mended or not */
-  fh_status status = copy_home(context, buffer, device, staged ? buffer->staged : buffer->host);
+  fh_status status = copy_home(context, only, buffer, device, staged ? buffer->staged : buffer->host);
   if (status) return fh_recover(context, NULL, device, status);
   if (!staged) buffer->host_version = buffer->version;
   *out_again = false;
@@ -135,12 +136,12 @@ static void unstage(fh_buffer *const *set, int count) {
 }
 
 /* Takes the contents of all off their devices before the host copy of any changes: until then everything can be made again. */
-static fh_status stage(fh_context *context, fh_buffer *const *set, int count, bool *out_again) {
+static fh_status stage(fh_context *context, fh_queue *only, fh_buffer *const *set, int count, bool *out_again) {
   for (int i = 0; i < count && !*out_again; i++) {
     set[i]->staged = malloc(set[i]->bytes ? set[i]->bytes : 1);
     if (!set[i]->staged)
       return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for %zu bytes on their way from a device to the host", set[i]->bytes);
-    FH_TRY(fetch(context, set[i], true, out_again));
+    FH_TRY(fetch(context, only, set[i], true, out_again));
   }
   return FH_OK;
 }
@@ -153,22 +154,27 @@ static void commit(fh_buffer *const *set, int count) {
 }
 
 /* One attempt. Results that were made from the host copy as it is come home together with it. */
-static fh_status move_home(fh_context *context, fh_buffer *buffer) {
+static fh_status move_home(fh_context *context, fh_queue *only, fh_buffer *buffer) {
   fh_buffer *set[FH_LINEAGE_SET_MAX];
   bool again = false;
   int count = fh_lineage_closure(context, buffer, set);
   if (count == 1) {
     fh_buffer_release(buffer);
-    return fetch(context, buffer, false, &again);
+    return fetch(context, only, buffer, false, &again);
   }
-  fh_status status = stage(context, set, count, &again);
+  fh_status status = stage(context, only, set, count, &again);
   if (!status && !again) commit(set, count);
   unstage(set, count);
   return status;
 }
 
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer) {
-  while (!is_home(buffer)) FH_TRY(move_home(context, buffer));
+  while (!is_home(buffer)) FH_TRY(move_home(context, NULL, buffer));
+  return FH_OK;
+}
+
+fh_status fh_buffer_home_on(fh_queue *queue, fh_buffer *buffer) {
+  while (!is_home(buffer)) FH_TRY(move_home(queue->context, queue, buffer));
   return FH_OK;
 }
 
@@ -238,6 +244,11 @@ static fh_buffer *victim_of(const fh_context *context, int device, const fh_call
   return oldest;
 }
 
+void fh_replica_drop(fh_context *context, fh_buffer *buffer, int device) {
+  if (buffer->replicas[device].memory) context->devices[device].api->free(buffer->replicas[device].memory);
+  buffer->replicas[device] = (fh_replica){0};
+}
+
 /* Frees one replica, after its contents are on the host. False: there is none, or it cannot be brought home. */
 static bool trim(fh_context *context, int device, const fh_call *call) {
   fh_buffer *buffer = victim_of(context, device, call);
@@ -246,10 +257,7 @@ static bool trim(fh_context *context, int device, const fh_call *call) {
   fh_status status = fh_buffer_to_host(context, buffer);
   bool home = !status && context->devices[device].state == FH_STATE_OPEN;
   fh_status_free(status); /* reported to whoever asks for the data */
-  if (home && buffer->replicas[device].memory) {
-    context->devices[device].api->free(buffer->replicas[device].memory);
-    buffer->replicas[device] = (fh_replica){0};
-  }
+  if (home) fh_replica_drop(context, buffer, device);
   fh_buffer_release(buffer);
   return home;
 }
@@ -343,7 +351,7 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
   fh_context *context = queue->context;
   fh_buffer *buffer = call->views[index].buffer;
   fh_replica *replica = &buffer->replicas[device];
-  FH_TRY(settle_others(queue, device, replica));
+  if (!call->flows) FH_TRY(settle_others(queue, device, replica));
   if (!replica->memory) {
     fh_memory *memory = NULL;
     FH_TRY(device_alloc(queue, device, call, buffer->bytes, &memory));
@@ -352,6 +360,12 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
   }
   resident_touch(context, buffer);
   return must_be_current(call, index) ? update(queue, device, buffer, timed) : FH_OK;
+}
+
+fh_status fh_flow_begin(fh_queue *queue, int device, const fh_call *call, uint32_t cut) {
+  for (int v = 0; v < call->view_count; v++)
+    if (!(cut >> v & 1)) FH_TRY(bring(queue, device, call, v, false));
+  return settle_all(queue->context, device);
 }
 
 /* ---- ahead of time ------------------------------------------------------------------------------------------------ */
@@ -585,7 +599,7 @@ static void account(fh_queue *queue, fh_candidate *candidate, const fh_call *cal
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call) {
   int device = candidate->device;
   FH_TRY(fh_candidate_prepare(queue->context, candidate));
-  const bool timed = wants_timing(queue, candidate, call);
+  const bool timed = !call->flows && wants_timing(queue, candidate, call);
   FH_TRY(make_resident(queue, device, call, timed));
   FH_TRY(scratch_for(queue, candidate, call));
   if (timed && !queue->context->devices[device].info.host_memory) FH_TRY(fh_queue_settle(queue, device)); /* not the copies */

@@ -6,11 +6,13 @@
 #include "runtime/base/json.h"
 #include "runtime/base/text.h"
 #include "runtime/plan/crossover.h"
+#include "runtime/plan/split.h"
 
 typedef struct decision {
   fh_verdict *verdicts;
   int count;
   fh_plan plan;
+  fh_split split;
 } decision;
 
 static int best_first(const void *a, const void *b) {
@@ -28,6 +30,7 @@ static fh_status decide(const fh_queue *queue, const fh_call *call, decision *ou
   for (int i = 0; i < k->count; i++) out->verdicts[out->count++] = fh_candidate_judge(queue, &k->candidates[i], call);
   qsort(out->verdicts, (size_t)out->count, sizeof *out->verdicts, best_first);
   out->plan = fh_plan_make(queue, call);
+  fh_split_find(queue, call, &out->plan, &out->split);
   return FH_OK;
 }
 
@@ -39,6 +42,11 @@ static const char *test_name(const fh_candidate *candidate) {
 static const char *source_name(fh_cost_source source) {
   static const char *const names[] = {"a guess", "a scaled guess", "calibrated", "measured", "assumed"};
   return names[source];
+}
+
+static const char *source_key(fh_cost_source source) {
+  static const char *const keys[] = {"guess", "scaled_guess", "calibrated", "measured", "assumed"};
+  return keys[source];
 }
 
 static const char *human(double seconds, char text[static 24]) {
@@ -125,6 +133,35 @@ static json_t *scaling_json(const fh_context *context, const scaling *s) {
   return out;
 }
 
+/* ---- shared by several devices, where that wins over the best of them alone --------------------------------------------- */
+
+static void print_split(const fh_context *context, const fh_split *split, fh_text *text) {
+  char who[FH_SPLIT_TEXT], time[24];
+  if (split->count == 0) return;
+  fh_split_print(context, split, who, sizeof who);
+  fh_text_add(text, "  -> split %s  %s\n", who, human(split->seconds, time));
+  for (int i = 0; i < split->count; i++) {
+    const fh_share *s = &split->shares[i];
+    fh_text_add(text, "       %-19s %s  %lld of %lld rows, %s", s->candidate->name, human(s->work, time), (long long)s->rows,
+                (long long)split->rows, source_name(s->source));
+    if (s->there + s->back > 0) fh_text_add(text, "; copies %s", human(s->there + s->back, time));
+    fh_text_add(text, "\n");
+  }
+}
+
+/* NULL: the launch stays whole. */
+static json_t *split_json(const fh_split *split) {
+  if (split->count == 0) return NULL;
+  json_t *shares = json_array();
+  for (int i = 0; i < split->count; i++) {
+    const fh_share *s = &split->shares[i];
+    json_array_append_new(
+        shares, json_pack("{ss sI sf sf sf ss}", "variant", s->candidate->name, "rows", (json_int_t)s->rows, "seconds_there", s->there,
+                          "seconds_work", s->work, "seconds_back", s->back, "prediction", source_key(s->source)));
+  }
+  return json_pack("{sI sf so}", "rows", (json_int_t)split->rows, "predicted_seconds", split->seconds, "shares", shares);
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------------------------------- */
 
 static void print_text(const fh_context *context, const fh_call *call, const decision *d, fh_text *text) {
@@ -132,9 +169,10 @@ static void print_text(const fh_context *context, const fh_call *call, const dec
   fh_call_label(call, label, sizeof label);
   fh_text_add(text, "%s: %.3g GFLOP, %.3g MB\n", label, call->bound.flops / 1e9, call->bound.bytes / 1e6);
   if (call->note[0]) fh_text_add(text, "  data: %s\n", call->note);
+  print_split(context, &d->split, text);
   for (int i = 0; i < d->count; i++) {
     const fh_verdict *v = &d->verdicts[i];
-    bool chosen = v->candidate == d->plan.chosen;
+    bool chosen = v->candidate == d->plan.chosen && d->split.count == 0;
     if (v->reason.code == FH_REASON_NONE) {
       fh_text_add(text, "  %s %-20s %s  %s, %s\n", chosen ? "->" : "  ", v->candidate->name, human(v->seconds, time),
                   source_name(v->source), test_name(v->candidate));
@@ -153,11 +191,6 @@ static void print_text(const fh_context *context, const fh_call *call, const dec
   if (d->plan.chosen && d->plan.chosen_seconds > d->plan.intended_seconds)
     fh_text_add(text, ", about %.3gx faster", d->plan.chosen_seconds / d->plan.intended_seconds);
   fh_text_add(text, "\n");
-}
-
-static const char *source_key(fh_cost_source source) {
-  static const char *const keys[] = {"guess", "scaled_guess", "calibrated", "measured", "assumed"};
-  return keys[source];
 }
 
 static json_t *way_json(const fh_link_figures *link, double bytes, int copies) {
@@ -212,6 +245,8 @@ static char *print_json(const fh_context *context, const fh_call *call, const de
   json_object_set_new(out, "profile", fh_json_text(profile));
   json_t *crossover = scaling_json(context, sizes);
   if (crossover) json_object_set_new(out, "crossover", crossover);
+  json_t *split = split_json(&d->split);
+  if (split) json_object_set_new(out, "split", split);
   return fh_json_print(out);
 }
 

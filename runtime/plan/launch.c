@@ -6,7 +6,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/split.h"
 
 /* What the caller first would have got, kept over the attempts of one launch. */
 typedef struct intent {
@@ -93,20 +93,25 @@ static fh_status check_fallback(fh_queue *queue, const fh_call *call, const inte
   return FH_OK;
 }
 
+/* Some rows of a launch are counted with it; that they fell back is said, and counted, where it happens. */
+static void count(fh_context *context, const fh_call *call, const intent *wanted, bool elsewhere) {
+  if (call->part) return;
+  fh_account_row *row = fh_candidate_row(context, wanted->candidate);
+  if (row) row->intended++;
+  (*(elsewhere ? &context->account.counters.executed_elsewhere : &context->account.counters.executed_intended))++;
+}
+
 static void done(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_candidate *used, double seconds) {
   fh_context *context = queue->context;
   fh_counters *counters = &context->account.counters;
   const char *kernel = call->image->contract->name;
   const char *from = context->devices[wanted->candidate->device].info.id;
-  fh_account_row *row = fh_candidate_row(context, wanted->candidate);
-  if (row) row->intended++;
-  fh_record_launch(context, call, used, wanted->candidate, wanted->cause);
+  count(context, call, wanted, fell_back(wanted, used));
+  if (!call->part) fh_record_launch(context, call, used, wanted->candidate, wanted->cause);
   if (!fell_back(wanted, used)) {
     fh_plan_settled(context, call, used);
-    counters->executed_intended++;
     return;
   }
-  counters->executed_elsewhere++;
   fh_account_fallback_add(&context->account, kernel, from, context->devices[used->device].info.id, wanted->cause);
   bool of_device = wanted->reason.code == FH_REASON_DEVICE_REJECTED || wanted->reason.code == FH_REASON_DEVICE_QUARANTINED;
   if (context->config.fallback != FH_FALLBACK_WARN || !fh_account_say(&context->account, of_device ? "*" : kernel, from, wanted->cause))
@@ -167,11 +172,32 @@ static void say_chunked(fh_context *context, const fh_call *call, const fh_candi
 
 static void count_chunks(fh_context *context, const fh_call *call, fh_candidate *used, bool elsewhere, const room *r) {
   if (r->progress.step == 0) return;
-  fh_candidate_executed(context, used);
+  if (!call->part) fh_candidate_executed(context, used);
   if (r->progress.chunks < 2) return; /* no device had room for any: the CPU ran it whole */
   context->account.counters.chunked++;
   context->account.counters.chunks += (uint64_t)r->progress.chunks;
   if (!elsewhere) say_chunked(context, call, used, r);
+}
+
+/* ---- several devices at once ---------------------------------------------------------------------------------- */
+
+/* The first of those that share whose variant was not tested yet; NULL: none. */
+static fh_candidate *untested(const fh_split *split) {
+  for (int i = 0; i < split->count; i++)
+    if (split->shares[i].candidate->test == FH_UNTESTED) return split->shares[i].candidate;
+  return NULL;
+}
+
+static fh_status run_split(fh_queue *queue, const fh_split *split, const fh_call *call, const intent *wanted) {
+  fh_context *context = queue->context;
+  fh_split_outcome outcome;
+  FH_TRY(fh_split_run(queue, split, call, &outcome));
+  count(context, call, wanted, outcome.elsewhere);
+  fh_candidate_executed(context, wanted->candidate);
+  fh_record_launch(context, call, wanted->candidate, wanted->candidate, outcome.cause);
+  context->account.counters.split++;
+  context->account.counters.shares += (uint64_t)split->count;
+  return FH_OK;
 }
 
 /* ---- the launch --------------------------------------------------------------------------------------------- */
@@ -183,7 +209,20 @@ static fh_status annotate(fh_status status, const fh_call *call, const room *r) 
                             call->image->contract->name, (long long)r->progress.done - 1, (long long)r->progress.rows);
 }
 
-static fh_status launch(fh_queue *queue, fh_call *call) {
+/* What keeps a candidate that was planned from running. */
+static void begin_with(const fh_queue *queue, const fh_call *call, fh_candidate *planned, intent *wanted) {
+  const fh_plan_device *device = &queue->context->devices[planned->device];
+  const bool lost = device->state != FH_STATE_OPEN;
+  const fh_reason reason = {.code = lost ? FH_REASON_DEVICE_QUARANTINED : FH_REASON_VARIANT_QUARANTINED,
+                            .cause = lost ? device->cause : planned->cause,
+                            .text = lost ? device->reason : planned->reason};
+  wanted->candidate = planned;
+  wanted->seconds = fh_candidate_judge(queue, planned, call).seconds;
+  note_reason(queue->context, wanted, &reason);
+}
+
+/* planned NULL: what the plan wants first. */
+static fh_status launch(fh_queue *queue, fh_call *call, fh_candidate *planned) {
   fh_context *context = queue->context;
   room left;
   left.progress = (fh_progress){0};
@@ -193,6 +232,7 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
   wanted.candidate = NULL; /* the texts are filled when there is something to say */
   wanted.seconds = 0;
   wanted.cause[0] = '\0';
+  if (planned) begin_with(queue, call, planned, &wanted);
   fh_status status = FH_OK;
   /* Each failed attempt takes one candidate or device out, so this ends. */
   for (;;) {
@@ -211,10 +251,23 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
       left.short_of_it |= plan.chosen->skipped;
       continue;
     }
+    fh_split split;
+    split.count = 0;
+    if (left.progress.step == 0) fh_split_find(queue, call, &plan, &split);
+    fh_candidate *helper = untested(&split);
+    if (helper) {
+      fh_candidate_test(queue, helper);
+      left.short_of_it |= helper->skipped;
+      continue;
+    }
     status = check_fallback(queue, call, &wanted, &plan);
     if (status) break;
     if (!wanted.candidate) wanted.candidate = plan.chosen; /* never so: what may run was intended; an analyzer cannot know */
     call->elsewhere = fell_back(&wanted, plan.chosen);
+    if (split.count > 0) {
+      status = run_split(queue, &split, call, &wanted);
+      break;
+    }
     status = attempt(queue, plan.chosen, call, &left);
     if (!status) {
       count_chunks(context, call, plan.chosen, call->elsewhere, &left);
@@ -236,11 +289,15 @@ static fh_status launch(fh_queue *queue, fh_call *call) {
   return annotate(status, call, &left);
 }
 
+fh_status fh_launch_part(fh_queue *queue, fh_call *call, fh_candidate *planned) {
+  return call->bound.stage_count == 0 ? FH_OK : launch(queue, call, planned);
+}
+
 fh_status fh_launch_call(fh_queue *queue, fh_call *call) {
   fh_context *context = queue->context;
   if (call->bound.stage_count == 0) return FH_OK;
   context->account.counters.launches++;
-  fh_status status = launch(queue, call);
+  fh_status status = launch(queue, call, NULL);
   if (status) context->account.counters.failed++;
   return status;
 }

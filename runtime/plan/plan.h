@@ -145,12 +145,14 @@ typedef struct fh_candidate {
   fh_executable *executables[FH_PLAN_LAUNCHES]; /* by entry of the text, or by launch of a variant for blocks */
   fh_samples *samples;                          /* FH_PLAN_BUCKETS; allocated with the first sample */
   float *calibrated;                            /* seconds by bucket from the machine's profile, 0: none; allocated with the first */
+  float *shared; /* by bucket: seconds for a whole launch at the speed of its shares of one (split.c); 0: none; likewise */
 } fh_candidate;
 
 /* The variants of one kernel in a context: of a kernel of the build made with the context, of a registered one when it is first used. */
 typedef struct fh_plan_kernel {
   const fh_kernel_image *image;
   int16_t incumbents[FH_PLAN_BUCKETS]; /* by bucket: which candidate ran last, from 1; 0: none */
+  float split_scale[FH_PLAN_BUCKETS];  /* by bucket: what splitting a launch took, in predictions; 0: not known */
   bool text_wants_doubles;             /* whatever its views are; known where a device has none */
   int count;
   fh_candidate candidates[];
@@ -197,6 +199,7 @@ typedef struct fh_call {
   int16_t resident;         /* shapes only: the device that has all operands, from 1; 0: the host has them */
   bool part;                /* some rows of a launch: counted with the launch (chunks.c) */
   struct fh_candidate *ran; /* after a launch: what ran it whole and as planned; NULL: it went otherwise */
+  bool flows;               /* beside other parts, after fh_flow_begin: submitted, and not waited for */
 } fh_call;
 
 /* Some rows of a call, with views of their own. */
@@ -358,6 +361,8 @@ void fh_call_label(const fh_call *call, char *out, size_t size);
 /* How many rows the call can be cut into, by its contract's chunking rule; 1: it is one piece. *out_cut: bit v: view v has
  * these rows; 0 of one piece. */
 int64_t fh_call_rows(const fh_call *call, uint32_t *out_cut);
+/* No byte of the results of rows [first, middle) is between those of [middle, last): both may be written at once. True of shapes only. */
+bool fh_results_apart(const fh_call *whole, uint32_t cut, int64_t first, int64_t middle, int64_t last);
 /* Device memory that the views of that many rows take, and those that every chunk needs whole. */
 double fh_chunk_bytes(const fh_call *whole, uint32_t cut, int64_t rows);
 /* The call on the rows [first, last), to be ended by fh_chunk_end. Its host copies are those of the whole's views, which must be current,
@@ -365,6 +370,16 @@ double fh_chunk_bytes(const fh_call *whole, uint32_t cut, int64_t rows);
 fh_status fh_chunk_take(fh_context *context, const fh_call *whole, uint32_t cut, int64_t first, int64_t last, fh_chunk *out_chunk);
 /* Its results are on the host, and no device holds anything of it. */
 void fh_chunk_end(fh_chunk *chunk);
+/* Brings home what the chunks have rows of, before the first. */
+fh_status fh_chunks_come_home(fh_context *context, const fh_call *call, uint32_t cut);
+/* All rows of the results are new, whatever they were before. */
+void fh_chunks_written(const fh_call *call);
+/* Runs a chunk on the candidate or, where that one does not fit these rows, on the best of its device that does. */
+fh_status fh_chunk_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk);
+/* The results of a chunk come home. */
+fh_status fh_chunk_fetch(fh_queue *queue, const fh_call *chunk);
+/* The best of a device's candidates for the call; NULL: none may run it. */
+fh_candidate *fh_candidate_best_on(const fh_queue *queue, int device, const fh_call *call);
 /* Is one row at a time within so many bytes? */
 bool fh_call_fits_in_chunks(const fh_call *call, double bytes);
 /* How far a launch in chunks is. Begins with zeros. */
@@ -376,8 +391,8 @@ typedef struct fh_progress {
 /* From now on the call runs in chunks: halves, or less where a half takes more than `bytes` of memory. False: it does so already, it cannot
  * be cut, or cutting saves no memory. */
 bool fh_chunks_begin(const fh_call *call, double bytes, fh_progress *progress);
-/* Runs what is left of the call. RESOURCE_EXHAUSTED: the device has no room for much less either. After a failure the rest may be run on
- * another candidate. */
+/* Runs what is left of the call, where memory allows two chunks at a time: one is copied while the other is at work. RESOURCE_EXHAUSTED:
+ * the device has no room for much less either. After a failure the rest may be run on another candidate. */
 fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress);
 
 /* execute.c */
@@ -399,6 +414,13 @@ fh_status fh_execute_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room
 /* Waits for the queue's work on one device; mends a lost device. */
 fh_status fh_queue_settle(fh_queue *queue, int device);
 fh_status fh_buffer_to_host(fh_context *context, fh_buffer *buffer);
+/* The same where only this queue's work has touched the buffer on a device: what other queues do there goes on. */
+fh_status fh_buffer_home_on(fh_queue *queue, fh_buffer *buffer);
+/* Frees what the device holds of a buffer that no work there needs any more. */
+void fh_replica_drop(fh_context *context, fh_buffer *buffer, int device);
+/* What parts of the call share on a device (views not in `cut`) is there, and the device has nothing else to do: parts that flow may
+ * follow, on this queue and others. */
+fh_status fh_flow_begin(fh_queue *queue, int device, const fh_call *call, uint32_t cut);
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
 /* Frees what the device holds beside the call's operands, results after they were brought home. How many allocations. */
@@ -452,6 +474,9 @@ void fh_fault_fix(const fh_context *context, const char *cause, char *out, size_
 
 /* launch.c */
 fh_status fh_launch_call(fh_queue *queue, fh_call *call);
+/* Some rows of a launch (call->part) that `planned` did not take, whose device is lost or which keeps the failure: planned anew, and
+ * counted with their launch. call->elsewhere: another one ran them, which was said. */
+fh_status fh_launch_part(fh_queue *queue, fh_call *call, fh_candidate *planned);
 
 /* graph.c */
 /* Keeps a checked call, and its views, for later. */

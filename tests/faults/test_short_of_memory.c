@@ -128,6 +128,51 @@ static void larger_than_the_device(void) {
   job_end(&j);
 }
 
+/* What the driver was asked for, in order, a letter each: T a copy to the device, K a launch, H a copy to the host. Of equals in a row one.
+ */
+static void driver_was_asked(const char *log, char *out, size_t size) {
+  static const struct {
+    const char *call;
+    char letter;
+  } letters[] = {{"cuMemcpyHtoDAsync", 'T'}, {"cuLaunchKernel", 'K'}, {"cuMemcpyDtoHAsync", 'H'}};
+  FILE *file = fopen(log, "r");
+  assert_non_null(file);
+  size_t used = 0;
+  for (char line[256]; fgets(line, sizeof line, file);)
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+      if (strncmp(line, letters[i].call, strlen(letters[i].call)) == 0 && used + 1 < size && (!used || out[used - 1] != letters[i].letter))
+        out[used++] = letters[i].letter;
+  out[used] = '\0';
+  fclose(file);
+}
+
+/* Two chunks at a time: the next has its operands and is launched before the results of the one before it are fetched. */
+static void copies_overlap_work(void) {
+  char asked[256], *again;
+  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_view x[2], y[2];
+  for (int i = 0; i < 2; i++) {
+    x[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 1);
+    y[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 2);
+    FH_EXPECT_OK(fh_axpy(fh_context_queue(of[i]), 0.5f, &x[i], &y[i], NULL));
+  }
+  same_bits(&y[0], &y[1]);
+  const fh_counters c = counters_of(of[0]);
+  assert_true(c.chunks >= 4);
+  assert_int_equal(c.bytes_to_device, 2 * (uint64_t)ROWS * D * sizeof(float)); /* each byte once */
+  assert_int_equal(c.bytes_from_device, (uint64_t)ROWS * D * sizeof(float));
+  driver_was_asked(getenv("FOGHORN_FAKE_CUDA_LOG"), asked, sizeof asked);
+  if (strncmp(asked, "TKTKH", 5) != 0) fail_msg("%s", asked);
+  for (again = asked + 4; strncmp(again, "HTK", 3) == 0;) again += 3;
+  assert_string_equal(again, "H");
+  assert_true(strlen(asked) >= 3 * 4);
+  for (int i = 0; i < 2; i++) {
+    fh_view_release(&x[i]);
+    fh_view_release(&y[i]);
+    fh_context_release(of[i]);
+  }
+}
+
 /* The same where a chunk can be lost, on the way there, at work, and on the way back: what is left runs on the CPU. */
 static void lost_in_the_middle(void) {
   job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -253,6 +298,8 @@ int main(int argc, char **argv) {
   }
   static const fh_cuda_case cases[] = {
       {.name = "larger than the device", .settings = SMALL, .run = larger_than_the_device},
+      {.name = "copies overlap work", .settings = SMALL, .run = copies_overlap_work},
+      {.name = "copies overlap slow work", .settings = SMALL ",delay=0.003", .run = copies_overlap_work},
       {.name = "lost at work", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = lost_in_the_middle},
       {.name = "lost at work, late", .settings = SMALL, .faults = "cuLaunchKernel@2=late:719", .run = lost_in_the_middle},
       {.name = "lost on the way there", .settings = SMALL, .faults = "cuMemcpyHtoDAsync@4=719", .run = lost_in_the_middle},

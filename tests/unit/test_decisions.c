@@ -7,11 +7,14 @@
  *   isas         usable instruction sets; scalar always is
  *   config       exact, isa_cap, pinned
  *   devices      id, kind (cpu | gpu | posing), state (open | rejected | quarantined), cause, reason, memory, flops, bytes, link, launch,
+ *                link_known (it was measured), pci, host_memory,
  *                rank, allowed, exact, capability, threads and shared (of a block; without threads no variant for blocks is listed)
  *   kernel, shapes, params
  *   known        variant, source (measured | calibrated), seconds
  *   failed       variants whose self-test failed, with the reason
- *   expect       chosen, intended (null: nothing), fallback (words of its reason; "" none), sources, reasons: words by variant
+ *   config       also keep_whole
+ *   expect       split (who shares it and how, null: nobody), chosen, intended (null: nothing), fallback (words of its reason; "" none),
+ * sources, reasons: words by variant
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +29,7 @@
 
 #include "backends/backend.h"
 #include "runtime/base/json.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/split.h"
 #include "tests/support/expect.h"
 #include "tests/support/scale_kernel.h"
 
@@ -59,7 +62,7 @@ static void add_device(fh_context *context, const json_t *told) {
   d->info = (fh_device_info){.kind = cpu                           ? FH_DEVICE_CPU
                                      : strcmp(kind, "posing") == 0 ? FH_DEVICE_CPU_POSING
                                                                    : FH_DEVICE_GPU,
-                             .host_memory = cpu,
+                             .host_memory = truth_of(told, "host_memory", cpu),
                              .exact = truth_of(told, "exact", true),
                              .why_not_exact = "it flushes denormals",
                              .no_doubles = !truth_of(told, "doubles", true),
@@ -73,6 +76,9 @@ static void add_device(fh_context *context, const json_t *told) {
                                         .grid = {INT32_MAX, UINT16_MAX, UINT16_MAX},
                                         .shared_bytes = (uint32_t)number_of(told, "shared", 49152)}};
   snprintf(d->info.id, sizeof d->info.id, "%s", text_of(told, "id", "cpu"));
+  snprintf(d->info.pci, sizeof d->info.pci, "%s", text_of(told, "pci", ""));
+  for (int way = 0; way < FH_WAYS && truth_of(told, "link_known", false); way++)
+    fh_link_calibrate(d, (fh_way)way, 1e-5, d->info.link_bytes_per_s);
   d->state = strcmp(state, "open") == 0 ? FH_STATE_OPEN : strcmp(state, "rejected") == 0 ? FH_STATE_REJECTED : FH_STATE_QUARANTINED;
   d->allowed = truth_of(told, "allowed", true);
   d->rank = (int)number_of(told, "rank", 0);
@@ -102,6 +108,7 @@ static fh_context *make_context(const json_t *root) {
   const char *cap = text_of(config, "isa_cap", NULL);
   size_t i;
   context->config.numerics = truth_of(config, "exact", false) ? FH_EXACT : FH_BOUNDED;
+  context->config.keep_whole = truth_of(config, "keep_whole", false);
   context->config.isa_cap = cap ? (int)isa_of(cap) : -1;
   context->profile.looked = true; /* the golden file says what is known */
   context->isa_usable[FH_ISA_SCALAR] = true;
@@ -194,6 +201,17 @@ static void expect_sources(const char *file, const fh_queue *queue, const fh_cal
   }
 }
 
+static void expect_split(const char *file, const fh_queue *queue, const fh_call *call, const fh_plan *plan, const json_t *want) {
+  fh_split split;
+  char who[FH_SPLIT_TEXT] = "nobody";
+  if (!want) return;
+  fh_split_find(queue, call, plan, &split);
+  fh_split_print(queue->context, &split, who, sizeof who);
+  const char *expected = json_is_null(want) ? "nobody" : json_string_value(want);
+  if (strcmp(who, expected) != 0) fail_msg("%s: it is split between %s, expected %s", file, who, expected);
+  if (split.count > 0) assert_true(split.seconds < plan->chosen_seconds);
+}
+
 /* NULL, or why this build cannot make the decision: without PTX nothing runs on a CUDA device. */
 static const char *why_not_here(const json_t *root) {
   int count;
@@ -225,6 +243,7 @@ static void judge(const char *file, const json_t *root) {
   expect_name(file, "intended", json_object_get(expect, "intended"), plan.intended);
   const char *words = text_of(expect, "fallback", "may run");
   if (!strstr(fallback, words)) fail_msg("%s: the fallback is '%s', expected '%s'", file, fallback, words);
+  expect_split(file, &queue, &call, &plan, json_object_get(expect, "split"));
   expect_reasons(file, &queue, &call, json_object_get(expect, "reasons"));
   expect_sources(file, &queue, &call, json_object_get(expect, "sources"));
   for (int d = 0; d < context->device_count; d++) context->devices[d].api = NULL;

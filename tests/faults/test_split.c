@@ -1,0 +1,309 @@
+/* Launches that two GPUs and the CPU share: the same bits, exact counts, and whoever fails is stood in for.
+ * SPDX-License-Identifier: Apache-2.0
+ * TEST: timeout=120 fakes=yes cross=no
+ *
+ * The planner is told what each device takes, so that it splits whatever the stand-in takes. Self-tests are off: the n-th call of the
+ * driver is of the n-th share. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <foghorn/foghorn.h>
+
+#include "runtime/plan/split.h"
+#include "tests/support/cuda_cases.h"
+#include "tests/support/expect.h"
+
+enum { ROWS = 3000, D = 96, PANEL = 64 };
+
+static char said[8192];
+
+static void keep(void *user, int level, const char *lines) {
+  (void)user, (void)level;
+  const size_t used = strlen(said);
+  snprintf(said + used, sizeof said - used, "%s", lines);
+}
+
+static int times_said(const char *part) {
+  int n = 0;
+  for (const char *at = strstr(said, part); at; at = strstr(at + 1, part)) n++;
+  return n;
+}
+
+/* No list of devices, as far as the planner goes: all are worth the same. */
+static fh_context *open_with(const char *devices, fh_fallback fallback) {
+  setenv("FOGHORN_VERIFY", "off", 1);
+  fh_log_set(keep, NULL);
+  fh_context *context = NULL;
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = devices, .numerics = FH_EXACT, .allow_fake = true, .fallback = fallback},
+                                 &context));
+  for (int d = 0; d < context->device_count; d++) context->devices[d].rank = 0;
+  return context;
+}
+
+static fh_view new_matrix(fh_context *context, int64_t rows, int64_t columns, fh_order order, uint32_t seed) {
+  fh_view view;
+  float *data;
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(rows, columns), order, &view));
+  FH_EXPECT_OK(fh_view_map(&view, FH_WRITE, (void **)&data));
+  for (int64_t i = 0; i < rows * columns; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    data[i] = (float)(seed >> 8) * 0x1p-23f - 1;
+  }
+  return view;
+}
+
+static void same_bits(const fh_view *a, const fh_view *b) {
+  void *x, *y;
+  FH_EXPECT_OK(fh_view_map(a, FH_READ, &x));
+  FH_EXPECT_OK(fh_view_map(b, FH_READ, &y));
+  assert_memory_equal(x, y, (size_t)fh_view_elements(a) * sizeof(float));
+}
+
+static fh_counters counters_of(fh_context *context) {
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.executed_intended + counters.executed_elsewhere + counters.failed, counters.launches);
+  return counters;
+}
+
+/* For a launch like this every device takes 30 ms alone, and the links nearly nothing. */
+static void all_are_equal(fh_context *context, const char *name, const fh_view *const *views, int count, const fh_param_value *params,
+                          int param_count) {
+  const fh_kernel *kernel;
+  fh_call call;
+  FH_EXPECT_OK(fh_kernel_find(name, &kernel));
+  FH_EXPECT_OK(fh_call_bind(context, kernel, views, count, params, param_count, &call));
+  fh_plan_kernel *variants = fh_plan_kernel_in(context, call.kernel);
+  for (int i = 0; i < variants->count; i++) fh_candidate_calibrate(&variants->candidates[i], fh_cost_bucket(&call.bound), 0.03);
+  for (int d = 0; d < context->device_count; d++)
+    for (int way = 0; way < FH_WAYS; way++) fh_link_calibrate(&context->devices[d], (fh_way)way, 1e-6, 1e12);
+}
+
+/* c = a b on three devices and on the CPU; then a += 0.5 a, in place. */
+typedef struct job {
+  fh_context *context, *cpu;
+  fh_view a[2], b[2], c[2];
+} job;
+
+static job job_begin(fh_fallback fallback, fh_order order) {
+  job j = {.context = open_with("cuda:0,cuda:1,cpu", fallback), .cpu = open_with("cpu", FH_FALLBACK_WARN)};
+  for (int i = 0; i < 2; i++) {
+    fh_context *of = i ? j.cpu : j.context;
+    j.a[i] = new_matrix(of, ROWS, D, FH_ROW_MAJOR, 1);
+    j.b[i] = new_matrix(of, D, PANEL, FH_ROW_MAJOR, 2);
+    j.c[i] = new_matrix(of, ROWS, PANEL, order, 3);
+  }
+  return j;
+}
+
+static void job_end(job *j) {
+  for (int i = 0; i < 2; i++) {
+    fh_view_release(&j->a[i]);
+    fh_view_release(&j->b[i]);
+    fh_view_release(&j->c[i]);
+  }
+  fh_context_release(j->context);
+  fh_context_release(j->cpu);
+}
+
+static fh_status multiply(job *j) {
+  const fh_view *views[] = {&j->a[0], &j->b[0], &j->c[0]};
+  all_are_equal(j->context, "matmul", views, 3, NULL, 0);
+  FH_EXPECT_OK(fh_matmul(fh_context_queue(j->cpu), &j->a[1], &j->b[1], &j->c[1], NULL));
+  return fh_matmul(fh_context_queue(j->context), &j->a[0], &j->b[0], &j->c[0], NULL);
+}
+
+static void three_share(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  fh_counters c = counters_of(j.context);
+  assert_int_equal(c.launches, 1);
+  assert_int_equal(c.executed_intended, 1);
+  assert_int_equal(c.split, 1);
+  assert_int_equal(c.shares, 3);
+  assert_true(fh_cuda_calls("cuLaunchKernel") == 2);
+  assert_true(c.bytes_from_device > 0 && c.bytes_from_device < (uint64_t)ROWS * PANEL * sizeof(float));
+  const fh_view *views[] = {&j.a[0], &j.a[0]};
+  const fh_param_value half = {.f = 0.5};
+  all_are_equal(j.context, "axpy", views, 2, &half, 1);
+  for (int i = 0; i < 2; i++) {
+    fh_view twice = new_matrix(i ? j.cpu : j.context, ROWS, D, FH_ROW_MAJOR, 7);
+    FH_EXPECT_OK(fh_axpy(fh_context_queue(i ? j.cpu : j.context), 0.5f, &twice, &j.a[i], NULL));
+    fh_view_release(&twice);
+  }
+  same_bits(&j.a[0], &j.a[1]);
+  c = counters_of(j.context);
+  assert_int_equal(c.split, 2);
+  assert_string_equal(said, "");
+  char *text;
+  FH_EXPECT_OK(fh_report(j.context, false, &text));
+  if (!strstr(text, "2 launches were split between devices, in 6 shares")) fail_msg("%s", text);
+  free(text);
+  job_end(&j);
+}
+
+/* Lost before, at and after its work: the others' rows are untouched, its own are done by somebody else. */
+static void one_is_lost(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.executed_elsewhere, 1);
+  assert_int_equal(c.failed, 0);
+  assert_int_equal(c.split, 1);
+  assert_int_equal(times_said("FALLBACK device cuda:"), 1);
+  assert_int_equal(times_said("FALLBACK"), 1);
+  assert_int_equal(c.fallback_warnings, 1);
+  FH_EXPECT_OK(multiply(&j)); /* the context goes on */
+  same_bits(&j.c[0], &j.c[1]);
+  job_end(&j);
+}
+
+static void both_are_lost(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.executed_elsewhere, 1);
+  assert_int_equal(times_said("FALLBACK device cuda:0 lost"), 1);
+  assert_int_equal(times_said("FALLBACK device cuda:1 lost"), 1);
+  assert_int_equal(c.fallback_warnings, 2);
+  job_end(&j);
+}
+
+static void no_memory(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  const fh_counters c = counters_of(j.context);
+  assert_int_equal(c.executed_elsewhere, 1);
+  assert_int_equal((uint64_t)times_said("FALLBACK"), c.fallback_warnings);
+  assert_true(c.fallback_warnings >= 1 && c.fallback_warnings <= 2); /* each device has a cause of its own */
+  job_end(&j);
+}
+
+/* For a moment: the share is done where it was to be done. */
+static void no_memory_once(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  assert_int_equal(counters_of(j.context).failed, 0);
+  job_end(&j);
+}
+
+static void strict_is_strict(void) {
+  job j = job_begin(FH_FALLBACK_ERROR, FH_ROW_MAJOR);
+  fh_status status = multiply(&j);
+  assert_non_null(status);
+  fh_status_free(status);
+  assert_int_equal(counters_of(j.context).failed, 1);
+  job_end(&j);
+}
+
+/* Rows of results that lie between each other in memory would bring home each other's old bytes. */
+static void rows_between_each_other_stay_together(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_COL_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  assert_int_equal(counters_of(j.context).split, 0);
+  job_end(&j);
+}
+
+static void forbidden(void) {
+  setenv("FOGHORN_SPLIT", "off", 1);
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  FH_EXPECT_OK(multiply(&j));
+  same_bits(&j.c[0], &j.c[1]);
+  assert_int_equal(counters_of(j.context).split, 0);
+  job_end(&j);
+  setenv("FOGHORN_SPLIT", "perhaps", 1);
+  fh_context *context = NULL;
+  fh_expect_code(fh_context_create(NULL, &context), FH_INVALID_ARGUMENT);
+}
+
+static void is_explained(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  const fh_view *views[] = {&j.a[0], &j.b[0], &j.c[0]};
+  const fh_kernel *kernel;
+  all_are_equal(j.context, "matmul", views, 3, NULL, 0);
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  for (int json = 0; json < 2; json++) {
+    char *text;
+    FH_EXPECT_OK(fh_explain(fh_context_queue(j.context), kernel, views, 3, NULL, 0, json, &text));
+    if (!strstr(text, json ? "\"split\"" : "-> split cuda:0 ")) fail_msg("%s", text);
+    free(text);
+  }
+  assert_int_equal(counters_of(j.context).launches, 0);
+  job_end(&j);
+}
+
+/* What was believed is wrong by factors: after a few launches all end together. */
+static void shares_meet(void) {
+  static const double truth[] = {0.020, 0.040, 0.080}; /* seconds for the whole, of each device */
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  const fh_view *views[] = {&j.a[0], &j.b[0], &j.c[0]};
+  const fh_kernel *kernel;
+  fh_call call;
+  all_are_equal(j.context, "matmul", views, 3, NULL, 0);
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  FH_EXPECT_OK(fh_call_bind(j.context, kernel, views, 3, NULL, 0, &call));
+  fh_split split;
+  double first = 0, last = 0;
+  for (int launch = 0; launch < 12; launch++) {
+    const fh_plan plan = fh_plan_make(fh_context_queue(j.context), &call);
+    fh_split_find(fh_context_queue(j.context), &call, &plan, &split);
+    assert_int_equal(split.count, 3);
+    double longest = 0, shortest = 1;
+    for (int i = 0; i < split.count; i++) {
+      const fh_share *s = &split.shares[i];
+      const double seconds = truth[s->candidate->device % 3] * (double)s->rows / (double)split.rows;
+      if (seconds > longest) longest = seconds;
+      if (seconds < shortest) shortest = seconds;
+      fh_split_learn_share(&split, &call, s, s->rows, seconds);
+    }
+    if (launch == 0) first = longest / shortest;
+    last = longest / shortest;
+  }
+  assert_true(first > 3);
+  assert_true(last < 1.1);
+  job_end(&j);
+}
+
+#define TWO "devices=2,memory=64MiB"
+
+int main(int argc, char **argv) {
+  (void)argc;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  if (!images[0].ptx) {
+    printf("NOT RUN: this build has no PTX: %s\n", images[0].ptx_missing);
+    return 77;
+  }
+  static const fh_cuda_case cases[] = {
+      {.name = "three share", .settings = TWO, .run = three_share},
+      {.name = "three share, slowly", .settings = TWO ",delay=0.002", .run = three_share},
+      {.name = "one is lost at once", .settings = TWO, .faults = "cuLaunchKernel@1=719", .run = one_is_lost},
+      {.name = "one is lost late", .settings = TWO, .faults = "cuLaunchKernel@2=late:700", .run = one_is_lost},
+      {.name = "one is lost on the way there", .settings = TWO, .faults = "cuMemcpyHtoDAsync@2=late:719", .run = one_is_lost},
+      {.name = "one is lost on the way back", .settings = TWO, .faults = "cuMemcpyDtoHAsync@1=late:719", .run = one_is_lost},
+      {.name = "one has an ECC error", .settings = TWO, .faults = "cuLaunchKernel@2=late:214", .run = one_is_lost},
+      {.name = "one runs out of time", .settings = TWO, .faults = "cuLaunchKernel@1=late:702", .run = one_is_lost},
+      {.name = "both are lost", .settings = TWO, .faults = "cuLaunchKernel@1=late:719;cuLaunchKernel@2=late:719", .run = both_are_lost},
+      {.name = "no memory", .settings = TWO, .faults = "cuMemAlloc@1+=OOM", .run = no_memory},
+      {.name = "no memory once", .settings = TWO, .faults = "cuMemAlloc@2=OOM;cuMemAlloc@3=OOM", .run = no_memory_once},
+      {.name = "strict is strict", .settings = TWO, .faults = "cuLaunchKernel@2=late:719", .run = strict_is_strict},
+      {.name = "rows between each other stay together", .settings = TWO, .run = rows_between_each_other_stay_together},
+      {.name = "forbidden", .settings = TWO, .run = forbidden},
+      {.name = "is explained", .settings = TWO, .run = is_explained},
+      {.name = "shares meet", .settings = TWO, .run = shares_meet},
+  };
+  fh_cuda_cases_begin(argv);
+  return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof cases[0]));
+}

@@ -5,12 +5,13 @@
 
 #include "runtime/base/log.h"
 #include "runtime/mem/owner.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/neighbours.h"
 
 /* ---- context -------------------------------------------------------------------------------------------------- */
 
 static void context_unref(fh_context *context) {
   if (!fh_refcount_release(&context->refs)) return;
+  fh_neighbours_leave(context);
   fh_candidates_free(context);
   fh_devices_close(context);
   fh_account_free(&context->account);
@@ -53,6 +54,7 @@ fh_status fh_context_create(const fh_context_options *options, fh_context **out_
     context_unref(context);
     return status;
   }
+  fh_neighbours_join(context);
   *out_context = context;
   return FH_OK;
 }

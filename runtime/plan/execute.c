@@ -7,7 +7,7 @@
 
 #include "backends/check.h"
 #include "runtime/base/clock.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/neighbours.h"
 
 /* Launches of an estimate's bucket that are waited for, so that there is something to estimate from. */
 enum { TIMED_LAUNCHES = 3 };
@@ -262,6 +262,21 @@ static bool trim(fh_context *context, int device, const fh_call *call) {
   return home;
 }
 
+bool fh_device_give_way(fh_context *context, int device) {
+  if (context->running) return false; /* in the middle of a launch of this very thread */
+  for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
+    if (!buffer->replicas[device].memory || !is_home(buffer)) continue;
+    fh_buffer_retain(buffer); /* settling may end records that hold it, or lose the device */
+    fh_status status = settle_all(context, device);
+    const bool idle = !status && context->devices[device].state == FH_STATE_OPEN && buffer->replicas[device].memory && is_home(buffer);
+    fh_status_free(status); /* of work before: reported to whoever asks for its results */
+    if (idle) fh_replica_drop(context, buffer, device);
+    fh_buffer_release(buffer);
+    return idle;
+  }
+  return false;
+}
+
 /* Scratch is kept from launch to launch; that of the call itself stays, and other queues' work has ended. */
 static int scratch_trim(const fh_queue *queue, int device, const fh_call *call) {
   const fh_plan_device *d = &queue->context->devices[device];
@@ -298,7 +313,8 @@ static fh_status device_alloc(fh_queue *queue, int device, const fh_call *call, 
     return settled;
   }
   bool freed = scratch_trim(queue, device, call) > 0;
-  while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN && (freed || trim(context, device, call))) {
+  while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN &&
+         (freed || trim(context, device, call) || fh_neighbours_make_room(context, device))) {
     fh_status_free(status);
     status = d->api->alloc(d->device, bytes ? bytes : 1, out_memory);
     freed = false;

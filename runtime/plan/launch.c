@@ -265,6 +265,7 @@ static fh_status launch(fh_queue *queue, fh_call *call, fh_candidate *planned) {
     if (!wanted.candidate) wanted.candidate = plan.chosen; /* never so: what may run was intended; an analyzer cannot know */
     call->elsewhere = fell_back(&wanted, plan.chosen);
     if (split.count > 0) {
+      call->ran = NULL;
       status = run_split(queue, &split, call, &wanted);
       break;
     }

@@ -93,4 +93,5 @@ const fh_kernel_contract fh_contract_bincount = {
     .case_at = case_at,
     .bench_at = bench_at,
     .fill = fill,
+    FH_TALLY_BLOCKS(bincount),
 };

@@ -1,7 +1,8 @@
 /* Faults that are safe on a GPU that others use too: results must be right, and nothing may hang. SPDX-License-Identifier: Apache-2.0
  *
  *   gpu_drills [--fake]      exit status: 0 all right, 1 a drill failed, 77 there is no GPU
- * No drill harms the driver: memory is asked for and given back, processes are forked, two of them compete.
+ * No drill harms the driver or another process: memory is asked for and given back, processes are forked, two of them compete, and in a
+ * process of its own the primary context is shared with another user, and reset under our feet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,66 +107,96 @@ static bool fork_after_use(void) {
   return before && child && after;
 }
 
-/* Holds all of the device's memory but LEFT_BYTES; says so in `ready`, and ends when nobody holds the other end of `end` any more. */
-static void hold_memory(int ready, int end) {
+/* A process that takes memory when all `jobs` have opened the device (a context alone takes hundreds of MiB), and ends after them. */
+typedef struct holder {
+  pid_t process;
+  int go, ready, end; /* a job writes to `go`, and reads from `ready`; `end` is closed */
+} holder;
+
+static holder beside;
+
+/* Holds all of the device's memory but LEFT_BYTES. */
+static bool hold_memory(void) {
   fh_cuda_driver driver;
   fh_cu_context context;
   fh_cu_ptr memory;
   size_t free_bytes = 0, total = 0;
-  char byte;
-  alarm(DRILL_SECONDS);
   fh_status status = fh_cuda_driver_load(&driver);
-  if (status || driver.fn.cuInit(0) || driver.fn.cuDevicePrimaryCtxRetain(&context, 0) || driver.fn.cuCtxPushCurrent_v2(context)) _exit(1);
+  if (status || driver.fn.cuInit(0) || driver.fn.cuDevicePrimaryCtxRetain(&context, 0) || driver.fn.cuCtxPushCurrent_v2(context))
+    return false;
   while (!driver.fn.cuMemGetInfo_v2(&free_bytes, &total) && free_bytes > LEFT_BYTES + STEP_BYTES &&
          !driver.fn.cuMemAlloc_v2(&memory, free_bytes - LEFT_BYTES > 16 * STEP_BYTES ? 16 * STEP_BYTES : STEP_BYTES))
     continue;
   printf("  another process holds %zu of %zu MiB\n", (total - free_bytes) >> 20, total >> 20);
   fflush(stdout);
-  _exit(write(ready, "r", 1) == 1 && read(end, &byte, 1) == 0 ? 0 : 1);
+  return true;
 }
 
-/* Starts it and waits until it has the memory. */
-static pid_t start_holder(int *out_end) {
-  int ready[2], end[2];
-  char byte;
-  if (pipe(ready) != 0 || pipe(end) != 0) return -1;
+/* In the holder's process. */
+static int be_holder(int jobs, int go, int ready, int end) {
+  char byte = 0;
+  alarm(DRILL_SECONDS);
+  for (int i = 0; i < jobs; i++)
+    if (read(go, &byte, 1) != 1) return 1; /* a job ended before */
+  if (!hold_memory()) return 1;
+  for (int i = 0; i < jobs; i++)
+    if (write(ready, &byte, 1) != 1) return 1;
+  return read(end, &byte, 1) == 0 ? 0 : 1;
+}
+
+static bool start_holder(int jobs) {
+  int go[2], ready[2], end[2];
+  if (pipe(go) != 0 || pipe(ready) != 0 || pipe(end) != 0) return false;
   fflush(stdout);
-  const pid_t holder = fork();
-  if (holder == 0) {
+  const pid_t process = fork();
+  if (process == 0) {
+    close(go[1]);
     close(ready[0]);
     close(end[1]);
-    hold_memory(ready[1], end[0]);
+    _exit(be_holder(jobs, go[0], ready[1], end[0]));
   }
+  close(go[0]);
   close(ready[1]);
   close(end[0]);
-  const bool holds = holder > 0 && read(ready[0], &byte, 1) == 1;
-  close(ready[0]);
-  *out_end = end[1];
-  if (!holds) puts("  the other process could not take the memory");
-  return holds ? holder : -1;
+  beside = (holder){.process = process, .go = go[1], .ready = ready[0], .end = end[1]};
+  return process > 0;
 }
 
 /* Operands of 96 MiB each with 128 MiB left for both: the pool is trimmed, the job cut or moved, and the result is right. */
 static bool crowded_job(void) {
+  char byte = 0;
+  close(beside.end);
   fh_context *context = open_context("cuda:0,cpu");
-  const bool right = job_is_right(context, LARGE, 2);
+  const bool opened = job_is_right(context, SMALL, 1);
+  const bool asked = opened && write(beside.go, &byte, 1) == 1;
+  close(beside.go);
+  const bool taken = asked && read(beside.ready, &byte, 1) == 1;
+  if (opened && !taken) puts("  the other process could not take the memory");
+  const bool right = taken && job_is_right(context, LARGE, 2);
   fh_counters counters = {0};
   if (context) fh_context_counters(context, &counters);
   printf("  %llu launches, %llu elsewhere, %llu failed, %llu warnings\n", (unsigned long long)counters.launches,
          (unsigned long long)counters.executed_elsewhere, (unsigned long long)counters.failed,
          (unsigned long long)counters.fallback_warnings);
   fh_context_release(context);
-  return right && counters.failed == 0 && counters.launches == 2;
+  return right && counters.failed == 0 && counters.launches == 3;
 }
 
-static bool memory_is_short(void) {
-  int end = -1;
+static bool crowded_jobs(int jobs) {
+  pid_t processes[2];
   if (fake) setenv("FOGHORN_FAKE_CUDA", "memory=128MiB", 1); /* each process has a stand-in of its own */
-  const pid_t holder = start_holder(&end);
-  const bool right = holder > 0 && ended_well(start(crowded_job));
-  close(end);
-  return holder > 0 && ended_well(holder) && right;
+  if (!start_holder(jobs)) return false;
+  for (int i = 0; i < jobs; i++) processes[i] = start(crowded_job);
+  close(beside.go);
+  close(beside.ready);
+  bool right = true;
+  for (int i = 0; i < jobs; i++) right = ended_well(processes[i]) && right;
+  close(beside.end);
+  return ended_well(beside.process) && right;
 }
+
+static bool memory_is_short(void) { return crowded_jobs(1); }
+static bool two_in_want_of_memory(void) { return crowded_jobs(2); }
 
 /* An allocation that cannot be leaves the context as it was. */
 static bool too_much(void) {
@@ -189,6 +220,70 @@ static bool too_much(void) {
   return right;
 }
 
+/* The job goes on where it can after another library of the process has ended the context; and a new context has the device again. */
+static bool reset_by_another(void) {
+  fh_cuda_driver driver;
+  fh_cu_result (*reset)(fh_cu_device) = NULL;
+  fh_context *context = open_context("cuda:0,cpu");
+  bool right = job_is_right(context, SMALL, LAUNCHES);
+  fh_status status = fh_cuda_driver_load(&driver);
+  void *symbol = status ? NULL : fh_dynlib_symbol(driver.library, "cuDevicePrimaryCtxReset_v2");
+  memcpy(&reset, &symbol, sizeof reset);
+  if (!reset) puts("  the driver has no cuDevicePrimaryCtxReset_v2");
+  const fh_cu_result code = reset ? reset(0) : FH_CUDA_ERROR_NOT_FOUND;
+  right = right && code == FH_CUDA_SUCCESS && job_is_right(context, SMALL, LAUNCHES);
+  fh_counters counters = {0};
+  if (context) fh_context_counters(context, &counters);
+  printf("  %llu of %llu launches elsewhere, %llu failed, %llu warnings\n", (unsigned long long)counters.executed_elsewhere,
+         (unsigned long long)counters.launches, (unsigned long long)counters.failed, (unsigned long long)counters.fallback_warnings);
+  right = right && counters.failed == 0 && counters.fallback_warnings <= 1;
+  fh_context_release(context);
+  context = open_context("cuda:0");
+  right = right && job_is_right(context, SMALL, LAUNCHES);
+  fh_status_free(status);
+  fh_context_release(context);
+  return right;
+}
+
+/* A tensor library's part: the primary context current in this thread, memory of its own in it, work on a stream of its own. */
+typedef struct another_user {
+  fh_cuda_driver driver;
+  fh_cu_context context;
+  fh_cu_stream stream;
+  fh_cu_ptr memory;
+} another_user;
+
+static bool another_begins(another_user *user) {
+  fh_status status = fh_cuda_driver_load(&user->driver);
+  const bool loaded = !status;
+  fh_status_free(status);
+  if (!loaded) return false;
+  const fh_cuda_functions *fn = &user->driver.fn;
+  return !fn->cuInit(0) && !fn->cuDevicePrimaryCtxRetain(&user->context, 0) && !fn->cuCtxPushCurrent_v2(user->context) &&
+         !fn->cuStreamCreate(&user->stream, FH_CU_STREAM_NON_BLOCKING) && !fn->cuMemAlloc_v2(&user->memory, SMALL) &&
+         !fn->cuMemsetD8Async(user->memory, 7, SMALL, user->stream);
+}
+
+static bool another_is_unharmed(const another_user *user) {
+  static unsigned char bytes[SMALL];
+  const fh_cuda_functions *fn = &user->driver.fn;
+  fh_cu_context current = NULL;
+  bool same = !fn->cuMemcpyDtoHAsync_v2(bytes, user->memory, SMALL, user->stream) && !fn->cuStreamSynchronize(user->stream);
+  for (int i = 0; i < SMALL; i++) same = same && bytes[i] == 7;
+  same = same && !fn->cuMemFree_v2(user->memory) && !fn->cuStreamDestroy_v2(user->stream);
+  same = same && !fn->cuCtxPopCurrent_v2(&current) && current == user->context;
+  return same && !fn->cuDevicePrimaryCtxRelease_v2(0);
+}
+
+static bool beside_another_user(void) {
+  another_user user = {0};
+  bool right = another_begins(&user);
+  fh_context *context = open_context("cuda:0");
+  right = right && job_is_right(context, SMALL, LAUNCHES);
+  fh_context_release(context); /* and goes: the context is the other's too */
+  return right && another_is_unharmed(&user);
+}
+
 static const struct {
   const char *name;
   bool (*run)(void);
@@ -198,6 +293,9 @@ static const struct {
     {"memory held by another process", memory_is_short},
     {"two processes at once", two_processes},
     {"a fork after the driver was used", fork_after_use},
+    {"two processes in want of memory", two_in_want_of_memory},
+    {"another user of the primary context", beside_another_user},
+    {"a reset by another library", reset_by_another},
 };
 
 static bool has_gpu(void) {

@@ -1,10 +1,18 @@
-# devprobe explain with a device beside the CPU: transfers, sizes at which the choice changes, what-if. SPDX-License-Identifier: Apache-2.0
+# devprobe explain with a device beside the CPU: transfers, sizes at which the choice changes, what-if, launches that are split; all of it
+# obeys docs/explain.schema.json where the Python package jsonschema is installed. SPDX-License-Identifier: Apache-2.0
 # TEST: timeout=60 fakes=yes cross=no
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+    print("NOT RUN: the schema: the Python package jsonschema is not installed (Debian: python3-jsonschema)")
 
 devprobe = os.environ["DEVPROBE"]
 environment = {**os.environ, "FOGHORN_FAKE_CUDA": "devices=1,memory=2GiB", "FOGHORN_CACHE_DIR": ""}
@@ -21,11 +29,25 @@ def explain(*arguments, changes=None):
     return run(0, "explain", "matmul", shape, "--allow-fake", *arguments, changes=changes).stdout
 
 
+SCHEMA = json.loads((pathlib.Path(os.environ["FH_SOURCE_DIR"]) / "docs/explain.schema.json").read_text())
+if jsonschema:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+
+def read(text):
+    """A decision, which obeys the schema."""
+    decision = json.loads(text)
+    for error in VALIDATOR.iter_errors(decision) if jsonschema else ():
+        sys.exit(f"{'/'.join(map(str, error.absolute_path))}: {error.message}")
+    return decision
+
+
 def device_of(decision):
     return next(c for c in decision["candidates"] if c["variant"] == "cuda:0")
 
 
-decision = json.loads(explain("--json"))
+decision = read(explain("--json"))
 if not any(c["variant"] == "cuda:0" for c in decision["candidates"]) or "not built" in device_of(decision).get("reason", ""):
     print("NOT RUN: no PTX in this build, or no stand-in driver")
     sys.exit(77)
@@ -46,10 +68,10 @@ for choices in crossover["data_on_host"], crossover["data_resident"]:
     assert rows[0] == 1 and rows == sorted(set(rows)), choices
     assert all(a["device"] != b["device"] for a, b in zip(choices, choices[1:])), choices
 assert "chosen by the number of rows (here 64)" in explain()
-assert "crossover" not in json.loads(run(0, "explain", "matmul", shape, "--device", "cpu", "--json").stdout)
+assert "crossover" not in read(run(0, "explain", "matmul", shape, "--device", "cpu", "--json").stdout)
 
 # What if: the decision as it is stays the same, the other one has the assumed link.
-both = json.loads(explain("--json", "--assume", "cuda:0:link=25GB/s,latency=1us"))
+both = read(explain("--json", "--assume", "cuda:0:link=25GB/s,latency=1us"))
 assert both["assuming"]["what"] == "cuda:0:link=25GB/s,latency=1us"
 assumed = device_of(both["assuming"]["decision"])["transfer"]
 assert device_of(both)["transfer"] == transfer, both
@@ -64,7 +86,7 @@ with tempfile.TemporaryDirectory(prefix="foghorn-explain-test.") as cache:
     kept = {"FOGHORN_CACHE_DIR": cache}
     done = json.loads(run(0, "bench", "axpy", "--calibrate", "--within", "5", "--allow-fake", "--json", changes=kept).stdout)
     assert done["links"] == 1, done
-    calibrated = device_of(json.loads(explain("--json", changes=kept)))["transfer"]
+    calibrated = device_of(read(explain("--json", changes=kept)))["transfer"]
     assert calibrated["to_device"]["bandwidth"] == calibrated["from_device"]["latency"] == "calibrated", calibrated
     report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env={**environment, **kept})
     found = next(d for d in json.loads(report.stdout)["devices"] if d["id"] == "cuda:0")
@@ -73,3 +95,27 @@ with tempfile.TemporaryDirectory(prefix="foghorn-explain-test.") as cache:
     assert "GB/s there and" in " ".join(screen.split()), screen
     report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env=environment)
     assert "measured_link" not in report.stdout, report.stdout
+
+    # Of a launch that takes everybody as long and whose copies take nothing, everybody does a part; unless that is forbidden.
+    path = pathlib.Path(cache) / "profile.json"
+    profile = json.loads(path.read_text())
+    for device in profile["devices"]:
+        for variant in device["kernels"]["axpy"]["variants"].values():
+            variant.update({str(bucket): 0.05 for bucket in range(192)})
+        for way in device.get("link", {}).values():
+            way.update(latency_s=1e-6, bytes_per_s=1e12)
+    path.write_text(json.dumps(profile))
+    large = ["explain", "axpy", "16777216", "16777216", "--allow-fake"]
+    decision = read(run(0, *large, "--json", changes=kept).stdout)
+    shares = decision["split"]["shares"]
+    assert shares[0]["variant"].startswith("cuda:0") and shares[1]["variant"].startswith("cpu") and len(shares) == 2, decision
+    assert sum(share["rows"] for share in shares) == decision["split"]["rows"] == 16777216, decision
+    assert decision["split"]["predicted_seconds"] < 0.05, decision
+    assert "-> split cuda:0 5" in run(0, *large, changes=kept).stdout
+    assert "split" not in read(run(0, *large, "--json", changes={**kept, "FOGHORN_SPLIT": "off"}).stdout)
+
+# A schema that accepts anything would prove nothing.
+if jsonschema:
+    for spoilt in ({"schema": "foghorn.explain/2"}, {"chosen": 1}, {"candidates": [{"variant": "cpu"}]}, {"surprise": True},
+                   {"split": {"rows": 5, "predicted_seconds": 1, "shares": []}}):
+        assert not VALIDATOR.is_valid({**both, **spoilt}), spoilt

@@ -96,12 +96,17 @@ typedef struct fh_family_words {
 } fh_family_words;
 const fh_family_words *fh_family_in_words(fh_family family);
 
-/* A compute device, usable or rejected. */
 /* Bytes per second; 0: not measured. */
 typedef struct fh_measured_link {
   double to_device, from_device;
 } fh_measured_link;
 
+/* What the device's memory and a kernel of floats reached, a second; 0: not measured. */
+typedef struct fh_measured_limits {
+  double bytes, flops;
+} fh_measured_limits;
+
+/* A compute device, usable or rejected. */
 typedef struct fh_found_device {
   const char *id;      /* "cpu:0", "cuda:0", "amd:0", "opencl:0" */
   const char *kind;    /* "cpu", "gpu", "accelerator" */
@@ -119,7 +124,8 @@ typedef struct fh_found_device {
   int capability, driver_version;
   const char *uuid, *pci;
   fh_pci_link link;               /* all 0: not told */
-  fh_measured_link measured_link; /* filled by who has measurements */
+  fh_measured_link measured_link; /* these two are filled by who has measurements */
+  fh_measured_limits measured_limits;
 } fh_found_device;
 
 /* What was expected to be here, from the user or the environment. Higher is stronger. */

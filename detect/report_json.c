@@ -120,6 +120,13 @@ static json_t *measured_link_json(const fh_measured_link *link) {
   return json_pack("{sf sf}", "to_device_bytes_per_s", link->to_device, "from_device_bytes_per_s", link->from_device);
 }
 
+static json_t *measured_limits_json(const fh_measured_limits *limits) {
+  json_t *object = json_object();
+  if (limits->bytes > 0) json_object_set_new(object, "memory_bytes_per_s", json_real(limits->bytes));
+  if (limits->flops > 0) json_object_set_new(object, "f32_flops_per_s", json_real(limits->flops));
+  return object;
+}
+
 static json_t *device_json(const fh_found_device *found, bool *failed) {
   json_t *device = json_object();
   put(device, "id", fh_json_text(found->id), failed);
@@ -140,6 +147,8 @@ static json_t *device_json(const fh_found_device *found, bool *failed) {
   put(device, "link", link_json(&found->link, failed), failed);
   const bool measured = found->measured_link.to_device > 0 && found->measured_link.from_device > 0;
   if (measured) put(device, "measured_link", measured_link_json(&found->measured_link), failed);
+  if (found->measured_limits.bytes > 0 || found->measured_limits.flops > 0)
+    put(device, "measured_limits", measured_limits_json(&found->measured_limits), failed);
   return device;
 }
 

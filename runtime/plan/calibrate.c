@@ -128,6 +128,18 @@ static bool worth_trying(const fh_queue *queue, const fh_candidate *candidate, c
   return verdict.reason.code == FH_REASON_NONE && verdict.seconds < slowest;
 }
 
+static bool all_floats(const fh_call *call) {
+  bool floats = true;
+  for (int v = 0; v < call->view_count; v++) floats = floats && call->descs[v].dtype == FH_F32;
+  return floats;
+}
+
+/* The device's arithmetic, as far as a kernel of floats reached it. */
+static void note_rate(fh_plan_device *device, const fh_call *call, double seconds) {
+  const double rate = seconds > 0 && all_floats(call) ? call->bound.flops / seconds : 0;
+  if (rate > device->reached.flops) device->reached.flops = rate;
+}
+
 /* Returns how many variants were timed. */
 static int time_all(fh_queue *queue, const fh_call *call) {
   int timed = 0;
@@ -141,6 +153,7 @@ static int time_all(fh_queue *queue, const fh_call *call) {
     double seconds = time_candidate(queue, candidate, call);
     queue->probing = false;
     fh_candidate_calibrate(candidate, fh_cost_bucket(&call->bound), seconds);
+    note_rate(&queue->context->devices[candidate->device], call, seconds);
     timed += seconds > 0;
   }
   return timed;

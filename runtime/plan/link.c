@@ -1,4 +1,4 @@
-/* What a copy between the host and a device takes. SPDX-License-Identifier: Apache-2.0
+/* What a copy between the host and a device takes, and one inside the device. SPDX-License-Identifier: Apache-2.0
  *
  * A latency and a bandwidth for each way. Both begin as guesses, are measured for the machine's profile, and then follow the copies that
  * are waited for anyway: short ones tell the latency, long ones the bandwidth, those between neither. */
@@ -80,6 +80,8 @@ void fh_link_calibrate(fh_plan_device *device, fh_way way, double latency_s, dou
 /* ---- measuring for the profile ------------------------------------------------------------------------------------ */
 
 enum { COPIES = 9, SHORT_BYTES = 4 << 10, LONG_BYTES = 32 << 20 };
+/* More than a device's caches hold; as many copies a batch as make the cost of a submit small beside them. */
+enum { INSIDE_BYTES = 128 << 20, INSIDE_COPIES = 8 };
 
 typedef struct line {
   fh_stream *stream;
@@ -143,6 +145,53 @@ static size_t take_memory(const fh_plan_device *device, fh_memory **out_memory) 
   return 0;
 }
 
+/* ---- inside the device ---- */
+
+static fh_status copy_inside(const line *l, fh_memory *to, int copies, double *out_seconds) {
+  fh_command commands[INSIDE_COPIES];
+  for (int i = 0; i < copies; i++)
+    commands[i] =
+        (fh_command){.kind = FH_COMMAND_COPY,
+                     .copy = {.from = {.memory = i % 2 ? to : l->memory}, .to = {.memory = i % 2 ? l->memory : to}, .bytes = INSIDE_BYTES}};
+  fh_point point = 0;
+  const double start = fh_now_seconds();
+  FH_TRY(l->device->api->submit(l->stream, commands, copies, &point));
+  FH_TRY(l->device->api->wait(l->stream, point, FH_FOREVER));
+  *out_seconds = fh_now_seconds() - start;
+  return FH_OK;
+}
+
+/* The best of a few batches after a copy that warms up: what the memory can do. Where one copy takes long it is all that is tried. */
+static fh_status time_inside(const line *l, fh_plan_device *device, fh_memory *to, double seconds) {
+  double best, taken;
+  const double begin = fh_now_seconds();
+  FH_TRY(copy_inside(l, to, 1, &taken));
+  const int copies = taken * INSIDE_COPIES < seconds ? INSIDE_COPIES : 1;
+  FH_TRY(copy_inside(l, to, copies, &best));
+  for (int i = 1; i < COPIES && fh_now_seconds() - begin < seconds; i++) {
+    FH_TRY(copy_inside(l, to, copies, &taken));
+    best = taken < best ? taken : best;
+  }
+  if (best > 0) device->reached.bytes_per_s = 2.0 * INSIDE_BYTES * copies / best;
+  return FH_OK;
+}
+
+/* A device without room for both is not measured: smaller ones would tell what its caches do. */
+static fh_status measure_inside(fh_plan_device *device, double seconds) {
+  line l = {.device = device};
+  fh_memory *to = NULL;
+  fh_status status = device->api->alloc(device->device, INSIDE_BYTES, &l.memory);
+  if (!status) status = device->api->alloc(device->device, INSIDE_BYTES, &to);
+  if (!status) status = device->api->stream_open(device->device, &l.stream);
+  if (!status) status = time_inside(&l, device, to, seconds);
+  if (l.stream) device->api->stream_close(l.stream);
+  if (to) device->api->free(to);
+  if (l.memory) device->api->free(l.memory);
+  if (fh_status_code(status) != FH_RESOURCE_EXHAUSTED) return status;
+  fh_status_free(status);
+  return FH_OK;
+}
+
 fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out_measured) {
   *out_measured = false;
   fh_plan_device *d = &queue->context->devices[device];
@@ -159,5 +208,5 @@ fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out
   if (l.stream) d->api->stream_close(l.stream);
   d->api->free(l.memory);
   free(l.host);
-  return status;
+  return status ? status : measure_inside(d, seconds);
 }

@@ -99,6 +99,12 @@ typedef struct fh_link_figures {
   fh_cost_source latency_source, bandwidth_source;
 } fh_link_figures;
 
+/* What the memory and the arithmetic of a device reached when they were measured for the profile: bytes read and written a second, and
+ * f32 operations a second of the fastest kernel. 0: not measured. */
+typedef struct fh_reached {
+  double bytes_per_s, flops;
+} fh_reached;
+
 typedef enum fh_device_state { FH_STATE_OPEN = 1, FH_STATE_REJECTED, FH_STATE_QUARANTINED } fh_device_state;
 
 typedef struct fh_plan_device {
@@ -112,6 +118,7 @@ typedef struct fh_plan_device {
   char reason[320]; /* in words */
   char fix[FH_PLAN_FIX];
   fh_link links[FH_WAYS];
+  fh_reached reached;
 } fh_plan_device;
 
 /* ---- candidates: one variant on one device ------------------------------------------------------------ */
@@ -343,7 +350,8 @@ fh_link_figures fh_link_of(const fh_plan_device *device, fh_way way);
 void fh_link_sample(fh_plan_device *device, fh_way way, size_t bytes, double seconds);
 /* What the machine's profile says; 0: nothing. */
 void fh_link_calibrate(fh_plan_device *device, fh_way way, double latency_s, double bytes_per_s);
-/* Measures both ways for the profile, in no more than about `seconds`; *out_measured: both were. Fails where the device does. */
+/* Measures both ways, and the device's own memory, for the profile, in no more than about twice `seconds`; *out_measured: both ways were.
+ * Fails where the device does. */
 fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out_measured);
 
 /* call.c */

@@ -92,9 +92,18 @@ static void read_link(fh_plan_device *device, const json_t *told) {
   }
 }
 
+static void read_reached(fh_plan_device *device, const json_t *told) {
+  const json_t *reached = json_object_get(told, "reached");
+  const double bytes = json_number_value(json_object_get(reached, "bytes_per_s"));
+  const double flops = json_number_value(json_object_get(reached, "f32_flops"));
+  if (bytes > 0 && bytes < 1e18) device->reached.bytes_per_s = bytes;
+  if (flops > 0 && flops < 1e21) device->reached.flops = flops;
+}
+
 static void read_device(fh_context *context, int device, const json_t *told, tally *t) {
   const json_t *kernels = json_object_get(told, "kernels");
   read_link(&context->devices[device], told);
+  read_reached(&context->devices[device], told);
   t->devices++;
   for (int slot = 0; slot < fh_kernel_slots(); slot++) {
     fh_plan_kernel *kernel = fh_plan_kernel_in(context, slot);
@@ -236,6 +245,18 @@ static json_t *link_json(const fh_plan_device *device) {
   return link;
 }
 
+static json_t *reached_json(const fh_reached *reached) {
+  json_t *out = json_object();
+  if (reached->bytes_per_s > 0) json_object_set_new(out, "bytes_per_s", json_real(reached->bytes_per_s));
+  if (reached->flops > 0) json_object_set_new(out, "f32_flops", json_real(reached->flops));
+  return out;
+}
+
+static void set_if_any(json_t *object, const char *key, json_t *value) {
+  if (json_object_size(value)) json_object_set(object, key, value);
+  json_decref(value);
+}
+
 /* Kernels that this context does not know, of a plug-in that is not here say, keep their times, and so do those that it has no times of. */
 static json_t *device_json(const fh_context *context, int device, const json_t *before) {
   const fh_device_info *info = &context->devices[device].info;
@@ -248,9 +269,8 @@ static json_t *device_json(const fh_context *context, int device, const json_t *
   }
   json_t *out = json_pack("{so so si so}", "name", fh_json_text(info->name), "driver", fh_json_text(info->driver), "units",
                           info->compute_units, "kernels", kernels);
-  json_t *link = link_json(&context->devices[device]);
-  if (json_object_size(link)) json_object_set(out, "link", link);
-  json_decref(link);
+  set_if_any(out, "link", link_json(&context->devices[device]));
+  set_if_any(out, "reached", reached_json(&context->devices[device].reached));
   return out;
 }
 

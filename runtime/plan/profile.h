@@ -1,11 +1,10 @@
 /* What was measured of this machine, kept from one process to the next. SPDX-License-Identifier: Apache-2.0
  *
- * One file, <cache folder>/profile.json: for every device what its link takes (link.c), and for every kernel on
- * it seconds by variant and bucket (cost.c). It is read when the first
- * launch is planned. Times count only for the device they were measured on (name, driver and parallel units are compared) and only while
- * the kernel's code is the same (by the hash of its text; the CPU's driver has the version of the library, which stands for tuned code);
- * what does not fit is left out, and that is said once. A profile cannot change a result: it only orders variants that pass their
- * self-test.
+ * One file, <cache folder>/profile.json: for every device what its link takes and what its memory and arithmetic reached (link.c,
+ * calibrate.c), and for every kernel on it seconds by variant and bucket (cost.c). It is read when the first launch is planned. Times count
+ * only for the device they were measured on (name, driver and parallel units are compared) and only while the kernel's code is the same (by
+ * the hash of its text; the CPU's driver has the version of the library, which stands for tuned code); what does not fit is left out, and
+ * that is said once. A profile cannot change a result: it only orders variants that pass their self-test.
  */
 #ifndef FOGHORN_PLAN_PROFILE_H_
 #define FOGHORN_PLAN_PROFILE_H_

@@ -91,10 +91,13 @@ with tempfile.TemporaryDirectory(prefix="foghorn-explain-test.") as cache:
     report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env={**environment, **kept})
     found = next(d for d in json.loads(report.stdout)["devices"] if d["id"] == "cuda:0")
     assert found["measured_link"]["to_device_bytes_per_s"] == calibrated["to_device"]["bytes_per_s"], (found, calibrated)
+    limits = found["measured_limits"] # of the stand-in, which is the host's memory
+    assert limits["memory_bytes_per_s"] > 1e8 and limits["f32_flops_per_s"] > 1e5, limits
     screen = subprocess.run([devprobe], capture_output=True, text=True, timeout=50, env={**environment, **kept}).stdout
-    assert "GB/s there and" in " ".join(screen.split()), screen
+    said = " ".join(screen.split())
+    assert "GB/s there and" in said and "memory at" in said and "GFLOP/s" in said, screen
     report = subprocess.run([devprobe, "report", "--json"], capture_output=True, text=True, timeout=50, env=environment)
-    assert "measured_link" not in report.stdout, report.stdout
+    assert "measured_link" not in report.stdout and "measured_limits" not in report.stdout, report.stdout
 
     # Of a launch that takes everybody as long and whose copies take nothing, everybody does a part; unless that is forbidden.
     path = pathlib.Path(cache) / "profile.json"

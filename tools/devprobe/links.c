@@ -1,4 +1,4 @@
-/* What was measured of the links to this machine's devices, from the profile that `devprobe bench --calibrate` keeps.
+/* What was measured of this machine's devices and the links to them, from the profile that `devprobe bench --calibrate` keeps.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tools/devprobe/links.h"
 
@@ -28,10 +28,16 @@ static double rate_of(const json_t *device, const char *way) {
   return rate > 0 && rate < 1e15 ? rate : 0;
 }
 
+static double figure_of(const json_t *device, const char *key) {
+  const double figure = json_number_value(json_object_get(json_object_get(device, "reached"), key));
+  return figure > 0 && figure < 1e21 ? figure : 0;
+}
+
 static void tell(const json_t *measured, fh_found_device *device) {
   const char *name = json_string_value(json_object_get(measured, "name"));
   if (!device->usable || !name || !device->name || strcmp(name, device->name) != 0) return;
   device->measured_link = (fh_measured_link){rate_of(measured, "to_device"), rate_of(measured, "from_device")};
+  device->measured_limits = (fh_measured_limits){figure_of(measured, "bytes_per_s"), figure_of(measured, "f32_flops")};
 }
 
 void fh_links_tell(fh_judgement *judgement) {

@@ -143,15 +143,27 @@ static void print_where(const fh_judgement *j, fh_screen *screen) {
       fh_screen_line(screen, FH_PLAIN, "expected", "%s, because of %s", fh_family_in_words((fh_family)i)->noun, j->expects[i].source);
 }
 
+static void link_words(const fh_measured_link *link, char *out, size_t size) {
+  *out = '\0';
+  if (link->to_device > 0 && link->from_device > 0)
+    snprintf(out, size, ", copies at %.3g GB/s there and %.3g GB/s back", link->to_device / 1e9, link->from_device / 1e9);
+}
+
+static void limit_words(const fh_measured_limits *limits, char *out, size_t size) {
+  char memory[40] = "", rate[40] = "";
+  if (limits->bytes > 0) snprintf(memory, sizeof memory, ", memory at %.3g GB/s", limits->bytes / 1e9);
+  if (limits->flops > 0) snprintf(rate, sizeof rate, ", f32 at %.3g GFLOP/s", limits->flops / 1e9);
+  snprintf(out, size, "%s%s", memory, rate);
+}
+
 /* What a device can do, or why it cannot be used. The CPU's memory has a line of its own. */
 static void device_state(const fh_found_device *d, char *out, size_t size) {
   bool cpu = strcmp(d->backend, "cpu") == 0;
   const char *detail = d->detail ? d->detail : "", *comma = *detail ? ", " : "";
-  char bytes[24], memory[40] = "", link[80] = "";
+  char bytes[24], memory[40] = "", link[80], limits[80];
   if (d->memory >= 0 && !cpu) snprintf(memory, sizeof memory, ", %s", fh_screen_bytes(d->memory, bytes));
-  if (d->measured_link.to_device > 0 && d->measured_link.from_device > 0)
-    snprintf(link, sizeof link, ", copies at %.3g GB/s there and %.3g GB/s back", d->measured_link.to_device / 1e9,
-             d->measured_link.from_device / 1e9);
+  link_words(&d->measured_link, link, sizeof link);
+  limit_words(&d->measured_limits, limits, sizeof limits);
   if (!d->usable && !d->cause && *detail) {
     snprintf(out, size, "%s", detail);
   } else if (!d->usable) {
@@ -159,8 +171,8 @@ static void device_state(const fh_found_device *d, char *out, size_t size) {
   } else if (cpu) {
     snprintf(out, size, "%s", *detail ? detail : "usable");
   } else {
-    snprintf(out, size, "%susable%s%s%s%s%s", d->fake ? "FAKE, " : "", d->posing && !strstr(detail, "not a GPU") ? ", not a GPU" : "",
-             comma, detail, memory, link);
+    snprintf(out, size, "%susable%s%s%s%s%s%s", d->fake ? "FAKE, " : "", d->posing && !strstr(detail, "not a GPU") ? ", not a GPU" : "",
+             comma, detail, memory, link, limits);
   }
 }
 

@@ -24,6 +24,7 @@ typedef struct fh_device fh_device;         /* an opened device of it */
 typedef struct fh_memory fh_memory;         /* an allocation on a device */
 typedef struct fh_executable fh_executable; /* a kernel entry made ready for a device */
 typedef struct fh_stream fh_stream;         /* an in-order queue of a device */
+typedef struct fh_pinned fh_pinned;         /* host memory that a device knows */
 typedef struct fh_replay fh_replay;         /* what is kept of a batch that comes again and again */
 
 typedef struct fh_backend_options {
@@ -162,6 +163,11 @@ typedef struct fh_backend_api {
   fh_status (*poll)(fh_stream *stream, fh_point point, bool *out_done);
   /* Blocks until the point is reached or the stream fails. timeout_ns < 0: for ever. DEADLINE_EXCEEDED when time is up. */
   fh_status (*wait)(fh_stream *stream, fh_point point, int64_t timeout_ns);
+
+  /* Host memory that is copied from and to again and again, made known to the device: copies then go straight, and use it until their point
+   * is reached. NULL: not done, which is no error. `unpin` before the memory ends, when no copy uses it. Both NULL: never done. */
+  fh_pinned *(*pin)(fh_device *device, void *host, size_t bytes);
+  void (*unpin)(fh_pinned *pinned);
 
   /* As submit, of launches alone, for a batch that is submitted again and again: *replay, NULL at first, keeps for the next time what was
    * made ready. The operands may change from time to time. Both NULL: submit is as good. */

@@ -235,6 +235,8 @@ const fh_backend_api fh_backend_cuda = {
     .submit = fh_cuda_submit,
     .poll = fh_cuda_poll,
     .wait = fh_cuda_wait,
+    .pin = fh_cuda_pin,
+    .unpin = fh_cuda_unpin,
     .replay = fh_cuda_replay,
     .replay_end = fh_cuda_replay_end,
 };

@@ -9,6 +9,7 @@
  *   cuda_module.c  PTX to functions: prepare, release
  *   cuda_binary.c  PTX to modules, and what the driver compiled kept on disk
  *   cuda_staging.c copies between the device and host memory that is not pinned
+ *   cuda_pin.c     host memory of the program's own made known to the driver
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
  *   cuda_replay.c  batches that come again: one graph in place of their launches
@@ -247,6 +248,9 @@ fh_status fh_cuda_staging_settle(fh_stream *stream, const void *host, size_t byt
 /* The device has come to the point: what it copied to the host before goes where it belongs. */
 void fh_cuda_staging_reached(fh_stream *stream, fh_point point);
 void fh_cuda_staging_close(fh_stream *stream);
+
+fh_pinned *fh_cuda_pin(fh_device *device, void *host, size_t bytes);
+void fh_cuda_unpin(fh_pinned *pinned);
 
 /* Arguments in the order of the calling convention of kernels/contract.h: items, then a pointer as (address, offset),
  * an I64 as long, an F32 as float. */

@@ -152,8 +152,13 @@ static bool is_pinned(const fh_stream *stream, void *host, size_t bytes) {
          fn->cuMemHostGetFlags(&flags, (char *)host + bytes - 1) == FH_CUDA_SUCCESS;
 }
 
-static bool wants_staging(fh_stream *stream, void *host, size_t bytes) {
-  return bytes >= STAGE_FROM_BYTES && !is_pinned(stream, host, bytes) && has_ring(stream);
+typedef enum copy_way { IN_ORDER, STAGED, STRAIGHT } copy_way;
+
+/* By the driver in order with the stream, in pieces through the ring, or by the device itself. */
+static copy_way way_of(fh_stream *stream, void *host, size_t bytes) {
+  if (bytes < STAGE_FROM_BYTES) return IN_ORDER;
+  if (is_pinned(stream, host, bytes)) return STRAIGHT;
+  return has_ring(stream) ? STAGED : IN_ORDER;
 }
 
 /* The stream that copies to memory nobody has used yet while kernels run; NULL: in order with them. */
@@ -192,11 +197,19 @@ static fh_status upload_pieces(fh_stream *stream, fh_cu_stream on, fh_cu_ptr to,
   return FH_OK;
 }
 
+static fh_status upload_straight(fh_stream *stream, fh_cu_stream on, fh_cu_ptr to, const char *from, size_t bytes) {
+  fh_cu_result code = stream->device->fn->cuMemcpyHtoDAsync_v2(to, from, bytes, on);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemcpyHtoDAsync", "copying %zu bytes", bytes);
+}
+
+typedef fh_status (*upload_fn)(fh_stream *stream, fh_cu_stream on, fh_cu_ptr to, const char *from, size_t bytes);
+
 /* Beside the kernels that are under way; what the stream takes after this waits for it. */
-static fh_status upload_beside(fh_stream *stream, fh_cu_stream on, const fh_memory *memory, fh_cu_ptr to, const char *from, size_t bytes) {
+static fh_status upload_beside(fh_stream *stream, fh_cu_stream on, const fh_memory *memory, fh_cu_ptr to, const char *from, size_t bytes,
+                               upload_fn upload) {
   const fh_cuda_functions *fn = stream->device->fn;
   FH_TRY(fh_cuda_wait_fence(stream->device, on, &memory->fence));
-  FH_TRY(upload_pieces(stream, on, to, from, bytes));
+  FH_TRY(upload(stream, on, to, from, bytes));
   fh_cu_result code = fn->cuEventRecord(stream->staging.copied, on);
   if (code == FH_CUDA_SUCCESS) code = fn->cuStreamWaitEvent(stream->handle, stream->staging.copied, 0);
   return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuStreamWaitEvent", "ordering a copy before what follows");
@@ -204,19 +217,17 @@ static fh_status upload_beside(fh_stream *stream, fh_cu_stream on, const fh_memo
 
 fh_status fh_cuda_upload(fh_stream *stream, fh_memory *memory, bool fresh, fh_cu_ptr to, void *from, size_t bytes) {
   FH_TRY(fh_cuda_staging_settle(stream, from, bytes));
-  if (wants_staging(stream, from, bytes)) {
-    FH_TRY(settle_written(stream, from, bytes));
-    bool busy = stream->completed + 1 < stream->submitted;
-    fh_cu_stream beside = fresh && busy ? copier_of(stream) : NULL;
-    return beside ? upload_beside(stream, beside, memory, to, from, bytes) : upload_pieces(stream, stream->handle, to, from, bytes);
-  }
-  fh_cu_result code = stream->device->fn->cuMemcpyHtoDAsync_v2(to, from, bytes, stream->handle);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuMemcpyHtoDAsync", "copying %zu bytes", bytes);
+  const copy_way way = way_of(stream, from, bytes);
+  const upload_fn upload = way == STAGED ? upload_pieces : upload_straight;
+  const bool busy = stream->completed + 1 < stream->submitted;
+  fh_cu_stream beside = way != IN_ORDER && fresh && busy ? copier_of(stream) : NULL;
+  if (way == STAGED || beside) FH_TRY(settle_written(stream, from, bytes)); /* read ahead of what was submitted before */
+  return beside ? upload_beside(stream, beside, memory, to, from, bytes, upload) : upload(stream, stream->handle, to, from, bytes);
 }
 
 fh_status fh_cuda_download(fh_stream *stream, void *to, fh_cu_ptr from, size_t bytes) {
   FH_TRY(fh_cuda_staging_settle(stream, to, bytes));
-  const bool staged = wants_staging(stream, to, bytes);
+  const bool staged = way_of(stream, to, bytes) == STAGED;
   const size_t piece = staged ? piece_bytes(bytes) : bytes;
   for (size_t done = 0, part; done < bytes; done += part) {
     fh_cuda_chunk *chunk = NULL;

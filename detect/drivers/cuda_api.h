@@ -87,6 +87,7 @@ enum {
   X(STREAM_NON_BLOCKING, 1)                                 \
   X(EVENT_DISABLE_TIMING, 2)                                \
   X(STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)                    \
+  X(MEMHOSTREGISTER_PORTABLE, 1)                            \
   X(COMPUTEMODE_DEFAULT, 0)                                 \
   X(COMPUTEMODE_PROHIBITED, 2)                              \
   X(COMPUTEMODE_EXCLUSIVE_PROCESS, 3)

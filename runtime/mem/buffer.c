@@ -85,6 +85,8 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->version = buffer->host_version = 1;
   buffer->lost = false;
   buffer->staged = NULL;
+  buffer->copies = 0;
+  buffer->pinned = NULL;
   memset(buffer->replicas, 0, sizeof buffer->replicas);
   buffer->resident = false;
   buffer->made_file = file;

@@ -47,6 +47,9 @@ struct fh_buffer {
   bool lost;    /* the only current copy died with a device */
   char *staged; /* contents taken off a device while the host copy may still be needed */
   fh_replica replicas[FH_MAX_REPLICAS];
+  int copies;    /* between its host memory and devices, since that was last made known to one */
+  void *pinned;  /* the backend's fh_pinned; NULL: no device knows the host memory */
+  int pinned_by; /* the device that was asked */
   bool resident; /* in the owner's list of buffers that may have replicas */
   fh_buffer *next_resident, *previous_resident;
 

@@ -107,6 +107,7 @@ static void residency_evict(void *owner, fh_buffer *buffer) {
     if (buffer->replicas[d].memory) context->devices[d].api->free(buffer->replicas[d].memory);
     buffer->replicas[d] = (fh_replica){0};
   }
+  fh_buffer_unpin(context, buffer);
   fh_resident_remove(context, buffer);
   fh_context_unlock(context);
 }

@@ -90,8 +90,29 @@ static int device_of(const fh_context *context, const fh_buffer *buffer) {
   return device;
 }
 
+/* Pinning costs about as much as a copy through chunks, so memory that is copied once is left alone. */
+enum { PIN_AT_COPY = 3, PIN_FROM_BYTES = 4 << 20 };
+
+static void consider_pinning(const fh_context *context, int device, fh_buffer *buffer) {
+  const fh_plan_device *d = &context->devices[device];
+  if (++buffer->copies != PIN_AT_COPY || buffer->bytes < PIN_FROM_BYTES || buffer->pinned || !d->api->pin) return;
+  buffer->pinned = d->api->pin(d->device, buffer->host, buffer->bytes);
+  buffer->pinned_by = device;
+}
+
+void fh_buffer_unpin(fh_context *context, fh_buffer *buffer) {
+  if (!buffer->pinned) return;
+  for (int d = 0; d < context->device_count; d++) { /* another buffer may share the memory, and be on its way to any device */
+    fh_status status = context->devices[d].state == FH_STATE_OPEN ? settle_all(context, d) : FH_OK;
+    fh_status_free(status); /* a device lost now is met again at the next launch or wait */
+  }
+  context->devices[buffer->pinned_by].api->unpin(buffer->pinned);
+  buffer->pinned = NULL;
+}
+
 /* Who fetches: a queue whose own work alone has touched the buffer, or NULL, and then all work on the device is waited for. */
-static fh_status copy_home(fh_context *context, fh_queue *only, const fh_buffer *buffer, int device, char *to) {
+static fh_status copy_home(fh_context *context, fh_queue *only, fh_buffer *buffer, int device, char *to) {
+  if (to == buffer->host) consider_pinning(context, device, buffer);
   fh_queue *queue = only ? only : context->queues;
   fh_stream *stream;
   FH_TRY(stream_of(queue, device, &stream));
@@ -330,7 +351,8 @@ static bool must_be_current(const fh_call *call, int index) {
 }
 
 /* Of a launch that is timed the copies are waited for before it begins, so each can be timed too. */
-static fh_status copy_there(fh_queue *queue, int device, const fh_buffer *buffer, bool timed) {
+static fh_status copy_there(fh_queue *queue, int device, fh_buffer *buffer, bool timed) {
+  consider_pinning(queue->context, device, buffer);
   const fh_command copy = {
       .kind = FH_COMMAND_COPY,
       .copy = {.from = {.host = buffer->host}, .to = {.memory = buffer->replicas[device].memory}, .bytes = buffer->bytes}};

@@ -11,6 +11,7 @@ typedef struct target {
   fh_stream *stream;
   const fh_device_info *info;
   const fh_block_variant *block; /* NULL: the dialect */
+  const fh_entry_image *first;   /* of the kernel: whose operands the variant takes */
 } target;
 
 typedef struct call_memory {
@@ -78,7 +79,7 @@ static fh_status run_stage(const target *t, const fh_conform_call *call, const c
   int count = stage->operand_count;
   for (int i = 0; i < count; i++) operands[i] = operand_of(call, m, &stage->operands[i]);
   if (m->scratch) operands[count++] = (fh_launch_operand){.kind = FH_OPERAND_TEMP, .place = {.memory = m->scratch}};
-  const fh_recipe recipe = {.image = call->image, .entry = stage->entry, .block = t->block, .step = step};
+  const fh_recipe recipe = {.image = call->image, .entry = t->block ? 0 : stage->entry, .block = t->block, .step = step};
   FH_TRY(t->api->prepare(t->device, &recipe, &executable));
   fh_command launch = {.kind = FH_COMMAND_LAUNCH,
                        .launch = {.executable = executable,
@@ -108,11 +109,18 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
   return status;
 }
 
+/* A call may begin with another entry that has the operands of the first: the planner's rule. */
+static bool begins_otherwise(const target *t, const fh_stage *first) {
+  bool same = first->entry == 0 || first->operand_count == t->first->param_count;
+  for (int i = 0; same && i < first->operand_count && first->entry != 0; i++) same = first->operands[i].kind == t->first->params[i].kind;
+  return !same;
+}
+
 static bool unfit(void *arg, const fh_bound *bound) {
   const target *t = arg;
   fh_block_shape shape;
   if (!t->block) return false;
-  if (bound->stages[0].entry != 0 || (t->block->unfit && t->block->unfit(bound))) return true;
+  if (begins_otherwise(t, &bound->stages[0]) || (t->block->unfit && t->block->unfit(bound))) return true;
   bool too_much = false;
   for (int step = 0; step < fh_block_steps(t->block); step++) {
     fh_status status = fh_check_block_shape(t->info, t->block, step, bound, &shape);
@@ -124,7 +132,7 @@ static bool unfit(void *arg, const fh_bound *bound) {
 
 fh_status fh_backend_conform_block(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
                                    const fh_block_variant *block, const fh_conform_options *options, fh_conform_report *out_report) {
-  target t = {.api = api, .device = device, .info = info, .block = block};
+  target t = {.api = api, .device = device, .info = info, .block = block, .first = image->entries};
   char name[64];
   *out_report = (fh_conform_report){0};
   FH_TRY(api->stream_open(device, &t.stream));

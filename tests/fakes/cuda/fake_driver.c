@@ -499,7 +499,7 @@ fh_cu_result cuMemHostGetFlags(unsigned int *flags, void *host) {
 
 fh_cu_result cuMemHostRegister_v2(void *host, size_t bytes, unsigned int flags) {
   BEGIN(cuMemHostRegister_v2);
-  FAIL_IF(flags, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(flags & ~(unsigned)FH_CU_MEMHOSTREGISTER_PORTABLE, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   FINISH(fake_pin_register(host, bytes));
 }

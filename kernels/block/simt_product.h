@@ -64,15 +64,21 @@ FH_INLINE bool fh_panel_has(const fh_panel *panel, int i, int steps) {
   return panel->line + i * panel->line_hop < panel->lines && panel->step + i * panel->step_hop < steps;
 }
 
-/* What a thread brings of a panel of 128 lines, where 256 threads do: to registers, then to shared memory. */
-#define FH_SIMT_MINE 4
-FH_INLINE void fh_panel_fetch(fh_panel *panel, long left, float out[FH_SIMT_MINE]) {
+/* `mine` elements of a panel, which is what each thread brings of it: to registers, then to shared memory. */
+FH_INLINE void fh_panel_fetch_some(fh_panel *panel, long left, int mine, float *out) {
   const int some = (int)fh_least(left, FH_SIMT_STEPS);
-  FH_UNROLL for (int i = 0; i < FH_SIMT_MINE; i++) out[i] = fh_panel_has(panel, i, some) ? panel->p[i * panel->hop] : 0.0f;
+  FH_UNROLL for (int i = 0; i < mine; i++) out[i] = fh_panel_has(panel, i, some) ? panel->p[i * panel->hop] : 0.0f;
   panel->p += panel->advance;
 }
+FH_INLINE void fh_panel_place_some(const fh_panel *panel, fh_local float *to, int mine, const float *in) {
+  FH_UNROLL for (int i = 0; i < mine; i++) to[panel->place + i * panel->place_hop] = in[i];
+}
+
+/* The same of 128 lines, where 256 threads do. */
+#define FH_SIMT_MINE 4
+FH_INLINE void fh_panel_fetch(fh_panel *panel, long left, float out[FH_SIMT_MINE]) { fh_panel_fetch_some(panel, left, FH_SIMT_MINE, out); }
 FH_INLINE void fh_panel_place(const fh_panel *panel, fh_local float *to, const float in[FH_SIMT_MINE]) {
-  FH_UNROLL for (int i = 0; i < FH_SIMT_MINE; i++) to[panel->place + i * panel->place_hop] = in[i];
+  fh_panel_place_some(panel, to, FH_SIMT_MINE, in);
 }
 
 /* ---- sums ---- */

@@ -2,6 +2,7 @@
 #include "kernels/matmul.h"
 #include "kernels/arithmetic.h"
 #include "kernels/check.h"
+#include "kernels/matmul_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
@@ -207,47 +208,72 @@ static bool matmul_bench_at(int i, fh_case *out) {
   return true;
 }
 
-/* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
+/* ---- blocks of threads: split and thin, block sums of k in scratch, added by a second launch ---- */
 
-enum { MAX_GRID_DEPTH = 65535, LARGE_SIDE = 128, LARGE_THREADS = 256, SMALL_SIDE = 64, SMALL_THREADS = 64, FEW_TILES = 32 };
+enum { SPLIT_SIDE = 64, THIN_LINES = 128, THIN_THREADS = 128, THIN_ROWS = 8, ADD_THREADS = 256, SPLIT_TILES = 128 };
+static const int64_t MOST_SCRATCH = INT64_C(256) << 20;
 
-static int64_t operand(const fh_bound *bound, int which) { return bound->stages[0].operands[which].i; }
-
-/* Tiles in the first dimension, products in the third, which the blocks stride over. */
-static fh_block_shape shape_of(const fh_bound *bound, int64_t side, uint32_t threads) {
-  const int64_t tiles = fh_divide_up(operand(bound, FH_MATMUL_M), side) * fh_divide_up(operand(bound, FH_MATMUL_N), side);
-  const int64_t batch = operand(bound, FH_MATMUL_BATCH);
-  return (fh_block_shape){.grid = {(uint32_t)tiles, 1, (uint32_t)(batch < MAX_GRID_DEPTH ? batch : MAX_GRID_DEPTH)}, .threads = threads};
+static int64_t blocks_of_k(const fh_bound *bound) {
+  return fh_most(fh_divide_up(fh_matmul_operand(bound, FH_MATMUL_K), FH_MATMUL_STEPS), 1);
 }
 
-static void large_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+/* Of one product. */
+static int64_t elements_of_c(const fh_bound *bound) {
+  return fh_matmul_operand(bound, FH_MATMUL_M) * fh_matmul_operand(bound, FH_MATMUL_N);
+}
+
+static size_t sums_bytes(const fh_bound *bound, int multiprocessors) {
   (void)multiprocessors;
-  *out = shape_of(bound, LARGE_SIDE, LARGE_THREADS);
+  return sizeof(float) * (size_t)fh_matmul_operand(bound, FH_MATMUL_BATCH) * (size_t)blocks_of_k(bound) * (size_t)elements_of_c(bound);
 }
 
-static void small_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+static fh_block_shape shape_with(const fh_bound *bound, int64_t blocks, uint32_t threads) {
+  const int64_t batch = fh_matmul_operand(bound, FH_MATMUL_BATCH);
+  return (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, INT32_MAX), 1, (uint32_t)fh_least(batch, FH_MATMUL_GRID_DEPTH)},
+                          .threads = threads};
+}
+
+static void split_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   (void)multiprocessors;
-  *out = shape_of(bound, SMALL_SIDE, SMALL_THREADS);
+  const int64_t tiles =
+      fh_divide_up(fh_matmul_operand(bound, FH_MATMUL_M), SPLIT_SIDE) * fh_divide_up(fh_matmul_operand(bound, FH_MATMUL_N), SPLIT_SIDE);
+  *out = shape_with(bound, tiles * blocks_of_k(bound), FH_MATMUL_SMALL_THREADS);
 }
 
-static bool is_thin(const fh_bound *bound, int64_t least) {
-  return operand(bound, FH_MATMUL_M) < least || operand(bound, FH_MATMUL_N) < least;
+static void thin_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const int64_t lines = fh_most(fh_matmul_operand(bound, FH_MATMUL_M), fh_matmul_operand(bound, FH_MATMUL_N));
+  *out = shape_with(bound, fh_divide_up(lines, THIN_LINES) * blocks_of_k(bound), THIN_THREADS);
 }
 
-static const char *tiles_unfit(const fh_bound *bound) {
-  return is_thin(bound, 16) ? "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty" : NULL;
+static void add_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = shape_with(bound, fh_divide_up(elements_of_c(bound), ADD_THREADS), ADD_THREADS);
 }
 
-static const char *stages_unfit(const fh_bound *bound) {
-  if (is_thin(bound, SMALL_SIDE + 1)) return "at most 64 rows or columns: half of a tile of 128 x 128 would be empty";
-  const fh_block_shape shape = shape_of(bound, LARGE_SIDE, LARGE_THREADS);
-  if ((int64_t)shape.grid[0] * shape.grid[2] < FEW_TILES)
-    return "fewer than 32 tiles of 128 x 128: too few for the multiprocessors of a GPU";
-  return NULL;
+static const fh_block_step split_rest[] = {{"matmul_split_add", add_shape}}, thin_rest[] = {{"matmul_thin_add", add_shape}};
+
+static bool sums_fit(const fh_bound *bound) {
+  const double bytes = 4.0 * (double)fh_matmul_operand(bound, FH_MATMUL_BATCH) * (double)blocks_of_k(bound) *
+                       (double)fh_matmul_operand(bound, FH_MATMUL_M) * (double)fh_matmul_operand(bound, FH_MATMUL_N);
+  return bytes <= (double)MOST_SCRATCH;
 }
 
-static const char *small_unfit(const fh_bound *bound) {
-  return is_thin(bound, 8) ? "fewer than 8 rows or columns: most of a tile of 64 x 64 would be empty" : NULL;
+/* 128 tiles of 64 x 64 are one for each multiprocessor of most GPUs, or more. */
+static const char *split_unfit(const fh_bound *bound) {
+  if (fh_matmul_is_thin(bound, 8)) return "fewer than 8 rows or columns: most of a tile of 64 x 64 would be empty";
+  if (fh_matmul_operand(bound, FH_MATMUL_K) <= 2 * FH_MATMUL_STEPS) return "at most 512 steps of k: too few blocks of 256 to share out";
+  const fh_block_shape whole = fh_matmul_shape(bound, SPLIT_SIDE, FH_MATMUL_SMALL_THREADS);
+  if ((double)whole.grid[0] * whole.grid[2] >= SPLIT_TILES)
+    return "128 tiles of 64 x 64 or more: enough for the multiprocessors of a GPU without a second launch";
+  return sums_fit(bound) ? NULL : "sums of blocks of k larger than 256 MiB";
+}
+
+static const char *thin_unfit(const fh_bound *bound) {
+  const int64_t m = fh_matmul_operand(bound, FH_MATMUL_M), n = fh_matmul_operand(bound, FH_MATMUL_N);
+  if (fh_least(m, n) > THIN_ROWS) return "more than 8 rows and columns: the large operand would be read several times";
+  if (fh_most(m, n) < THIN_LINES / 2) return "fewer than 64 lines in the large operand: most threads would have none";
+  return sums_fit(bound) ? NULL : "sums of blocks of k larger than 256 MiB";
 }
 
 const fh_kernel_contract fh_contract_matmul = {
@@ -268,7 +294,13 @@ const fh_kernel_contract fh_contract_matmul = {
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
     /* The efficiencies are guesses: none of them has been measured. */
-    FH_BLOCKS({"stages", "matmul_stages", "matmul_sm80", 80, false, FH_EXACT, large_shape, stages_unfit, 0.7},
-              {"small", "matmul_small", "matmul_sm80", 80, false, FH_EXACT, small_shape, small_unfit, 0.6},
-              {"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, large_shape, tiles_unfit, 0.5}),
+    FH_BLOCKS(
+        {"stages", "matmul_stages", "matmul_sm80", 80, false, FH_EXACT, fh_matmul_large_shape, fh_matmul_stages_unfit, 0.7},
+        {"small", "matmul_small", "matmul_sm80", 80, false, FH_EXACT, fh_matmul_small_shape, fh_matmul_small_unfit, 0.6},
+        {"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_matmul_large_shape, fh_matmul_tiles_unfit, 0.5},
+        /* Where it fits, others leave most multiprocessors idle. */
+        {"split", "matmul_split", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, split_shape, split_unfit, 0.75, split_rest, 1,
+         sums_bytes},
+        {"thin", "matmul_thin", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, thin_shape, thin_unfit, 0.75, thin_rest, 1,
+         sums_bytes}),
 };

@@ -2,6 +2,7 @@
 #include "kernels/matmul_fused/matmul_fused.h"
 #include "kernels/activation.h"
 #include "kernels/check.h"
+#include "kernels/matmul_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
@@ -132,11 +133,15 @@ typedef struct shape {
   int activation;         /* 10 more where d is (n) */
 } shape;
 
-static const shape shapes[] = {
-    {0, 3, 5, 4, 1},      {0, 1, 1, 1, 0},     {0, 2, 3, 0, 11},     {0, 0, 4, 3, 0},      {0, 1, 33, 9, 11},  {0, 7, 1, 31, 10},
-    {0, 15, 16, 17, 1},   {3, 4, 5, 6, 11},    {2, 17, 15, 33, 1},   {0, 31, 32, 33, 11},  {0, 63, 65, 64, 1}, {0, 129, 3, 128, 0},
-    {0, 17, 33, 257, 11}, {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11}, {0, 41, 257, 256, 1}, {0, 5, 19, 7, 2},   {0, 33, 65, 40, 12},
-    {0, 6, 31, 9, 13},    {0, 40, 33, 21, 4},  {0, 7, 17, 300, 15},  {2, 9, 35, 8, 16},
+static const shape
+    shapes[] =
+        {
+            {0, 3, 5, 4, 1},      {0, 1, 1, 1, 0},     {0, 2, 3, 0, 11},      {0, 0, 4, 3, 0},     {0, 1, 33, 9, 11},
+            {0, 7, 1, 31, 10},    {0, 15, 16, 17, 1},  {3, 4, 5, 6, 11},      {2, 17, 15, 33, 1},  {0, 31, 32, 33, 11},
+            {0, 63, 65, 64, 1},   {0, 129, 3, 128, 0}, {0, 17, 33, 257, 11},  {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11},
+            {0, 41, 257, 256, 1}, {0, 5, 19, 7, 2},    {0, 33, 65, 40, 12},   {0, 6, 31, 9, 13},   {0, 40, 33, 21, 4},
+            {0, 7, 17, 300, 15},  {2, 9, 35, 8, 16},   {16, 66, 129, 21, 11}, /* as many tiles as the largest variant for blocks of threads
+                                                                                 wants */
 };
 static const shape bench_shapes[] = {
     {0, 16, 16, 16, 11},    {0, 128, 131, 127, 11}, {0, 512, 512, 512, 11},  {0, 1021, 1031, 1019, 11}, {0, 32, 4096, 1024, 11},
@@ -176,4 +181,10 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_fused_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_fused_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_fused_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
+    /* The efficiencies are guesses: none of them has been measured. */
+    FH_BLOCKS(
+        {"stages", "matmul_fused_stages", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_large_shape, fh_matmul_stages_unfit, 0.7},
+        {"small", "matmul_fused_small", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_small_shape, fh_matmul_small_unfit, 0.6},
+        {"tiles", "matmul_fused_tiles", "matmul_fused_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_matmul_large_shape,
+         fh_matmul_tiles_unfit, 0.5}),
 };

@@ -109,28 +109,77 @@ static void test_signs_and_infinities(void **state) {
   }
 }
 
-/* Parameters of the texts are those of the dialect's entry. */
+/* Parameters of the texts are those of the dialect's entry, and scratch where the variant has some. */
+static void check_parameters(const fh_entry_image *text, const char *name, bool has_scratch) {
+  const fake_block_entry *entry = fake_block_find(name);
+  assert_non_null(entry);
+  assert_int_equal(entry->param_count, text->param_count + has_scratch);
+  for (int p = 0; p < text->param_count; p++) {
+    if (strcmp(entry->params[p].name, "unused") == 0) continue; /* a pointer that the stages of the text share, and these do not */
+    assert_string_equal(entry->params[p].name, text->params[p].name);
+    assert_int_equal(entry->params[p].kind, text->params[p].kind);
+  }
+  if (has_scratch) assert_int_equal(entry->params[text->param_count].kind, FH_OPERAND_TEMP);
+}
+
 static void test_parameters(void **state) {
   (void)state;
   int count;
   const fh_kernel_image *images = fh_kernel_images(&count);
   for (int i = 0; i < count; i++) {
     for (int v = 0; v < images[i].contract->block_count; v++) {
-      const fake_block_entry *entry = fake_block_find(images[i].contract->blocks[v].entry);
-      assert_non_null(entry);
-      assert_int_equal(entry->param_count, images[i].entries[0].param_count);
-      for (int p = 0; p < entry->param_count; p++) {
-        assert_string_equal(entry->params[p].name, images[i].entries[0].params[p].name);
-        assert_int_equal(entry->params[p].kind, images[i].entries[0].params[p].kind);
-      }
+      const fh_block_variant *variant = &images[i].contract->blocks[v];
+      check_parameters(&images[i].entries[0], variant->entry, variant->scratch_bytes != NULL);
+      for (int s = 0; s < variant->rest_count; s++)
+        check_parameters(&images[i].entries[0], variant->rest[s].entry, variant->scratch_bytes != NULL);
     }
   }
+}
+
+/* Few rows and few columns against blocks of k: with one, two and many, at an edge of them, and on either side of a panel. */
+static void test_thin(void **state) {
+  (void)state;
+  static const int64_t shapes[][3] = {{1, 300, 520}, {8, 129, 257}, {3, 128, 256}, {130, 5, 300}, {257, 8, 33},
+                                      {1, 1, 1031},  {9, 200, 31},  {200, 9, 290}, {7, 1000, 32}, {1, 127, 0}};
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (int i = 0; i < LAYOUTS; i++)
+      check_shape(s % 3 ? 0 : 2, shapes[s][0], shapes[s][1], shapes[s][2], (layout)((i + (int)s) % LAYOUTS), (layout)i,
+                  (layout)((i + 2 * (int)s) % LAYOUTS));
+}
+
+/* matmul_fused: every activation, an addend for each column or for each element, at any strides. */
+static void check_fused(const fh_view_desc views[static 4], int64_t activation, uint32_t depth) {
+  if (tuned_left_out(5)) return;
+  const fh_value scalars[FH_MAX_PARAMS] = {{.i = activation}};
+  for (int v = 0; v < fh_contract_matmul_fused.block_count; v++) {
+    const fh_block_variant *variant = &fh_contract_matmul_fused.blocks[v];
+    tuned_call call = tuned_call_make(&fh_contract_matmul_fused, views, activation % 2, 0);
+    call.scalars = scalars;
+    const char *wrong = tuned_call_check_block_within(&call, variant, depth);
+    if (wrong) fail_msg("%s: activation %d: %s", variant->entry, (int)activation, wrong);
+    tuned_call_free(&call);
+  }
+}
+
+static void test_fused(void **state) {
+  (void)state;
+  static const int64_t shapes[][4] = {{0, 70, 67, 37}, {0, 3, 5, 0}, {2, 131, 20, 260}, {0, 1, 200, 9}};
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (int activation = 0; activation < 7; activation++) {
+      const int64_t *d = shapes[s];
+      fh_view_desc views[] = {matrix(d[0], d[1], d[3], BY_ROWS), matrix(d[0], d[3], d[2], (layout)(activation % LAYOUTS)),
+                              matrix(d[0], d[1], d[2], (layout)((activation + (int)s) % LAYOUTS)),
+                              matrix(d[0], d[1], d[2], (layout)(activation / 2 % LAYOUTS))};
+      if (activation % 2) views[2] = (fh_view_desc){FH_F32, 1, {d[2]}, {activation == 3 ? -2 : 1}};
+      check_fused(views, activation, activation == 1 ? 1 : UINT32_MAX);
+    }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_parameters), cmocka_unit_test(test_sizes),   cmocka_unit_test(test_layouts),
       cmocka_unit_test(test_offsets),    cmocka_unit_test(test_batches), cmocka_unit_test(test_signs_and_infinities),
+      cmocka_unit_test(test_thin),       cmocka_unit_test(test_fused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,7 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->host_owned = owned;
   buffer->read_only = read_only;
   buffer->version = buffer->host_version = 1;
+  buffer->split_version = 0;
   buffer->lost = false;
   buffer->staged = NULL;
   buffer->copies = 0;

@@ -253,7 +253,9 @@ static fh_status launch(fh_queue *queue, fh_call *call, fh_candidate *planned) {
     }
     fh_split split;
     split.count = 0;
+    split.held_back = false;
     if (left.progress.step == 0) fh_split_find(queue, call, &plan, &split);
+    if (split.held_back) fh_split_relent(context, call);
     fh_candidate *helper = untested(&split);
     if (helper) {
       fh_candidate_test(queue, helper);

@@ -202,6 +202,11 @@ static fh_status finish_all(parts *p, fh_split_outcome *outcome) {
   return status;
 }
 
+static void note_read(const fh_call *call) {
+  for (int v = 0; v < call->view_count; v++)
+    if (call->image->contract->views[v].role == FH_ROLE_IN) call->views[v].buffer->split_version = call->views[v].buffer->version;
+}
+
 fh_status fh_split_run(fh_queue *queue, const fh_split *split, const fh_call *call, fh_split_outcome *out_outcome) {
   parts p = {.queue = queue, .split = split, .call = call, .count = split->count};
   const double start = fh_now_seconds();
@@ -216,6 +221,7 @@ fh_status fh_split_run(fh_queue *queue, const fh_split *split, const fh_call *ca
     if (p.all[i].state == PART_AT_WORK || p.all[i].state == PART_WORKED) fh_chunk_end(&p.all[i].chunk);
   if (status) return status;
   fh_chunks_written(call);
+  note_read(call);
   if (!out_outcome->elsewhere) fh_split_learn(queue->context, split, call, fh_now_seconds() - start);
   return FH_OK;
 }

@@ -234,6 +234,20 @@ static bool may_split(const fh_queue *queue, const fh_call *call, const fh_plan 
   return context->device_count > 1 && !context->config.keep_whole && queue->pinned < 0 && !queue->probing && all_home(call);
 }
 
+/* Inputs that a split has read before, as they are, are read again and again: on a device alone they would be there from the next launch
+ * on. What that saves. */
+static double spared_when_whole(const fh_context *context, const fh_call *call, int device) {
+  const fh_plan_device *d = &context->devices[device];
+  double seconds = 0;
+  for (int v = 0; v < call->view_count && !d->info.host_memory; v++) {
+    const fh_buffer *buffer = call->views[v].buffer;
+    if (!buffer || call->image->contract->views[v].role != FH_ROLE_IN || buffer->split_version != buffer->version) continue;
+    fh_cost_source ignored;
+    if (!is_there(call, v, device)) seconds += fh_link_seconds(d, FH_TO_DEVICE, (double)buffer->bytes, 1, &ignored);
+  }
+  return seconds;
+}
+
 static double scale_of(const fh_context *context, const fh_call *call) {
   const float scale = fh_plan_kernel_in(context, call->kernel)->split_scale[fh_cost_bucket(&call->bound)];
   return scale > 0 ? (double)scale : 1;
@@ -252,14 +266,18 @@ static bool results_apart(const fh_call *call, const fh_split *split) {
 void fh_split_find(const fh_queue *queue, const fh_call *call, const fh_plan *plan, fh_split *out_split) {
   member members[FH_SPLIT_SHARES];
   out_split->count = 0;
+  out_split->held_back = false;
   if (!may_split(queue, call, plan)) return;
   out_split->rows = fh_call_rows(call, &out_split->cut);
   if (out_split->rows < 2) return;
   const int count = find_members(queue, call, plan->chosen, out_split->cut, out_split->rows, members);
   if (count < 2) return;
   const team t = gather(queue->context, members, count, out_split->rows);
+  const double bar = worth_it * (plan->chosen_seconds - spared_when_whole(queue->context, call, plan->chosen->device));
   out_split->seconds = t.seconds * scale_of(queue->context, call);
-  if (t.count < 2 || t.seconds < 0 || out_split->seconds >= worth_it * plan->chosen_seconds) return;
+  if (t.count < 2 || t.seconds < 0 || t.seconds >= bar) return;
+  out_split->held_back = out_split->seconds >= bar;
+  if (out_split->held_back) return;
   cut_shares(&t, out_split);
   if (out_split->count < 2 || !results_apart(call, out_split)) out_split->count = 0;
 }
@@ -291,4 +309,9 @@ void fh_split_learn(const fh_context *context, const fh_split *split, const fh_c
   if (!split->practised || split->seconds <= 0) return; /* the first time a driver makes ready what it needs */
   float *scale = &fh_plan_kernel_in(context, call->kernel)->split_scale[fh_cost_bucket(&call->bound)];
   *scale = halfway((float)scale_of(context, call), seconds / split->seconds * scale_of(context, call));
+}
+
+void fh_split_relent(const fh_context *context, const fh_call *call) {
+  float *scale = &fh_plan_kernel_in(context, call->kernel)->split_scale[fh_cost_bucket(&call->bound)];
+  *scale = 1 + (*scale - 1) * 15 / 16;
 }

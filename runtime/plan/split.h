@@ -24,6 +24,7 @@ typedef struct fh_split {
   uint32_t cut;
   int64_t rows;
   double seconds;                   /* predicted, until all results are home */
+  bool held_back;                   /* only since earlier splits took longer than predicted */
   bool practised;                   /* from times of earlier shares */
   fh_share shares[FH_SPLIT_SHARES]; /* in the order of the rows: devices, and the CPU last */
 } fh_split;
@@ -35,6 +36,9 @@ void fh_split_print(const fh_context *context, const fh_split *split, char *out,
 /* What a share did and what the whole took: the next shares are cut by it. */
 void fh_split_learn_share(const fh_split *split, const fh_call *call, const fh_share *share, int64_t rows, double work_seconds);
 void fh_split_learn(const fh_context *context, const fh_split *split, const fh_call *call, double seconds);
+
+/* It was held back: a little less so the next time, for what was slow once need not stay so. */
+void fh_split_relent(const fh_context *context, const fh_call *call);
 
 /* What became of a launch that was split. */
 typedef struct fh_split_outcome {

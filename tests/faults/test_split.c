@@ -149,6 +149,31 @@ static void three_share(void) {
   job_end(&j);
 }
 
+/* Copies of inputs count once where they stay: what is read again and again goes to a device for good, rather than a share at a time. */
+static void data_that_is_read_again_settles(void) {
+  enum { TIMES = 4 };
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  const fh_view *views[] = {&j.a[0], &j.b[0], &j.c[0]};
+  const fh_kernel *kernel;
+  fh_call call;
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  FH_EXPECT_OK(fh_call_bind(j.context, kernel, views, 3, NULL, 0, &call));
+  fh_plan_kernel *variants = fh_plan_kernel_in(j.context, call.kernel);
+  for (int i = 0; i < variants->count; i++) {
+    fh_candidate *c = &variants->candidates[i];
+    fh_candidate_calibrate(c, fh_cost_bucket(&call.bound), j.context->devices[c->device].info.host_memory ? 0.04 : 0.005);
+  }
+  for (int d = 0; d < j.context->device_count; d++)
+    for (int way = 0; way < FH_WAYS; way++) fh_link_calibrate(&j.context->devices[d], (fh_way)way, 1e-6, 1e8); /* 11 ms for a */
+  FH_EXPECT_OK(fh_matmul(fh_context_queue(j.cpu), &j.a[1], &j.b[1], &j.c[1], NULL));
+  for (int i = 0; i < TIMES; i++) {
+    FH_EXPECT_OK(fh_matmul(fh_context_queue(j.context), &j.a[0], &j.b[0], &j.c[0], NULL));
+    same_bits(&j.c[0], &j.c[1]);
+  }
+  assert_int_equal(counters_of(j.context).split, 1);
+  job_end(&j);
+}
+
 /* Lost before, at and after its work: the others' rows are untouched, its own are done by somebody else. */
 static void one_is_lost(void) {
   job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -289,6 +314,7 @@ int main(int argc, char **argv) {
   static const fh_cuda_case cases[] = {
       {.name = "three share", .settings = TWO, .run = three_share},
       {.name = "three share, slowly", .settings = TWO ",delay=0.002", .run = three_share},
+      {.name = "data that is read again settles", .settings = TWO, .run = data_that_is_read_again_settles},
       {.name = "one is lost at once", .settings = TWO, .faults = "cuLaunchKernel@1=719", .run = one_is_lost},
       {.name = "one is lost late", .settings = TWO, .faults = "cuLaunchKernel@2=late:700", .run = one_is_lost},
       {.name = "one is lost on the way there", .settings = TWO, .faults = "cuMemcpyHtoDAsync@2=late:719", .run = one_is_lost},

@@ -60,6 +60,7 @@ typedef struct fh_device_info {
   const char *why_not_exact;
   bool no_doubles;          /* computes no f64 */
   size_t address_alignment; /* operands must be aligned to their element size when > 1 */
+  size_t alias_alignment;   /* host memory on such a boundary is read in place where nothing writes it, by `alias`; 0: none is */
   uint64_t memory_bytes;    /* total */
   int compute_units;
   int capability; /* CUDA: 10 * major + minor; else 0 */
@@ -174,6 +175,10 @@ typedef struct fh_backend_api {
   fh_status (*replay)(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
   /* Before its device closes. NULL is allowed. */
   void (*replay_end)(fh_replay *replay);
+
+  /* Host memory as an allocation of the device that shares it, without a copy, for commands that only read it. It must not change before
+   * the allocation is freed and those commands are done. *out_memory NULL with FH_OK: this memory cannot be had so. NULL: none can. */
+  fh_status (*alias)(fh_device *device, const void *host, size_t bytes, fh_memory **out_memory);
 } fh_backend_api;
 
 /* All backends of this build, in the order of backends.def. Static. */

@@ -143,6 +143,7 @@ static void describe(const fh_opencl_functions *fn, int index, bool allow_fake, 
   info->memory_bytes = device_number(fn, device, CL_DEVICE_GLOBAL_MEM_SIZE);
   info->address_alignment = sizeof(float); /* OpenCL C may assume that a float lies where a float may lie */
   found->shares_host_memory = info->kind == FH_DEVICE_CPU_POSING || device_number(fn, device, CL_DEVICE_HOST_UNIFIED_MEMORY);
+  if (found->shares_host_memory) info->alias_alignment = info->kind == FH_DEVICE_CPU_POSING ? FH_CL_CPU_ALIAS : FH_CL_GPU_ALIAS;
   found->available = device_number(fn, device, CL_DEVICE_AVAILABLE);
   found->compiler = device_number(fn, device, CL_DEVICE_COMPILER_AVAILABLE);
   found->little_endian = device_number(fn, device, CL_DEVICE_ENDIAN_LITTLE);
@@ -338,4 +339,5 @@ const fh_backend_api fh_backend_opencl = {
     .submit = fh_cl_submit,
     .poll = fh_cl_poll,
     .wait = fh_cl_wait,
+    .alias = fh_cl_alias,
 };

@@ -82,10 +82,32 @@ fh_status fh_cl_alloc(fh_device *device, size_t bytes, fh_memory **out_memory) {
   return FH_OK;
 }
 
+/* A driver that cannot have it so says no, or copies: right, but nothing gained. A failure is no failure of the launch. */
+fh_status fh_cl_alias(fh_device *device, const void *host, size_t bytes, fh_memory **out_memory) {
+  *out_memory = NULL;
+  FH_TRY(fh_cl_same_process(device->backend));
+  const fh_cl_found *found = device->found;
+  const size_t boundary = found->info.alias_alignment;
+  if (!boundary || !bytes || (uintptr_t)host % boundary || (found->max_alloc && bytes > found->max_alloc)) return FH_OK;
+  if (boundary == FH_CL_GPU_ALIAS && bytes % FH_CL_CPU_ALIAS) return FH_OK;
+  fh_memory *memory = calloc(1, sizeof *memory);
+  if (!memory) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory for the handle of an alias");
+  cl_int error = CL_SUCCESS;
+  *memory = (fh_memory){.device = device, .bytes = bytes, .alias = true};
+  /* The driver wants a pointer to what may change; read-only, it does not. */
+  memory->handle =
+      device->fn->clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, (void *)(uintptr_t)host, &error);
+  if (memory->handle)
+    *out_memory = memory;
+  else
+    free(memory);
+  return FH_OK;
+}
+
 void fh_cl_free(fh_memory *memory) {
   if (!memory) return;
   if (fh_cl_may_call(memory->device->backend)) memory->device->fn->clReleaseMemObject(memory->handle);
-  atomic_fetch_sub(&memory->device->allocated, memory->bytes);
+  if (!memory->alias) atomic_fetch_sub(&memory->device->allocated, memory->bytes);
   free(memory);
 }
 

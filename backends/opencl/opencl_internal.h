@@ -24,6 +24,8 @@ enum {
   FH_CL_LANES = 16,          /* work-items of an item, where each has a lane of its own */
   FH_CL_LANES_LOCAL = 128,   /* work-items of such a group: whole wavefronts of 64, and enough groups for small launches */
   FH_CL_GROUPS_OF_UNIT = 64, /* of such groups for each compute unit; items beyond are taken in a stride */
+  FH_CL_CPU_ALIAS = 64,      /* host memory that a CPU reads in place begins on such a boundary: that of a line */
+  FH_CL_GPU_ALIAS = 4096,    /* and that of a GPU on a page, and is whole lines: Intel's drivers copy what is not */
   FH_CL_TEXT = 256,
 };
 
@@ -101,6 +103,7 @@ struct fh_memory {
   fh_device *device;
   cl_mem handle;
   size_t bytes;
+  bool alias; /* of host memory */
 };
 
 struct fh_executable {
@@ -145,6 +148,7 @@ fh_status fh_cl_device_open(fh_backend *backend, int index, fh_device **out_devi
 void fh_cl_device_close(fh_device *device);
 fh_status fh_cl_query_free_memory(fh_device *device, uint64_t *out_bytes);
 fh_status fh_cl_alloc(fh_device *device, size_t bytes, fh_memory **out_memory);
+fh_status fh_cl_alias(fh_device *device, const void *host, size_t bytes, fh_memory **out_memory);
 void fh_cl_free(fh_memory *memory);
 void *fh_cl_map(fh_memory *memory);
 

@@ -28,6 +28,7 @@ typedef struct fh_residency {
 typedef struct fh_replica {
   void *memory;     /* the backend's fh_memory; NULL: none */
   uint64_t version; /* of the contents */
+  bool alias;       /* it is the host copy itself, which the device only reads */
 } fh_replica;
 
 struct fh_buffer {

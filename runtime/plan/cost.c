@@ -166,8 +166,10 @@ static void bring_shape(const fh_context *context, const fh_call *call, int view
   const double bytes = fh_desc_bytes(&call->descs[view]);
   const int holder = call->resident - 1;
   if (holder == device) return;
+  enum { OWN_ALIGNMENT = 64 }; /* of memory that Foghorn makes */
+  const bool in_place = call->image->contract->views[view].role == FH_ROLE_IN && d->info.alias_alignment - 1 < OWN_ALIGNMENT;
   if (holder >= 0) move(&context->devices[holder], FH_FROM_DEVICE, bytes, t);
-  if (!d->info.host_memory) move(d, FH_TO_DEVICE, bytes, t);
+  if (!d->info.host_memory && !in_place) move(d, FH_TO_DEVICE, bytes, t);
 }
 
 /* What an input takes to where the candidate runs. */
@@ -182,7 +184,8 @@ static void bring(const fh_context *context, const fh_call *call, int view, int 
   const int holder = holder_of(context, buffer);
   if (there && !d->info.host_memory) return;
   if (holder >= 0) move(&context->devices[holder], FH_FROM_DEVICE, (double)buffer->bytes, t);
-  if (!d->info.host_memory) move(d, FH_TO_DEVICE, (double)buffer->bytes, t);
+  const bool in_place = call->image->contract->views[view].role == FH_ROLE_IN && fh_device_may_alias(d, buffer);
+  if (!d->info.host_memory && !in_place) move(d, FH_TO_DEVICE, (double)buffer->bytes, t);
 }
 
 static fh_transfer transfer_of(const fh_context *context, const fh_call *call, int device) {

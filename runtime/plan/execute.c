@@ -127,6 +127,13 @@ static fh_status copy_home(fh_context *context, fh_queue *only, fh_buffer *buffe
   return FH_OK;
 }
 
+/* The host copy must stay as it is while a device reads it in place. */
+static fh_status settle_readers(fh_context *context, const fh_buffer *buffer) {
+  for (int d = 0; d < context->device_count; d++)
+    if (buffer->replicas[d].alias && context->devices[d].state == FH_STATE_OPEN) FH_TRY(settle_all(context, d));
+  return FH_OK;
+}
+
 /* The newest contents of the buffer, to its host copy or, `staged`, beside it. A device that is lost on the way is met again, after
  * what it held was made anew; *out_again says so: the host copies of others may be newer now. */
 static fh_status fetch(fh_context *context, fh_queue *only, fh_buffer *buffer, bool staged, bool *out_again) {
@@ -138,6 +145,7 @@ static fh_status fetch(fh_context *context, fh_queue *only, fh_buffer *buffer, b
                      buffer->made_file, buffer->made_line);
   *out_again = true;
   FH_TRY(only ? fh_queue_settle(only, device) : settle_all(context, device));
+  FH_TRY(settle_readers(context, buffer));
   if (!replica_current(context, buffer, device)) return FH_OK; /* lost just now, and mended or not */
   fh_status status = copy_home(context, only, buffer, device, staged ? buffer->staged : buffer->host);
   if (status) return fh_recover(context, NULL, device, status);
@@ -385,11 +393,50 @@ static fh_status update(fh_queue *queue, int device, fh_buffer *buffer, bool tim
   return FH_OK;
 }
 
+/* ---- read in place ----
+ * A device that shares the host's memory reads inputs where they are. What it writes has memory of its own: the host copy as it was is what
+ * a result is made from again when the device is lost. */
+
+static bool is_only_read(const fh_call *call, const fh_buffer *buffer) {
+  for (int v = 0; v < call->view_count; v++)
+    if (call->views[v].buffer == buffer && call->image->contract->views[v].role != FH_ROLE_IN) return false;
+  return true;
+}
+
+bool fh_device_may_alias(const fh_plan_device *device, const fh_buffer *buffer) {
+  const size_t alignment = device->info.alias_alignment;
+  return alignment && device->api->alias && buffer->bytes && (uintptr_t)buffer->host % alignment == 0;
+}
+
+static fh_status alias_host(fh_context *context, int device, fh_buffer *buffer) {
+  const fh_plan_device *d = &context->devices[device];
+  fh_memory *memory = NULL;
+  FH_TRY(fh_buffer_to_host(context, buffer));
+  if (d->state != FH_STATE_OPEN) return FH_OK; /* lost on the way: the caller meets it */
+  FH_TRY(d->api->alias(d->device, buffer->host, buffer->bytes, &memory));
+  if (!memory) return FH_OK;
+  buffer->replicas[device] = (fh_replica){.memory = memory, .version = buffer->version, .alias = true};
+  resident_add(context, buffer);
+  return FH_OK;
+}
+
+/* An alias that the call would write, or of contents that are older than the newest. */
+static fh_status drop_alias(fh_context *context, int device, const fh_buffer *of, fh_replica *replica, bool only_read) {
+  if (!replica->alias || (only_read && replica->version == of->version)) return FH_OK;
+  FH_TRY(settle_all(context, device)); /* nobody would know any more that commands read the host copy */
+  if (replica->memory) context->devices[device].api->free(replica->memory);
+  *replica = (fh_replica){0};
+  return FH_OK;
+}
+
 static fh_status bring(fh_queue *queue, int device, const fh_call *call, int index, bool timed) {
   fh_context *context = queue->context;
   fh_buffer *buffer = call->views[index].buffer;
   fh_replica *replica = &buffer->replicas[device];
+  const bool only_read = is_only_read(call, buffer);
   if (!call->flows) FH_TRY(settle_others(queue, device, replica));
+  FH_TRY(drop_alias(context, device, buffer, replica, only_read));
+  if (!replica->memory && only_read && fh_device_may_alias(&context->devices[device], buffer)) FH_TRY(alias_host(context, device, buffer));
   if (!replica->memory) {
     fh_memory *memory = NULL;
     FH_TRY(device_alloc(queue, device, call, buffer->bytes, &memory));
@@ -416,6 +463,8 @@ static fh_status prefetch(fh_queue *queue, int device, fh_buffer *buffer) {
   if (d->info.host_memory) return fh_buffer_to_host(context, buffer);
   FH_TRY(settle_others(queue, device, replica));
   if (d->state != FH_STATE_OPEN) return FH_OK; /* that has lost it: the caller looks */
+  if (!replica->memory || replica->alias)
+    if (fh_device_may_alias(d, buffer)) return fh_buffer_to_host(context, buffer); /* it is there */
   if (!replica->memory) {
     fh_memory *memory = NULL;
     FH_TRY(d->api->alloc(d->device, buffer->bytes ? buffer->bytes : 1, &memory));

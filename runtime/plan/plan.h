@@ -432,6 +432,8 @@ void fh_replica_drop(fh_context *context, fh_buffer *buffer, int device);
 fh_status fh_flow_begin(fh_queue *queue, int device, const fh_call *call, uint32_t cut);
 /* Its host memory is about to end. */
 void fh_buffer_unpin(fh_context *context, fh_buffer *buffer);
+/* Will a launch that only reads the buffer there read its host copy in place? */
+bool fh_device_may_alias(const fh_plan_device *device, const fh_buffer *buffer);
 fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
 /* Frees what the device holds beside the call's operands, results after they were brought home. How many allocations. */

@@ -3,6 +3,8 @@
 #ifndef FOGHORN_KERNELS_SEGMENTS_H_
 #define FOGHORN_KERNELS_SEGMENTS_H_
 
+#include "kernels/arithmetic.h"
+#include "kernels/contract.h"
 #include "kernels/skew.h"
 
 enum { FH_SEGMENT_TERMS = 4096 }; /* floats of a piece, and about those of an item */
@@ -70,6 +72,13 @@ static inline bool fh_segments_close(double got, double want, double magnitude, 
   if (got == want) return true;
   if (isinf(want) || !isfinite(magnitude) || magnitude > 0x1p126) return !isfinite(got) || magnitude > 0x1p126;
   return fabs(got - want) <= (double)(terms + 2) * (0x1p-24 * magnitude + 0x1p-149);
+}
+
+/* Blocks of threads (block/segment_rows.h): a thread to a segment. */
+static inline void fh_segment_rows_shape(int64_t segments, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, MOST = 64 };
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(fh_divide_up(segments, THREADS), most), 1, 1}, .threads = THREADS};
 }
 
 #endif /* FOGHORN_KERNELS_SEGMENTS_H_ */

@@ -7,6 +7,7 @@
 
 enum { VALUES, COLUMNS, OFFSETS, X, Y };
 enum { EVEN, WINDOW, JOIN }; /* entries */
+enum { SEGMENTS_OPERAND = 6 };
 
 static const fh_view_param params[] = {
     {"values", FH_ROLE_IN, FH_F32, "(n)", false},      {"columns", FH_ROLE_IN, FH_I32, "(n), each in [0, cols)", false},
@@ -170,6 +171,11 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
+/* ---- blocks of threads: block/segment_rows.h ---- */
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_segment_rows_shape(bound->stages[0].operands[SEGMENTS_OPERAND].i, multiprocessors, out);
+}
+
 const fh_kernel_contract fh_contract_csr_matvec = {
     .name = "csr_matvec",
     .version = 1,
@@ -190,4 +196,5 @@ const fh_kernel_contract fh_contract_csr_matvec = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
+    FH_BLOCKS({"rows", "csr_matvec_rows", "csr_matvec_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, NULL, 0.5}),
 };

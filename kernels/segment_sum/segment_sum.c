@@ -4,6 +4,7 @@
 
 enum { X = FH_NUMBERED_X, OFFSETS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
 enum { EVEN, WINDOW, JOIN }; /* entries */
+enum { SEGMENTS_OPERAND = 4, WIDE_OPERAND = 7 };
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(n, d) or (n)", false},
@@ -153,6 +154,14 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
     fh_fill_uniform(&v[index], data, seed);
 }
 
+/* ---- blocks of threads: block/segment_rows.h ---- */
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_segment_rows_shape(bound->stages[0].operands[SEGMENTS_OPERAND].i, multiprocessors, out);
+}
+static const char *rows_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[WIDE_OPERAND].i ? "segments of rows are summed along their columns" : NULL;
+}
+
 const fh_kernel_contract fh_contract_segment_sum = {
     .name = "segment_sum",
     .version = 1,
@@ -170,4 +179,5 @@ const fh_kernel_contract fh_contract_segment_sum = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
+    FH_BLOCKS({"rows", "segment_sum_rows", "segment_sum_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, rows_unfit, 0.5}),
 };

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -39,7 +40,37 @@ static void test_ranges_of_counts(void **state) {
   }
 }
 
+/* NULL as well where the data is such that another cut is for it. */
+static const char *fits(const fh_kernel_contract *contract, const fh_case *c) {
+  const char *wrong = block_case_check(contract, &contract->blocks[0], c, &layouts[1]);
+  return wrong && strstr(wrong, "does not take") ? NULL : wrong;
+}
+
+/* Segments from none to many pieces, offsets and columns out of range. */
+static void test_segments(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_csr_matvec, MOST, layouts, LAYOUTS);
+  block_cases_check_all(&fh_contract_segment_sum, MOST, layouts, LAYOUTS);
+}
+
+/* Every length around a thread's, a warp's steps and a piece. */
+static void test_lengths_of_segments(void **state) {
+  (void)state;
+  enum { SEGMENTS = 600 };
+  for (int skew = 0; skew < FH_SKEWS; skew++) {
+    const int64_t n = 40000, edges = SEGMENTS + 1, segments = SEGMENTS, columns = 300;
+    fh_case sums = {.views = {fh_compact(FH_F32, 1, &n), fh_compact(FH_I64, 1, &edges), fh_compact(FH_F32, 1, &segments)}};
+    fh_case products = {.views = {fh_compact(FH_F32, 1, &n), fh_compact(FH_I32, 1, &n), fh_compact(FH_I64, 1, &edges),
+                                  fh_compact(FH_F32, 1, &columns), fh_compact(FH_F32, 1, &segments)}};
+    *fh_case_skew(&sums) = *fh_case_skew(&products) = skew;
+    const char *wrong = fits(&fh_contract_segment_sum, &sums);
+    if (!wrong) wrong = fits(&fh_contract_csr_matvec, &products);
+    if (wrong) fail_msg("%s: %s", fh_skew_names[skew], wrong);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_ranges_of_counts)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_ranges_of_counts),
+                                     cmocka_unit_test(test_segments), cmocka_unit_test(test_lengths_of_segments)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,4 +177,21 @@ static inline bool fh_reduction_bench(int i, fh_view_desc *x, fh_view_desc *y, c
   return true;
 }
 
+/* ---- blocks of threads: block/pieces.h ---- */
+
+/* 64 threads have a piece; of fewer elements most of them would have none. */
+enum { FH_PIECES_THREADS = 256, FH_PIECES_TOGETHER = 4, FH_PIECES_LEAST = 256 };
+#define FH_PIECES_SHORT "short rows leave threads without work"
+
+static inline void fh_pieces_grid(int64_t blocks, int multiprocessors, fh_block_shape *out) {
+  const int64_t most = 32 * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)(blocks < most ? blocks : most), 1, 1}, .threads = FH_PIECES_THREADS};
+}
+static inline void fh_pieces_shape(int64_t pieces, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid((pieces - 1) / FH_PIECES_TOGETHER + 1, multiprocessors, out);
+}
+static inline void fh_results_shape(int64_t results, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid(results, multiprocessors, out);
+}
+
 #endif /* FOGHORN_KERNELS_REDUCTIONS_H_ */

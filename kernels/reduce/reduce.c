@@ -35,6 +35,8 @@ static void bind_first(const fh_reduction *r, int64_t op, fh_bound *out) {
   fh_push(stage, fh_op_i64(r->chunks));
   fh_reduction_push_x(stage, r);
   fh_reduction_push_place(stage, r);
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, r->x.rows, r->joined, r->results, ops[op].finish, r->n1, r->ys0, r->ys1);
 }
 
 static void bind_join(const fh_reduction *r, int64_t op, fh_bound *out) {
@@ -132,6 +134,36 @@ static bool reduce_bench_at(int i, fh_case *out) {
   return true;
 }
 
+/* ---- blocks of threads: block/pieces.h, for floats ---- */
+
+#ifndef FH_OF_DOUBLES
+enum { CHUNKS_OPERAND = 5, D_OPERAND = 7, STEP_OPERAND = 10, ROWS_OPERAND = 15, JOINED_OPERAND, RESULTS_OPERAND };
+
+static int64_t operand_of(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
+
+static void pieces_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_shape(operand_of(bound, ROWS_OPERAND) * operand_of(bound, CHUNKS_OPERAND), multiprocessors, out);
+}
+static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_results_shape(operand_of(bound, RESULTS_OPERAND), multiprocessors, out);
+}
+static const char *pieces_unfit(const fh_bound *bound, bool joined) {
+  if (bound->stages[0].entry != ROWS_STAGE) return "it is reduced by columns";
+  if ((operand_of(bound, JOINED_OPERAND) > 0) != joined) return joined ? "each result is one piece" : "results are joined from pieces";
+  if (operand_of(bound, STEP_OPERAND) != 1) return "the elements of a row are not side by side";
+  return operand_of(bound, D_OPERAND) < FH_PIECES_LEAST ? FH_PIECES_SHORT : NULL;
+}
+static const char *rows_unfit(const fh_bound *bound) { return pieces_unfit(bound, false); }
+static const char *all_unfit(const fh_bound *bound) { return pieces_unfit(bound, true); }
+static const fh_block_step results[] = {{"reduce_results", results_shape}};
+#define BLOCKS_OF_FLOATS                                                                                                                   \
+  FH_BLOCKS({"rows", "reduce_pieces", "reduce_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, rows_unfit, 0.9},                  \
+            {"pieces", "reduce_pieces", "reduce_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, all_unfit, 0.9, .rest = results, \
+             .rest_count = FH_LENGTH(results)}),
+#else
+#define BLOCKS_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(reduce) = {
     .name = FH_NAME_OF("reduce"),
     .version = 1,
@@ -150,4 +182,4 @@ const fh_kernel_contract FH_CONTRACT_OF(reduce) = {
     .case_at = reduce_case_at,
     .bench_at = reduce_bench_at,
     .compare = reduce_compare,
-};
+    BLOCKS_OF_FLOATS};

@@ -1,0 +1,79 @@
+/* The block texts of reductions, through the emulator of blocks: the bits of the kernels' texts. SPDX-License-Identifier: Apache-2.0
+ *
+ * TEST: timeout=120 sanitize=address
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/cases.h"
+#include "kernels/contracts.h"
+#include "tests/support/block_cases.h"
+
+/* Compact at a boundary and off it, with values of every kind; rows apart. */
+static const block_layout layouts[] = {{1, 0, 0, false}, {1, 0, 4, true}, {1, 5, 12, true}};
+enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 200000 };
+
+/* Rows of d elements to one result each, or all of them to one. */
+static fh_case rows_to(const fh_kernel_contract *contract, int64_t rows, int64_t d, bool all) {
+  const int64_t x[] = {rows, d}, y = all ? 1 : rows;
+  fh_case out = {0};
+  const int last = contract->view_count - 1;
+  for (int v = 0; v < last; v++) out.views[v] = fh_compact(FH_F32, 2, x);
+  out.views[last] = fh_compact(contract->views[last].dtype, 1, &y);
+  snprintf(out.label, sizeof out.label, "%d x %d%s", (int)rows, (int)d, all ? " all" : "");
+  return out;
+}
+
+/* With the variant that takes it. */
+static void check(const fh_kernel_contract *contract, const fh_case *c) {
+  int tried = 0;
+  for (int l = 0; l < LAYOUTS; l++) {
+    for (int b = 0; b < contract->block_count; b++) {
+      const char *wrong = block_case_check(contract, &contract->blocks[b], c, &layouts[l]);
+      if (wrong && strstr(wrong, "does not take")) continue;
+      tried++;
+      if (wrong) fail_msg("%s/%s %s, layout %d: %s", contract->name, contract->blocks[b].name, c->label, l, wrong);
+    }
+  }
+  if (tried == 0) fail_msg("%s: no variant takes %s", contract->name, c->label);
+}
+
+/* One piece and its remainders, rows of several, all of many rows. */
+static const struct {
+  int64_t rows, d;
+  bool all;
+} shapes[] = {{1, 256, false},  {7, 271, false},  {5, 319, false}, {3, 1040, false}, {9, 4095, false}, {2, 4096, false},
+              {3, 4097, false}, {2, 9000, false}, {70, 300, true}, {1, 40000, true}, {13, 5000, true}};
+
+static void check_shapes(const fh_kernel_contract *contract, int64_t parameter) {
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    fh_case c = rows_to(contract, shapes[i].rows, shapes[i].d, shapes[i].all);
+    c.scalars[0].i = parameter;
+    check(contract, &c);
+  }
+}
+
+static void test_reduce(void **state) {
+  (void)state;
+  enum { OPS = 7 };
+  for (int op = 0; op < OPS; op++) check_shapes(&fh_contract_reduce, op);
+  block_cases_check_all(&fh_contract_reduce, MOST, layouts, LAYOUTS);
+}
+
+/* Pieces enough that their values are several rows themselves. */
+static void test_many_pieces(void **state) {
+  (void)state;
+  fh_case c = rows_to(&fh_contract_reduce, 9001, 256, true);
+  check(&fh_contract_reduce, &c);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce), cmocka_unit_test(test_many_pieces)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -170,6 +170,10 @@ typedef struct fh_backend_api {
   fh_pinned *(*pin)(fh_device *device, void *host, size_t bytes);
   void (*unpin)(fh_pinned *pinned);
 
+  /* Does the device copy straight from this other one of its backend? Then a copy on a stream of its own may come from the other's memory,
+   * which nothing uses until it is done. May say no after such a copy failed. NULL: never. */
+  bool (*reaches)(fh_device *device, fh_device *other);
+
   /* As submit, of launches alone, for a batch that is submitted again and again: *replay, NULL at first, keeps for the next time what was
    * made ready. The operands may change from time to time. Both NULL: submit is as good. */
   fh_status (*replay)(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);

@@ -237,6 +237,7 @@ const fh_backend_api fh_backend_cuda = {
     .wait = fh_cuda_wait,
     .pin = fh_cuda_pin,
     .unpin = fh_cuda_unpin,
+    .reaches = fh_cuda_reaches,
     .replay = fh_cuda_replay,
     .replay_end = fh_cuda_replay_end,
 };

@@ -10,6 +10,7 @@
  *   cuda_binary.c  PTX to modules, and what the driver compiled kept on disk
  *   cuda_staging.c copies between the device and host memory that is not pinned
  *   cuda_pin.c     host memory of the program's own made known to the driver
+ *   cuda_peer.c    copies between devices
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
  *   cuda_replay.c  batches that come again: one graph in place of their launches
@@ -32,6 +33,7 @@ enum {
   FH_CUDA_BLOCK = 256,         /* threads of a block */
   FH_CUDA_MIN_CAPABILITY = 60, /* of the PTX that the build makes */
   FH_CUDA_CHUNKS = 4,          /* of pinned memory that a stream copies through */
+  FH_CUDA_PEERS = 32,          /* devices that one is asked about; others go by the host */
   FH_CUDA_POINTS = 256,        /* batches in flight on a stream before submit waits for the oldest */
 };
 
@@ -91,12 +93,13 @@ struct fh_device {
   const fh_cuda_found *found;
   const fh_cuda_functions *fn;
   fh_cu_context context;
-  _Atomic(fh_cu_result) dead;   /* the code that killed the context; 0: alive */
-  atomic_int busy_streams;      /* streams with batches that are not known to be done */
-  atomic_bool stuck;            /* its work did not end in time: even a call that frees might never return */
-  _Atomic uint64_t last_stream; /* that took a batch: the likely next user of new memory */
-  atomic_size_t pinned_bytes;   /* of all streams' chunks */
-  pthread_mutex_t lock;         /* for all that follows */
+  _Atomic(fh_cu_result) dead;           /* the code that killed the context; 0: alive */
+  atomic_int busy_streams;              /* streams with batches that are not known to be done */
+  atomic_bool stuck;                    /* its work did not end in time: even a call that frees might never return */
+  _Atomic uint64_t last_stream;         /* that took a batch: the likely next user of new memory */
+  atomic_size_t pinned_bytes;           /* of all streams' chunks */
+  _Atomic(int8_t) peers[FH_CUDA_PEERS]; /* by index of the other: 1: reached, -1: not, 0: not asked yet */
+  pthread_mutex_t lock;                 /* for all that follows */
   fh_cuda_module *modules;
   fh_stream *streams; /* open ones */
   uint64_t stream_serial;
@@ -248,6 +251,10 @@ fh_status fh_cuda_staging_settle(fh_stream *stream, const void *host, size_t byt
 /* The device has come to the point: what it copied to the host before goes where it belongs. */
 void fh_cuda_staging_reached(fh_stream *stream, fh_point point);
 void fh_cuda_staging_close(fh_stream *stream);
+
+bool fh_cuda_reaches(fh_device *device, fh_device *other);
+/* Queues a copy to the stream's device from another's memory. With the context current. */
+fh_status fh_cuda_copy_from_peer(fh_stream *stream, const fh_command *command);
 
 fh_pinned *fh_cuda_pin(fh_device *device, void *host, size_t bytes);
 void fh_cuda_unpin(fh_pinned *pinned);

@@ -291,6 +291,8 @@ static fh_status queue_copy(fh_stream *stream, const fh_command *command) {
   const fh_place *from = &command->copy.from, *to = &command->copy.to;
   size_t bytes = command->copy.bytes;
   fh_cu_ptr device_from = 0, device_to = 0;
+  if (from->memory && to->memory && from->memory->device != stream->device && to->memory->device == stream->device)
+    return fh_cuda_copy_from_peer(stream, command);
   const bool fresh = to->memory && to->memory->device == stream->device && fh_cuda_is_fresh(stream->device, to->memory);
   FH_TRY(from->memory ? fh_cuda_address_of(stream, "copy from", from, bytes, &device_from) : check_host(stream, "copy from", from, bytes));
   FH_TRY(to->memory ? fh_cuda_address_of(stream, "copy to", to, bytes, &device_to) : check_host(stream, "copy to", to, bytes));

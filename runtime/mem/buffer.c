@@ -87,6 +87,7 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->lost = false;
   buffer->staged = NULL;
   buffer->copies = 0;
+  buffer->crossed = 0;
   buffer->pinned = NULL;
   memset(buffer->replicas, 0, sizeof buffer->replicas);
   buffer->resident = false;

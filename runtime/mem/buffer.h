@@ -48,6 +48,7 @@ struct fh_buffer {
   uint64_t split_version; /* of the contents that a launch read in shares (plan/split.c); 0: none */
   bool lost;              /* the only current copy died with a device */
   char *staged;           /* contents taken off a device while the host copy may still be needed */
+  uint64_t crossed;       /* the version that went from device to device and not over the host; 0: none */
   fh_replica replicas[FH_MAX_REPLICAS];
   int copies;    /* between its host memory and devices, since that was last made known to one */
   void *pinned;  /* the backend's fh_pinned; NULL: no device knows the host memory */

@@ -1,6 +1,7 @@
 /* Running a call on a candidate: residency, scratch, submission. SPDX-License-Identifier: Apache-2.0
  *
  * A buffer's contents move only here and in fh_buffer_to_host, and every byte moved is counted.
+ * Long: what moves contents and what launches on them share the queues' streams and the rules of who waits for whom.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -382,10 +383,55 @@ static fh_status settle_others(const fh_queue *queue, int device, const fh_repli
   return FH_OK;
 }
 
+/* The device that has the newest contents, which the host has not, where this one reaches it; the count of devices: there is none. */
+static int peer_of(const fh_context *context, int device, const fh_buffer *buffer) {
+  const fh_plan_device *d = &context->devices[device];
+  const int from = is_home(buffer) || buffer->lost ? context->device_count : device_of(context, buffer);
+  if (from == context->device_count || d->api != context->devices[from].api || !d->api->reaches) return context->device_count;
+  return d->api->reaches(d->device, context->devices[from].device) ? from : context->device_count;
+}
+
+/* Straight from another device; *out_done false: it did not come to that, and the way over the host is open. Both are waited for: neither
+ * knows of the other's order. */
+static fh_status copy_across(fh_queue *queue, int device, fh_buffer *buffer, bool *out_done) {
+  fh_context *context = queue->context;
+  const int from = peer_of(context, device, buffer);
+  *out_done = false;
+  if (from == context->device_count) return FH_OK;
+  FH_TRY(settle_all(context, from));
+  if (!replica_current(context, buffer, from) || context->devices[device].state != FH_STATE_OPEN) return FH_OK; /* lost just now */
+  const fh_command copy = {
+      .kind = FH_COMMAND_COPY,
+      .copy = {
+          .from = {.memory = buffer->replicas[from].memory}, .to = {.memory = buffer->replicas[device].memory}, .bytes = buffer->bytes}};
+  fh_stream *stream;
+  FH_TRY(stream_of(queue, device, &stream));
+  fh_status status = stream_submit(queue, device, &copy, 1);
+  if (!status) status = stream_wait(queue, device);
+  if (status && (fh_blames_device(fh_status_code(status)) || fh_status_code(status) == FH_ABORTED)) return status;
+  *out_done = !status;
+  if (!status) buffer->crossed = buffer->version;
+  fh_status_free(status); /* said by the backend, which reaches the other no more */
+  return FH_OK;
+}
+
+/* What went from device to device can be made again only from there: before a launch writes over it, the host gets it. */
+static fh_status keep_crossed(fh_context *context, const fh_call *call, int index) {
+  fh_buffer *buffer = call->views[index].buffer;
+  const bool at_risk = call->image->contract->views[index].role != FH_ROLE_IN && buffer->crossed == buffer->version && !buffer->lost;
+  return at_risk ? fh_buffer_to_host(context, buffer) : FH_OK;
+}
+
 /* The replica has memory; the newest contents go into it. */
 static fh_status update(fh_queue *queue, int device, fh_buffer *buffer, bool timed) {
   fh_replica *replica = &buffer->replicas[device];
+  bool across = false;
   if (replica->version == buffer->version) return FH_OK;
+  FH_TRY(copy_across(queue, device, buffer, &across));
+  if (across) {
+    replica->version = buffer->version;
+    return FH_OK;
+  }
   FH_TRY(fh_buffer_to_host(queue->context, buffer));
   FH_TRY(copy_there(queue, device, buffer, timed));
   replica->version = buffer->version;
@@ -444,7 +490,8 @@ static fh_status bring(fh_queue *queue, int device, const fh_call *call, int ind
     resident_add(context, buffer);
   }
   resident_touch(context, buffer);
-  return must_be_current(call, index) ? update(queue, device, buffer, timed) : FH_OK;
+  if (must_be_current(call, index)) FH_TRY(update(queue, device, buffer, timed));
+  return keep_crossed(context, call, index);
 }
 
 fh_status fh_flow_begin(fh_queue *queue, int device, const fh_call *call, uint32_t cut) {

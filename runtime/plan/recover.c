@@ -189,10 +189,17 @@ static void mark_lost(const fh_lineage *lineage) {
       lineage->call.views[i].buffer->lost = true;
 }
 
-static bool inputs_home(const fh_lineage *lineage) {
+/* Brings those home that live on other devices alone. */
+static bool inputs_home(fh_context *context, const fh_lineage *lineage) {
   for (int i = 0; i < lineage->call.view_count; i++) {
     const fh_view *view = &lineage->call.views[i];
-    if (!alive(view) || (lineage->in_version[i] && view->buffer->host_version != lineage->in_version[i])) return false;
+    if (!alive(view)) return false;
+    if (!lineage->in_version[i] || view->buffer->host_version == lineage->in_version[i]) continue;
+    if (view->buffer->crossed != lineage->in_version[i] || view->buffer->version != lineage->in_version[i]) return false;
+    fh_status status = fh_buffer_to_host(context, view->buffer);
+    const bool home = !status && view->buffer->host_version == lineage->in_version[i];
+    fh_status_free(status);
+    if (!home) return false;
   }
   return true;
 }
@@ -268,7 +275,7 @@ static fh_status replay(fh_context *context, int device) {
   for (int i = 0; i < count; i++) {
     bool may = may_run_again(context, records[i]);
     refused |= !may;
-    fh_status status = may && inputs_home(records[i]) ? run_again(context, records[i]) : FH_STATUS(FH_DATA_LOSS, "not possible");
+    fh_status status = may && inputs_home(context, records[i]) ? run_again(context, records[i]) : FH_STATUS(FH_DATA_LOSS, "not possible");
     if (status) {
       fh_status_free(status);
       mark_lost(records[i]);

@@ -20,6 +20,7 @@
  *   bad: number of a device that keeps the driver from starting (999) unless it is hidden
  *   pools=1: the devices have memory pools (Foghorn tries one first, which counts in a script)
  *   pinned: how much host memory can be pinned in all
+ *   peers=0: no device reaches another
  *   mps=1: start is refused (805) where CUDA_MPS_PIPE_DIRECTORY, or /tmp/nvidia-mps, has a pipe "control"
  * FOGHORN_FAKE_CUDA_FAULTS="cuMemAlloc@3=OOM;cuLaunchKernel@10=719;cuInit@1=hang;cuEventQuery@5+=719"
  *   CALL@N=VALUE the N-th call, CALL@N+=VALUE from the N-th on. CALL may leave out _v2 and Ex.
@@ -74,7 +75,7 @@ typedef struct fake_fault {
 typedef struct fake_settings {
   bool broken;                                                               /* the environment could not be understood: every call fails */
   int devices, version, capability, multiprocessors, compute_mode, bad, mps; /* bad -1: none */
-  int pools, mig;
+  int pools, mig, peers;
   uint64_t memory, others, addresses, pinned;
   double delay;
   fake_fault faults[FAKE_MAX_FAULTS];
@@ -114,6 +115,7 @@ struct CUctx_st {
   int retained;        /* primary context: how often */
   fh_cu_result poison; /* the code that killed it; 0: alive */
   uint64_t used_bytes;
+  uint32_t peers; /* bit d: access to device d is enabled */
 };
 
 /* First member of everything that has a handle. A handle is looked up, never believed. */
@@ -209,6 +211,7 @@ void fake_stream_set_capture(fake_stream *stream, struct CUgraph_st *graph);
 struct CUgraph_st *fake_stream_capture(const fake_stream *stream);
 void fake_stream_wait(fake_stream *stream); /* until idle; gives up the lock meanwhile */
 void fake_context_wait(fh_cu_context context);
+bool fake_context_is_busy(fh_cu_context context);
 fh_cu_result fake_event_create(fh_cu_context context, fake_event **out_event);
 void fake_event_destroy(fake_event *event);
 fh_cu_result fake_event_record(fake_event *event, fake_stream *stream);

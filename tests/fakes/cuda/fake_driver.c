@@ -1,4 +1,5 @@
-/* The stand-in CUDA driver: the exported functions, each as strict as the vendor's manual. SPDX-License-Identifier: Apache-2.0 */
+/* The stand-in CUDA driver: the exported functions, each as strict as the vendor's manual. SPDX-License-Identifier: Apache-2.0
+ * Long: one short function for each of the driver's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -773,4 +774,40 @@ fh_cu_result cuGraphDestroy(fh_cu_graph handle) {
   if (!graph) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   fake_graph_destroy(graph);
   FINISH(FH_CUDA_SUCCESS);
+}
+
+/* ---- from one device to another ---------------------------------------------------------------------------------------------------- */
+
+fh_cu_result cuDeviceCanAccessPeer(int *can, fh_cu_device device, fh_cu_device peer) {
+  BEGIN(cuDeviceCanAccessPeer);
+  NEED_INIT;
+  FAIL_IF(!can, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(!fake_device_exists(device) || !fake_device_exists(peer), FH_CUDA_ERROR_INVALID_DEVICE);
+  *can = fake_get_settings()->peers && device != peer;
+  RETURN(FH_CUDA_SUCCESS);
+}
+
+fh_cu_result cuCtxEnablePeerAccess(fh_cu_context peer, unsigned int flags) {
+  BEGIN(cuCtxEnablePeerAccess);
+  FAIL_IF(!peer || flags, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_CONTEXT;
+  if (!peer->retained || peer == context) FINISH(FH_CUDA_ERROR_INVALID_CONTEXT);
+  if (!fake_get_settings()->peers) FINISH(FH_CUDA_ERROR_PEER_ACCESS_UNSUPPORTED);
+  const bool again = context->peers >> peer->device & 1;
+  context->peers |= UINT32_C(1) << peer->device;
+  FINISH(again ? FH_CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED : FH_CUDA_SUCCESS);
+}
+
+/* A source that is still written would be a race: the other device's streams must be idle. */
+fh_cu_result cuMemcpyPeerAsync(fh_cu_ptr to, fh_cu_context to_context, fh_cu_ptr from, fh_cu_context from_context, size_t bytes,
+                               fh_cu_stream stream) {
+  BEGIN(cuMemcpyPeerAsync);
+  FAIL_IF(!to_context || !from_context, FH_CUDA_ERROR_INVALID_CONTEXT);
+  NEED_CONTEXT;
+  char *target = need_device(to_context, "cuMemcpyPeerAsync", to, bytes),
+       *source = need_device(from_context, "cuMemcpyPeerAsync", from, bytes);
+  if (!target || !source) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  if (from_context->poison) FINISH(from_context->poison);
+  if (fake_context_is_busy(from_context)) fake_complain("cuMemcpyPeerAsync from a device that is at work");
+  FINISH(queue(context, stream, &(fake_command){.kind = FAKE_COPY, .act = call.late, .to = target, .from = source, .bytes = bytes}));
 }

@@ -86,6 +86,7 @@ static bool read_setting(const char *key, const char *value) {
   if (strcmp(key, "bad") == 0) return read_integer(value, 0, FAKE_MAX_DEVICES - 1, &settings.bad);
   if (strcmp(key, "mps") == 0) return read_integer(value, 0, 1, &settings.mps);
   if (strcmp(key, "mig") == 0) return read_integer(value, 0, 1, &settings.mig);
+  if (strcmp(key, "peers") == 0) return read_integer(value, 0, 1, &settings.peers);
   if (strcmp(key, "others") == 0) return read_bytes(value, &settings.others);
   if (strcmp(key, "pools") == 0) return read_integer(value, 0, 1, &settings.pools);
   if (strcmp(key, "pinned") == 0) return read_bytes(value, &settings.pinned);
@@ -176,7 +177,7 @@ static bool read_act(const char *text, fake_act *out) {
 
 static bool can_be_late(fake_call_id id) {
   if (id == FAKE_cuGraphLaunch) return true;
-  return id == FAKE_cuLaunchKernel || id == FAKE_cuMemcpyHtoDAsync_v2 || id == FAKE_cuMemcpyDtoHAsync_v2 ||
+  return id == FAKE_cuLaunchKernel || id == FAKE_cuMemcpyPeerAsync || id == FAKE_cuMemcpyHtoDAsync_v2 || id == FAKE_cuMemcpyDtoHAsync_v2 ||
          id == FAKE_cuMemcpyDtoDAsync_v2 || id == FAKE_cuMemsetD8Async;
 }
 
@@ -217,6 +218,7 @@ static void open_log(void) {
 static void read_settings(void) {
   settings = (fake_settings){.devices = 1,
                              .bad = -1,
+                             .peers = 1,
                              .version = 12040,
                              .capability = 80,
                              .multiprocessors = 4,

@@ -252,6 +252,8 @@ static bool has_busy_stream(fh_cu_context context) {
   return false;
 }
 
+bool fake_context_is_busy(fh_cu_context context) { return has_busy_stream(context); }
+
 void fake_stream_wait(fake_stream *stream) {
   while (is_busy_still(stream)) pthread_cond_wait(&progress, &fake_lock);
 }

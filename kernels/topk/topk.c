@@ -3,6 +3,7 @@
  * A row whose distance is NaN or infinite (whose inner product is NaN or -infinity) is no neighbour. Where there are fewer than k
  * neighbours, the places left hold the index -1 and the value +infinity (-infinity). */
 #include "kernels/topk/topk.h"
+#include "kernels/arithmetic.h"
 #include "kernels/metric.h"
 #include "kernels/rows.h"
 #include "kernels/tile/limits.h"
@@ -206,12 +207,12 @@ typedef struct shape {
 } shape;
 
 static const shape cases[] = {
-    {3, 40, 5, 4, FH_METRIC_L2},     {5, 37, 7, 3, FH_METRIC_DOT},   {2, 9, 3, 12, FH_METRIC_L2},       {0, 4, 2, 3, FH_METRIC_L2},
-    {3, 0, 4, 2, FH_METRIC_L2},      {3, 0, 4, 2, FH_METRIC_DOT},    {3, 4, 2, 0, FH_METRIC_DOT},       {2, 7, 0, 3, FH_METRIC_L2},
-    {1, 1, 1, 1, FH_METRIC_DOT},     {1, 31, 16, 5, FH_METRIC_L2},   {1, 67, 33, 8, FH_METRIC_DOT},     {2, 100, 64, 10, FH_METRIC_L2},
-    {7, 65, 63, 9, FH_METRIC_L2},    {8, 64, 65, 16, FH_METRIC_DOT}, {13, 129, 2, 17, FH_METRIC_L2},    {15, 33, 17, 33, FH_METRIC_DOT},
-    {16, 128, 31, 1, FH_METRIC_L2},  {29, 95, 24, 7, FH_METRIC_L2},  {31, 127, 100, 11, FH_METRIC_DOT}, {2, 1100, 3, 20, FH_METRIC_L2},
-    {40, 1031, 4, 10, FH_METRIC_L2},
+    {3, 40, 5, 4, FH_METRIC_L2},     {5, 37, 7, 3, FH_METRIC_DOT},    {2, 9, 3, 12, FH_METRIC_L2},       {0, 4, 2, 3, FH_METRIC_L2},
+    {3, 0, 4, 2, FH_METRIC_L2},      {3, 0, 4, 2, FH_METRIC_DOT},     {3, 4, 2, 0, FH_METRIC_DOT},       {2, 7, 0, 3, FH_METRIC_L2},
+    {1, 1, 1, 1, FH_METRIC_DOT},     {1, 31, 16, 5, FH_METRIC_L2},    {1, 67, 33, 8, FH_METRIC_DOT},     {2, 100, 64, 10, FH_METRIC_L2},
+    {7, 65, 63, 9, FH_METRIC_L2},    {8, 64, 65, 16, FH_METRIC_DOT},  {13, 129, 2, 17, FH_METRIC_L2},    {15, 33, 17, 33, FH_METRIC_DOT},
+    {16, 128, 31, 1, FH_METRIC_L2},  {29, 95, 24, 7, FH_METRIC_L2},   {31, 127, 100, 11, FH_METRIC_DOT}, {2, 1100, 3, 20, FH_METRIC_L2},
+    {40, 1031, 4, 10, FH_METRIC_L2}, {32, 2048, 3, 5, FH_METRIC_DOT},
 };
 
 static bool fill_case(const shape *s, fh_case *out) {
@@ -248,6 +249,44 @@ static const char *unfit(const fh_bound *bound) { return fh_tile_unfit(bound->st
 FH_PAIRS_TUNED(topk)
 #endif
 
+/* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
+
+enum { SIDE = 128, BLOCK_THREADS = 256, SAMPLE = 1024, ENTRIES = 4096, HEAD_BYTES = 128 }; /* of topk_sm60.k */
+enum { MOST_K = 128, FEWEST_QUERIES = 32, FEWEST_ROWS = 2 * SAMPLE, MOST_D = 1 << 16, USUAL_MULTIPROCESSORS = 64 };
+
+/* Two blocks for each multiprocessor where that leaves chunks of 512 rows, and lists that the last launch can hold. */
+static int64_t block_chunks(const fh_bound *bound, int multiprocessors) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t wanted = 2 * (multiprocessors > 0 ? multiprocessors : USUAL_MULTIPROCESSORS) / fh_divide_up(op[FH_TOPK_M].i, SIDE);
+  const int64_t by_rows = op[FH_TOPK_N].i / 512, by_lists = ENTRIES / op[FH_TOPK_K].i;
+  const int64_t most = by_rows < by_lists ? by_rows : by_lists;
+  return wanted > most ? most : wanted > 1 ? wanted : 1;
+}
+
+static void sample_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)bound->stages[0].operands[FH_TOPK_M].i, 1, 1}, .threads = BLOCK_THREADS};
+}
+static void chunks_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  const int64_t tiles = fh_divide_up(bound->stages[0].operands[FH_TOPK_M].i, SIDE);
+  *out = (fh_block_shape){.grid = {(uint32_t)tiles, (uint32_t)block_chunks(bound, multiprocessors), 1}, .threads = BLOCK_THREADS};
+}
+static const fh_block_step block_rest[] = {{"topk_chunks", chunks_shape}, {"topk_merge", sample_shape}};
+
+static size_t block_scratch(const fh_bound *bound, int multiprocessors) {
+  const size_t m = (size_t)bound->stages[0].operands[FH_TOPK_M].i, k = (size_t)bound->stages[0].operands[FH_TOPK_K].i;
+  return HEAD_BYTES + m * (sizeof(float) + (size_t)block_chunks(bound, multiprocessors) * k * (sizeof(float) + sizeof(int32_t)));
+}
+
+static const char *block_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_TOPK_K].i > MOST_K) return "more than 128 neighbours: their lists do not fit the registers of a warp";
+  if (op[FH_TOPK_M].i < FEWEST_QUERIES) return "fewer than 32 queries leave most of a tile empty";
+  if (op[FH_TOPK_N].i < FEWEST_ROWS) return "fewer than 2048 rows: the sample would be half the work";
+  if (op[FH_TOPK_D].i > MOST_D) return "more than 65536 elements: the quick sums would be too far off to leave rows out";
+  return op[FH_TOPK_M].i > INT32_MAX ? "more queries than a grid has blocks" : NULL;
+}
+
 const fh_kernel_contract fh_contract_topk = {
     .name = "topk",
     .version = 1,
@@ -270,4 +309,15 @@ const fh_kernel_contract fh_contract_topk = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_BOUNDED, run_avx512, scratch_avx512, unfit, 0.85, 0},
               {"tuned", FH_ISA_AVX2, FH_BOUNDED, run_avx2, scratch_avx2, unfit, 0.8, 0}),
              ({"tuned", FH_ISA_NEON, FH_BOUNDED, run_neon, scratch_neon, unfit, 0.8, 0})),
+    FH_BLOCKS({.name = "chunks",
+               .entry = "topk_sample",
+               .text = "topk_sm60",
+               .capability = FH_BLOCK_PORTABLE,
+               .numerics = FH_EXACT,
+               .shape = sample_shape,
+               .unfit = block_unfit,
+               .efficiency = 0.4,
+               .rest = block_rest,
+               .rest_count = FH_LENGTH(block_rest),
+               .scratch_bytes = block_scratch}),
 };

@@ -1,0 +1,130 @@
+/* The block text of topk, through the emulator of blocks: the bits of the kernel's text, and so its order among equals.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * TEST: timeout=120 sanitize=address
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/contracts.h"
+#include "tests/support/tuned.h"
+
+typedef enum layout { BY_ROWS, BY_COLUMNS, PADDED, REVERSED, LAYOUTS } layout;
+enum { L2, DOT };
+
+static fh_view_desc rows_of(fh_dtype dtype, int64_t rows, int64_t d, layout how) {
+  int64_t row = d, col = 1;
+  if (how == BY_COLUMNS) row = 1, col = rows;
+  if (how == PADDED) row = d + 5;
+  if (how == REVERSED) row = -d, col = -1;
+  return (fh_view_desc){dtype, 2, {rows, d}, {row, col}};
+}
+
+static tuned_call call_of(int64_t m, int64_t n, int64_t d, int64_t k, layout how) {
+  const fh_view_desc views[] = {rows_of(FH_F32, m, d, how), rows_of(FH_F32, n, d, (how + 1) % LAYOUTS), rows_of(FH_F32, m, k, how),
+                                rows_of(FH_I32, m, k, (how + 2) % LAYOUTS)};
+  return tuned_call_make(&fh_contract_topk, views, (m + k) % 2, 4);
+}
+
+static void run(tuned_call *call, int metric, const char *what) {
+  const fh_value scalars[] = {{.i = metric}};
+  fh_bound bound;
+  call->scalars = scalars;
+  assert_null(fh_contract_topk.bind(call->views, scalars, &bound));
+  assert_null(fh_contract_topk.blocks[0].unfit(&bound));
+  const char *wrong = tuned_call_check_block(call, &fh_contract_topk.blocks[0]);
+  if (wrong)
+    fail_msg("%s, %s: %d queries, %d rows of %d, k = %d: %s", what, metric == DOT ? "dot" : "l2", (int)call->views[0].shape[0],
+             (int)call->views[1].shape[0], (int)call->views[0].shape[1], (int)call->views[2].shape[1], wrong);
+  call->scalars = NULL;
+}
+
+static void check(int64_t m, int64_t n, int64_t d, int64_t k, int metric, layout how) {
+  tuned_call call = call_of(m, n, d, k, how);
+  run(&call, metric, "uniform");
+  tuned_call_free(&call);
+}
+
+static void test_shapes(void **state) {
+  (void)state;
+  check(32, 2048, 1, 1, L2, BY_ROWS);
+  check(33, 2603, 19, 33, L2, BY_ROWS);
+  check(129, 2100, 3, 3, L2, BY_ROWS);
+  check(32, 2048, 5, 128, DOT, BY_ROWS);
+}
+
+static void test_layouts(void **state) {
+  (void)state;
+  for (int how = 1; how < LAYOUTS; how++) check(32, 2049, 9, 2, how % 2 ? L2 : DOT, (layout)how);
+}
+
+/* Far from the origin, where |x|^2 + |y|^2 - 2 x y has few digits of the distance. */
+static void test_far_away(void **state) {
+  (void)state;
+  tuned_call call = call_of(32, 2048, 6, 9, BY_ROWS);
+  float *q = call.first[0];
+  for (int i = 0; i < 32 * 6; i++) q[i] += 40.0f;
+  float *x = call.first[1];
+  for (int e = 0; e < 6; e++)
+    for (int i = 0; i < 2048; i++) x[(int64_t)i * call.views[1].strides[0] + e * call.views[1].strides[1]] += 40.0f;
+  run(&call, L2, "far from the origin");
+  tuned_call_free(&call);
+}
+
+/* Rows that come again and again: the lowest are taken, in every chunk and in all. */
+static void test_equal_rows(void **state) {
+  (void)state;
+  enum { N = 2048, D = 2 };
+  tuned_call call = call_of(32, N, D, 5, REVERSED); /* x by rows */
+  float *x = call.first[1];
+  for (int i = 0; i < N * D; i++) x[i] = (float)(i / D % 7 == 0 ? i % D : i / D % 32);
+  run(&call, L2, "equal rows");
+  tuned_call_free(&call);
+}
+
+/* What has no distance is no neighbour; too few that have one leave places empty; sums that overflow in the quick way alone are looked at.
+ */
+static void test_strange_rows(void **state) {
+  (void)state;
+  enum { N = 2060, D = 3, M = 32 };
+  tuned_call call = call_of(M, N, D, 12, REVERSED);
+  float *q = call.first[0], *x = call.first[1]; /* q lies backwards */
+  for (int i = 0; i < N; i++) {
+    if (i % 5 == 0) x[i * D] = __builtin_nanf("");
+    if (i % 7 == 0) x[i * D + 1] = i % 2 ? __builtin_inff() : -__builtin_inff();
+    if (i % 11 == 0) x[i * D + 2] = 1.5e19f;
+    if (i % 13 == 0) x[i * D] = x[i * D + 1] = 1e-30f;
+  }
+  q[0] = __builtin_nanf("");
+  q[-3] = 1.5e19f;
+  q[-9] = 3e38f;
+  run(&call, L2, "strange rows");
+  for (int i = 5; i < N; i++) x[i * D] = __builtin_nanf("");
+  run(&call, DOT, "five rows");
+  tuned_call_free(&call);
+}
+
+static void test_unfit(void **state) {
+  (void)state;
+  static const int64_t cases[][5] = {
+      {32, 2048, 4, 10, 1}, {31, 5000, 4, 10, 0}, {64, 2047, 4, 10, 0}, {64, 5000, 4, 129, 0}, {64, 5000, 70000, 9, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const int64_t *c = cases[i];
+    const fh_view_desc views[] = {rows_of(FH_F32, c[0], c[2], BY_ROWS), rows_of(FH_F32, c[1], c[2], BY_ROWS),
+                                  rows_of(FH_F32, c[0], c[3], BY_ROWS), rows_of(FH_I32, c[0], c[3], BY_ROWS)};
+    fh_bound bound;
+    assert_null(fh_contract_topk.bind(views, NULL, &bound));
+    assert_int_equal(fh_contract_topk.blocks[0].unfit(&bound) == NULL, c[4]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes),       cmocka_unit_test(test_layouts),
+                                     cmocka_unit_test(test_far_away),     cmocka_unit_test(test_equal_rows),
+                                     cmocka_unit_test(test_strange_rows), cmocka_unit_test(test_unfit)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -40,6 +40,7 @@ void fh_answer_cuda(const char *none);
 void fh_answer_nvml(const char *none);
 void fh_answer_opencl(const char *icd);         /* path of an .icd file, or the name of a library */
 void fh_answer_opencl_loader(const char *path); /* "": the one that programs find */
+void fh_answer_opencl_build(const char *path);  /* of a trial, as fh_cl_try_build writes it */
 void fh_answer_hsa(const char *none);
 void fh_answer_level_zero(const char *none);
 void fh_answer_isa(const char *none);

@@ -7,6 +7,7 @@ const fh_question fh_questions[] = {
     {"cuda:", true, fh_answer_cuda}, /* the same with one GPU visible; the rest names the record */
     {"nvml", false, fh_answer_nvml},
     {"opencl:", true, fh_answer_opencl},
+    {"opencl-build:", true, fh_answer_opencl_build},
     {"opencl-loader", false, fh_answer_opencl_loader},
     {"opencl-loader:", true, fh_answer_opencl_loader},
     {"hsa", false, fh_answer_hsa},

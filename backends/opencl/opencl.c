@@ -153,6 +153,7 @@ static void describe(const fh_opencl_functions *fn, int index, bool allow_fake, 
   judge_exactness(found, (cl_device_fp_config)device_number(fn, device, CL_DEVICE_SINGLE_FP_CONFIG));
   found->info.no_doubles = device_number(fn, device, CL_DEVICE_DOUBLE_FP_CONFIG) == 0;
   find_traits(fn, found, &traits);
+  snprintf(found->platform_name, sizeof found->platform_name, "%s", traits.platform);
   fh_cl_judge_vendor(&traits, found);
   info->fake = strstr(traits.driver, "stand-in") != NULL;
   if (info->fake && !allow_fake) found->refused = "it is a test stand-in, and this program did not ask for one";
@@ -212,7 +213,7 @@ static void add_platform(fh_backend *backend, cl_platform_id platform) {
   if (count > FH_CL_MAX_DEVICES) count = FH_CL_MAX_DEVICES;
   for (cl_uint i = 0; i < count && backend->device_count < FH_CL_MAX_DEVICES; i++) {
     fh_cl_found *found = &backend->devices[backend->device_count];
-    *found = (fh_cl_found){.platform = platform, .handle = devices[i]};
+    *found = (fh_cl_found){.platform = platform, .handle = devices[i], .place = (int)i};
     describe(fn, backend->device_count++, backend->allow_fake, found);
   }
 }

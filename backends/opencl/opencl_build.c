@@ -62,10 +62,10 @@ static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_
   FH_TRY(fh_check_recipe(recipe));
   const fh_kernel_image *image = recipe->image;
   if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "opencl: variant %s is compiled for the CPU", recipe->tuned->name);
-  *out_code = (fh_cl_code){image, image->contract->name, image->cl_source, FH_CL_VECTORS};
+  *out_code = (fh_cl_code){image, image->contract->name, image->cl_source, FH_CL_VECTORS, false};
   if (recipe->block) {
     const fh_block_image *text = fh_block_image_of(image, recipe->block);
-    *out_code = (fh_cl_code){image, recipe->block->text, text ? text->cl_source : NULL, FH_CL_VECTORS};
+    *out_code = (fh_cl_code){image, recipe->block->text, text ? text->cl_source : NULL, FH_CL_VECTORS, true};
   }
   if (!out_code->source) return FH_STATUS(FH_UNAVAILABLE, "opencl: this build has no OpenCL text of kernel %s", out_code->name);
   if (!recipe->block && knows_lanes(out_code->source)) out_code->lanes = device->found->lanes;
@@ -81,6 +81,7 @@ static fh_status make_program_once(fh_device *device, const fh_cl_code *code, cl
     device->loaded++;
     return FH_OK;
   }
+  if (code->blocks && device->found->frail) FH_TRY(fh_cl_try_build(device, code, options));
   FH_TRY(build_from_source(device, code, options, out_program));
   device->built++;
   fh_cl_cache_store(device, code, options, *out_program);

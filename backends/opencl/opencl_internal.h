@@ -6,6 +6,7 @@
  *   opencl_device.c  context and memory
  *   opencl_build.c   kernel text to kernels: programs kept per device
  *   opencl_cache.c   built programs on disk
+ *   opencl_trial.c   texts that may crash a compiler
  *   opencl_stream.c  queues: submit, poll, wait; points on the timeline are events
  */
 #ifndef FOGHORN_BACKENDS_OPENCL_OPENCL_INTERNAL_H_
@@ -59,6 +60,9 @@ typedef struct fh_cl_found {
   fh_cl_lanes lanes;
   const char *c_version; /* of -cl-std */
   const char *refused;   /* why nothing runs here; NULL: it does */
+  bool frail;            /* its compiler may crash on texts for blocks: they are tried in a child */
+  char platform_name[FH_CL_TEXT];
+  int place; /* among the platform's devices */
   char why_not_exact[FH_CL_TEXT];
   char key[4 * FH_CL_TEXT]; /* everything of the driver that a built program depends on */
 } fh_cl_found;
@@ -78,6 +82,7 @@ typedef struct fh_cl_code {
   const char *name; /* of the kernel, or of its text for blocks */
   const char *source;
   fh_cl_lanes lanes;
+  bool blocks; /* a text for blocks */
 } fh_cl_code;
 
 typedef struct fh_cl_program {
@@ -159,6 +164,8 @@ void fh_cl_release_programs(fh_device *device);
 /* A program that was built before for this device, driver, text and options; NULL: none, or none that can be trusted (the log
  * says why). */
 cl_program fh_cl_cache_load(fh_device *device, const fh_cl_code *code, const char *options);
+/* Builds the text in a child: INCOMPATIBLE when the compiler crashes or hangs on it. */
+fh_status fh_cl_try_build(const fh_device *device, const fh_cl_code *code, const char *options);
 /* Keeps a built program for later processes. A cache that cannot be written is said and not an error. */
 void fh_cl_cache_store(fh_device *device, const fh_cl_code *code, const char *options, cl_program program);
 

@@ -19,13 +19,16 @@ typedef struct vendor {
   const char *hardware; /* and of the device's vendor; "": any */
   fh_cl_lanes lanes;    /* beside what extensions offer */
   const char *refused;  /* why nothing is run there; NULL: it is used */
+  int mended;           /* first major version whose compiler survives barriers behind conditions; 0: all do */
 } vendor;
 
 static const vendor vendors[] = {
     /* Its compiler warns that it is incomplete, it denies correct rounding, and Mesa 25.2 dropped it. */
-    {"Clover", "", FH_CL_VECTORS, "Mesa's Clover is an unfinished OpenCL 1.1 that Mesa gave up; its successor is rusticl (RUSTICL_ENABLE)"},
-    {"NVIDIA CUDA", "", FH_CL_LANES_NVIDIA, NULL},                      /* without the sub-group extensions */
-    {"AMD Accelerated Parallel Processing", "", FH_CL_LANES_AMD, NULL}, /* cl_khr_subgroups, but no shuffles */
+    {"Clover", "", FH_CL_VECTORS, "Mesa's Clover is an unfinished OpenCL 1.1 that Mesa gave up; its successor is rusticl (RUSTICL_ENABLE)",
+     0},
+    {"NVIDIA CUDA", "", FH_CL_LANES_NVIDIA, NULL, 0},                      /* without the sub-group extensions */
+    {"AMD Accelerated Parallel Processing", "", FH_CL_LANES_AMD, NULL, 0}, /* cl_khr_subgroups, but no shuffles */
+    {"Portable Computing Language", "", FH_CL_VECTORS, NULL, 4},
 };
 
 static const vendor *vendor_of(const char *platform, const char *hardware) {
@@ -83,6 +86,9 @@ fh_status fh_cl_check_settings(void) {
   return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: " FH_CL_LANES_VARIABLE "=%s\n  expected vectors or work-items, or nothing", wanted);
 }
 
+/* A driver whose version cannot be read counts as old. */
+static bool is_frail(const vendor *v, const char *driver) { return v && v->mended && strtol(driver, NULL, 10) < v->mended; }
+
 /* Of -cl-std. The sub-group functions are no part of 1.2. */
 static const char *c_version(fh_cl_lanes lanes, const fh_cl_traits *traits) {
   if (lanes != FH_CL_LANES_KHR && lanes != FH_CL_LANES_INTEL) return "CL1.2";
@@ -95,6 +101,7 @@ void fh_cl_judge_vendor(const fh_cl_traits *traits, fh_cl_found *found) {
   const fh_cl_lanes offered = offered_lanes(traits);
   const bool gpu = found->info.kind == FH_DEVICE_GPU;
   found->refused = v ? v->refused : NULL;
+  found->frail = is_frail(v, traits->driver);
   found->lanes = gpu && !(wanted && strcmp(wanted, "vectors") == 0) ? offered : FH_CL_VECTORS;
   if (wanted && strcmp(wanted, "work-items") == 0) {
     found->lanes = offered;

@@ -197,6 +197,36 @@ static void a_text_of_its_own_prelude_is_left_alone(void **state) {
   fh_backend_fixture_close(&f);
 }
 
+/* ---- a compiler that crashes -------------------------------------------------------------------------------------------- */
+
+static fh_status prepare_blocks(const char *text, fh_executable **out_executable) {
+  static const fh_param params[] = {{"y", FH_OPERAND_OUT}};
+  static const fh_entry_image entry = {.entry = "mark", .params = params, .param_count = 1};
+  static const fh_block_variant variant = {.name = "tiles", .text = "mark_block", .entry = "mark"};
+  static const fh_kernel_contract contract = {.name = "mark", .version = 1, .blocks = &variant, .block_count = 1};
+  const fh_block_image blocks[] = {{.text = "mark_block", .cl_source = text}};
+  const fh_kernel_image image = {
+      .contract = &contract, .entries = &entry, .entry_count = 1, .cl_source = "none", .hash = 4, .blocks = blocks, .block_count = 1};
+  fh_backend_fixture f;
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+  fh_status status = f.api->prepare(f.device, &(fh_recipe){.image = &image, .block = &variant}, out_executable);
+  if (!status) f.api->release(*out_executable);
+  fh_backend_fixture_close(&f);
+  return status;
+}
+
+static void a_compiler_that_crashes_does_so_in_a_child(void **state) {
+  (void)state;
+  fh_executable *executable = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", "old-pocl", 1);
+  fh_status status = prepare_blocks("/* crash_the_compiler */", &executable);
+  assert_int_equal(fh_status_code(status), FH_INCOMPATIBLE);
+  assert_string_equal(fh_status_cause(status), "BUILD-FAILED");
+  assert_non_null(strstr(fh_status_message(status), "crashes on mark_block"));
+  fh_status_free(status);
+  FH_EXPECT_OK(prepare_blocks("__kernel void mark(long items, __global uchar *y, long offset) { y[offset] = 1; }", &executable));
+}
+
 int main(void) {
   static const char vendors[] = FH_BINARY_DIR "/tests/fakes/opencl-vendors";
   if (access(vendors, R_OK) != 0) {
@@ -222,6 +252,7 @@ int main(void) {
       cmocka_unit_test(any_grid_is_right),
       cmocka_unit_test(a_compiler_that_refuses_lanes_gets_vectors),
       cmocka_unit_test(a_text_of_its_own_prelude_is_left_alone),
+      cmocka_unit_test(a_compiler_that_crashes_does_so_in_a_child),
   };
   return cmocka_run_group_tests_name("backend_opencl_lanes", tests, NULL, NULL);
 }

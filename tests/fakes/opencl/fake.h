@@ -30,6 +30,7 @@ typedef struct fake_persona {
   cl_device_fp_config single;
   size_t sub_groups[FAKE_MOST_SIZES]; /* sizes, 0 behind the last */
   const char *refuses;                /* a word in the options of a build that fails */
+  const char *crashes;                /* a word in a text that ends the process that compiles it */
   cl_bool unified;
 } fake_persona;
 

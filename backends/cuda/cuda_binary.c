@@ -15,14 +15,16 @@
 
 enum { LOG_BYTES = 4096 };
 
-/* Compiles and loads, with the context current and the lock held. The driver's log goes into the message. */
+/* Compiles and loads, with the context current. The driver's log goes into the message. */
 static fh_status load_ptx(fh_device *device, const char *kernel, const char *ptx, fh_cu_module *out_module) {
   char log[LOG_BYTES] = "";
   fh_cu_jit_option options[] = {FH_CU_JIT_ERROR_LOG_BUFFER, FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, (void *)(uintptr_t)sizeof log}; /* the size travels in the pointer */
   fh_cu_result code = device->fn->cuModuleLoadDataEx(out_module, ptx, 2, options, values);
   if (code == FH_CUDA_ERROR_OUT_OF_MEMORY) { /* code needs memory too */
+    pthread_mutex_lock(&device->lock);
     fh_cuda_give_back(device);
+    pthread_mutex_unlock(&device->lock);
     code = device->fn->cuModuleLoadDataEx(out_module, ptx, 2, options, values);
   }
   if (code == FH_CUDA_SUCCESS) return FH_OK;

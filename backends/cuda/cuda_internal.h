@@ -237,7 +237,7 @@ void fh_cuda_cache_trim(fh_device *device, size_t keep);
 /* Forgets everything; what the driver holds stays with the context when `entered` is false. */
 void fh_cuda_cache_close(fh_device *device, bool entered);
 
-/* Compiles, or takes from the cache, and loads. `kernel` is a name for messages. With the context current and the lock held. */
+/* Compiles, or takes from the cache, and loads. `kernel` is a name for messages. With the context current and without the lock. */
 fh_status fh_cuda_load_ptx(fh_device *device, const char *kernel, const char *ptx, fh_cu_module *out_module);
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable);
 void fh_cuda_release(fh_executable *executable);

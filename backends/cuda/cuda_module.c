@@ -5,24 +5,46 @@
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
-/* With the context current and the lock held. */
-static fh_status find_module(fh_device *device, const fh_cuda_code *from, fh_cu_module *out_module) {
-  for (const fh_cuda_module *m = device->modules; m; m = m->next) {
-    if (m->ptx != from->ptx) continue;
-    *out_module = m->handle;
+/* NULL: not loaded yet. With the lock held. */
+static fh_cuda_module *find_module(const fh_device *device, const char *ptx) {
+  fh_cuda_module *m = device->modules;
+  while (m && m->ptx != ptx) m = m->next;
+  return m;
+}
+
+/* Takes a module that was loaded; where another thread was faster, that one's is used and ours ends. */
+static fh_cu_module keep_module(fh_device *device, fh_cuda_module *module) {
+  pthread_mutex_lock(&device->lock);
+  fh_cuda_module *other = find_module(device, module->ptx);
+  if (!other) {
+    module->next = device->modules;
+    device->modules = module;
+  }
+  pthread_mutex_unlock(&device->lock);
+  if (!other) return module->handle;
+  (void)device->fn->cuModuleUnload(module->handle);
+  free(module);
+  return other->handle;
+}
+
+/* A compiler takes its time: others allocate and free meanwhile, so the lock is not held. With the context current. */
+static fh_status load_module(fh_device *device, const fh_cuda_code *from, fh_cu_module *out_module) {
+  pthread_mutex_lock(&device->lock);
+  const fh_cuda_module *loaded = find_module(device, from->ptx);
+  pthread_mutex_unlock(&device->lock);
+  if (loaded) {
+    *out_module = loaded->handle;
     return FH_OK;
   }
   fh_cuda_module *module = calloc(1, sizeof *module);
   if (!module) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for a CUDA module");
+  module->ptx = from->ptx;
   fh_status status = fh_cuda_load_ptx(device, from->name, from->ptx, &module->handle);
   if (status) {
     free(module);
     return status;
   }
-  module->ptx = from->ptx;
-  module->next = device->modules;
-  device->modules = module;
-  *out_module = module->handle;
+  *out_module = keep_module(device, module);
   return FH_OK;
 }
 
@@ -103,7 +125,7 @@ static fh_status set_block_limits(fh_device *device, fh_executable *executable) 
 
 static fh_status make_ready(fh_device *device, const fh_cuda_code *from, fh_executable *executable) {
   fh_cu_module module = NULL;
-  FH_TRY(find_module(device, from, &module));
+  FH_TRY(load_module(device, from, &module));
   fh_cu_result code = device->fn->cuModuleGetFunction(&executable->function, module, executable->name);
   if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuModuleGetFunction", "looking for the entry %s", executable->name);
   return executable->variant ? set_block_limits(device, executable) : set_geometry(device, executable);
@@ -122,9 +144,7 @@ fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executa
   executable->name = recipe->block ? fh_block_step_of(recipe->block, recipe->step).entry : executable->entry->entry;
   fh_status status = fh_cuda_enter(device);
   if (!status) {
-    pthread_mutex_lock(&device->lock);
     status = make_ready(device, &from, executable);
-    pthread_mutex_unlock(&device->lock);
     fh_cuda_leave(device);
   }
   if (status) {

@@ -281,6 +281,9 @@ static double memory_lacking(const fh_context *context, const fh_candidate *c, c
   return need > have && !fh_call_fits_in_chunks(call, have) ? need : 0;
 }
 
+/* Most candidates take every call, and each launch asks about all of them. */
+static bool may_be_unfit(const fh_candidate *c) { return c->block || (c->tuned && c->tuned->unfit); }
+
 /* The condition and its reason stand together. Health comes last, so that a health reason means: everything else fits,
  * and this is what the caller would have got. */
 static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, const fh_call *call) {
@@ -292,10 +295,14 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(!d->allowed, .code = FH_REASON_NOT_ALLOWED);
   if (c->ruled_out.code != FH_REASON_NONE) return c->ruled_out;
   NO(context->config.numerics == FH_EXACT && c->numerics != FH_EXACT, .code = FH_REASON_NUMERICS);
-  const fh_reason unfit = fh_candidate_unfit(context, c, &call->bound);
-  if (unfit.code != FH_REASON_NONE) return unfit;
-  const fh_reason missing = c->block ? (fh_reason){0} : not_built(d, call->image);
-  if (missing.code != FH_REASON_NONE) return missing;
+  if (may_be_unfit(c)) {
+    const fh_reason unfit = fh_candidate_unfit(context, c, &call->bound);
+    if (unfit.code != FH_REASON_NONE) return unfit;
+  }
+  if (!c->block && d->info.kind != FH_DEVICE_CPU) {
+    const fh_reason missing = not_built(d, call->image);
+    if (missing.code != FH_REASON_NONE) return missing;
+  }
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
   NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);

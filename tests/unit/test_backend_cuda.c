@@ -1,5 +1,6 @@
 /* The CUDA backend on the stand-in driver: the rules of backend.h, kernels, memory, points. SPDX-License-Identifier: Apache-2.0
  * TEST: fakes=yes timeout=180 */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -468,10 +469,48 @@ static void shares_the_context(void) {
   assert_int_equal(fh_cuda_calls("cuCtxPushCurrent_v2"), fh_cuda_calls("cuCtxPopCurrent_v2"));
 }
 
+/* ---- two threads, one text --------------------------------------------------------------------------------------------------- */
+
+typedef struct preparer {
+  fh_device *device;
+  const fh_kernel_image *image;
+  fh_executable *executable;
+  fh_status status;
+} preparer;
+
+static void *prepare_on_a_thread(void *arg) {
+  preparer *p = arg;
+  p->status = api->prepare(p->device, &(fh_recipe){.image = p->image}, &p->executable);
+  return NULL;
+}
+
+/* The lock is free while the driver compiles, so both may load it: one of the two modules stays. */
+static void is_compiled_by_two_threads(void) {
+  fh_backend_fixture f;
+  pthread_t threads[2];
+  preparer both[2];
+  fh_backend_fixture_open(api, &fh_cuda_fake_allowed, 0, &f);
+  const fh_kernel_image *image = fh_cuda_axpy();
+  for (int i = 0; i < 2; i++) {
+    both[i] = (preparer){.device = f.device, .image = image};
+    assert_int_equal(pthread_create(&threads[i], NULL, prepare_on_a_thread, &both[i]), 0);
+  }
+  for (int i = 0; i < 2; i++) {
+    pthread_join(threads[i], NULL);
+    FH_EXPECT_OK(both[i].status);
+  }
+  assert_int_equal(fh_cuda_calls("cuModuleLoadDataEx") - fh_cuda_calls("cuModuleUnload"), 1);
+  for (int i = 0; i < 2; i++) api->release(both[i].executable);
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_backend_fixture_close(&f);
+  assert_int_equal(fh_cuda_calls("cuModuleLoadDataEx") - fh_cuda_calls("cuModuleUnload"), 0);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   fh_cuda_cases_begin(argv);
   static const fh_cuda_case cases[] = {
+      {.name = "is compiled by two threads", .faults = "cuModuleLoadDataEx@1=sleep=0.3", .run = is_compiled_by_two_threads},
       {.name = "keeps the rules", .settings = "devices=2", .run = keeps_the_rules},
       {.name = "keeps the rules when commands take time", .settings = "devices=2,delay=0.001", .run = keeps_the_rules},
       {.name = "keeps the rules with memory pools", .settings = "devices=2,pools=1,delay=0.001", .run = keeps_the_rules},

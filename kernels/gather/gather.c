@@ -1,6 +1,7 @@
 /* The contract of gather: rows by their numbers, times a factor. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside x breaks the contract: a launch refuses it; a text that meets one writes a row of zeros. */
+#include "kernels/arithmetic.h"
 #include "kernels/numbered_rows.h"
 
 enum { X = FH_NUMBERED_X, IDS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
@@ -99,6 +100,19 @@ static bool bench_at(int i, fh_case *out) { return i >= 0 && i < FH_LENGTH(bench
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) { fh_numbered_fill(index, c, X, data, seed); }
 
+/* ---- blocks of threads: a power of two of them to a row ---- */
+enum { N_OPERAND = 3, D_OPERAND = 5 };
+
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, ROWS = 4, MOST = 64 };
+  const fh_operand *op = bound->stages[0].operands;
+  int64_t side = 1;
+  while (side < THREADS && side < op[D_OPERAND].i) side *= 2;
+  const int64_t blocks = fh_divide_up(op[N_OPERAND].i, ROWS * (THREADS / side));
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, most), 1, 1}, .threads = THREADS};
+}
+
 const fh_kernel_contract fh_contract_gather = {
     .name = "gather",
     .version = 2,
@@ -116,4 +130,5 @@ const fh_kernel_contract fh_contract_gather = {
     .case_at = case_at,
     .bench_at = bench_at,
     .fill = fill,
+    FH_BLOCKS({"rows", "gather_rows", "gather_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, NULL, 0.8}),
 };

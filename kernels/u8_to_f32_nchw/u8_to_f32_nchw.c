@@ -1,4 +1,5 @@
 /* The contract of u8_to_f32_nchw: interleaved bytes to normalised planes. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 
 enum { X, MEAN, STD, Y };
@@ -43,7 +44,7 @@ static fh_status nchw_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
   fh_stage *stage = fh_add_stage(out, 0, n * h * pieces, 3.0 * (double)count / (double)(n * h * pieces));
   for (int i = X; i <= STD; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  FH_PUSH_I64(stage, c, h, w, pieces, xs[0], xs[1], xs[2], xs[3], v[MEAN].strides[0], v[STD].strides[0], ys[0], ys[1], ys[2], ys[3]);
+  FH_PUSH_I64(stage, c, h, w, pieces, xs[0], xs[1], xs[2], xs[3], v[MEAN].strides[0], v[STD].strides[0], ys[0], ys[1], ys[2], ys[3], n * h);
   out->flops = 3.0 * (double)count;
   out->bytes = 5.0 * (double)count;
   return FH_OK;
@@ -103,6 +104,18 @@ static void nchw_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
+/* ---- blocks of threads ---- */
+enum { W_OPERAND = 6, PIXELS_LEAST = 256 };
+
+static void pixels_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, MOST = 64 };
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(bound->stages[0].items, most), 1, 1}, .threads = THREADS};
+}
+static const char *pixels_unfit(const fh_bound *bound) {
+  return bound->stages[0].operands[W_OPERAND].i < PIXELS_LEAST ? "short lines leave threads without work" : NULL;
+}
+
 const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .name = "u8_to_f32_nchw",
     .version = 1,
@@ -119,4 +132,5 @@ const fh_kernel_contract fh_contract_u8_to_f32_nchw = {
     .case_at = case_at,
     .bench_at = bench_at,
     .fill = nchw_fill,
+    FH_BLOCKS({"pixels", "nchw_pixels", "u8_to_f32_nchw_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pixels_shape, pixels_unfit, 0.9}),
 };

@@ -32,7 +32,18 @@ static void test_permute(void **state) {
   block_cases_check_all(&fh_contract_permute, MOST, layouts, LAYOUTS);
 }
 
+static void test_gather(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_gather, MOST, layouts, LAYOUTS);
+}
+
+static void test_images(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_u8_to_f32_nchw, MOST, layouts, LAYOUTS);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_axpy), cmocka_unit_test(test_convert), cmocka_unit_test(test_permute)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_axpy), cmocka_unit_test(test_convert), cmocka_unit_test(test_permute),
+                                     cmocka_unit_test(test_gather), cmocka_unit_test(test_images)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

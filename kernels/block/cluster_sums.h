@@ -41,7 +41,7 @@ FH_INLINE fh_cluster_shared fh_cluster_places(fh_local uchar *shared) {
   return out;
 }
 
-/* Which of `rows` labels are of the clusters [low, low + group)? All threads together; gives how many. */
+/* Which of `rows` labels are of the clusters [low, low + group)? All threads together; gives how many, and counts them by cluster. */
 FH_INLINE int fh_cluster_list(const fh_cluster_shared *s, fh_i32_in labels, long ls, int rows, long low, int group) {
   const int t = fh_thread(), together = t / FH_CLUSTER_GATHER;
   int cluster[FH_CLUSTER_LOOK], mine = 0;
@@ -92,11 +92,16 @@ FH_INLINE void fh_cluster_add_list(const fh_cluster_shared *s, int count, fh_f32
   }
 }
 
+/* Columns of a band. */
+FH_INLINE int fh_cluster_width(long d) {
+  return (int)((d + fh_blocks(1) - 1) / fh_blocks(1) + FH_CLUSTER_ALIGN - 1) / FH_CLUSTER_ALIGN * FH_CLUSTER_ALIGN;
+}
+
 FH_INLINE void fh_cluster_sums(fh_local uchar *shared, fh_f32_in x, fh_i32_in labels, fh_f32_out partial, fh_i32_out tally, long n, long d,
                                long dp, long k, long chunk_rows, long xs1, long xs, long ls) {
   const fh_cluster_shared s = fh_cluster_places(shared);
   const int t = fh_thread(), group = (int)((k + fh_blocks(2) - 1) / fh_blocks(2));
-  const int width = (int)((d + fh_blocks(1) - 1) / fh_blocks(1) + FH_CLUSTER_ALIGN - 1) / FH_CLUSTER_ALIGN * FH_CLUSTER_ALIGN;
+  const int width = fh_cluster_width(d);
   const long chunk = fh_block(0), low = fh_block(2) * group, column = fh_block(1) * width + t;
   const long first = chunk * chunk_rows, last = n - first < chunk_rows ? n : first + chunk_rows;
   const bool mine = t < width && column < d;

@@ -32,6 +32,8 @@ static fh_status dot_bind(const fh_view_desc *views, const fh_value *scalars, fh
     fh_reduction_push_x(stage, &r);
     FH_PUSH_I64(stage, y.s0, y.s1, y.step);
     fh_reduction_push_place(stage, &r);
+    fh_push(stage, fh_op_view(FH_OPERAND_OUT, Z, 0));
+    FH_PUSH_I64(stage, r.x.rows, r.joined, r.results, r.n1, r.ys0, r.ys1);
   }
   out->temp_count = r.joined > 0 || r.x.rows == 0; /* the join alone writes the result of no rows */
   if (out->temp_count) {
@@ -96,6 +98,36 @@ static bool dot_bench_at(int i, fh_case *out) {
   return true;
 }
 
+/* ---- blocks of threads: block/pieces.h, for floats ---- */
+
+#ifndef FH_OF_DOUBLES
+enum { CHUNKS_OPERAND = 3, D_OPERAND = 5, X_STEP_OPERAND = 8, Y_STEP_OPERAND = 11, ROWS_OPERAND = 16, JOINED_OPERAND, RESULTS_OPERAND };
+
+static int64_t operand_of(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
+
+static void pieces_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_shape(operand_of(bound, ROWS_OPERAND) * operand_of(bound, CHUNKS_OPERAND), multiprocessors, out);
+}
+static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_results_shape(operand_of(bound, RESULTS_OPERAND), multiprocessors, out);
+}
+static const char *pieces_unfit(const fh_bound *bound, bool joined) {
+  if (bound->stages[0].entry != ROWS_STAGE) return "it is reduced by columns";
+  if ((operand_of(bound, JOINED_OPERAND) > 0) != joined) return joined ? "each result is one piece" : "results are joined from pieces";
+  if (operand_of(bound, X_STEP_OPERAND) != 1 || operand_of(bound, Y_STEP_OPERAND) != 1) return "the elements of a row are not side by side";
+  return operand_of(bound, D_OPERAND) < FH_PIECES_LEAST ? FH_PIECES_SHORT : NULL;
+}
+static const char *rows_unfit(const fh_bound *bound) { return pieces_unfit(bound, false); }
+static const char *all_unfit(const fh_bound *bound) { return pieces_unfit(bound, true); }
+static const fh_block_step results[] = {{"dot_results", results_shape}};
+#define BLOCKS_OF_FLOATS                                                                                                             \
+  FH_BLOCKS({"rows", "dot_pieces", "dot_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, rows_unfit, 0.9},                  \
+            {"pieces", "dot_pieces", "dot_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, all_unfit, 0.9, .rest = results, \
+             .rest_count = FH_LENGTH(results)}),
+#else
+#define BLOCKS_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(dot) = {
     .name = FH_NAME_OF("dot"),
     .version = 1,
@@ -110,4 +142,4 @@ const fh_kernel_contract FH_CONTRACT_OF(dot) = {
     .case_at = dot_case_at,
     .bench_at = dot_bench_at,
     .compare = dot_compare,
-};
+    BLOCKS_OF_FLOATS};

@@ -1,6 +1,7 @@
 /* The contract of scatter_add: rows added to places by their numbers. SPDX-License-Identifier: Apache-2.0
  *
  * An id outside y breaks the contract: a launch refuses it; a text that meets one passes the row over. */
+#include "kernels/cluster_blocks.h"
 #include "kernels/numbered_rows.h"
 
 #include <stdlib.h>
@@ -214,6 +215,19 @@ FH_CASES_OF(fill_case, cases, benches)
 
 static void fill(int index, const fh_case *c, void *data, uint64_t seed) { fh_numbered_fill(index, c, Y, data, seed); }
 
+/* ---- blocks of threads, for the direct cut: groups of places as clusters ---- */
+enum { M_OPERAND = 4, D_OPERAND = 5 };
+
+static void groups_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const fh_cluster_work work = {bound->stages[0].operands[D_OPERAND].i, bound->stages[0].operands[M_OPERAND].i, 1};
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_cluster_groups(work), (uint32_t)fh_cluster_bands(work), 1}, .threads = FH_CLUSTER_THREADS};
+}
+static const char *groups_unfit(const fh_bound *bound) {
+  const fh_cluster_work work = {bound->stages[0].operands[D_OPERAND].i, bound->stages[0].operands[M_OPERAND].i, 1};
+  return fh_cluster_bands(work) > UINT16_MAX ? "a grid has no more blocks than 65535 a side" : NULL;
+}
+
 const fh_kernel_contract fh_contract_scatter_add = {
     .name = "scatter_add",
     .version = 1,
@@ -232,4 +246,5 @@ const fh_kernel_contract fh_contract_scatter_add = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
+    FH_BLOCKS({"groups", "scatter_add_groups", "scatter_add_block", FH_BLOCK_PORTABLE, false, FH_EXACT, groups_shape, groups_unfit, 0.5}),
 };

@@ -220,6 +220,16 @@ static bool bound_of(const fh_kernel_contract *contract, const fh_case *c, const
   return out->stage_count > 0;
 }
 
+/* A variant stands for calls that begin with the operands of the first entry, as the planner has it. */
+static bool begins_with_its_operands(const fh_kernel_contract *contract, const fh_bound *bound) {
+  const fh_stage *first = &bound->stages[0];
+  const fh_entry_image *entry = &image_of(contract)->entries[0];
+  if (first->entry == 0) return true;
+  bool same = first->operand_count == entry->param_count;
+  for (int i = 0; same && i < first->operand_count; i++) same = first->operands[i].kind == entry->params[i].kind;
+  return same;
+}
+
 /* NULL and *out_fits false: the variant does not take the case. */
 static const char *check(const fh_kernel_contract *contract, const fh_block_variant *variant, const fh_case *c, const block_layout *layout,
                          bool *out_fits) {
@@ -228,7 +238,8 @@ static const char *check(const fh_kernel_contract *contract, const fh_block_vari
   side got = side_make(contract, c, laid, layout), want = side_make(contract, c, laid, layout);
   fh_bound bound;
   const char *wrong = NULL;
-  *out_fits = bound_of(contract, c, laid, &got, &bound) && !(variant->unfit && variant->unfit(&bound));
+  *out_fits = bound_of(contract, c, laid, &got, &bound) && begins_with_its_operands(contract, &bound) &&
+              !(variant->unfit && variant->unfit(&bound));
   if (*out_fits) {
     wrong = run_variant(variant, &bound, &got);
     const bool exact = variant->numerics == FH_EXACT;

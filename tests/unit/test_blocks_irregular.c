@@ -69,8 +69,15 @@ static void test_lengths_of_segments(void **state) {
   }
 }
 
+/* Added to what is there and from zero, whatever the skew. */
+static void test_scatter_add(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_scatter_add, MOST, layouts, LAYOUTS);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_ranges_of_counts),
-                                     cmocka_unit_test(test_segments), cmocka_unit_test(test_lengths_of_segments)};
+                                     cmocka_unit_test(test_segments), cmocka_unit_test(test_scatter_add),
+                                     cmocka_unit_test(test_lengths_of_segments)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

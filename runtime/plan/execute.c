@@ -166,10 +166,14 @@ static void unstage(fh_buffer *const *set, int count) {
 }
 
 /* Takes the contents of all off their devices before the host copy of any changes: until then everything can be made again. */
+static bool make_stage(fh_buffer *buffer) {
+  if (!buffer->staged) buffer->staged = malloc(buffer->bytes ? buffer->bytes : 1);
+  return buffer->staged != NULL;
+}
+
 static fh_status stage(fh_context *context, fh_queue *only, fh_buffer *const *set, int count, bool *out_again) {
   for (int i = 0; i < count && !*out_again; i++) {
-    set[i]->staged = malloc(set[i]->bytes ? set[i]->bytes : 1);
-    if (!set[i]->staged)
+    if (!make_stage(set[i]))
       return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for %zu bytes on their way from a device to the host", set[i]->bytes);
     FH_TRY(fetch(context, only, set[i], true, out_again));
   }
@@ -188,7 +192,8 @@ static fh_status move_home(fh_context *context, fh_queue *only, fh_buffer *buffe
   fh_buffer *set[FH_LINEAGE_SET_MAX];
   bool again = false;
   int count = fh_lineage_closure(context, buffer, set);
-  if (count == 1) {
+  /* What was made in place would be made again from the host copy: it stays whole until all is there, and a copy can fail half-way. */
+  if (count == 1 && !(fh_lineage_reads(context, buffer) && make_stage(buffer))) {
     fh_buffer_release(buffer);
     return fetch(context, only, buffer, false, &again);
   }

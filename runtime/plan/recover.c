@@ -65,6 +65,13 @@ static bool concerns(const fh_lineage *lineage, record_scope scope, const fh_buf
   return scope == ALL;
 }
 
+bool fh_lineage_reads(const fh_context *context, const fh_buffer *buffer) {
+  bool reads = false;
+  for (int l = 0; l < context->lineage_count; l++)
+    reads = reads || (buffer->host_version != buffer->version && concerns(context->lineage[l], READERS, buffer));
+  return reads;
+}
+
 /* A result of the record that the host has not got, other than `buffer` itself; NULL: none. */
 static fh_buffer *result_away(const fh_lineage *lineage, const fh_buffer *buffer) {
   for (int v = 0; v < lineage->call.view_count; v++) {

@@ -225,6 +225,19 @@ static void one_launch_runs_and_is_refused(void) {
   fh_context_release(context);
 }
 
+/* A copy home goes in pieces, and fails after the first: the host copy, from which the result is made again, is what it was. */
+static void a_copy_home_ends_half_way(void) {
+  enum { COUNT = 8 << 20 }; /* more than what is pinned of it at a time */
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_vector(context, COUNT, 1), y = new_vector(context, COUNT, 0);
+  add_often(context, &x, &y, 3);
+  holds(&y, 3);
+  assert_int_equal(counters_of(context).executed_elsewhere, 3);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
 /* More buffers than the device has memory, one after another: what the host has too makes room. */
 static void memory_is_made_room_for(void) {
   enum { BUFFERS = 12, COUNT = 1 << 20 };
@@ -321,6 +334,12 @@ int main(int argc, char **argv) {
        .settings = SLOW,
        .faults = "cuLaunchKernel@5=late:719",
        .run = a_pinned_queue_is_not_mended},
+      {.name = "a copy home ends half-way", .settings = SLOW, .faults = "cuMemcpyDtoHAsync@7=719", .run = a_copy_home_ends_half_way},
+      {.name = "a copy home ends half-way, late",
+       .settings = SLOW,
+       .faults = "cuMemcpyDtoHAsync@7=late:719",
+       .run = a_copy_home_ends_half_way},
+      {.name = "a copy home is refused half-way", .settings = SLOW, .faults = "cuMemcpyDtoHAsync@3=1", .run = a_copy_home_ends_half_way},
       {.name = "one launch is refused", .settings = SLOW, .faults = "cuLaunchKernel@6=1", .run = one_launch_is_refused},
       {.name = "results in each other's way, the first copy fails",
        .settings = SLOW,

@@ -173,6 +173,28 @@ static void copies_overlap_work(void) {
   }
 }
 
+/* Memory that is short for a second chunk, or for long ones: one at a time, and shorter. */
+static void one_at_a_time(void) {
+  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_view x[2], y[2];
+  for (int i = 0; i < 2; i++) {
+    x[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 1);
+    y[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 2);
+    FH_EXPECT_OK(fh_axpy(fh_context_queue(of[i]), 0.5f, &x[i], &y[i], NULL));
+  }
+  same_bits(&y[0], &y[1]);
+  const fh_counters c = counters_of(of[0]);
+  assert_int_equal(c.executed_intended, 1);
+  assert_int_equal(c.chunked, 1);
+  assert_int_equal(times_said("CHUNKED"), 1);
+  assert_int_equal(times_said("FALLBACK"), 0);
+  for (int i = 0; i < 2; i++) {
+    fh_view_release(&x[i]);
+    fh_view_release(&y[i]);
+    fh_context_release(of[i]);
+  }
+}
+
 /* The same where a chunk can be lost, on the way there, at work, and on the way back: what is left runs on the CPU. */
 static void lost_in_the_middle(void) {
   job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -300,6 +322,8 @@ int main(int argc, char **argv) {
       {.name = "larger than the device", .settings = SMALL, .run = larger_than_the_device},
       {.name = "copies overlap work", .settings = SMALL, .run = copies_overlap_work},
       {.name = "copies overlap slow work", .settings = SMALL ",delay=0.003", .run = copies_overlap_work},
+      {.name = "room for one chunk at a time", .settings = "devices=1,memory=16MiB,others=9MiB", .run = one_at_a_time},
+      {.name = "no room for a second chunk once", .settings = SMALL, .faults = "cuMemAlloc@3=OOM;cuMemAlloc@4=OOM", .run = one_at_a_time},
       {.name = "lost at work", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = lost_in_the_middle},
       {.name = "lost at work, late", .settings = SMALL, .faults = "cuLaunchKernel@2=late:719", .run = lost_in_the_middle},
       {.name = "lost on the way there", .settings = SMALL, .faults = "cuMemcpyHtoDAsync@4=719", .run = lost_in_the_middle},

@@ -18,6 +18,7 @@
 #include "runtime/plan/split.h"
 #include "tests/support/cuda_cases.h"
 #include "tests/support/expect.h"
+#include "tests/support/fail_alloc.h"
 
 enum { ROWS = 3000, D = 96, PANEL = 64 };
 
@@ -223,6 +224,32 @@ static void no_memory_once(void) {
   job_end(&j);
 }
 
+/* From some allocation of the host on there is no more: the launch is right or says so, and with memory the next one is right. */
+static void no_memory_on_the_host(void) {
+  if (!fh_fail_alloc_possible()) {
+    puts("       not here: sanitizers bring their own allocator");
+    return;
+  }
+  bool failed = true;
+  int refused = 0;
+  for (int n = 0; failed && n < 200; n += n < 12 ? 1 : 7) {
+    job j = job_begin(FH_FALLBACK_ALLOW, FH_ROW_MAJOR);
+    const fh_view *views[] = {&j.a[0], &j.b[0], &j.c[0]};
+    all_are_equal(j.context, "matmul", views, 3, NULL, 0);
+    fh_fail_alloc(n);
+    fh_status status = fh_matmul(fh_context_queue(j.context), &j.a[0], &j.b[0], &j.c[0], NULL);
+    failed = fh_fail_alloc_end();
+    refused += status != FH_OK;
+    if (status && !failed) fail_msg("%s", fh_status_message(status));
+    fh_status_free(status);
+    FH_EXPECT_OK(multiply(&j));
+    same_bits(&j.c[0], &j.c[1]);
+    job_end(&j);
+  }
+  assert_false(failed);
+  printf("       %d launches were refused\n", refused);
+}
+
 static void strict_is_strict(void) {
   job j = job_begin(FH_FALLBACK_ERROR, FH_ROW_MAJOR);
   fh_status status = multiply(&j);
@@ -324,6 +351,7 @@ int main(int argc, char **argv) {
       {.name = "both are lost", .settings = TWO, .faults = "cuLaunchKernel@1=late:719;cuLaunchKernel@2=late:719", .run = both_are_lost},
       {.name = "no memory", .settings = TWO, .faults = "cuMemAlloc@1+=OOM", .run = no_memory},
       {.name = "no memory once", .settings = TWO, .faults = "cuMemAlloc@2=OOM;cuMemAlloc@3=OOM", .run = no_memory_once},
+      {.name = "no memory on the host", .settings = TWO, .run = no_memory_on_the_host},
       {.name = "strict is strict", .settings = TWO, .faults = "cuLaunchKernel@2=late:719", .run = strict_is_strict},
       {.name = "rows between each other stay together", .settings = TWO, .run = rows_between_each_other_stay_together},
       {.name = "forbidden", .settings = TWO, .run = forbidden},

@@ -216,7 +216,7 @@ static fh_status run_again(fh_context *context, fh_lineage *lineage) {
   fh_queue *queue = context->queues;
   int pinned = queue->pinned;
   bool probing = queue->probing; /* the device may die in a self-test of another launch */
-  uint64_t newest[FH_MAX_VIEWS];
+  uint64_t newest[FH_MAX_VIEWS] = {0};
   /* The call must see the versions it saw then, and its outputs must get the versions they got then. */
   for (int i = 0; i < lineage->call.view_count; i++) {
     fh_buffer *buffer = lineage->call.views[i].buffer;

@@ -22,6 +22,7 @@ static void bind_first(const fh_reduction *r, int64_t divisor, fh_bound *out) {
   fh_push(stage, fh_op_i64(r->chunks));
   fh_reduction_push_x(stage, r);
   fh_reduction_push_place(stage, r);
+  fh_push(stage, fh_op_i64(r->x.rows));
 }
 
 /* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
@@ -114,6 +115,31 @@ static bool variance_bench_at(int i, fh_case *out) {
   return fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label);
 }
 
+/* ---- blocks of threads: for floats, and rows that are one piece ---- */
+
+#ifndef FH_OF_DOUBLES
+enum { KEEP_OPERAND = 3, D_OPERAND = 7, STEP_OPERAND = 10, ROWS_OPERAND = 14, FEW = 1024 };
+
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_shape(bound->stages[0].operands[ROWS_OPERAND].i, multiprocessors, out);
+}
+static const char *rows_unfit(const fh_bound *bound, int64_t least, int64_t most) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (bound->stages[0].entry != ROWS_STAGE) return "it is reduced by columns";
+  if (op[KEEP_OPERAND].i) return "results are joined from pieces";
+  if (op[STEP_OPERAND].i != 1) return "the elements of a row are not side by side";
+  if (op[D_OPERAND].i < FH_PIECES_LEAST) return FH_PIECES_SHORT;
+  return op[D_OPERAND].i < least || op[D_OPERAND].i > most ? "the other variant keeps as many elements in registers as a row has" : NULL;
+}
+static const char *few_unfit(const fh_bound *bound) { return rows_unfit(bound, FH_PIECES_LEAST, FEW); }
+static const char *many_unfit(const fh_bound *bound) { return rows_unfit(bound, FEW + 1, FH_REDUCTION_PIECE); }
+#define BLOCKS_OF_FLOATS                                                                                               \
+  FH_BLOCKS({"few", "variance_few", "variance_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, few_unfit, 0.8}, \
+            {"many", "variance_many", "variance_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, many_unfit, 0.8}),
+#else
+#define BLOCKS_OF_FLOATS
+#endif
+
 const fh_kernel_contract FH_CONTRACT_OF(variance) = {
     .name = FH_NAME_OF("variance"),
     .version = 1,
@@ -130,4 +156,4 @@ const fh_kernel_contract FH_CONTRACT_OF(variance) = {
     .case_at = variance_case_at,
     .bench_at = variance_bench_at,
     .compare = variance_compare,
-};
+    BLOCKS_OF_FLOATS};

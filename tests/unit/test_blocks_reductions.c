@@ -66,6 +66,24 @@ static void test_reduce(void **state) {
   block_cases_check_all(&fh_contract_reduce, MOST, layouts, LAYOUTS);
 }
 
+static void test_dot(void **state) {
+  (void)state;
+  check_shapes(&fh_contract_dot, 0);
+  block_cases_check_all(&fh_contract_dot, MOST, layouts, LAYOUTS);
+}
+
+/* Rows that registers hold, to their last element; longer ones are for the text. */
+static void test_variance(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {256, 257, 1023, 1024, 1025, 3000, 4095, 4096};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    fh_case c = rows_to(&fh_contract_variance, 1 + (int64_t)i, lengths[i], false);
+    c.scalars[0].i = (int64_t)i % 2;
+    check(&fh_contract_variance, &c);
+  }
+  block_cases_check_all(&fh_contract_variance, MOST, layouts, LAYOUTS);
+}
+
 /* Pieces enough that their values are several rows themselves. */
 static void test_many_pieces(void **state) {
   (void)state;
@@ -74,6 +92,7 @@ static void test_many_pieces(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce), cmocka_unit_test(test_many_pieces)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce), cmocka_unit_test(test_dot), cmocka_unit_test(test_variance),
+                                     cmocka_unit_test(test_many_pieces)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

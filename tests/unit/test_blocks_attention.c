@@ -103,16 +103,19 @@ static void test_strange_numbers(void **state) {
   tuned_call_free(&call);
 }
 
-/* The sign of a sum that is zero: weights of 0 behind it must not turn it. */
+/* The sum of a row is -0 after what it sees; 0 times what it does not see must not turn that into +0. */
 static void test_signs_of_zero(void **state) {
   (void)state;
+  enum { N = 70, DV = 4, ROW = 5 };
   static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
-  const shape s = {1, 1, 1, 70, 70, 1, 4, 1};
+  const shape s = {1, 1, 1, N, N, 1, DV, 1};
   tuned_call call = call_of(&s, compact, false, 0);
   float *q = call.first[0], *k = call.first[1], *v = call.first[2];
-  for (int i = 0; i < 70; i++) q[i] = 1.0f, k[i] = i == 0 ? 0.0f : i == 1 ? 300.0f : -300.0f;
-  for (int i = 0; i < 70 * 4; i++) v[i] = i < 4 ? -1e-45f : 0.0f;
+  for (int i = 0; i < N; i++) q[i] = 1.0f, k[i] = i == 0 ? 0.0f : i == 1 ? 4.0f : -400.0f; /* weights 0.3, 1 and then 0 */
+  for (int i = 0; i < N * DV; i++) v[i] = i < DV ? -1e-45f : i < 2 * DV ? -0.0f : i / DV <= ROW ? -1.0f : 1.0f;
   run(&call, &s);
+  const float *y = call.first[3];
+  for (int c = 0; c < DV; c++) assert_true(y[ROW * DV + c] == 0.0f && __builtin_signbit(y[ROW * DV + c]));
   tuned_call_free(&call);
 }
 

@@ -3,6 +3,7 @@
 #define sqrt(a) __builtin_elementwise_sqrt(a)
 #define min(a, b) __builtin_elementwise_min(a, b)
 #define atomic_inc(p) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED)
+#define atomic_add(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
 #define barrier(flags) fake_barrier()
 #define sub_group_barrier(flags) fake_team_meet()
 #define get_global_id(d) (get_group_id(d) * get_local_size(d) + get_local_id(d))

@@ -65,11 +65,27 @@ fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_varian
   if (!out_shape->threads || !out_shape->grid[0] || !out_shape->grid[1] || !out_shape->grid[2])
     return FH_STATUS(FH_INTERNAL, "%s: the shape of variant %s is %u x %u x %u blocks of %u threads, expected at least 1 of each", info->id,
                      variant->name, out_shape->grid[0], out_shape->grid[1], out_shape->grid[2], out_shape->threads);
+  if (out_shape->cluster > 1 && (info->capability < 90 || out_shape->grid[0] % out_shape->cluster))
+    return FH_STATUS(FH_INTERNAL, "%s: variant %s wants clusters of %u of its %u blocks, expected a part of them and capability 9.0",
+                     info->id, variant->name, out_shape->cluster, out_shape->grid[0]);
   int64_t need, have;
   const char *what = fh_block_exceeds(&info->blocks, out_shape, &need, &have);
   if (!what) return FH_OK;
   return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: variant %s needs %" PRId64 " %s, the device gives %" PRId64, info->id,
                          variant->name, need, what, have);
+}
+
+const char *fh_block_misplaced(const fh_block_variant *variant, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]) {
+  enum { BOUNDARY = 16 };
+  fh_tensor_map maps[FH_MAX_TENSOR_MAPS];
+  if (variant->map_count == 0) return NULL;
+  variant->maps(bound, maps);
+  for (int i = 0; i < variant->map_count; i++) {
+    const fh_operand *operand = &bound->stages[0].operands[maps[i].operand];
+    if ((offsets[operand->index] + operand->offset) % BOUNDARY)
+      return "an operand does not begin on a boundary of 16 bytes: tensor maps want that";
+  }
+  return NULL;
 }
 
 /* A contract may pass scratch where the entry's text says input or output: both are pointers. */

@@ -15,6 +15,10 @@ const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape
 fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, int step, const fh_bound *bound,
                                fh_block_shape *out_shape);
 
+/* Why no tensor map of a variant can begin where its operands lie, in words; NULL: all can, or it has none. `offsets`: of the views, in
+ * bytes from a boundary of 256. */
+const char *fh_block_misplaced(const fh_block_variant *variant, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]);
+
 /* Operands agree with the entry's parameters in number and kind. INVALID_ARGUMENT names the first that does not. */
 fh_status fh_check_operands(const fh_entry_image *entry, const fh_launch_operand *operands, int count);
 

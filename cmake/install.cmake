@@ -22,7 +22,8 @@ file(GLOB sdk_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*.h)
 list(REMOVE_ITEM sdk_headers ${PROJECT_SOURCE_DIR}/kernels/contracts.h) # those of the build
 install(FILES ${sdk_headers} DESTINATION ${FOGHORN_SDK_DIR}/kernels)
 install(DIRECTORY kernels/dialect kernels/block DESTINATION ${FOGHORN_SDK_DIR}/kernels FILES_MATCHING PATTERN "*.h")
-install(FILES cmake/foghornKernel.cmake cmake/kernelCode.cmake cmake/embed.cmake DESTINATION ${FOGHORN_CMAKE_DIR})
+install(FILES cmake/foghornKernel.cmake cmake/kernelCode.cmake cmake/embed.cmake cmake/ptxDirectives.cmake
+        DESTINATION ${FOGHORN_CMAKE_DIR})
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TARGET devprobe)

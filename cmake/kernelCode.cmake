@@ -116,6 +116,7 @@ set(FOGHORN_BLOCK ${FOGHORN_SDK}/kernels/block)
 set(FOGHORN_BLOCK_CL_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/block.h ${FOGHORN_BLOCK}/prelude_cl.h)
 set(FOGHORN_BLOCK_PTX_PRELUDE ${FOGHORN_DIALECT}/device_entry.h ${FOGHORN_BLOCK}/block.h ${FOGHORN_BLOCK}/prelude_ptx.h)
 set(FOGHORN_EMBED ${CMAKE_CURRENT_LIST_DIR}/embed.cmake)
+set(FOGHORN_PTX_DIRECTIVES ${CMAKE_CURRENT_LIST_DIR}/ptxDirectives.cmake)
 
 # The headers that a text includes: beside it, or those of the dialect.
 function(foghorn_text_headers text out)
@@ -215,7 +216,8 @@ function(foghorn_add_ptx out name text headers prelude target)
   set(ptx ${out}/${name}.ptx)
   add_custom_command(OUTPUT ${ptx}
     COMMAND ${FOGHORN_CLANG} ${FOGHORN_PTX_COMMON} ${FOGHORN_PTX_TARGET_${target}} -o ${ptx} ${source}
-    DEPENDS ${source} ${text} ${headers} ${prelude} COMMENT "PTX ${name}" VERBATIM)
+    COMMAND ${CMAKE_COMMAND} -DPTX=${ptx} -P ${FOGHORN_PTX_DIRECTIVES}
+    DEPENDS ${source} ${text} ${headers} ${prelude} ${FOGHORN_PTX_DIRECTIVES} COMMENT "PTX ${name}" VERBATIM)
   foghorn_embed(${out}/${name}.ptx.inc fh_ptx_${name} ${ptx} "" "")
 endfunction()
 

@@ -182,7 +182,7 @@ static inline fh_case fh_product_case(const int64_t s[static 4], fh_dtype a, fh_
   return out;
 }
 
-/* The shapes that a product is tried on, plain and with packed weights. False past the last. */
+/* The shapes that a product is tried on, plain and with packed weights, and many small ones. False past the last. */
 static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c, int64_t group, fh_case *out) {
   static const int64_t shapes[][4] = {
       /* batch (0: rank 2), m, n, k */
@@ -191,8 +191,10 @@ static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c,
       {0, 8, 100, 127},  {0, 67, 3, 128}, {0, 2, 200, 100}, {0, 50, 7, 63},    {2, 30, 127, 31}, {0, 3, 40, 515}, {0, 13, 11, 1031},
       {0, 61, 129, 127}, {0, 1, 300, 70}, {0, 4, 37, 2},    {0, 1, 129, 2051},
   };
-  if (i < 0 || i >= 2 * FH_LENGTH(shapes)) return false;
-  *out = fh_product_case(shapes[i / 2], a, b, c, group, i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
+  if (i < 0 || i > 2 * FH_LENGTH(shapes)) return false;
+  const bool many = i == 2 * FH_LENGTH(shapes);
+  *out = fh_product_case(many ? (const int64_t[]){96, 16, 16, 16} : shapes[i / 2], a, b, c, group,
+                         i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
   return true;
 }
 

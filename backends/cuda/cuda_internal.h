@@ -11,6 +11,7 @@
  *   cuda_staging.c copies between the device and host memory that is not pinned
  *   cuda_pin.c     host memory of the program's own made known to the driver
  *   cuda_peer.c    copies between devices
+ *   cuda_tensor.c  what launches of compute capability 9.0 pass beside: tensor maps, clusters
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
  *   cuda_replay.c  batches that come again: one graph in place of their launches
@@ -267,16 +268,33 @@ typedef struct fh_cuda_arguments {
     fh_cu_ptr p;
     float f;
   } values[1 + 2 * FH_MAX_OPERANDS];
-  void *pointers[1 + 2 * FH_MAX_OPERANDS]; /* to the values */
+  void *pointers[1 + 2 * FH_MAX_OPERANDS + FH_MAX_TENSOR_MAPS]; /* to the values, and behind them to tensor maps */
   int count;
 } fh_cuda_arguments;
+
+/* Tensor maps of a launch, as the driver encodes them. */
+typedef struct fh_cuda_maps {
+  struct {
+    _Alignas(64) unsigned char bytes[FH_CU_TENSOR_MAP_BYTES];
+  } maps[FH_MAX_TENSOR_MAPS];
+  int count;
+} fh_cuda_maps;
 
 /* A launch made ready to be queued. */
 typedef struct fh_cuda_launch {
   const fh_executable *executable;
   fh_block_shape shape; /* without threads: there is nothing to do */
   fh_cuda_arguments arguments;
+  fh_cuda_maps maps; /* where the variant has some */
 } fh_cuda_launch;
+
+/* INCOMPATIBLE where the driver cannot make the tensor maps that a variant passes; NULL: it passes none. */
+fh_status fh_cuda_check_tensors(const fh_device *device, const fh_block_variant *variant);
+/* Those of a launch, whose operands lie at these addresses. */
+fh_status fh_cuda_encode_maps(const fh_device *device, const fh_command *command, const fh_cu_ptr *addresses, fh_cuda_maps *out);
+/* With the context current. */
+fh_status fh_cuda_start(fh_device *device, const fh_executable *executable, const fh_block_shape *shape, fh_cu_stream stream,
+                        void **params);
 
 /* Checks the command and makes what the stream takes from now on come after whatever its memory waits for. With the context current. */
 fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, fh_cuda_launch *out_launch);

@@ -102,6 +102,20 @@ static fh_status find_shape(fh_device *device, const fh_command *command, fh_blo
   return need_shared(device, executable, out->shared_bytes);
 }
 
+/* ---- tensor maps ----------------------------------------------------------------------------------------------------- */
+
+static fh_cu_ptr address_in(const fh_place *place) { return place->memory ? place->memory->block.address + (fh_cu_ptr)place->offset : 0; }
+
+/* Behind the arguments. They follow from these, so that lists of arguments can be compared without them. */
+static fh_status add_maps(fh_device *device, const fh_command *command, fh_cuda_launch *launch) {
+  fh_cu_ptr addresses[FH_MAX_OPERANDS] = {0};
+  for (int i = 0; i < command->launch.operand_count; i++)
+    if (fh_operand_is_pointer(command->launch.operands[i].kind)) addresses[i] = address_in(&command->launch.operands[i].place);
+  FH_TRY(fh_cuda_encode_maps(device, command, addresses, &launch->maps));
+  for (int i = 0; i < launch->maps.count; i++) launch->arguments.pointers[launch->arguments.count + i] = launch->maps.maps[i].bytes;
+  return FH_OK;
+}
+
 /* ---- launches ------------------------------------------------------------------------------------------------------ */
 
 fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, fh_cuda_launch *out_launch) {
@@ -115,7 +129,10 @@ fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, 
   stream->latest = executable->name;
   if (executable->device != device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, executable->name);
   FH_TRY(add_operands(stream, command, &out_launch->arguments));
-  return command->launch.items > 0 ? find_shape(device, command, &out_launch->shape) : FH_OK;
+  if (command->launch.items <= 0) return FH_OK;
+  FH_TRY(find_shape(device, command, &out_launch->shape));
+  const bool has_maps = executable->variant && executable->variant->map_count > 0;
+  return has_maps ? add_maps(device, command, out_launch) : FH_OK;
 }
 
 fh_status fh_cuda_queue_launch(fh_stream *stream, fh_cuda_launch *launch) {
@@ -123,7 +140,5 @@ fh_status fh_cuda_queue_launch(fh_stream *stream, fh_cuda_launch *launch) {
   const fh_block_shape *s = &launch->shape;
   if (s->threads == 0) return FH_OK;
   stream->latest = executable->name;
-  fh_cu_result code = stream->device->fn->cuLaunchKernel(executable->function, s->grid[0], s->grid[1], s->grid[2], s->threads, 1, 1,
-                                                         s->shared_bytes, stream->handle, launch->arguments.pointers, NULL);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuLaunchKernel", "launching %s", executable->name);
+  return fh_cuda_start(stream->device, executable, s, stream->handle, launch->arguments.pointers);
 }

@@ -88,7 +88,8 @@ static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_
     why = text->missing;
   }
   if (!out_code->ptx) return not_built(out_code->name, why);
-  return check_capability(device, recipe);
+  FH_TRY(check_capability(device, recipe));
+  return fh_cuda_check_tensors(device, recipe->block);
 }
 
 static fh_status ask(fh_device *device, const fh_executable *executable, fh_cu_function_attribute what, int *out_value) {

@@ -28,10 +28,14 @@ typedef struct CUgraphExec_st *fh_cu_graph_exec;
 typedef unsigned int fh_cu_capture_mode;
 typedef unsigned int fh_cu_pool_attribute;
 typedef unsigned int fh_cu_jit_input;
-typedef struct CUuuid_st *fh_cu_uuid;                         /* points to FH_CU_UUID_BYTES bytes */
-typedef const struct CUmemPoolProps_st *fh_cu_pool_props_ptr; /* points to an fh_cu_pool_props */
+typedef struct CUuuid_st *fh_cu_uuid;                            /* points to FH_CU_UUID_BYTES bytes */
+typedef const struct CUmemPoolProps_st *fh_cu_pool_props_ptr;    /* points to an fh_cu_pool_props */
+typedef struct CUtensorMap_st *fh_cu_tensor_map_ptr;             /* points to FH_CU_TENSOR_MAP_BYTES bytes on a boundary of 64 */
+typedef const struct CUlaunchConfig_st *fh_cu_launch_config_ptr; /* points to an fh_cu_launch_config */
+/* Enumerations of a tensor map. */
+typedef unsigned int fh_cu_tensor_type, fh_cu_tensor_interleave, fh_cu_tensor_swizzle, fh_cu_tensor_promotion, fh_cu_tensor_fill;
 
-enum { FH_CU_UUID_BYTES = 16 };
+enum { FH_CU_UUID_BYTES = 16, FH_CU_TENSOR_MAP_BYTES = 128 };
 
 /* What a memory pool is made of; laid out as the driver's CUmemPoolProps. */
 typedef struct fh_cu_pool_props {
@@ -41,6 +45,24 @@ typedef struct fh_cu_pool_props {
   size_t max_size;
   unsigned char reserved[56];
 } fh_cu_pool_props;
+
+/* An attribute of a launch; laid out as the driver's CUlaunchAttribute. */
+typedef struct fh_cu_launch_attribute {
+  unsigned int id, reserved;
+  union {
+    char bytes[64];
+    unsigned int cluster[3];
+    uint64_t boundary;
+  };
+} fh_cu_launch_attribute;
+
+/* A launch with attributes; laid out as the driver's CUlaunchConfig. */
+typedef struct fh_cu_launch_config {
+  unsigned int grid[3], block[3], shared_bytes;
+  fh_cu_stream stream;
+  fh_cu_launch_attribute *attributes;
+  unsigned int attribute_count;
+} fh_cu_launch_config;
 
 /* FH_CUDA_SUCCESS, FH_CUDA_ERROR_OUT_OF_MEMORY, ... */
 enum {
@@ -83,6 +105,18 @@ enum {
   X(FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8)        \
   X(JIT_ERROR_LOG_BUFFER, 5)                                \
   X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                     \
+  X(LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, 4)                  \
+  X(TENSOR_MAP_DATA_TYPE_UINT8, 0)                          \
+  X(TENSOR_MAP_DATA_TYPE_FLOAT16, 6)                        \
+  X(TENSOR_MAP_DATA_TYPE_FLOAT32, 7)                        \
+  X(TENSOR_MAP_DATA_TYPE_BFLOAT16, 9)                       \
+  X(TENSOR_MAP_INTERLEAVE_NONE, 0)                          \
+  X(TENSOR_MAP_SWIZZLE_NONE, 0)                             \
+  X(TENSOR_MAP_SWIZZLE_32B, 1)                              \
+  X(TENSOR_MAP_SWIZZLE_64B, 2)                              \
+  X(TENSOR_MAP_SWIZZLE_128B, 3)                             \
+  X(TENSOR_MAP_L2_PROMOTION_L2_256B, 3)                     \
+  X(TENSOR_MAP_FLOAT_OOB_FILL_NONE, 0)                      \
   X(JIT_INPUT_PTX, 1)                                       \
   X(STREAM_NON_BLOCKING, 1)                                 \
   X(EVENT_DISABLE_TIMING, 2)                                \

@@ -10,6 +10,7 @@
  *   #define matmul_tiles_PARAMS(P) P(IN, a) P(IN, b) P(OUT, c) P(I64, k)
  *   FH_BLOCK(matmul_tiles, 256, 16384) { ... }          at most 48 KiB, as much as every device has
  *   FH_BLOCK_DYNAMIC(matmul_stages, 256) { ... }        (80) as many bytes as the launch asks for
+ *   FH_BLOCK_TENSORS(matmul_bf16_wgmma, 384) { ... }    (90a) the same, with two tensor maps, fh_tensor(0) and fh_tensor(1)
  * Kinds: IN, OUT, INOUT, IN_U8, OUT_U8, IN_U16, OUT_U16, IN_I32, OUT_I32, IN_I64, I64, F32, and for the kernel's own scratch TEMP
  * (bytes) and TEMP_I32. Behind them, where the variant has scratch (fh_block_variant):
  * P(TEMP, scratch), bytes of global memory, an `fh_u8_out` that a text casts to what it keeps there: fh_f32_out sums = (fh_f32_out)scratch.
@@ -49,6 +50,29 @@
  *   fh_mma_tf32(d, a, b)               m16n8k8, f32 of which the low 13 bits are not looked at
  *   fh_round_tf32(bits)                an f32 rounded to those that are: to nearest, ties away from zero; a NaN stays one
  *   fh_mma_u8s8(d, a, b)               m16n8k32, d int[4], modulo 2^32; likewise fh_mma_s8s8
+ *
+ * (90a) <kernel>_sm90a.k, for compute capability 9.0 alone: what runs on beside the threads. Warpgroups are 128 threads, the first of
+ * which has a number that is a multiple of 128. "Copies and products" below are those of this part.
+ *   fh_mbarrier                        8 bytes of shared memory that count arrivals and bytes; its phases are 0, 1, 0, ...
+ *   fh_mbarrier_init(b, count)         by one thread; then fh_mbarrier_fence() by it, and fh_barrier() by all
+ *   fh_mbarrier_arrive(b) fh_mbarrier_expect(b, bytes)   an arrival; with so many bytes that are to come in this phase
+ *   fh_mbarrier_wait(b, parity)        until the phase of this parity is complete; at once where the one at hand has the other parity
+ *   fh_tensor_copy2(to, map, b, x, y) fh_tensor_copy3(to, map, b, x, y, z)   by one thread: the box that begins there, whose bytes count
+ *                                      at the mbarrier; zeros past the extents. `to` on a boundary of 1024, where a swizzle of 128 bytes
+ *                                      begins: bits 4 to 6 of an address are changed by its bits 7 to 9
+ *   fh_tensor_prefetch(map)            brings the map itself near
+ *   fh_async_fence()                   copies and products see what this thread has written to shared memory
+ *   fh_matrix(p, leading, stride)      a descriptor of a matrix with that swizzle; a + 1 is 16 bytes further on (PTX ISA 9.7.15)
+ *   fh_group_bf16_256(d, a, b, add, ta, tb)   by a warpgroup: d = a b, or += where `add`: m64n256k16, float d[128], its place as in the
+ *                                      ISA; ta, tb: 1 where lines, not k, are contiguous. Likewise fh_group_bf16_128 with float d[64], f16;
+ *                                      tf32 (k8) and, with int d, s8s8, u8s8 (k32), for which ta and tb are 0
+ *   fh_group_fence()                   before the first of them that uses registers which the threads used
+ *   fh_group_commit() fh_group_wait(n) what was begun becomes a group; until all but the n newest are done: before that neither d nor the
+ *                                      matrices may be touched
+ *   fh_group_registers_fewer(n) fh_group_registers_more(n)   of each thread of this warpgroup, n being what it has then
+ *   FH_NEEDS_PTX(8.4)                  at the head of a text: a PTX newer than 8.0, which older drivers do not take
+ *   fh_store2(p, x, y) fh_store2_i     two numbers, p on a boundary of 8
+ *
  * The order in which a product of fragments of floats is summed, and how, the ISA does not say: what uses it is bounded, never exact.
  */
 #ifndef FOGHORN_KERNELS_BLOCK_BLOCK_H_

@@ -102,7 +102,11 @@ FH_DEFINE_MMA(fh_mma_u8s8, "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32", in
 FH_DEFINE_MMA(fh_mma_s8s8, "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", int, "r")
 
 /* OpenCL C has no array of a size that the launch states. The symbol gives its place: what lies before it is the driver's. */
+#if __CUDA_ARCH__ >= 900
+__asm__(".extern .shared .align 1024 .b8 fh_dynamic_shared[];"); /* where a pattern of 128 bytes of swizzle begins */
+#else
 __asm__(".extern .shared .align 128 .b8 fh_dynamic_shared[];");
+#endif
 FH_INLINE __local uchar *fh_dynamic_window(void) {
   unsigned address;
   __asm__("mov.u32 %0, fh_dynamic_shared;" : "=r"(address));
@@ -114,6 +118,143 @@ FH_INLINE __local uchar *fh_dynamic_window(void) {
     entry##_block(fh_dynamic_window() entry##_PARAMS(FH_KERNEL_ARGUMENT));                                                  \
   }                                                                                                                         \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM))
+#endif
+
+#if __CUDA_ARCH__ >= 900
+/* ---- mbarriers ---- */
+typedef ulong fh_mbarrier;
+FH_INLINE void fh_mbarrier_init(__local fh_mbarrier *barrier, int count) {
+  __asm__ volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(fh_shared_address(barrier)), "r"(count) : "memory");
+}
+FH_INLINE void fh_mbarrier_fence(void) {
+  __asm__ volatile("fence.mbarrier_init.release.cluster;\n\tfence.proxy.async.shared::cta;" ::: "memory");
+}
+FH_INLINE void fh_mbarrier_arrive(__local fh_mbarrier *barrier) {
+  __asm__ volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(fh_shared_address(barrier)) : "memory");
+}
+FH_INLINE void fh_mbarrier_expect(__local fh_mbarrier *barrier, int bytes) {
+  __asm__ volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(fh_shared_address(barrier)), "r"(bytes) : "memory");
+}
+FH_INLINE void fh_mbarrier_wait(__local fh_mbarrier *barrier, int parity) {
+  int over;
+  do {
+    __asm__ volatile("{\n\t.reg .pred over;\n\tmbarrier.try_wait.parity.shared::cta.b64 over, [%1], %2;\n\tselp.b32 %0, 1, 0, over;\n\t}"
+                     : "=r"(over)
+                     : "r"(fh_shared_address(barrier)), "r"(parity)
+                     : "memory");
+  } while (!over);
+}
+
+/* ---- boxes of tensors ---- */
+typedef ulong fh_map; /* address of a CUtensorMap */
+FH_INLINE void fh_tensor_copy2(__local void *to, fh_map map, __local fh_mbarrier *barrier, int x, int y) {
+  __asm__ volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
+                       fh_shared_address(to)),
+                   "l"(map), "r"(fh_shared_address(barrier)), "r"(x), "r"(y)
+                   : "memory");
+}
+FH_INLINE void fh_tensor_copy3(__local void *to, fh_map map, __local fh_mbarrier *barrier, int x, int y, int z) {
+  __asm__ volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
+                       fh_shared_address(to)),
+                   "l"(map), "r"(fh_shared_address(barrier)), "r"(x), "r"(y), "r"(z)
+                   : "memory");
+}
+FH_INLINE void fh_tensor_prefetch(fh_map map) { __asm__ volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
+FH_INLINE void fh_store2(fh_f32_out p, float x, float y) { *(__global float2 *)p = (float2)(x, y); }
+FH_INLINE void fh_store2_i(fh_i32_out p, int x, int y) { *(__global int2 *)p = (int2)(x, y); }
+FH_INLINE void fh_async_fence(void) { __asm__ volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+/* ---- products of warpgroups ---- */
+#define fh_group_registers_more(n) __asm__ volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(n))
+#define fh_group_registers_fewer(n) __asm__ volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(n))
+FH_INLINE void fh_group_fence(void) { __asm__ volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+FH_INLINE void fh_group_commit(void) { __asm__ volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+#define fh_group_wait(n) __asm__ volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(n) : "memory")
+FH_INLINE ulong fh_matrix(__local const void *p, int leading, int stride) {
+  return (ulong)(fh_shared_address(p) >> 4 & 0x3fff) | (ulong)(leading >> 4) << 16 | (ulong)(stride >> 4) << 32 | (ulong)1 << 62;
+}
+
+#define FH_TEN_NAMES(t) "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, %" #t "8, %" #t "9, "
+#define FH_64_NAMES FH_TEN_NAMES() FH_TEN_NAMES(1) FH_TEN_NAMES(2) FH_TEN_NAMES(3) FH_TEN_NAMES(4) FH_TEN_NAMES(5) "%60, %61, %62, %63"
+#define FH_128_NAMES \
+  FH_TEN_NAMES()     \
+  FH_TEN_NAMES(1)    \
+  FH_TEN_NAMES(2)    \
+  FH_TEN_NAMES(3)    \
+  FH_TEN_NAMES(4)    \
+  FH_TEN_NAMES(5)    \
+  FH_TEN_NAMES(6)    \
+  FH_TEN_NAMES(7) FH_TEN_NAMES(8) FH_TEN_NAMES(9) FH_TEN_NAMES(10) FH_TEN_NAMES(11) "%120, %121, %122, %123, %124, %125, %126, %127"
+#define FH_8_SUMS(L, d, i)                                                                                                         \
+  "+" L((d)[i]), "+" L((d)[i + 1]), "+" L((d)[i + 2]), "+" L((d)[i + 3]), "+" L((d)[i + 4]), "+" L((d)[i + 5]), "+" L((d)[i + 6]), \
+      "+" L((d)[i + 7])
+#define FH_32_SUMS(L, d, i) FH_8_SUMS(L, d, i), FH_8_SUMS(L, d, i + 8), FH_8_SUMS(L, d, i + 16), FH_8_SUMS(L, d, i + 24)
+#define FH_64_SUMS(L, d) FH_32_SUMS(L, d, 0), FH_32_SUMS(L, d, 32)
+#define FH_128_SUMS(L, d) FH_64_SUMS(L, d), FH_32_SUMS(L, d, 64), FH_32_SUMS(L, d, 96)
+
+/* REST: what an instruction states behind the predicate that adds. */
+#define FH_GROUP_MULTIPLY(NAMES, SUMS, FROM, TO, ADD, INSTRUCTION, REST, a, b, add)                                                  \
+  __asm__ volatile("{\n\t.reg .pred adds;\n\tsetp.ne.b32 adds, %" ADD ", 0;\n\twgmma.mma_async.sync.aligned." INSTRUCTION " {" NAMES \
+                   "}, %" FROM ", %" TO ", adds" REST ";\n\t}"                                                                       \
+                   : SUMS                                                                                                            \
+                   : "l"(a), "l"(b), "r"(add))
+#define FH_GROUP_64(L, INSTRUCTION, REST, d, a, b, add) \
+  FH_GROUP_MULTIPLY(FH_64_NAMES, FH_64_SUMS(L, d), "64", "65", "66", INSTRUCTION, REST, a, b, add)
+#define FH_GROUP_128(L, INSTRUCTION, REST, d, a, b, add) \
+  FH_GROUP_MULTIPLY(FH_128_NAMES, FH_128_SUMS(L, d), "128", "129", "130", INSTRUCTION, REST, a, b, add)
+#define fh_group_bf16_128(d, a, b, add, ta, tb) FH_GROUP_64("f", "m64n128k16.f32.bf16.bf16", ", 1, 1, " #ta ", " #tb, d, a, b, add)
+#define fh_group_bf16_256(d, a, b, add, ta, tb) FH_GROUP_128("f", "m64n256k16.f32.bf16.bf16", ", 1, 1, " #ta ", " #tb, d, a, b, add)
+#define fh_group_f16_128(d, a, b, add, ta, tb) FH_GROUP_64("f", "m64n128k16.f32.f16.f16", ", 1, 1, " #ta ", " #tb, d, a, b, add)
+#define fh_group_f16_256(d, a, b, add, ta, tb) FH_GROUP_128("f", "m64n256k16.f32.f16.f16", ", 1, 1, " #ta ", " #tb, d, a, b, add)
+#define fh_group_tf32_128(d, a, b, add, ta, tb) FH_GROUP_64("f", "m64n128k8.f32.tf32.tf32", ", 1, 1", d, a, b, add)
+#define fh_group_tf32_256(d, a, b, add, ta, tb) FH_GROUP_128("f", "m64n256k8.f32.tf32.tf32", ", 1, 1", d, a, b, add)
+#define fh_group_s8s8_128(d, a, b, add, ta, tb) FH_GROUP_64("r", "m64n128k32.s32.s8.s8", "", d, a, b, add)
+#define fh_group_s8s8_256(d, a, b, add, ta, tb) FH_GROUP_128("r", "m64n256k32.s32.s8.s8", "", d, a, b, add)
+#define fh_group_u8s8_128(d, a, b, add, ta, tb) FH_GROUP_64("r", "m64n128k32.s32.u8.s8", "", d, a, b, add)
+#define fh_group_u8s8_256(d, a, b, add, ta, tb) FH_GROUP_128("r", "m64n256k32.s32.u8.s8", "", d, a, b, add)
+
+/* Newer than what its target is built for (cmake/ptxDirectives.cmake). */
+#define FH_NEEDS_PTX(version) __asm__("// fh_version " #version);
+
+/* ---- entries with tensor maps ----
+ * They are parameters of 128 bytes behind the others, of which OpenCL C would make copies: their place is asked for by name, which counts
+ * the parameters in front of them. */
+typedef struct __attribute__((aligned(64))) fh_map_bytes {
+  ulong words[16];
+} fh_map_bytes;
+typedef struct fh_map_list {
+  fh_map at[2];
+} fh_map_list;
+#define fh_tensor(i) (fh_maps.at[i])
+#define FH_PLACES_IN +2
+#define FH_PLACES_OUT +2
+#define FH_PLACES_INOUT +2
+#define FH_PLACES_TEMP +2
+#define FH_PLACES_TEMP_I32 +2
+#define FH_PLACES_OUT_U16 +2
+#define FH_PLACES_IN_I64 +2
+#define FH_PLACES_IN_U8 +2
+#define FH_PLACES_OUT_U8 +2
+#define FH_PLACES_IN_U16 +2
+#define FH_PLACES_IN_I32 +2
+#define FH_PLACES_OUT_I32 +2
+#define FH_PLACES_I64 +1
+#define FH_PLACES_F32 +1
+#define FH_PLACES(kind, name) FH_PLACES_##kind
+#define FH_MAP_AT(entry, i) \
+  __asm__("mov.b64 %0, " #entry "_param_%1;\n\tcvta.param.u64 %0, %0;" : "=l"(fh_maps.at[i]) : "n"(1 entry##_PARAMS(FH_PLACES) + (i)))
+
+#define FH_BLOCK_TENSORS(entry, THREADS)                                                                                   \
+  FH_INLINE void entry##_block(__local uchar *fh_shared, fh_map_list fh_maps entry##_PARAMS(FH_BLOCK_PARAM));              \
+  __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM),  \
+                                                                           fh_map_bytes fh_map_0, fh_map_bytes fh_map_1) { \
+    __asm__ volatile("// fh_threads " #entry " %0" ::"n"(THREADS)); /* cmake/ptxDirectives.cmake */                        \
+    fh_map_list fh_maps;                                                                                                   \
+    FH_MAP_AT(entry, 0);                                                                                                   \
+    FH_MAP_AT(entry, 1);                                                                                                   \
+    entry##_block(fh_dynamic_window(), fh_maps entry##_PARAMS(FH_KERNEL_ARGUMENT));                                        \
+  }                                                                                                                        \
+  FH_INLINE void entry##_block(__local uchar *fh_shared, fh_map_list fh_maps entry##_PARAMS(FH_BLOCK_PARAM))
 #endif
 
 #define FH_BLOCK(entry, THREADS, BYTES)                                                                                     \

@@ -6,6 +6,7 @@
 
 #include "kernels/narrow.h"
 #include "kernels/product.h"
+#include "kernels/product_tensors.h"
 #include "kernels/unaligned.h"
 
 enum { A = FH_PRODUCT_A, B = FH_PRODUCT_B, C = FH_PRODUCT_C, GROUP = 2 };
@@ -82,6 +83,8 @@ static const char *matmul_bf16_compare(const fh_case *c, void *const *got, void 
 static bool matmul_bf16_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_BF16, FH_BF16, FH_F32, GROUP, out); }
 static bool matmul_bf16_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_BF16, FH_BF16, FH_F32, GROUP, out); }
 
+FH_TENSOR_PRODUCT(matmul_bf16, GROUP, FH_BF16, FH_BF16, 2, true)
+
 const fh_kernel_contract fh_contract_matmul_bf16 = {
     .name = "matmul_bf16",
     .version = 1,
@@ -105,5 +108,6 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
                FH_NEEDS(FH_FEATURE_NEON_BF16)},
               {"tuned", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neon, fh_matmul_bf16_scratch_neon, NULL, 0.5,
                0})), /* The efficiency is a guess: nothing has been measured. */
-    FH_BLOCKS({"mma", "matmul_bf16_mma", "matmul_bf16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5}),
+    FH_BLOCKS({"mma", "matmul_bf16_mma", "matmul_bf16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
+              FH_TENSOR_ROWS_OF(matmul_bf16, FH_BOUNDED)),
 };

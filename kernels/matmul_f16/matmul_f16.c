@@ -3,6 +3,7 @@
 
 #include "kernels/float_product.h"
 #include "kernels/narrow.h"
+#include "kernels/product_tensors.h"
 
 enum { GROUP = 2 };
 
@@ -38,6 +39,8 @@ static const char *matmul_f16_compare(const fh_case *c, void *const *got, void *
 static bool matmul_f16_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_F16, FH_F16, FH_F32, GROUP, out); }
 static bool matmul_f16_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_F16, FH_F16, FH_F32, GROUP, out); }
 
+FH_TENSOR_PRODUCT(matmul_f16, GROUP, FH_F16, FH_F16, 2, true)
+
 const fh_kernel_contract fh_contract_matmul_f16 = {
     .name = "matmul_f16",
     .version = 1,
@@ -59,5 +62,6 @@ const fh_kernel_contract fh_contract_matmul_f16 = {
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_f16_avx2, fh_matmul_f16_scratch_avx2, NULL, 0.75, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_f16_neon, fh_matmul_f16_scratch_neon, NULL, 0.75, 0})),
     /* The efficiency is a guess: nothing has been measured. */
-    FH_BLOCKS({"mma", "matmul_f16_mma", "matmul_f16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5}),
+    FH_BLOCKS({"mma", "matmul_f16_mma", "matmul_f16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
+              FH_TENSOR_ROWS_OF(matmul_f16, FH_BOUNDED)),
 };

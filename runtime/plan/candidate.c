@@ -264,6 +264,13 @@ fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *cand
   return (fh_reason){0};
 }
 
+const char *fh_candidate_misplaced(const fh_candidate *candidate, const fh_call *call) {
+  int64_t offsets[FH_MAX_VIEWS] = {0};
+  if (!candidate->block || candidate->block->map_count == 0 || call->bound.stage_count < 1) return NULL;
+  for (int i = 0; i < call->view_count; i++) offsets[i] = call->views[i].offset;
+  return fh_block_misplaced(candidate->block, &call->bound, offsets);
+}
+
 /* The dialect's text for a device; without one it is not for it. */
 static fh_reason not_built(const fh_plan_device *d, const fh_kernel_image *image) {
   const char *backend = d->info.kind != FH_DEVICE_CPU && d->api ? d->api->name : "";
@@ -298,6 +305,8 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   if (may_be_unfit(c)) {
     const fh_reason unfit = fh_candidate_unfit(context, c, &call->bound);
     if (unfit.code != FH_REASON_NONE) return unfit;
+    const char *misplaced = fh_candidate_misplaced(c, call);
+    NO(misplaced, .code = FH_REASON_UNFIT, .text = misplaced);
   }
   if (!c->block && d->info.kind != FH_DEVICE_CPU) {
     const fh_reason missing = not_built(d, call->image);

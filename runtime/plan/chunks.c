@@ -190,7 +190,8 @@ fh_candidate *fh_candidate_best_on(const fh_queue *queue, int device, const fh_c
 
 /* A variant may fit the whole and not some of its rows: then another one of its device takes them; NULL: there is none. */
 static fh_candidate *fitting(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk) {
-  if (fh_candidate_unfit(queue->context, candidate, &chunk->bound).code == FH_REASON_NONE) return candidate;
+  if (fh_candidate_unfit(queue->context, candidate, &chunk->bound).code == FH_REASON_NONE && !fh_candidate_misplaced(candidate, chunk))
+    return candidate;
   for (;;) { /* who fails the test is not asked again */
     fh_candidate *best = fh_candidate_best_on(queue, candidate->device, chunk);
     if (!best || best->test == FH_TEST_PASSED) return best;

@@ -489,10 +489,16 @@ static bool cannot_run(fh_status status) {
   return code == FH_INCOMPATIBLE || code == FH_UNIMPLEMENTED || code == FH_UNAVAILABLE;
 }
 
+static bool is_unfit(const trial *t, const fh_conform_variant *variant, const setting *s) {
+  int64_t offsets[FH_MAX_VIEWS] = {0};
+  for (int v = 0; v < t->image->contract->view_count; v++) offsets[v] = s->places[v].offset;
+  return variant->unfit && (s->bound.stage_count == 0 || variant->unfit(variant->arg, &s->bound, offsets));
+}
+
 static fh_status try_setting(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, const layout *how, setting *s,
                              fh_conform_report *report) {
   char why[200] = "";
-  if (variant->unfit && (s->bound.stage_count == 0 || variant->unfit(variant->arg, &s->bound))) return FH_OK;
+  if (is_unfit(t, variant, s)) return FH_OK;
   report->runs++;
   const fh_conform_call call = {t->image, s->views, t->c.scalars, &s->bound, s->places};
   fh_status status = s->bound.stage_count > 0 ? variant->run(variant->arg, &call) : FH_OK;
@@ -538,8 +544,9 @@ static fh_status takes_some_layout(const trial *t, const fh_conform_variant *var
     fh_view_desc views[FH_MAX_VIEWS];
     for (int v = 0; v < contract->view_count; v++) views[v] = laid_out(&t->c.views[v], fixed_layouts[i].kind);
     fh_bound bound = {0};
+    const int64_t offsets[FH_MAX_VIEWS] = {0};
     FH_TRY(contract->bind(views, t->c.scalars, &bound));
-    *out_takes = bound.stage_count > 0 && !variant->unfit(variant->arg, &bound);
+    *out_takes = bound.stage_count > 0 && !variant->unfit(variant->arg, &bound, offsets);
   }
   return FH_OK;
 }

@@ -35,8 +35,9 @@ typedef struct fh_conform_variant {
   fh_status (*run)(void *arg, const fh_conform_call *call);
   void *arg;
   /* NULL: it takes every call. Calls that it does not take are left out, and so are empty ones, which nobody would launch: what is
-   * left must prove something. Where nothing is, the variant is UNSUPPORTED, without a failure. At most 4096 cases are looked at. */
-  bool (*unfit)(void *arg, const fh_bound *bound);
+   * left must prove something. Where nothing is, the variant is UNSUPPORTED, without a failure. At most 4096 cases are looked at.
+   * `offsets`: of the views, in bytes from a boundary of 256. */
+  bool (*unfit)(void *arg, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]);
 } fh_conform_variant;
 
 typedef struct fh_conform_options {

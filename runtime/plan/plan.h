@@ -307,6 +307,8 @@ static inline fh_plan_kernel *fh_plan_kernel_in(const fh_context *context, int s
 fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate);
 /* Why a variant does not take calls like this one, whoever asks for it; NONE: it does. */
 fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound);
+/* Why it does not take a call that it fits where the operands lie, in words; NULL: it does. */
+const char *fh_candidate_misplaced(const fh_candidate *candidate, const fh_call *call);
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
 /* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);

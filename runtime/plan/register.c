@@ -131,6 +131,17 @@ static fh_status check_block_rest(const fh_kernel_contract *k, int i) {
   return FH_OK;
 }
 
+/* What only compute capability 9.0 has. */
+static fh_status check_block_tensors(const fh_kernel_contract *k, int i) {
+  const fh_block_variant *b = &k->blocks[i];
+  if (b->map_count < 0 || b->map_count > FH_MAX_TENSOR_MAPS || (b->map_count > 0 && !b->maps))
+    return WRONG("%s: blocks[%d] (%s): %d tensor maps%s, expected 0 to %d", k->name, i, b->name, b->map_count,
+                 b->maps ? "" : " and no function that fills them", (int)FH_MAX_TENSOR_MAPS);
+  if (b->map_count > 0 && b->capability < 90)
+    return WRONG("%s: blocks[%d] (%s): tensor maps for capability %d, expected 90 or more", k->name, i, b->name, b->capability);
+  return FH_OK;
+}
+
 static fh_status check_block(const fh_kernel_contract *k, int i) {
   const fh_block_variant *b = &k->blocks[i];
   const char *missing = !b->name ? "name" : !b->entry ? "entry" : !b->text ? "text" : !b->shape ? "shape" : NULL;
@@ -141,6 +152,7 @@ static fh_status check_block(const fh_kernel_contract *k, int i) {
   if (!(b->efficiency > 0 && b->efficiency <= 1))
     return WRONG("%s: blocks[%d] (%s): efficiency is %g, expected a fraction above 0, at most 1", k->name, i, b->name, b->efficiency);
   FH_TRY(check_block_rest(k, i));
+  FH_TRY(check_block_tensors(k, i));
   return check_block_name(k, i);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/check.h"
 #include "runtime/base/log.h"
 #include "runtime/plan/plan.h"
 
@@ -67,9 +68,11 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
   return status;
 }
 
-static bool unfit_for(void *arg, const fh_bound *bound) {
+static bool unfit_for(void *arg, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]) {
   const runner *r = arg;
-  return fh_candidate_unfit(r->queue->context, r->candidate, bound).code != FH_REASON_NONE;
+  const fh_block_variant *block = r->candidate->block;
+  return fh_candidate_unfit(r->queue->context, r->candidate, bound).code != FH_REASON_NONE ||
+         (block && fh_block_misplaced(block, bound, offsets));
 }
 
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report) {

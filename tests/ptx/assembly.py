@@ -79,8 +79,13 @@ def read_entries(output, texts):
     return list(entries.values())
 
 
+def losses_of(output, architecture):
+    """What ptxas says of products of warpgroups that wait for each other, or of registers that it does not hand on (C7508, C7510, ...)."""
+    return [f"{architecture}: {line.strip()}" for line in output.splitlines() if re.search(r"\(C75\d\d\)", line)]
+
+
 def assemble(ptxas, architecture, texts):
-    """The entries of these texts, and what the assembler refused, in words."""
+    """The entries of these texts, and what the assembler refused or was not content with, in words."""
     fitting = [text for text in texts if text.target and text.runs_on(architecture)]
     if not fitting:
         return [], []
@@ -89,7 +94,7 @@ def assemble(ptxas, architecture, texts):
     if "is not defined for option" in done.stdout:
         raise Unknown(architecture)
     if done.returncode == 0:
-        return read_entries(done.stdout, fitting), []
+        return read_entries(done.stdout, fitting), losses_of(done.stdout, architecture)
     if len(fitting) > 1:  # one by one: whose fault it is
         parts = [assemble(ptxas, architecture, [text]) for text in fitting]
         return sum((entries for entries, _ in parts), []), sum((refused for _, refused in parts), [])

@@ -17,6 +17,22 @@ SPILLS = HEAD + """.visible .entry crowded(.param .u64 p) .maxntid 1024, 1, 1 .m
 {loads}{stores}  ret;
 }}
 """
+# The sums of a product are used before it was waited for: the assembler waits in the text's place.
+IMPATIENT = """.version 8.0
+.target sm_90a
+.address_size 64
+.visible .entry impatient(.param .u64 p) .reqntid 128, 1, 1 {
+  .reg .u64 %a; .reg .f32 %f<4>;
+  ld.param.u64 %a, [p];
+  wgmma.fence.sync.aligned;
+  wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f0, %f1, %f2, %f3}, %a, %a, 0, 1, 1, 0, 0;
+  wgmma.commit_group.sync.aligned;
+  add.f32 %f0, %f0, %f1;
+  st.global.f32 [%a], %f0;
+  wgmma.wait_group.sync.aligned 0;
+  ret;
+}
+"""
 
 
 def crowded(target):
@@ -37,6 +53,11 @@ def check_the_check(ptxas):
         assert len(refused) == 1 and "bad.ptx" in refused[0], refused
         assert any("spills" in fault for fault in assembly.faults_of(entries, texts[1:], "sm_90")), entries
         assert assembly.faults_of([], texts[1:], "sm_90"), "a report that was not understood passes"
+        if known(ptxas, "sm_90a"):
+            impatient = pathlib.Path(folder, "impatient_sm90a.ptx")
+            impatient.write_text(IMPATIENT)
+            entries, losses = assembly.assemble(ptxas, "sm_90a", [assembly.Text.read(impatient)])
+            assert [e.name for e in entries] == ["impatient"] and losses, (entries, losses)
     only = assembly.Text(pathlib.Path("x_sm90a.ptx"), "sm_90a", True)
     assert only.runs_on("sm_90a") and not only.runs_on("sm_90") and not only.runs_on("sm_100")
     assert assembly.Text(only.path, "sm_80", True).runs_on("sm_90a") and not assembly.Text(only.path, "sm_80", True).runs_on("sm_75")

@@ -116,11 +116,12 @@ static bool begins_otherwise(const target *t, const fh_stage *first) {
   return !same;
 }
 
-static bool unfit(void *arg, const fh_bound *bound) {
+static bool unfit(void *arg, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]) {
   const target *t = arg;
   fh_block_shape shape;
   if (!t->block) return false;
   if (begins_otherwise(t, &bound->stages[0]) || (t->block->unfit && t->block->unfit(bound))) return true;
+  if (fh_block_misplaced(t->block, bound, offsets)) return true;
   bool too_much = false;
   for (int step = 0; step < fh_block_steps(t->block); step++) {
     fh_status status = fh_check_block_shape(t->info, t->block, step, bound, &shape);

@@ -306,15 +306,36 @@ static const char *run_step(fh_block_step step, const fh_bound *bound, const fh_
   return fake_block_run(entry, slots, bound->stages[0].items, shape.grid, shape.threads, shape.shared_bytes);
 }
 
+/* What does not pay must still be right, so unfit() is not asked; but a call may be one that no tensor map describes. */
+static bool takes(const tuned_call *call, const fh_block_variant *variant, const fh_bound *bound) {
+  int64_t offsets[FH_MAX_VIEWS] = {0};
+  for (int v = 0; v < call->contract->view_count; v++) offsets[v] = (int64_t)((uintptr_t)call->first[v] % 256);
+  if (variant->map_count > 0 && variant->unfit && variant->unfit(bound)) return false;
+  return !fh_block_misplaced(variant, bound, offsets);
+}
+
+/* The tensor maps of a variant, into the slots behind its parameters. */
+static void add_maps(const fh_block_variant *variant, const fh_bound *bound, fake_tensor_map *maps, fh_slot *slots, int count) {
+  fh_tensor_map described[FH_MAX_TENSOR_MAPS];
+  if (variant->map_count > 0) variant->maps(bound, described);
+  for (int i = 0; i < variant->map_count; i++) {
+    maps[i] = (fake_tensor_map){described[i], slots[described[i].operand].cp};
+    slots[count + i].cp = (const void *)&maps[i];
+  }
+}
+
 /* Scratch begins as NaN and ends at a forbidden page. */
 static const char *run_steps(const tuned_call *call, const fh_block_variant *variant, const fh_bound *bound, uint32_t depth) {
   enum { BOUNDARY = 128 };
   const size_t bytes = variant->scratch_bytes ? (variant->scratch_bytes(bound, MULTIPROCESSORS) + BOUNDARY - 1) / BOUNDARY * BOUNDARY : 0;
   guarded scratch = guarded_alloc(bytes, true);
   if (bytes) memset(scratch.memory, 0xff, bytes);
-  fh_slot slots[FH_MAX_OPERANDS];
+  fh_slot slots[FH_MAX_OPERANDS + FH_MAX_TENSOR_MAPS];
+  fake_tensor_map maps[FH_MAX_TENSOR_MAPS];
+  int count = bound->stages[0].operand_count;
   tuned_slots(&bound->stages[0], call->first, slots);
-  if (variant->scratch_bytes) slots[bound->stages[0].operand_count].p = scratch.memory;
+  if (variant->scratch_bytes) slots[count++].p = scratch.memory;
+  add_maps(variant, bound, maps, slots, count);
   const char *wrong = NULL;
   for (int s = 0; s < fh_block_steps(variant) && !wrong; s++) wrong = run_step(fh_block_step_of(variant, s), bound, slots, depth);
   guarded_free(&scratch);
@@ -328,7 +349,7 @@ const char *tuned_call_check_block_within(const tuned_call *call, const fh_block
     fprintf(stderr, "bind refused: %s\n", fh_status_message(status));
     abort();
   }
-  if (bound.stage_count == 0) return NULL; /* what does not pay must still be right: unfit() is not asked */
+  if (bound.stage_count == 0 || !takes(call, variant, &bound)) return NULL;
   const char *wrong = run_steps(call, variant, &bound, depth);
   if (!wrong) wrong = judge(call);
   return !wrong && variant->numerics == FH_EXACT ? differs_from_text(call, &bound) : wrong;

@@ -35,6 +35,13 @@ _Static_assert(sizeof(CUresult) == sizeof(fh_cu_result), "CUresult");
 _Static_assert(sizeof(CUmemPoolProps) == sizeof(fh_cu_pool_props), "CUmemPoolProps");
 _Static_assert(offsetof(CUmemPoolProps, location.id) == offsetof(fh_cu_pool_props, location_id), "CUmemPoolProps");
 _Static_assert(offsetof(CUmemPoolProps, maxSize) == offsetof(fh_cu_pool_props, max_size), "CUmemPoolProps");
+_Static_assert(sizeof(CUtensorMap) == FH_CU_TENSOR_MAP_BYTES, "CUtensorMap");
+_Static_assert(sizeof(CUlaunchAttribute) == sizeof(fh_cu_launch_attribute), "CUlaunchAttribute");
+_Static_assert(offsetof(CUlaunchAttribute, value.clusterDim.x) == offsetof(fh_cu_launch_attribute, cluster), "CUlaunchAttribute");
+_Static_assert(sizeof(CUlaunchConfig) == sizeof(fh_cu_launch_config), "CUlaunchConfig");
+_Static_assert(offsetof(CUlaunchConfig, sharedMemBytes) == offsetof(fh_cu_launch_config, shared_bytes), "CUlaunchConfig");
+_Static_assert(offsetof(CUlaunchConfig, hStream) == offsetof(fh_cu_launch_config, stream), "CUlaunchConfig");
+_Static_assert(offsetof(CUlaunchConfig, numAttrs) == offsetof(fh_cu_launch_config, attribute_count), "CUlaunchConfig");
 _Static_assert(__builtin_types_compatible_p(CUdeviceptr, fh_cu_ptr), "CUdeviceptr");
 
 /* Constants. */

@@ -507,8 +507,8 @@ static void counting_reference(const fh_view_desc *views, void *const *data, con
   referenced++;
   scale_reference(views, data, scalars);
 }
-static bool takes_nothing(void *arg, const fh_bound *bound) {
-  (void)arg, (void)bound;
+static bool takes_nothing(void *arg, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]) {
+  (void)arg, (void)bound, (void)offsets;
   return true;
 }
 

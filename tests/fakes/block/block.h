@@ -4,6 +4,7 @@
  * It is stricter than a device where a device lets mistakes pass in silence:
  *   - shared memory begins as NaN, and what is written outside of it is an error;
  *   - the destination of an asynchronous copy is NaN from the start of the copy until its thread waits for it;
+ *   - what compute capability 9.0 adds is watched as closely: async.h;
  *   - a barrier, or an operation of a warp, that not all reach, or at two places of the text, is an error and not a hang;
  *   - a warp runs as far as it can before the next one does, forwards and backwards in turns, and its lanes one after the other: a missing
  *     barrier shows.
@@ -13,13 +14,21 @@
 
 #include "kernels/contract.h"
 
+/* A tensor map as a launch passes it; the stand-in driver encodes this. */
+typedef struct fake_tensor_map {
+  fh_tensor_map map;
+  const char *base;
+} fake_tensor_map;
+
 typedef struct fake_block_entry {
   const char *name;
   const fh_param *params;
   int param_count;
   unsigned threads;      /* of a block: what the text says */
   unsigned shared_bytes; /* that the text itself asks for; 0: as many as the launch gives */
+  /* Slots of the parameters, then `map_count` with a fake_tensor_map each. */
   void (*run)(const fh_slot *slots, int64_t items, void *shared);
+  int map_count;
 } fake_block_entry;
 
 /* NULL: no text of this build has such an entry. */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "tests/fakes/block/async.h"
 #include "tests/fakes/block/block.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -33,7 +34,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-enum { MAX_THREADS = 1024, STACK_BYTES = 256 << 10, PAGE = 4096, MAX_SHARED = 227 << 10, MARGIN = 4096, NAN_BYTE = 0xff, MARK = 0xa5 };
+enum { STACK_BYTES = 256 << 10, PAGE = 4096, MAX_SHARED = 227 << 10, MARGIN = 4096, NAN_BYTE = 0xff, MARK = 0xa5 };
 enum { MAX_ASYNC_BYTES = 16 };
 
 /* ---- fibres --------------------------------------------------------------------------------------------------------- */
@@ -71,7 +72,7 @@ static void arrive(fibre *caller) {
 
 /* ---- a block in progress ---------------------------------------------------------------------------------------------- */
 
-typedef enum fake_state { FAKE_READY, FAKE_AT_BARRIER, FAKE_IN_WARP, FAKE_ENDED } fake_state;
+typedef enum fake_state { FAKE_READY, FAKE_AT_BARRIER, FAKE_IN_WARP, FAKE_SUSPENDED, FAKE_ENDED } fake_state;
 
 typedef struct copy {
   void *to;
@@ -83,6 +84,7 @@ typedef struct thread {
   fibre fibre;
   fake_state state;
   fake_place place; /* where it waits */
+  const char *what; /* for, when it is suspended */
   copy *copies;     /* that are under way, oldest first */
   int copy_count, copy_room;
   int group; /* the one that is being filled */
@@ -98,8 +100,8 @@ typedef struct warp {
 
 typedef struct crew {
   fibre scheduler;
-  thread threads[MAX_THREADS];
-  warp warps[MAX_THREADS / FAKE_LANES];
+  thread threads[FAKE_MAX_THREADS];
+  warp warps[FAKE_MAX_THREADS / FAKE_LANES];
   unsigned count, running, ended;
   char *memory; /* MARGIN, shared memory, MARGIN */
   unsigned shared_bytes;
@@ -144,13 +146,33 @@ unsigned fake_grid_extent(int dimension) { return current->grid[dimension]; }
 
 /* ---- meetings ------------------------------------------------------------------------------------------------------------ */
 
-static bool same_place(fake_place a, fake_place b) { return a.line == b.line && strcmp(a.file, b.file) == 0; }
+bool fake_same_place(fake_place a, fake_place b) { return a.line == b.line && strcmp(a.file, b.file) == 0; }
 
 void fake_barrier(fake_place place) {
   thread *t = self();
   t->state = FAKE_AT_BARRIER;
   t->place = place;
   give_way();
+}
+
+void fake_suspend(fake_place place, const char *what) {
+  thread *t = self();
+  t->state = FAKE_SUSPENDED;
+  t->place = place;
+  t->what = what;
+  give_way();
+}
+
+void fake_resume(unsigned number) { current->threads[number].state = FAKE_READY; }
+
+noreturn void fake_fail(fake_place place, const char *format, ...) {
+  char what[200];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  fail("thread %u, %s:%d: %s", current->running, file_of(place), place.line, what);
+  for (;;) give_way();
 }
 
 static void finish_warp(warp *w) {
@@ -163,7 +185,7 @@ static void finish_warp(warp *w) {
 void fake_warp(fake_warp_fn operation, const void *in, void *out, fake_place place) {
   thread *t = self();
   warp *w = &current->warps[current->running / FAKE_LANES];
-  if (w->arrived && (w->operation != operation || !same_place(w->place, place)))
+  if (w->arrived && (w->operation != operation || !fake_same_place(w->place, place)))
     fail("thread %u is at %s:%d while others of its warp are at %s:%d", current->running, file_of(place), place.line, file_of(w->place),
          w->place.line);
   w->operation = operation;
@@ -289,17 +311,32 @@ static bool lanes_are_missing(const crew *c) {
   return true;
 }
 
+/* What would end their wait is not under way. */
+static bool some_wait_in_vain(const crew *c) {
+  const thread *waits = first_in(c, FAKE_SUSPENDED);
+  if (waits)
+    fail("thread %u waits at %s:%d for %s, which nothing ends", (unsigned)(waits - c->threads), file_of(waits->place), waits->place.line,
+         waits->what);
+  return waits;
+}
+
 /* Nobody can go on: all are at one barrier, or some wait for those that will not come. */
 static void open_barrier(crew *c) {
-  if (lanes_are_missing(c)) return;
+  if (lanes_are_missing(c) || some_wait_in_vain(c)) return;
   const thread *waits = first_in(c, FAKE_AT_BARRIER);
   for (unsigned i = 0; i < c->count; i++) {
     const thread *other = &c->threads[i];
-    if (other->state == FAKE_AT_BARRIER && same_place(other->place, waits->place)) continue;
+    if (other->state == FAKE_AT_BARRIER && fake_same_place(other->place, waits->place)) continue;
     fail_waiting(waits, other);
     return;
   }
   for (unsigned i = 0; i < c->count; i++) c->threads[i].state = FAKE_READY;
+  fake_async_barrier();
+}
+
+/* A copy arrives as late as it can, and before anybody is found to wait in vain. */
+static void go_on(crew *c) {
+  if (!fake_async_step()) open_barrier(c);
 }
 
 static void check_margins(const crew *c) {
@@ -316,11 +353,14 @@ static void run_block(crew *c) {
   memset(c->memory + MARGIN, NAN_BYTE, c->shared_bytes);
   memset(c->warps, 0, sizeof c->warps);
   c->ended = 0;
+  fake_async_begin(c->count, c->memory + MARGIN, c->shared_bytes);
   for (unsigned i = 0; i < c->count; i++) start_thread(&c->threads[i]);
   for (bool backwards = false; c->ended < c->count && !c->failed; backwards = !backwards) {
     for (unsigned i = 0; i < c->count; i += FAKE_LANES) resume_warp(c, backwards ? c->count - FAKE_LANES - i : i, backwards);
-    if (!c->failed && c->ended < c->count && !first_in(c, FAKE_READY)) open_barrier(c);
+    if (!c->failed && c->ended < c->count && !first_in(c, FAKE_READY)) go_on(c);
   }
+  const char *left = fake_async_end();
+  if (left) fail("%s", left); /* the first failure counts */
   if (!c->failed) check_margins(c);
 }
 
@@ -371,7 +411,7 @@ static void make_stack(fibre *f) {
 
 static bool launch_is_right(const fake_block_entry *entry, unsigned threads, unsigned shared_bytes) {
   message[0] = 0;
-  if (threads != entry->threads || threads > MAX_THREADS || threads % FAKE_LANES)
+  if (threads != entry->threads || threads > FAKE_MAX_THREADS || threads % FAKE_LANES)
     snprintf(message, sizeof message, "%s: launched with %u threads, its text is for %u", entry->name, threads, entry->threads);
   else if (entry->shared_bytes && shared_bytes)
     snprintf(message, sizeof message, "%s: launched with %u bytes to share, its text has its own %u", entry->name, shared_bytes,

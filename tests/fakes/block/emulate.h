@@ -2,6 +2,11 @@
 #ifndef FOGHORN_TESTS_FAKES_BLOCK_EMULATE_H_
 #define FOGHORN_TESTS_FAKES_BLOCK_EMULATE_H_
 
+#include <stdbool.h>
+#include <stdnoreturn.h>
+
+enum { FAKE_MAX_THREADS = 1024 }; /* of a block */
+
 /* A place in a text, for errors. */
 typedef struct fake_place {
   const char *file;
@@ -19,6 +24,14 @@ void fake_barrier(fake_place place);
 enum { FAKE_LANES = 32 };
 typedef void (*fake_warp_fn)(const void *const in[FAKE_LANES], void *const out[FAKE_LANES]);
 void fake_warp(fake_warp_fn operation, const void *in, void *out, fake_place place);
+
+/* For operations of several threads that lie elsewhere (async.h): the running thread stops, until another is told to resume it. `what` it
+ * waits for, in words. */
+void fake_suspend(fake_place place, const char *what);
+void fake_resume(unsigned thread);
+/* The text did what a device does not forgive: the launch ends. */
+noreturn void fake_fail(fake_place place, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool fake_same_place(fake_place a, fake_place b);
 
 /* Adds to what fake_block_conflicts() says. */
 void fake_count_conflicts(long conflicts);

@@ -7,6 +7,7 @@
 
 #include "kernels/block/block.h"
 #include "kernels/contract.h"
+#include "tests/fakes/block/async.h"
 #include "tests/fakes/block/block.h"
 #include "tests/fakes/block/emulate.h"
 #include "tests/fakes/block/warp.h"
@@ -92,6 +93,38 @@ FH_INLINE FH_UNUSED unsigned fh_round_tf32(unsigned bits) { return (bits & 0x7ff
 #define fh_mma_u8s8(d, a, b) fake_mma_i32(fake_product_u8s8, d, a, b, FAKE_HERE)
 #define fh_mma_s8s8(d, a, b) fake_mma_i32(fake_product_s8s8, d, a, b, FAKE_HERE)
 
+typedef uint64_t fh_mbarrier;
+#define fh_mbarrier_init(barrier, count) fake_mbarrier_init(barrier, count, FAKE_HERE)
+#define fh_mbarrier_fence() fake_mbarrier_fence()
+#define fh_mbarrier_arrive(barrier) fake_mbarrier_arrive(barrier, FAKE_HERE)
+#define fh_mbarrier_expect(barrier, bytes) fake_mbarrier_expect(barrier, bytes, FAKE_HERE)
+#define fh_mbarrier_wait(barrier, parity) fake_mbarrier_wait(barrier, parity, FAKE_HERE)
+typedef const fake_tensor_map *fh_map;
+#define fh_tensor_copy2(to, map, barrier, x, y) fake_tensor_copy(to, map, barrier, 2, (const int[]){x, y}, FAKE_HERE)
+#define fh_tensor_copy3(to, map, barrier, x, y, z) fake_tensor_copy(to, map, barrier, 3, (const int[]){x, y, z}, FAKE_HERE)
+#define fh_tensor_prefetch(map) ((void)(map))
+#define fh_store2(p, x, y) ((p)[0] = (x), (p)[1] = (y))
+#define fh_store2_i(p, x, y) ((p)[0] = (x), (p)[1] = (y))
+#define fh_async_fence() fake_async_fence()
+
+#define fh_group_registers_more(n) fake_group_registers(n, FAKE_HERE)
+#define fh_group_registers_fewer(n) fake_group_registers(n, FAKE_HERE)
+#define fh_group_fence() fake_group_fence()
+#define fh_group_commit() fake_group_commit()
+#define fh_group_wait(n) fake_group_wait(n, FAKE_HERE)
+#define fh_matrix(p, leading, stride) fake_matrix(p, leading, stride)
+#define FAKE_GROUP_MULTIPLY(kind, n, d, a, b, add, ta, tb) fake_group_multiply(d, a, b, add, (fake_group_shape){kind, n, ta, tb}, FAKE_HERE)
+#define fh_group_bf16_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_BF16, 128, d, a, b, add, ta, tb)
+#define fh_group_bf16_256(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_BF16, 256, d, a, b, add, ta, tb)
+#define fh_group_f16_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_F16, 128, d, a, b, add, ta, tb)
+#define fh_group_f16_256(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_F16, 256, d, a, b, add, ta, tb)
+#define fh_group_tf32_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_TF32, 128, d, a, b, add, 0, 0)
+#define fh_group_tf32_256(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_TF32, 256, d, a, b, add, 0, 0)
+#define fh_group_s8s8_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_S8S8, 128, d, a, b, add, 0, 0)
+#define fh_group_s8s8_256(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_S8S8, 256, d, a, b, add, 0, 0)
+#define fh_group_u8s8_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_U8S8, 128, d, a, b, add, 0, 0)
+#define fh_group_u8s8_256(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_U8S8, 256, d, a, b, add, 0, 0)
+
 /* ---- entries ---- */
 #define FAKE_FETCH_IN cp
 #define FAKE_FETCH_OUT p
@@ -139,5 +172,26 @@ FH_INLINE FH_UNUSED unsigned fh_round_tf32(unsigned bits) { return (bits & 0x7ff
                                                (THREADS), (BYTES),         entry##_run};                                            \
   FH_INLINE void entry##_block(uchar *fh_shared FH_UNUSED entry##_PARAMS(FH_BLOCK_PARAM))
 #define FH_BLOCK_DYNAMIC(entry, THREADS) FH_BLOCK(entry, THREADS, 0)
+
+#define FH_NEEDS_PTX(version)
+
+/* Two tensor maps behind the operands. */
+enum { FAKE_MAPS = 2 };
+typedef struct fh_map_list {
+  fh_map at[FAKE_MAPS];
+} fh_map_list;
+#define fh_tensor(i) (fh_maps.at[i])
+#define FH_BLOCK_TENSORS(entry, THREADS)                                                                                       \
+  FH_INLINE void entry##_block(uchar *fh_shared, fh_map_list fh_maps entry##_PARAMS(FH_BLOCK_PARAM));                          \
+  static void entry##_run(const fh_slot *slots, int64_t items FH_UNUSED, void *shared) {                                       \
+    const fh_slot *slot = slots;                                                                                               \
+    entry##_PARAMS(FAKE_LOCAL) const fh_map_list maps = {{slot[0].cp, slot[1].cp}};                                            \
+    entry##_block(shared, maps entry##_PARAMS(FAKE_ARGUMENT));                                                                 \
+  }                                                                                                                            \
+  static const fh_param entry##_formals[] = {entry##_PARAMS(FAKE_FORMAL)};                                                     \
+  extern const fake_block_entry fake_block_##entry;                                                                            \
+  const fake_block_entry fake_block_##entry = {                                                                                \
+      #entry, entry##_formals, (int)(sizeof entry##_formals / sizeof *entry##_formals), (THREADS), 0, entry##_run, FAKE_MAPS}; \
+  FH_INLINE void entry##_block(uchar *fh_shared FH_UNUSED, fh_map_list fh_maps FH_UNUSED entry##_PARAMS(FH_BLOCK_PARAM))
 
 #endif /* FOGHORN_TESTS_FAKES_BLOCK_PRELUDE_H_ */

@@ -105,7 +105,7 @@ static matrices gather(const void *const in[FAKE_LANES]) {
 }
 
 /* Towards zero, as tensor cores were found to round (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA tensor cores, 2021). */
-static float truncated(double sum) {
+float fake_truncated(double sum) {
   const float nearest = (float)sum;
   return fabs((double)nearest) > fabs(sum) && isfinite(sum) ? nextafterf(nearest, 0.0f) : nearest;
 }
@@ -120,7 +120,7 @@ static void product_f32(const void *const in[FAKE_LANES], void *const out[FAKE_L
       const int row = lane / 4 + 8 * (i / 2), col = lane % 4 * 2 + i % 2;
       double sum = (double)fh_f32_from_bits(own->d[i]);
       for (int k = 0; k < WORDS; k++) sum += word(m.a[row][k], m.b[col][k]);
-      ((unsigned *)out[lane])[i] = fh_bits_from_f32(truncated(sum));
+      ((unsigned *)out[lane])[i] = fh_bits_from_f32(fake_truncated(sum));
     }
   }
 }

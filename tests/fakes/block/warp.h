@@ -4,6 +4,9 @@
 
 #include "tests/fakes/block/emulate.h"
 
+/* A sum as tensor cores round it: towards zero. */
+float fake_truncated(double sum);
+
 float fake_shuffle_f(float v, int mask, fake_place place);
 int fake_shuffle_i(int v, int mask, fake_place place);
 

@@ -7,7 +7,9 @@
  *   fake_memory.c    memory pools, whose allocations are in order with streams, and pinned host memory
  *   fake_module.c    PTX read and checked against the calling convention; launches: the scalar build of a dialect text, the emulator of
  *                    tests/fakes/block for a block text
- *   fake_driver.c    the exported functions
+ *   fake_tensor.c    tensor maps
+ *   fake_launch.c    the exported functions that launch; fake_call.h: what all exported ones begin and end with
+ *   fake_driver.c    the other exported functions
  *
  * It is stricter than a driver where a driver lets mistakes pass in silence: a device address is never a valid host
  * address, host memory is read and written when the command runs and not when it is queued, fresh memory is not zero,
@@ -43,7 +45,7 @@
 #include "kernels/contract.h"
 #include "tests/fakes/block/block.h"
 
-enum { FAKE_MAX_PARAMS = 1 + 2 * FH_MAX_OPERANDS };
+enum { FAKE_MAX_PARAMS = 1 + 2 * FH_MAX_OPERANDS + FH_MAX_TENSOR_MAPS };
 enum { FAKE_MAX_DEVICES = 16, FAKE_MAX_FAULTS = 64, FAKE_MAX_CONTEXT_DEPTH = 16 };
 
 typedef enum fake_call_id {
@@ -195,6 +197,7 @@ typedef struct fake_command {
   fh_block_shape shape;
   int64_t items;
   fh_slot slots[FH_MAX_OPERANDS];
+  fake_tensor_map maps[FH_MAX_TENSOR_MAPS]; /* of a block text, as many as its entry has */
   fake_event *event;
   uint64_t number; /* of the event's recording */
   fake_allocation *allocation;
@@ -262,8 +265,12 @@ fh_cu_result fake_function_set(fake_function *function, fh_cu_function_attribute
 /* Turns a launch's shape and parameters into a command. */
 fh_cu_result fake_function_bind(fh_cu_context context, const fake_function *function, const fh_block_shape *shape, void **params,
                                 fake_command *out_command);
-/* The values of its parameters in 64 bits each; returns how many. */
-int fake_function_params(const fake_function *function, void **params, int64_t out_values[FAKE_MAX_PARAMS]);
+/* A parameter's value: 32 or 64 bits, or a tensor map. */
+typedef struct fake_argument {
+  char bytes[FH_CU_TENSOR_MAP_BYTES];
+} fake_argument;
+/* Those of a launch; returns how many. */
+int fake_function_params(const fake_function *function, void **params, fake_argument out_arguments[FAKE_MAX_PARAMS]);
 
 /* ---- graphs: called with the lock held ------------------------------------------------------------------------------ */
 
@@ -280,6 +287,19 @@ fh_cu_result fake_graph_instantiate(const fake_graph *graph, fake_graph_exec **o
 void fake_graph_exec_destroy(fake_graph_exec *exec);
 /* `late` is for the first launch. */
 fh_cu_result fake_graph_launch(const fake_graph_exec *exec, fake_stream *stream, fake_act late);
+
+/* What cuTensorMapEncodeTiled is asked for. */
+typedef struct fake_tensor_request {
+  fh_cu_tensor_type type;
+  uint32_t rank;
+  fh_cu_ptr address;
+  const uint64_t *extents, *strides;
+  const uint32_t *box, *steps;
+  fh_cu_tensor_swizzle swizzle;
+} fake_tensor_request;
+fh_cu_result fake_tensor_encode(const fake_tensor_request *from, void *out_map);
+/* A map as a launch passes it, with the host address of what it describes. False: it is none, or describes no memory of the context. */
+bool fake_tensor_bind(fh_cu_context context, const char *entry, const void *param, fake_tensor_map *out);
 
 /* Bytes of shared memory that a block of any function gets, and those that one gets that asks. */
 enum { FAKE_SHARED_BYTES = 48 << 10 };

@@ -6,14 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fake.h"
-
-#define EXPORT __attribute__((visibility("default")))
-
-/* Every line of the symbol file is exported under exactly its declaration. */
-#define FH_CUDA(need, type, name, params) EXPORT type name params;
-#include "detect/drivers/cuda_symbols.def"
-#undef FH_CUDA
+#include "fake_call.h"
 
 /* Foghorn refuses a library that exports this, unless it is told otherwise. */
 extern EXPORT const char foghorn_fake_driver[];
@@ -21,39 +14,12 @@ const char foghorn_fake_driver[] = "a stand-in for tests";
 
 static pid_t init_pid; /* that called cuInit; 0: nobody; guarded by fake_lock */
 
-/* ---- what every function begins and ends with --------------------------------------------------------------------------- */
-
-#define BEGIN(name)                         \
-  fake_call call = fake_begin(FAKE_##name); \
-  if (call.answered) return fake_end(&call, call.answer)
-#define RETURN(code) return fake_end(&call, (code))
-#define FAIL_IF(condition, code) \
-  do {                           \
-    if (condition) RETURN(code); \
-  } while (0)
-#define FINISH(code)                    \
-  do {                                  \
-    fh_cu_result finish_code_ = (code); \
-    pthread_mutex_unlock(&fake_lock);   \
-    RETURN(finish_code_);               \
-  } while (0)
-
-static bool initialised(void) {
+bool fake_initialised(void) {
   pthread_mutex_lock(&fake_lock);
   bool yes = init_pid == getpid();
   pthread_mutex_unlock(&fake_lock);
   return yes;
 }
-#define NEED_INIT FAIL_IF(!initialised(), FH_CUDA_ERROR_NOT_INITIALIZED)
-
-/* Takes the lock and declares `context`, the current one, alive. */
-#define NEED_CONTEXT                                                  \
-  NEED_INIT;                                                          \
-  fh_cu_context context = fake_current();                             \
-  FAIL_IF(!context, FH_CUDA_ERROR_INVALID_CONTEXT);                   \
-  pthread_mutex_lock(&fake_lock);                                     \
-  if (!context->retained) FINISH(FH_CUDA_ERROR_CONTEXT_IS_DESTROYED); \
-  if (context->poison) FINISH(context->poison)
 
 /* ---- driver and devices --------------------------------------------------------------------------------------------------- */
 
@@ -275,7 +241,7 @@ fh_cu_result cuDevicePrimaryCtxRelease_v2(fh_cu_device device) {
 /* What another library of the process may do: everything of the context ends under whoever uses it. */
 EXPORT fh_cu_result cuDevicePrimaryCtxReset_v2(fh_cu_device device);
 fh_cu_result cuDevicePrimaryCtxReset_v2(fh_cu_device device) {
-  if (!initialised() || !fake_device_exists(device)) return FH_CUDA_ERROR_INVALID_DEVICE;
+  if (!fake_initialised() || !fake_device_exists(device)) return FH_CUDA_ERROR_INVALID_DEVICE;
   pthread_mutex_lock(&fake_lock);
   fake_context_clear(fake_primary(device));
   fake_primary(device)->retained = 0;
@@ -614,25 +580,6 @@ fh_cu_result cuFuncSetAttribute(fh_cu_function handle, fh_cu_function_attribute 
   fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
   if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   FINISH(fake_function_set(function, attribute, value));
-}
-
-fh_cu_result cuLaunchKernel(fh_cu_function handle, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x,
-                            unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, fh_cu_stream stream, void **params,
-                            void **extra) {
-  BEGIN(cuLaunchKernel);
-  /* Whole warps in one dimension: what the kernels are written for. */
-  FAIL_IF(grid_x == 0 || grid_x > INT32_MAX || grid_y == 0 || grid_y > UINT16_MAX || grid_z == 0 || grid_z > UINT16_MAX || block_x == 0 ||
-              block_x % 32 || block_x > 1024 || block_y != 1 || block_z != 1 || extra,
-          FH_CUDA_ERROR_INVALID_VALUE);
-  NEED_CONTEXT;
-  const fake_function *function = fake_object_find(handle, FAKE_FUNCTION, context);
-  if (!function) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
-  fake_command command = {.act = call.late};
-  const fh_block_shape shape = {.grid = {grid_x, grid_y, grid_z}, .threads = block_x, .shared_bytes = shared_bytes};
-  const fake_stream *on = fake_object_find(stream, FAKE_STREAM, context);
-  if (on && fake_stream_capture(on)) FINISH(fake_graph_add(fake_stream_capture(on), function, &shape, params));
-  fh_cu_result code = fake_function_bind(context, function, &shape, params, &command);
-  FINISH(code ? code : queue(context, stream, &command));
 }
 
 /* ---- streams and events ------------------------------------------------------------------------------------------------------------ */

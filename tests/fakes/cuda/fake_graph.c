@@ -8,7 +8,7 @@
 typedef struct node {
   const fake_function *function;
   fh_block_shape shape;
-  int64_t values[FAKE_MAX_PARAMS];
+  fake_argument values[FAKE_MAX_PARAMS];
   int count;
   struct node *next;
 } node;

@@ -19,7 +19,7 @@ typedef struct shared_array {
 struct CUfunc_st {
   fake_object object;
   char name[NAME_SIZE];
-  char params[MAX_PTX_PARAMS]; /* 'i': 64 bits, 'f': a float */
+  char params[MAX_PTX_PARAMS]; /* 'i': 64 bits, 'f': a float, 't': a tensor map */
   int param_count;
   const fh_entry_image *entry;   /* of a dialect text */
   const fake_block_entry *block; /* of a block text; both NULL: somebody else's */
@@ -156,16 +156,25 @@ static char type_letter(const char *type) {
   return 0;
 }
 
+/* The type behind ".param": a word, or of a tensor map ".align 64 .b8". */
+static char read_type(reader *r, char *word, size_t size) {
+  if (!next_word(r, word, size)) return 0;
+  if (strcmp(word, ".align") != 0) return type_letter(word);
+  const bool is_map = next_word(r, word, size) && strcmp(word, "64") == 0 && next_word(r, word, size) && strcmp(word, ".b8") == 0;
+  return is_map ? 't' : 0;
+}
+
 /* After "(": ".param TYPE [.ptr .global .align N] NAME" separated by commas, up to ")". */
 static fh_cu_result read_params(reader *r, fake_function *function) {
   char word[NAME_SIZE];
   bool more = next_word(r, word, sizeof word) && strcmp(word, ")") != 0;
   while (more) {
-    if (strcmp(word, ".param") != 0 || !next_word(r, word, sizeof word) || !type_letter(word))
+    const char letter = strcmp(word, ".param") == 0 ? read_type(r, word, sizeof word) : 0;
+    if (!letter)
       return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: parameter %d has the unexpected type %s", function->name, function->param_count,
                     word);
     if (function->param_count == MAX_PTX_PARAMS) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: too many parameters", function->name);
-    function->params[function->param_count++] = type_letter(word);
+    function->params[function->param_count++] = letter;
     do {
       if (!next_word(r, word, sizeof word)) return reject(r, FH_CUDA_ERROR_INVALID_PTX, "%s: its parameters have no end", function->name);
     } while (strcmp(word, ",") != 0 && strcmp(word, ")") != 0);
@@ -191,7 +200,7 @@ static const fh_param *params_of(const fake_function *function, int *out_count) 
   return function->block ? function->block->params : function->entry ? function->entry->params : NULL;
 }
 
-/* Items, then a pointer as address and offset, an I64, an F32: "i", "ii", "i", "f". */
+/* Items, then a pointer as address and offset, an I64, an F32: "i", "ii", "i", "f"; then tensor maps, "t". */
 static int expected_params(const fake_function *function, char *out) {
   int n = 0, count;
   const fh_param *params = params_of(function, &count);
@@ -201,6 +210,8 @@ static int expected_params(const fake_function *function, char *out) {
     out[n++] = kind == FH_OPERAND_F32 ? 'f' : 'i';
     if (kind != FH_OPERAND_F32 && kind != FH_OPERAND_I64) out[n++] = 'i';
   }
+  const int maps = function->block ? function->block->map_count : 0;
+  for (int i = 0; i < maps && n < MAX_PTX_PARAMS; i++) out[n++] = 't';
   return n;
 }
 
@@ -487,12 +498,17 @@ static void bind_params(fh_cu_context context, const fake_function *function, vo
       at += 2;
     }
   }
+  for (int i = 0; function->block && i < function->block->map_count; i++)
+    if (!fake_tensor_bind(context, function->name, params[at++], &out->maps[i]))
+      out->act = (fake_act){.deed = FAKE_CODE, .late = true, .code = FH_CUDA_ERROR_ILLEGAL_ADDRESS};
 }
 
-int fake_function_params(const fake_function *function, void **params, int64_t out_values[FAKE_MAX_PARAMS]) {
+int fake_function_params(const fake_function *function, void **params, fake_argument out_arguments[FAKE_MAX_PARAMS]) {
   for (int i = 0; i < function->param_count; i++) {
-    out_values[i] = 0;
-    memcpy(&out_values[i], params[i], function->params[i] == 'f' ? sizeof(float) : sizeof(int64_t));
+    const char letter = function->params[i];
+    const size_t bytes = letter == 't' ? FH_CU_TENSOR_MAP_BYTES : letter == 'f' ? sizeof(float) : sizeof(int64_t);
+    memset(&out_arguments[i], 0, sizeof out_arguments[i]);
+    memcpy(&out_arguments[i], params[i], bytes);
   }
   return function->param_count;
 }

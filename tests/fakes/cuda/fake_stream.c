@@ -33,7 +33,10 @@ static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
 /* What the emulator finds wrong would be a fault of the kernel, or wrong results, on a device. */
 static void run_blocks(const fake_stream *stream, const fake_command *command) {
   const fh_block_shape *s = &command->shape;
-  const char *wrong = fake_block_run(command->block, command->slots, command->items, s->grid, s->threads, s->shared_bytes);
+  fh_slot slots[FH_MAX_OPERANDS + FH_MAX_TENSOR_MAPS];
+  memcpy(slots, command->slots, sizeof command->slots);
+  for (int i = 0; i < command->block->map_count; i++) slots[command->block->param_count + i].cp = (const void *)&command->maps[i];
+  const char *wrong = fake_block_run(command->block, slots, command->items, s->grid, s->threads, s->shared_bytes);
   if (!wrong) return;
   fake_complain("%s: %s", command->block->name, wrong);
   fake_poison(stream->context, FH_CUDA_ERROR_LAUNCH_FAILED);

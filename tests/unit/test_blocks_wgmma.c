@@ -1,0 +1,221 @@
+/* Products on the tensor cores of compute capability 9.0, through the emulator of blocks: which calls they take, and that they are right.
+ * SPDX-License-Identifier: Apache-2.0
+ * TEST: timeout=120 sanitize=address */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backends/check.h"
+#include "kernels/contracts.h"
+#include "kernels/narrow.h"
+#include "kernels/product_tensors.h"
+#include "tests/fakes/block/block.h"
+#include "tests/support/tuned.h"
+
+static const fh_kernel_contract *const bf16 = &fh_contract_matmul_bf16;
+
+static const fh_block_variant *variant_of(const fh_kernel_contract *contract, const char *name) {
+  for (int v = 0; v < contract->block_count; v++)
+    if (strcmp(contract->blocks[v].name, name) == 0) return &contract->blocks[v];
+  fail_msg("%s has no variant %s", contract->name, name);
+  return NULL;
+}
+
+/* How an operand lies: by rows, or by columns, with so many elements between its lines, on a boundary of 16 bytes. */
+static void lay(fh_view_desc *view, bool turned, int64_t pad) {
+  const int row = view->rank - 2, near = turned ? row : row + 1, far = turned ? row + 1 : row;
+  view->strides[near] = 1;
+  view->strides[far] = (view->shape[near] + 7) / 8 * 8 + 8 * pad;
+  if (row) view->strides[0] = view->strides[far] * view->shape[far];
+}
+
+static fh_case make_case(const int64_t s[static 4], int layout, int64_t pad) {
+  fh_case c = fh_product_case(s, FH_BF16, FH_BF16, FH_F32, 2, FH_PRODUCT_PLAIN);
+  lay(&c.views[0], layout & 1, pad);
+  lay(&c.views[1], layout & 2, pad);
+  return c;
+}
+
+static fh_bound bound_of(const fh_case *c) {
+  fh_bound bound;
+  assert_null(bf16->bind(c->views, c->scalars, &bound));
+  return bound;
+}
+
+/* It takes the call, for all but its number of tiles, and gives what the contract wants. */
+static void check_call(const fh_case *c, tuned_call *call, const char *name) {
+  const fh_bound bound = bound_of(c);
+  const fh_block_variant *narrow = variant_of(bf16, "wgmma_small");
+  fh_block_variant variant = *variant_of(bf16, name);
+  assert_null(narrow->unfit(&bound));
+  variant.unfit = narrow->unfit;
+  const char *wrong = tuned_call_check_block(call, &variant);
+  if (wrong) fail_msg("%s %s: %s", variant.entry, c->label, wrong);
+}
+
+static void check(const fh_case *c, const char *name) {
+  tuned_call call = tuned_call_make(bf16, c->views, false, 0);
+  check_call(c, &call, name);
+  tuned_call_free(&call);
+}
+
+/* Around the edges of tiles, atoms and stages, and more stages than the ring has; operands by rows and by columns. */
+static void test_sizes(void **state) {
+  (void)state;
+  static const int64_t shapes[][4] = {{0, 16, 16, 1},    {0, 16, 16, 16},   {0, 63, 65, 64},  {0, 128, 128, 128}, {0, 128, 256, 72},
+                                      {0, 129, 257, 65}, {0, 40, 300, 448}, {3, 17, 40, 520}, {0, 130, 72, 1000}};
+  for (int i = 0; i < FH_LENGTH(shapes); i++)
+    for (int layout = 0; layout < 4; layout++) {
+      const fh_case c = make_case(shapes[i], layout, i % 2);
+      check(&c, (i + layout) % 2 ? "wgmma" : "wgmma_small");
+    }
+}
+
+/* More tiles than blocks: the ring goes on from one to the next, and the bands of tiles end in a narrower one. */
+static void test_many_tiles(void **state) {
+  (void)state;
+  const int64_t shape[] = {0, 2200, 520, 16}, batch[] = {5, 130, 260, 80};
+  const fh_case tall = make_case(shape, 0, 0), batched = make_case(batch, 3, 1);
+  check(&tall, "wgmma");
+  check(&batched, "wgmma_small");
+}
+
+static void test_shared_matrices(void **state) {
+  (void)state;
+  for (int v = 0; v < 2; v++) {
+    fh_case c = make_case((const int64_t[]){3, 40, 48, 72}, v, 0);
+    c.views[v].strides[0] = 0;
+    check(&c, "wgmma_small");
+  }
+}
+
+/* Results anywhere: by columns, apart, backwards, at odd places. */
+static void test_results(void **state) {
+  (void)state;
+  for (int how = 0; how < 4; how++) {
+    fh_case c = make_case((const int64_t[]){0, 70, 90, 40}, how, 0);
+    int64_t *s = c.views[2].strides;
+    if (how == 0) s[0] = 1, s[1] = 70;
+    if (how == 1) s[0] = 91, s[1] = 1;
+    if (how == 2) s[0] = -90, s[1] = 1;
+    if (how == 3) s[0] = 300, s[1] = 3;
+    check(&c, how % 2 ? "wgmma" : "wgmma_small");
+  }
+}
+
+/* What is no number stays in its row and column: nothing of a tile's rest, or of k's, meets it. */
+static void test_no_numbers(void **state) {
+  (void)state;
+  static const uint16_t odd[] = {0x7fc0, 0x7f80, 0xff80, 0x0001};
+  for (int i = 0; i < FH_LENGTH(odd); i++) {
+    const fh_case c = make_case((const int64_t[]){0, 72, 80, 40}, i, 0);
+    tuned_call call = tuned_call_make(bf16, c.views, false, 0);
+    ((uint16_t *)call.first[0])[0] = odd[i];
+    ((uint16_t *)call.first[1])[5 * c.views[1].strides[0] + 3 * c.views[1].strides[1]] = odd[i];
+    check_call(&c, &call, i % 2 ? "wgmma" : "wgmma_small");
+    tuned_call_free(&call);
+  }
+}
+
+/* f16 in both forms. */
+static void check_type(const fh_kernel_contract *contract, int64_t group, const int64_t *shape, fh_product_form form, const char *name) {
+  const fh_view_param *views = contract->views;
+  const fh_case c = fh_product_case(shape, views[0].dtype, views[1].dtype, views[2].dtype, group, form);
+  fh_bound bound;
+  assert_null(contract->bind(c.views, c.scalars, &bound));
+  fh_block_variant variant = *variant_of(contract, name);
+  variant.unfit = variant_of(contract, "wgmma_small")->unfit;
+  assert_null(variant.unfit(&bound));
+  tuned_call call = tuned_call_make(contract, c.views, false, 0);
+  const char *wrong = tuned_call_check_block(&call, &variant);
+  if (wrong) fail_msg("%s %s: %s", variant.entry, c.label, wrong);
+  tuned_call_free(&call);
+}
+
+static void test_other_types(void **state) {
+  (void)state;
+  static const int64_t shapes[][4] = {{0, 16, 16, 16}, {0, 130, 264, 144}, {3, 40, 80, 560}};
+  for (int i = 0; i < FH_LENGTH(shapes); i++)
+    for (int wide = 0; wide < 2; wide++) {
+      const char *name = wide ? "wgmma" : "wgmma_small";
+      check_type(&fh_contract_matmul_f16, 2, shapes[i], wide ? FH_PRODUCT_PLAIN : FH_PRODUCT_TRANSPOSED, name);
+    }
+}
+
+/* ---- what it does not take ------------------------------------------------------------------------------------------------------ */
+
+static void expect_unfit(const fh_case *c, const char *name, const char *part) {
+  const fh_bound bound = bound_of(c);
+  const char *why = variant_of(bf16, name)->unfit(&bound);
+  if (!why || !strstr(why, part)) fail_msg("expected \"%s\" in: %s", part, why ? why : "(it fits)");
+}
+
+static void test_unfit(void **state) {
+  (void)state;
+  const int64_t shape[] = {0, 64, 64, 64};
+  fh_case c = make_case(shape, 0, 0);
+  expect_unfit(&c, "wgmma", "fewer than 96 tiles");
+  c.views[0].strides[0] = 65;
+  expect_unfit(&c, "wgmma_small", "multiple of 16 bytes");
+  c.views[0].strides[0] = 56;
+  expect_unfit(&c, "wgmma_small", "overlap");
+  c.views[0].strides[0] = 128, c.views[0].strides[1] = 2;
+  expect_unfit(&c, "wgmma_small", "neither along k nor across");
+  c = make_case(shape, 0, 0);
+  c.views[1].strides[0] = -64;
+  expect_unfit(&c, "wgmma_small", "overlap");
+  c = make_case((const int64_t[]){0, 15, 64, 64}, 0, 0);
+  expect_unfit(&c, "wgmma_small", "fewer than 16 rows");
+  c = make_case((const int64_t[]){0, 64, 64, 0}, 0, 0);
+  expect_unfit(&c, "wgmma_small", "k is 0");
+  c = make_case((const int64_t[]){2, 64, 64, 64}, 0, 0);
+  c.views[0].strides[0] = 64 * 64 + 4;
+  expect_unfit(&c, "wgmma_small", "matrices of a batch");
+  c = fh_product_case(shape, FH_BF16, FH_BF16, FH_F32, 2, FH_PRODUCT_PACKED);
+  expect_unfit(&c, "wgmma_small", "packed");
+}
+
+static void test_misplaced(void **state) {
+  (void)state;
+  const fh_case c = make_case((const int64_t[]){0, 64, 64, 64}, 0, 0);
+  const fh_bound bound = bound_of(&c);
+  const fh_block_variant *variant = variant_of(bf16, "wgmma_small");
+  assert_null(fh_block_misplaced(variant, &bound, (const int64_t[FH_MAX_VIEWS]){16, 48, 4}));
+  assert_non_null(fh_block_misplaced(variant, &bound, (const int64_t[FH_MAX_VIEWS]){2, 0, 0}));
+  assert_non_null(fh_block_misplaced(variant, &bound, (const int64_t[FH_MAX_VIEWS]){0, 8, 0}));
+  assert_null(fh_block_misplaced(&bf16->blocks[0], &bound, (const int64_t[FH_MAX_VIEWS]){2, 2, 0}));
+}
+
+/* Lines along k, or turned; one matrix for a whole batch. */
+static void test_maps(void **state) {
+  (void)state;
+  fh_case c = make_case((const int64_t[]){3, 100, 200, 72}, 2, 1);
+  c.views[1].strides[0] = 0;
+  const fh_bound bound = bound_of(&c);
+  fh_tensor_map maps[2];
+  variant_of(bf16, "wgmma")->maps(&bound, maps);
+  const fh_tensor_map a = {FH_PRODUCT_A, 3, FH_BF16, 128, {72, 100, 3}, {2, 2 * 80, 2 * 80 * 100}, {64, 128, 1}};
+  const fh_tensor_map b = {FH_PRODUCT_B, 3, FH_BF16, 128, {72, 200, 1}, {2, 2 * 80, 2 * 80 * 200}, {64, 256, 1}};
+  assert_memory_equal(&maps[0], &a, sizeof a);
+  assert_memory_equal(&maps[1], &b, sizeof b);
+  lay(&c.views[1], false, 0);
+  const fh_bound turned = bound_of(&c);
+  variant_of(bf16, "wgmma")->maps(&turned, maps);
+  assert_int_equal(maps[1].extent[0], 200);
+  assert_int_equal(maps[1].extent[1], 72);
+  assert_int_equal(maps[1].extent[2], 3);
+  assert_int_equal(maps[1].box[1], 64);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_sizes),       cmocka_unit_test(test_many_tiles), cmocka_unit_test(test_shared_matrices),
+      cmocka_unit_test(test_results),     cmocka_unit_test(test_no_numbers), cmocka_unit_test(test_unfit),
+      cmocka_unit_test(test_other_types), cmocka_unit_test(test_misplaced),  cmocka_unit_test(test_maps),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -380,9 +380,14 @@ static fh_status run_overlapped(fh_queue *queue, fh_candidate *candidate, const 
 
 /* ---- all ----------------------------------------------------------------------------------------------------------- */
 
-void fh_chunks_written(const fh_call *call) {
-  for (int v = 0; v < call->view_count; v++)
-    if (call->image->contract->views[v].role != FH_ROLE_IN) call->views[v].buffer->lost = false;
+/* A buffer of results may hold an input too, which went to devices whole, with results that were not new yet. */
+void fh_chunks_ended(const fh_call *call, bool all) {
+  for (int v = 0; v < call->view_count; v++) {
+    fh_buffer *buffer = call->views[v].buffer;
+    if (call->image->contract->views[v].role == FH_ROLE_IN) continue;
+    buffer->host_version = ++buffer->version;
+    if (all) buffer->lost = false;
+  }
 }
 
 /* Two in the air take the memory of one chunk, so they are half as long; many of them, since what comes before the first and after the
@@ -398,8 +403,9 @@ static int64_t step_of_two(const fh_call *call, const fh_progress *progress) {
 fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call *call, fh_progress *progress) {
   if (progress->done == 0) FH_TRY(fh_chunks_come_home(queue->context, call, progress->cut));
   const int64_t step = step_of_two(call, progress);
-  if (overlaps(queue->context, candidate->device, call, progress, step)) FH_TRY(run_overlapped(queue, candidate, call, progress, step));
-  FH_TRY(run_in_turn(queue, candidate, call, progress));
-  fh_chunks_written(call);
-  return FH_OK;
+  fh_status status = FH_OK;
+  if (overlaps(queue->context, candidate->device, call, progress, step)) status = run_overlapped(queue, candidate, call, progress, step);
+  if (!status) status = run_in_turn(queue, candidate, call, progress);
+  fh_chunks_ended(call, !status);
+  return status;
 }

@@ -219,8 +219,8 @@ fh_status fh_split_run(fh_queue *queue, const fh_split *split, const fh_call *ca
   if (!status) status = finish_all(&p, out_outcome);
   for (int i = 0; i < p.count; i++) /* after a failure */
     if (p.all[i].state == PART_AT_WORK || p.all[i].state == PART_WORKED) fh_chunk_end(&p.all[i].chunk);
+  fh_chunks_ended(call, !status);
   if (status) return status;
-  fh_chunks_written(call);
   note_read(call);
   if (!out_outcome->elsewhere) fh_split_learn(queue->context, split, call, fh_now_seconds() - start);
   return FH_OK;

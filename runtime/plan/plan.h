@@ -383,8 +383,8 @@ fh_status fh_chunk_take(fh_context *context, const fh_call *whole, uint32_t cut,
 void fh_chunk_end(fh_chunk *chunk);
 /* Brings home what the chunks have rows of, before the first. */
 fh_status fh_chunks_come_home(fh_context *context, const fh_call *call, uint32_t cut);
-/* All rows of the results are new, whatever they were before. */
-void fh_chunks_written(const fh_call *call);
+/* No chunk is left: rows of the results are new on the host since fh_chunks_come_home, `all` or some, and on devices old. */
+void fh_chunks_ended(const fh_call *call, bool all);
 /* Runs a chunk on the candidate or, where that one does not fit these rows, on the best of its device that does. */
 fh_status fh_chunk_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk);
 /* The results of a chunk come home. */

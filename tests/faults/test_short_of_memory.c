@@ -229,6 +229,30 @@ static void an_older_result_stays_away(void) {
   }
 }
 
+/* An input that every chunk needs whole and the result are slices of one allocation: the device's copy has the result as it was. */
+static void the_result_lies_beside_an_input(void) {
+  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_view sums[2];
+  for (int i = 0; i < 2; i++) {
+    fh_queue *queue = fh_context_queue(of[i]);
+    fh_view all = new_matrix(of[i], D + ROWS, PANEL, FH_ROW_MAJOR, 1), a = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 2), b, c;
+    sums[i] = new_matrix(of[i], ROWS, PANEL, FH_ROW_MAJOR, 3);
+    FH_EXPECT_OK(fh_view_slice(&all, 0, 0, D, 1, &b));
+    FH_EXPECT_OK(fh_view_slice(&all, 0, D, ROWS, 1, &c));
+    FH_EXPECT_OK(fh_matmul(queue, &a, &b, &c, NULL));
+    FH_EXPECT_OK(fh_queue_pin(queue, i ? "cpu" : "cuda:0"));
+    FH_EXPECT_OK(fh_axpy(queue, 1, &c, &sums[i], NULL));
+    fh_view *mine[] = {&all, &a, &b, &c};
+    for (int v = 0; v < 4; v++) fh_view_release(mine[v]);
+  }
+  assert_int_equal(counters_of(of[0]).chunked, 1);
+  same_bits(&sums[0], &sums[1]);
+  for (int i = 0; i < 2; i++) {
+    fh_view_release(&sums[i]);
+    fh_context_release(of[i]);
+  }
+}
+
 /* Memory is there by its size, and not to be had. */
 static void no_memory_left(void) {
   job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -329,6 +353,7 @@ int main(int argc, char **argv) {
       {.name = "lost on the way there", .settings = SMALL, .faults = "cuMemcpyHtoDAsync@4=719", .run = lost_in_the_middle},
       {.name = "lost on the way back", .settings = SMALL, .faults = "cuMemcpyDtoHAsync@2=late:719", .run = lost_in_the_middle},
       {.name = "an older result stays away", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = an_older_result_stays_away},
+      {.name = "the result lies beside an input", .settings = SMALL, .run = the_result_lies_beside_an_input},
       {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},

@@ -150,6 +150,32 @@ static void three_share(void) {
   job_end(&j);
 }
 
+/* An input and the result are slices of one allocation: the input went whole to the devices, with the result's bytes as they were. */
+static void the_result_lies_beside_an_input(void) {
+  fh_context *of[2] = {open_with("cuda:0,cuda:1,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_view sums[2];
+  for (int i = 0; i < 2; i++) {
+    fh_queue *queue = fh_context_queue(of[i]);
+    fh_view all = new_matrix(of[i], D + ROWS, PANEL, FH_ROW_MAJOR, 1), a = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 2), b, c;
+    sums[i] = new_matrix(of[i], ROWS, PANEL, FH_ROW_MAJOR, 3);
+    FH_EXPECT_OK(fh_view_slice(&all, 0, 0, D, 1, &b));
+    FH_EXPECT_OK(fh_view_slice(&all, 0, D, ROWS, 1, &c));
+    const fh_view *views[] = {&a, &b, &c};
+    if (i == 0) all_are_equal(of[i], "matmul", views, 3, NULL, 0);
+    FH_EXPECT_OK(fh_matmul(queue, &a, &b, &c, NULL));
+    FH_EXPECT_OK(fh_queue_pin(queue, i ? "cpu" : "cuda:0"));
+    FH_EXPECT_OK(fh_axpy(queue, 1, &c, &sums[i], NULL));
+    fh_view *mine[] = {&all, &a, &b, &c};
+    for (int v = 0; v < 4; v++) fh_view_release(mine[v]);
+  }
+  assert_int_equal(counters_of(of[0]).split, 1);
+  same_bits(&sums[0], &sums[1]);
+  for (int i = 0; i < 2; i++) {
+    fh_view_release(&sums[i]);
+    fh_context_release(of[i]);
+  }
+}
+
 /* Copies of inputs count once where they stay: what is read again and again goes to a device for good, rather than a share at a time. */
 static void data_that_is_read_again_settles(void) {
   enum { TIMES = 4 };
@@ -341,6 +367,7 @@ int main(int argc, char **argv) {
   static const fh_cuda_case cases[] = {
       {.name = "three share", .settings = TWO, .run = three_share},
       {.name = "three share, slowly", .settings = TWO ",delay=0.002", .run = three_share},
+      {.name = "the result lies beside an input", .settings = TWO, .run = the_result_lies_beside_an_input},
       {.name = "data that is read again settles", .settings = TWO, .run = data_that_is_read_again_settles},
       {.name = "one is lost at once", .settings = TWO, .faults = "cuLaunchKernel@1=719", .run = one_is_lost},
       {.name = "one is lost late", .settings = TWO, .faults = "cuLaunchKernel@2=late:700", .run = one_is_lost},

@@ -93,7 +93,7 @@ static side side_make(const fh_kernel_contract *contract, const fh_case *c, cons
 
 static void side_add_temp(side *s, int i, size_t bytes) {
   s->temps[i] = guarded_alloc(bytes, false);
-  memset(s->temps[i].memory, 0xff, bytes);
+  if (bytes) memset(s->temps[i].memory, 0xff, bytes);
 }
 
 static void side_free(const fh_kernel_contract *contract, side *s) {

@@ -158,6 +158,47 @@ static inline const char *fh_product_block_unfit(const fh_bound *bound) {
   return "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty";
 }
 
+/* ---- blocks of threads for few rows: columns and blocks of k in the first dimension (kernels/block/thin_product.h) ---- */
+
+enum { FH_THIN_COLUMNS = 128, FH_THIN_MOST_ROWS = 8, FH_THIN_STEPS_OF_BLOCK = 256, FH_THIN_ADD_THREADS = 256 };
+
+static inline int64_t fh_product_thin_blocks(const fh_bound *bound) {
+  return fh_most(fh_divide_up(bound->stages[0].operands[FH_PRODUCT_K].i, FH_THIN_STEPS_OF_BLOCK), 1);
+}
+
+static inline fh_block_shape fh_product_line_shape(const fh_bound *bound, int64_t blocks, uint32_t threads) {
+  const int64_t batch = bound->stages[0].operands[FH_PRODUCT_BATCH].i;
+  return (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, INT32_MAX), 1, (uint32_t)fh_least(batch, FH_PRODUCT_GRID_DEPTH)},
+                          .threads = threads};
+}
+
+static inline void fh_product_thin_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const int64_t columns = fh_divide_up(bound->stages[0].operands[FH_PRODUCT_N].i, FH_THIN_COLUMNS);
+  *out = fh_product_line_shape(bound, columns * fh_product_thin_blocks(bound), FH_THIN_COLUMNS);
+}
+
+static inline void fh_product_thin_add_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const fh_operand *op = bound->stages[0].operands;
+  *out = fh_product_line_shape(bound, fh_divide_up(op[FH_PRODUCT_M].i * op[FH_PRODUCT_N].i, FH_THIN_ADD_THREADS), FH_THIN_ADD_THREADS);
+}
+
+static inline size_t fh_product_thin_bytes(const fh_bound *bound, int multiprocessors) {
+  (void)multiprocessors;
+  const fh_operand *op = bound->stages[0].operands;
+  return sizeof(float) * (size_t)(op[FH_PRODUCT_BATCH].i * fh_product_thin_blocks(bound)) *
+         (size_t)(op[FH_PRODUCT_M].i * op[FH_PRODUCT_N].i);
+}
+
+/* Few rows keep the sums of blocks of k to a quarter of the weights at most. */
+static inline const char *fh_product_thin_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_PRODUCT_M].i > FH_THIN_MOST_ROWS) return "more than 8 rows: the weights would be read several times";
+  if (op[FH_PRODUCT_N].i < FH_THIN_COLUMNS / 2) return "fewer than 64 columns: most threads would have none";
+  return NULL;
+}
+
 /* ---- cases --------------------------------------------------------------------------------------- */
 
 typedef enum fh_product_form { FH_PRODUCT_PLAIN, FH_PRODUCT_TRANSPOSED, FH_PRODUCT_PACKED, FH_PRODUCT_FORMS } fh_product_form;

@@ -28,6 +28,11 @@ static const gpu_case_spec specs[] = {
     {"gelu", ELEMENTS, "", "memory"},
     {"matmul", "8192x8192 8192x8192 8192x8192", "", "matmul_f32"},
     {"matmul_bf16", "8192x8192 8192x8192 8192x8192", "", "matmul_bf16"},
+    /* Few rows, few tiles and long k, and a layer with its activation. */
+    {"matmul", "1x8192 8192x8192 1x8192", "", ""},
+    {"matmul_f16", "8x8192 8192x8192 8x8192", "", ""},
+    {"matmul", "128x16384 16384x128 128x128", "", ""},
+    {"matmul_fused", "4096x1024 1024x4096 4096 4096x4096", "2", ""},
     {"attention", "1x32x4096x128 1x8x4096x128 1x8x4096x128 1x32x4096x128", "1 0.08838834764831845", "attention"},
     {"topk", "32x128 1000000x128 32x100 32x100", "", "topk"},
     {"rms_norm", "32768x1024 1024 32768x1024", "", "memory"},

@@ -1,6 +1,6 @@
 /* The block texts of products of narrow types, through the emulator of blocks. SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=240 sanitize=address
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -174,18 +174,36 @@ static void test_special_values(void **state) {
       else
         ((uint16_t *)call.first[i / 2 % 2])[at] = f16s[e];
     }
-    const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[0]);
-    if (wrong) fail_msg("%s %s: %s", s->contract->blocks[0].entry, c.label, wrong);
+    for (int v = 0; v < s->contract->block_count; v++) {
+      const char *wrong = tuned_call_check_block(&call, &s->contract->blocks[v]);
+      if (wrong) fail_msg("%s %s: %s", s->contract->blocks[v].entry, c.label, wrong);
+    }
     tuned_call_free(&call);
   }
+}
+
+/* Few rows, blocks of k and what is left of one, panels and what is left of one; b in each form, c in any. */
+static void test_thin(void **state) {
+  (void)state;
+  static const int64_t shapes[][4] = {{0, 1, 300, 520}, {0, 8, 129, 257},  {2, 3, 128, 256},
+                                      {0, 9, 64, 31},   {0, 2, 160, 1033}, {0, 5, 33, 0}};
+  for (int i = 0; i < FH_LENGTH(shapes); i++)
+    for (int form = 0; form < FH_PRODUCT_FORMS; form++)
+      for (int which = 0; which < 2; which++) {
+        const int64_t *d = shapes[i];
+        const subject *s = which ? &f16 : &bf16;
+        fh_case c = make_case(s, d[0], d[1], d[2], d[3], (fh_product_form)form);
+        if (i % 2) turn(&c.views[0]), turn(&c.views[2]);
+        check(s, &c, i % 2, 0, i % 3 ? UINT32_MAX : 1);
+      }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sizes_bf16),     cmocka_unit_test(test_sizes_i8),     cmocka_unit_test(test_sizes_f16),
       cmocka_unit_test(test_sizes_tf32),     cmocka_unit_test(test_layouts_bf16), cmocka_unit_test(test_layouts_tf32),
-      cmocka_unit_test(test_special_values), cmocka_unit_test(test_layouts_i8),   cmocka_unit_test(test_odd_offsets),
-      cmocka_unit_test(test_batches),        cmocka_unit_test(test_extremes),
+      cmocka_unit_test(test_special_values), cmocka_unit_test(test_thin),         cmocka_unit_test(test_layouts_i8),
+      cmocka_unit_test(test_odd_offsets),    cmocka_unit_test(test_batches),      cmocka_unit_test(test_extremes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,14 +109,14 @@ static void test_signs_and_infinities(void **state) {
   }
 }
 
-/* Parameters of the texts are those of the dialect's entry, and scratch where the variant has some. */
+/* Parameters of the texts are those of the dialect's entry by order and kind, whatever they call them, and scratch where the variant has
+ * some. */
 static void check_parameters(const fh_entry_image *text, const char *name, bool has_scratch) {
   const fake_block_entry *entry = fake_block_find(name);
   assert_non_null(entry);
   assert_int_equal(entry->param_count, text->param_count + has_scratch);
   for (int p = 0; p < text->param_count; p++) {
     if (strcmp(entry->params[p].name, "unused") == 0) continue; /* a pointer that the stages of the text share, and these do not */
-    assert_string_equal(entry->params[p].name, text->params[p].name);
     assert_int_equal(entry->params[p].kind, text->params[p].kind);
   }
   if (has_scratch) assert_int_equal(entry->params[text->param_count].kind, FH_OPERAND_TEMP);

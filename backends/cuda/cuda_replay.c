@@ -2,7 +2,8 @@
  *
  * A graph holds the addresses and scalars of its launches, so it is worth making only where the same come twice in a row: what a batch
  * launches is compared with the last time, and a graph is made of the second that is alike. One that changes every time is queued launch
- * by launch, as if there were no graphs, and never pays for one. Where the driver makes none, that is said once and all goes on without. */
+ * by launch, as if there were no graphs, and never pays for one. Where the driver makes none, or does not run it, that is said once and all
+ * goes on without. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ struct fh_replay {
   fh_device *device;
   words last, now;
   fh_cu_graph_exec graph; /* of `last`; NULL: none */
-  bool refused;           /* the driver made none: it is not asked again */
+  bool refused;           /* the driver made none, or does not run it: it is not asked again */
 };
 
 static bool add(words *list, const void *from, size_t bytes) {
@@ -87,6 +88,11 @@ static bool has_graphs(const fh_cuda_functions *fn) {
          fn->cuGraphExecDestroy && fn->cuGraphDestroy;
 }
 
+static void refuse(fh_replay *replay, int count, const char *why) {
+  replay->refused = true;
+  fh_log(FH_LOG_INFO, "%s: %d launches are queued one by one, and not as a graph: %s", replay->device->found->info.id, count, why);
+}
+
 /* The launches as a graph that nothing has run; the stream is as before, whatever comes of it. */
 static fh_cu_result capture(fh_stream *stream, const fh_command *commands, int count, fh_cu_graph *out_graph) {
   const fh_cuda_functions *fn = stream->device->fn;
@@ -111,16 +117,22 @@ static void make_graph(fh_replay *replay, fh_stream *stream, const fh_command *c
     if (graph) (void)fn->cuGraphDestroy(graph);
     why = fh_cuda_result_name((int)code);
   }
-  if (replay->graph) return;
-  replay->refused = true;
-  fh_log(FH_LOG_INFO, "%s: %d launches are queued one by one: no graph is made of them: %s", stream->device->found->info.id, count, why);
+  if (!replay->graph) refuse(replay, count, why);
 }
 
-static fh_status launch_graph(const fh_replay *replay, fh_stream *stream, bool *out_any) {
-  fh_cu_result code = stream->device->fn->cuGraphLaunch(replay->graph, stream->handle);
+/* *out_any: it was queued. One that the driver does not run, for want of memory say, costs this batch and those after it no more than the
+ * graph: nothing of it was queued. */
+static fh_status launch_graph(fh_replay *replay, fh_stream *stream, int count, bool *out_any) {
+  fh_device *device = stream->device;
+  fh_cu_result code = device->fn->cuGraphLaunch(replay->graph, stream->handle);
   *out_any = code == FH_CUDA_SUCCESS;
-  return code == FH_CUDA_SUCCESS ? FH_OK
-                                 : FH_CUDA_FAIL(stream->device, code, "cuGraphLaunch", "launching %s and those before it", stream->latest);
+  if (*out_any) return FH_OK;
+  fh_status status = FH_CUDA_FAIL(device, code, "cuGraphLaunch", "launching %s and those before it", stream->latest);
+  if (atomic_load(&device->dead)) return status;
+  drop_graph(replay);
+  refuse(replay, count, fh_status_message(status));
+  fh_status_free(status);
+  return FH_OK;
 }
 
 static fh_status queue_replay(fh_stream *stream, const fh_command *commands, int count, void *arg, bool *out_any) {
@@ -129,7 +141,8 @@ static fh_status queue_replay(fh_stream *stream, const fh_command *commands, int
   FH_TRY(look(replay, stream, commands, count, &alike));
   if (!alike) drop_graph(replay);
   if (alike && !replay->graph && !replay->refused && replay->last.count > 0) make_graph(replay, stream, commands, count);
-  return replay->graph ? launch_graph(replay, stream, out_any) : queue_each(stream, commands, count, out_any);
+  if (replay->graph) FH_TRY(launch_graph(replay, stream, count, out_any));
+  return *out_any ? FH_OK : queue_each(stream, commands, count, out_any);
 }
 
 fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point) {

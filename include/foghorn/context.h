@@ -161,7 +161,7 @@ FH_API FH_MUST_USE fh_status fh_queue_prefetch(fh_queue *queue, const fh_view *v
  * before its queue and its context. Threads: as a queue, one at a time. */
 typedef struct fh_graph fh_graph;
 /* From now on launches of the queue are checked and kept, not run, until fh_queue_capture_end; their events are reached. What
- * computes between its launches (fh_kmeans) cannot be captured. FAILED_PRECONDITION: the queue captures already. */
+ * looks at results before it returns (fh_kmeans) is refused: FAILED_PRECONDITION, as is a queue that captures already. */
 FH_API FH_MUST_USE fh_status fh_queue_capture_begin(fh_queue *queue);
 /* The launches since then, in their order; the queue runs launches again. FAILED_PRECONDITION: it does not capture. *out_graph is
  * to be released; NULL drops the launches. */

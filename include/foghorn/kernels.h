@@ -39,8 +39,8 @@ FH_API FH_MUST_USE fh_status fh_matmul(fh_queue *queue, const fh_view *a, const 
 
 /* For each row of x (n,d): labels[i] = argmin_j ||x_i - c_j||^2 over centroids c (k,d), lowest j on a tie;
  * distances[i] = that squared distance, >= 0. x, c and distances (n) are f32, or all f64; labels i32 (n). Without out_event the call waits,
- * and a row with a NaN or an infinity is INVALID_ARGUMENT with the row named (the outputs are written, the others are right); with one, ask
- * fh_kmeans_check (neighbours.h) when the event is done. */
+ * and a row with a NaN or an infinity is INVALID_ARGUMENT with the row named (the outputs are written, the others are right), and a queue
+ * that captures FAILED_PRECONDITION; with one, ask fh_kmeans_check (neighbours.h) when the event is done. */
 FH_API FH_MUST_USE fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, const fh_view *labels,
                                               const fh_view *distances, fh_event *out_event);
 

@@ -38,9 +38,9 @@ typedef struct fh_kmeans_result {
 FH_API FH_MUST_USE fh_status fh_kmeans_start(fh_queue *queue, const fh_view *x, int k, uint64_t seed, float *out_start);
 
 /* Lloyd's algorithm (Lloyd 1982) from a k-means++ start (Arthur and Vassilvitskii 2007) that computes n * k
- * distances, never n * k^2. x f32 (n, d), any strides. A NaN or infinite row is refused: INVALID_ARGUMENT names it.
- * k > n is INVALID_ARGUMENT; fewer than k distinct rows leaves empty clusters, counted by sizes. The result is
- * the same bits on every device when the context asks for FH_EXACT. Free with fh_kmeans_result_free; a failure leaves zeros. */
+ * distances, never n * k^2. x f32 (n, d), any strides. A NaN or infinite row is refused: INVALID_ARGUMENT names it. k > n is
+ * INVALID_ARGUMENT, a capturing queue FAILED_PRECONDITION; fewer than k distinct rows leaves empty clusters, counted by sizes. The result
+ * is the same bits on every device when the context asks for FH_EXACT. Free with fh_kmeans_result_free; a failure leaves zeros. */
 FH_API FH_MUST_USE fh_status fh_kmeans(fh_queue *queue, const fh_view *x, const fh_kmeans_options *options, fh_kmeans_result *out_result);
 FH_API void fh_kmeans_result_free(fh_kmeans_result *result);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/plan/kernels.h"
 #include "runtime/plan/plan.h"
 
 struct fh_graph {
@@ -53,6 +54,18 @@ fh_status fh_queue_capture_end(fh_queue *queue, fh_graph **out_graph) {
   if (out_graph) *out_graph = graph;
   if (!out_graph) fh_graph_release(graph);
   return FH_OK;
+}
+
+fh_status fh_queue_runs(fh_queue *queue, const char *call) {
+  fh_context_lock(queue->context);
+  const bool captures = queue->capture;
+  fh_context_unlock(queue->context);
+  if (!captures) return FH_OK;
+  return FH_STATUS(
+      FH_FAILED_PRECONDITION,
+      "%s: the queue captures, and the call looks at results of its launches\n"
+      "next step: fh_queue_capture_end first; or capture the launches alone, each with an event, and look at their results then",
+      call);
 }
 
 static void release_views(fh_call *call, int count) {
@@ -152,11 +165,11 @@ static void count_batch(fh_context *context, const fh_batch *batch) {
   context->account.counters.executed_intended += (uint64_t)batch->count;
 }
 
-/* A failure here is met again by the launches one by one, unless it is the device's: what was lost with it is made again first. */
+/* A failure here is met again by the launches one by one (data that is lost may be one's result before it is another's input), unless it
+ * is the device's: what was lost with it is made again first. */
 static fh_status mend(fh_context *context, int device, fh_status failure) {
   const fh_code code = fh_status_code(failure);
   if (fh_blames_device(code) || code == FH_ABORTED) return fh_recover(context, NULL, device, failure);
-  if (code == FH_DATA_LOSS) return failure;
   fh_status_free(failure);
   return FH_OK;
 }

@@ -161,6 +161,15 @@ static void goes_on_without_graphs(void) {
   assert_true(fh_cuda_calls("cuStreamBeginCapture_v2") + fh_cuda_calls("cuGraphInstantiateWithFlags") <= 2); /* not asked again */
 }
 
+/* The driver made the graph and does not run it: its launches go one by one, on the same stream, and it is not tried again. */
+static void goes_on_where_no_graph_runs(void) {
+  if (!has_ptx()) return;
+  check_on("cuda:0,cpu", SHORT, false);
+  assert_int_equal(fh_cuda_calls("cuGraphLaunch"), 1);
+  assert_int_equal(fh_cuda_calls("cuGraphExecDestroy"), 1);
+  assert_true(fh_cuda_calls("cuStreamCreate") <= 2);
+}
+
 static void survives_a_lost_device(void) {
   if (!has_ptx()) return;
   check_on("cuda:0,cpu", SHORT, true);
@@ -197,6 +206,31 @@ static void follows_memory_that_moves(void) {
   close_chain(&c);
 }
 
+/* What only another device held was lost with it, and the graph computes it anew before it reads it. */
+static void writes_over_what_was_lost(void) {
+  if (!has_ptx()) return;
+  float want[N];
+  chain c = open_chain("cpu", SHORT, false);
+  run_rounds(&c, SHORT, ROUNDS, NULL);
+  run_rounds(&c, SHORT, ROUNDS, want);
+  close_chain(&c);
+  c = open_chain("cuda:0,cuda:1,cpu", SHORT, true);
+  FH_EXPECT_OK(fh_queue_pin(c.queue, "cuda:0"));
+  run_rounds(&c, SHORT, ROUNDS, NULL);
+  assert_true(fh_cuda_calls("cuGraphLaunch") > 0);
+  fh_queue *other = NULL;
+  FH_EXPECT_OK(fh_queue_create(c.context, &other));
+  FH_EXPECT_OK(fh_queue_pin(other, "cuda:1")); /* and so not run again elsewhere */
+  FH_EXPECT_OK(fh_exp(other, &c.x, &c.y, NULL));
+  fh_context_lock(c.context);
+  fh_expect_code(fh_recover(c.context, NULL, fh_device_named(c.context, "cuda:1"), FH_STATUS(FH_UNAVAILABLE, "lost")), FH_DATA_LOSS);
+  fh_context_unlock(c.context);
+  run_rounds(&c, SHORT, ROUNDS, NULL);
+  expect_same(&c, want);
+  fh_queue_release(other);
+  close_chain(&c);
+}
+
 static void on_the_cpu(void) { check_on("cpu", SHORT, false); }
 
 static void on_opencl(void) {
@@ -228,6 +262,40 @@ static void says_what_is_wrong(void) {
   close_chain(&c);
 }
 
+/* What looks at results before it returns: nothing of it is kept, and results stay as they are. */
+static void refuses_what_looks_at_results(void) {
+  enum { ROWS = 40, COLUMNS = 3, CLUSTERS = 2 };
+  chain c = open_chain("cpu", SHORT, false);
+  fh_view rows, centroids, sums, labels, distances, counts;
+  FH_EXPECT_OK(fh_view_create(c.context, FH_F32, FH_SHAPE(ROWS, COLUMNS), FH_ROW_MAJOR, &rows));
+  FH_EXPECT_OK(fh_view_create(c.context, FH_F32, FH_SHAPE(CLUSTERS, COLUMNS), FH_ROW_MAJOR, &centroids));
+  FH_EXPECT_OK(fh_view_create(c.context, FH_F32, FH_SHAPE(CLUSTERS, COLUMNS), FH_ROW_MAJOR, &sums));
+  FH_EXPECT_OK(fh_view_create(c.context, FH_I32, FH_SHAPE(ROWS), FH_ROW_MAJOR, &labels));
+  FH_EXPECT_OK(fh_view_create(c.context, FH_F32, FH_SHAPE(ROWS), FH_ROW_MAJOR, &distances));
+  FH_EXPECT_OK(fh_view_create(c.context, FH_I32, FH_SHAPE(CLUSTERS), FH_ROW_MAJOR, &counts));
+  fh_kmeans_result result;
+  float start[CLUSTERS * COLUMNS];
+  fh_event event;
+  FH_EXPECT_OK(fh_queue_capture_begin(c.queue));
+  const fh_code refused = FH_FAILED_PRECONDITION;
+  fh_expect_fails(fh_kmeans(c.queue, &rows, &(fh_kmeans_options){.k = CLUSTERS}, &result), refused, "fh_kmeans: the queue captures");
+  assert_null(result.labels);
+  fh_expect_fails(fh_kmeans_start(c.queue, &rows, CLUSTERS, 1, start), refused, "fh_kmeans_start: the queue captures");
+  fh_expect_fails(fh_kmeans_assign(c.queue, &rows, &centroids, &labels, &distances, NULL), refused, "fh_kmeans_assign: the queue captures");
+  fh_expect_fails(fh_kmeans_step(c.queue, &rows, &centroids, &labels, &distances, &sums, &counts, NULL), refused,
+                  "fh_kmeans_step: the queue captures");
+  FH_EXPECT_OK(fh_kmeans_step(c.queue, &rows, &centroids, &labels, &distances, &sums, &counts, &event));
+  FH_EXPECT_OK(fh_queue_capture_end(c.queue, &c.graph));
+  assert_int_equal(fh_graph_length(c.graph), 1);
+  FH_EXPECT_OK(fh_graph_launch(c.graph, NULL));
+  FH_EXPECT_OK(fh_kmeans_check(&rows, &distances));
+  FH_EXPECT_OK(fh_kmeans(c.queue, &rows, &(fh_kmeans_options){.k = CLUSTERS}, &result));
+  fh_kmeans_result_free(&result);
+  fh_view *const all[] = {&rows, &centroids, &sums, &labels, &distances, &counts};
+  for (size_t i = 0; i < FH_LENGTH(all); i++) fh_view_release(all[i]);
+  close_chain(&c);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   static const char settings[] = "capability=80,multiprocessors=4";
@@ -237,13 +305,17 @@ int main(int argc, char **argv) {
       {"runs a long one", settings, NULL, runs_a_long_one, 0, 0, 0},
       {"goes on where nothing can be captured", settings, "cuStreamBeginCapture@1+=801", goes_on_without_graphs, 0, 0, 0},
       {"goes on where no graph is made", settings, "cuGraphInstantiateWithFlags@1+=801", goes_on_without_graphs, 0, 0, 0},
+      {"goes on where no graph has memory to run", settings, "cuGraphLaunch@1+=OOM", goes_on_where_no_graph_runs, 0, 0, 0},
+      {"goes on where no graph runs", settings, "cuGraphLaunch@1+=801", goes_on_where_no_graph_runs, 0, 0, 0},
       {"survives a device lost at a graph", settings, "cuGraphLaunch@2+=719", survives_a_lost_device, 0, 0, 0},
       {"survives a device lost in a graph", settings, "cuGraphLaunch@2=late:719", survives_a_lost_device, 0, 0, 0},
       {"survives a device lost in a capture", settings, "cuStreamEndCapture@1+=719", survives_a_lost_device, 0, 0, 0},
       {"survives a device lost in a long one", settings, "cuGraphLaunch@4=late:719", survives_a_lost_device_when_long, 0, 0, 0},
       {"follows memory that moves", settings, NULL, follows_memory_that_moves, 0, 0, 0},
+      {"writes over what was lost", "devices=2,capability=80,multiprocessors=4", NULL, writes_over_what_was_lost, 0, 0, 0},
       {"on the CPU", NULL, NULL, on_the_cpu, 0, 0, 0},
       {"on OpenCL", NULL, NULL, on_opencl, 0, 0, 0},
+      {"refuses what looks at results", NULL, NULL, refuses_what_looks_at_results, 0, 0, 0},
       {"says what is wrong", NULL, NULL, says_what_is_wrong, 0, 0, 0},
   };
   fh_cuda_cases_begin(argv);

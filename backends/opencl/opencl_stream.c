@@ -274,6 +274,8 @@ static fh_status check_pointers(const fh_command *c) {
     } else if (operand->place.host) {
       return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: launch of %s: operand %s is host memory; the device needs its own", entry->entry,
                        fh_operand_name(entry, i));
+    } else if (c->launch.items > 0) { /* the kernel would follow a NULL */
+      return FH_STATUS(FH_INVALID_ARGUMENT, "opencl: launch of %s: operand %s has no memory", entry->entry, fh_operand_name(entry, i));
     }
   }
   return FH_OK;

@@ -590,12 +590,30 @@ static fh_status grow_scratch(fh_queue *queue, int device, const fh_call *call, 
   return FH_OK;
 }
 
+static bool wants_scratch(const fh_candidate *candidate, const fh_call *call, int index) {
+  if (index == FH_PLAN_BLOCK_SCRATCH) return candidate->block && candidate->block->scratch_bytes;
+  return index < call->bound.temp_count;
+}
+
+static size_t scratch_bytes(const fh_context *context, const fh_candidate *candidate, const fh_call *call, int index) {
+  return index == FH_PLAN_BLOCK_SCRATCH ? fh_candidate_scratch(context, candidate, &call->bound) : call->bound.temp_bytes[index];
+}
+
 /* A variant's own comes last: memory that is short takes it from whoever does not need it now. */
 static fh_status scratch_for(fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
-  const int device = candidate->device;
-  for (int t = 0; t < call->bound.temp_count; t++) FH_TRY(grow_scratch(queue, device, call, t, call->bound.temp_bytes[t]));
-  if (!candidate->block || !candidate->block->scratch_bytes) return FH_OK;
-  return grow_scratch(queue, device, call, FH_PLAN_BLOCK_SCRATCH, fh_candidate_scratch(queue->context, candidate, &call->bound));
+  for (int t = 0; t < FH_PLAN_SCRATCHES; t++)
+    if (wants_scratch(candidate, call, t))
+      FH_TRY(grow_scratch(queue, candidate->device, call, t, scratch_bytes(queue->context, candidate, call, t)));
+  return FH_OK;
+}
+
+static bool has_scratch(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  for (int t = 0; t < FH_PLAN_SCRATCHES; t++) {
+    const fh_scratch *scratch = &queue->scratch[candidate->device][t];
+    if (!wants_scratch(candidate, call, t)) continue;
+    if (!scratch->memory || scratch->bytes < scratch_bytes(queue->context, candidate, call, t)) return false;
+  }
+  return true;
 }
 
 /* ---- launching -------------------------------------------------------------------------------------------------- */
@@ -777,14 +795,21 @@ fh_status fh_batch_room_new(fh_batch_room **out_room) {
 
 void fh_batch_room_free(fh_batch_room *room) { free(room); }
 
+static bool has_operands(const fh_context *context, int device, const fh_call *call) {
+  for (int i = 0; i < call->view_count; i++) {
+    const fh_buffer *buffer = call->views[i].buffer;
+    if (!buffer->replicas[device].memory) return false;
+    if (must_be_current(call, i) && !replica_current(context, buffer, device)) return false;
+  }
+  return true;
+}
+
 /* Memory that one call is given may have been another's. */
-static bool all_resident(const fh_context *context, const fh_batch *batch) {
-  for (int c = 0; c < batch->count; c++)
-    for (int i = 0; i < batch->calls[c].view_count; i++) {
-      const fh_buffer *buffer = batch->calls[c].views[i].buffer;
-      if (!buffer->replicas[batch->device].memory) return false;
-      if (must_be_current(&batch->calls[c], i) && !replica_current(context, buffer, batch->device)) return false;
-    }
+static bool all_have_theirs(const fh_queue *queue, const fh_batch *batch) {
+  for (int c = 0; c < batch->count; c++) {
+    const fh_call *call = &batch->calls[c];
+    if (!has_operands(queue->context, batch->device, call) || !has_scratch(queue, batch->candidates[c], call)) return false;
+  }
   return true;
 }
 
@@ -827,7 +852,7 @@ fh_status fh_execute_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room
   *out_ran = false;
   if (!fh_lineage_reserve(context, batch->count)) return FH_OK;
   FH_TRY(make_all_resident(queue, batch));
-  if (context->devices[batch->device].state != FH_STATE_OPEN || !all_resident(context, batch)) return FH_OK;
+  if (context->devices[batch->device].state != FH_STATE_OPEN || !all_have_theirs(queue, batch)) return FH_OK;
   if (context->lineage_count + batch->count > FH_LINEAGE_MAX) return FH_OK;
   FH_TRY(submit_batch(queue, batch, room));
   settle_batch(queue, batch);

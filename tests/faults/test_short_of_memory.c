@@ -15,6 +15,7 @@
 #include <foghorn/foghorn.h>
 
 #include "kernels/contract.h"
+#include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
 
@@ -317,6 +318,43 @@ static void the_least_recently_used_goes_first(void) {
   fh_context_release(context);
 }
 
+/* A view that comes back takes the scratch of a launch before it: then they do not go together, and none runs without. */
+static void launches_that_go_together_keep_their_scratch(void) {
+  enum { MEBI = 1 << 18, WARM = 6 };
+  fh_context *context = open_with("cuda:0", FH_FALLBACK_WARN);
+  fh_queue *queue = fh_context_queue(context);
+  const int device = fh_device_named(context, "cuda:0");
+  fh_view x, sum, a, other;
+  fh_view *views[] = {&x, &sum, &a, &other};
+  static const int64_t counts[] = {4 * MEBI, 1, 20 * MEBI, 40 * MEBI};
+  float *data;
+  for (int v = 0; v < 4; v++) FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(counts[v]), FH_ROW_MAJOR, views[v]));
+  FH_EXPECT_OK(fh_view_map(&x, FH_WRITE, (void **)&data));
+  for (int64_t i = 0; i < counts[0]; i++) data[i] = 1;
+  fh_graph *graph;
+  FH_EXPECT_OK(fh_queue_capture_begin(queue));
+  FH_EXPECT_OK(fh_axpy(queue, 0, &x, &x, NULL));
+  FH_EXPECT_OK(fh_sum(queue, &x, &sum, NULL));
+  FH_EXPECT_OK(fh_axpy(queue, 0, &a, &a, NULL));
+  FH_EXPECT_OK(fh_queue_capture_end(queue, &graph));
+  for (int i = 0; i < WARM; i++) FH_EXPECT_OK(fh_graph_launch(graph, NULL));
+  FH_EXPECT_OK(fh_view_sync(&a));
+  bool any = false;
+  for (int t = 0; t < FH_PLAN_SCRATCHES; t++) any |= queue->scratch[device][t].bytes > 0;
+  assert_true(any);
+  FH_EXPECT_OK(fh_axpy(queue, 0, &other, &other, NULL)); /* pushes the others out */
+  FH_EXPECT_OK(fh_view_sync(&other));
+  const int streams = fh_cuda_calls("cuStreamCreate");
+  FH_EXPECT_OK(fh_graph_launch(graph, NULL));
+  FH_EXPECT_OK(fh_view_map(&sum, FH_READ, (void **)&data));
+  assert_true(*data == counts[0]);
+  assert_int_equal(fh_cuda_calls("cuStreamCreate"), streams); /* none died of a launch that the driver refused */
+  assert_int_equal(counters_of(context).executed_intended, 3 * (WARM + 1) + 1);
+  fh_graph_release(graph);
+  for (int v = 0; v < 4; v++) fh_view_release(views[v]);
+  fh_context_release(context);
+}
+
 /* A pinned queue has no other device: what fails in the middle says how far it came. */
 static void a_pinned_queue_says_how_far(void) {
   fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
@@ -358,6 +396,9 @@ int main(int argc, char **argv) {
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},
       {.name = "the least recently used goes first", .settings = "devices=1,memory=18MiB", .run = the_least_recently_used_goes_first},
+      {.name = "launches that go together keep their scratch",
+       .settings = "devices=1,memory=56MiB",
+       .run = launches_that_go_together_keep_their_scratch},
       {.name = "a pinned queue says how far", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = a_pinned_queue_says_how_far},
   };
   fh_cuda_cases_begin(argv);

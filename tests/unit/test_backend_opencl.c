@@ -162,9 +162,10 @@ static void wrong_launches_are_refused(void **state) {
       {{.kind = FH_OPERAND_INOUT, .place = {.memory = memory, .offset = 65}}, {.kind = FH_OPERAND_I64}},
       {{.kind = FH_OPERAND_INOUT, .place = {.memory = memory, .offset = -1}}, {.kind = FH_OPERAND_I64}},
       {{.kind = FH_OPERAND_I64}, {.kind = FH_OPERAND_I64}},
+      {{.kind = FH_OPERAND_INOUT}, {.kind = FH_OPERAND_I64}},
   };
-  const fh_code codes[] = {FH_INVALID_ARGUMENT, FH_OUT_OF_RANGE, FH_OUT_OF_RANGE, FH_INVALID_ARGUMENT};
-  for (int i = 0; i < 4; i++) {
+  const fh_code codes[] = {FH_INVALID_ARGUMENT, FH_OUT_OF_RANGE, FH_OUT_OF_RANGE, FH_INVALID_ARGUMENT, FH_INVALID_ARGUMENT};
+  for (int i = 0; i < 5; i++) {
     fh_stream *stream = NULL;
     FH_EXPECT_OK(f.api->stream_open(f.device, &stream));
     fh_command command = {.kind = FH_COMMAND_LAUNCH,

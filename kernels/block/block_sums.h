@@ -1,7 +1,7 @@
-/* Sums of blocks of k, each a chain of its own, that one launch leaves in scratch and the next one adds. SPDX-License-Identifier:
- * Apache-2.0
+/* Sums of blocks of k, which one launch leaves in scratch and the next adds. SPDX-License-Identifier: Apache-2.0
  *
- * They lie as [product][block of k][row][line]: lines are those that the launch before had neighbouring threads on. */
+ * Each is a chain of its own. They lie as [product][block of k][row][line]: lines are those that the launch before had neighbouring threads
+ * on. */
 #ifndef FOGHORN_KERNELS_BLOCK_BLOCK_SUMS_H_
 #define FOGHORN_KERNELS_BLOCK_BLOCK_SUMS_H_
 

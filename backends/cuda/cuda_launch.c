@@ -106,7 +106,7 @@ static fh_status find_shape(fh_device *device, const fh_command *command, fh_blo
 
 static fh_cu_ptr address_in(const fh_place *place) { return place->memory ? place->memory->block.address + (fh_cu_ptr)place->offset : 0; }
 
-/* Behind the arguments. They follow from these, so that lists of arguments can be compared without them. */
+/* Behind the arguments. */
 static fh_status add_maps(fh_device *device, const fh_command *command, fh_cuda_launch *launch) {
   fh_cu_ptr addresses[FH_MAX_OPERANDS] = {0};
   for (int i = 0; i < command->launch.operand_count; i++)
@@ -125,6 +125,7 @@ fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, 
   out_launch->executable = executable;
   out_launch->shape = (fh_block_shape){0};
   out_launch->arguments.count = 0;
+  out_launch->maps.count = 0;
   if (!executable) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch without an executable", id);
   stream->latest = executable->name;
   if (executable->device != device) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: %s was prepared for another device", id, executable->name);

@@ -10,7 +10,7 @@
 #include "backends/cuda/cuda_internal.h"
 #include "runtime/base/log.h"
 
-/* What was launched, in 64-bit words: for each launch its function, shape and arguments. */
+/* What was launched, in 64-bit words: for each launch its function, shape, arguments and tensor maps. */
 typedef struct words {
   int64_t *at;
   size_t count, room;
@@ -25,6 +25,7 @@ struct fh_replay {
 
 static bool add(words *list, const void *from, size_t bytes) {
   const size_t count = (bytes + sizeof *list->at - 1) / sizeof *list->at;
+  if (count == 0) return true;
   if (list->count + count > list->room) {
     const size_t room = 2 * (list->count + count);
     int64_t *more = realloc(list->at, room * sizeof *more);
@@ -41,7 +42,8 @@ static bool add(words *list, const void *from, size_t bytes) {
 static bool add_launch(words *list, const fh_cuda_launch *launch) {
   if (launch->shape.threads == 0) return true;
   return add(list, &launch->executable->function, sizeof launch->executable->function) && add(list, &launch->shape, sizeof launch->shape) &&
-         add(list, launch->arguments.values, (size_t)launch->arguments.count * sizeof launch->arguments.values[0]);
+         add(list, launch->arguments.values, (size_t)launch->arguments.count * sizeof launch->arguments.values[0]) &&
+         add(list, launch->maps.maps, (size_t)launch->maps.count * sizeof launch->maps.maps[0]);
 }
 
 static bool is_alike(const words *a, const words *b) {

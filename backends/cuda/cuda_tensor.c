@@ -1,4 +1,6 @@
 /* CUDA launches with tensor maps and clusters, from compute capability 9.0 on. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
@@ -54,6 +56,7 @@ fh_status fh_cuda_encode_maps(const fh_device *device, const fh_command *command
   fh_tensor_map maps[FH_MAX_TENSOR_MAPS];
   out->count = variant ? variant->map_count : 0;
   if (out->count == 0) return FH_OK;
+  memset(out->maps, 0, (size_t)out->count * sizeof out->maps[0]); /* whatever of them the driver writes, they can be compared */
   if (!command->launch.bound)
     return FH_STATUS(FH_INVALID_ARGUMENT, "%s: a launch of variant %s needs its bound call", device->found->info.id, variant->name);
   variant->maps(command->launch.bound, maps);

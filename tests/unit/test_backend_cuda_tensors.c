@@ -198,6 +198,79 @@ static void drivers_may_lack_them(void) {
   fh_backend_fixture_close(&f);
 }
 
+/* ---- launches that come again -------------------------------------------------------------------------------------------------- */
+
+static uint64_t rows_of_a; /* that its map shows; the others are read as zeros */
+
+static void maps_of_some_rows(const fh_bound *bound, fh_tensor_map *out) {
+  fh_tensor_product_maps(bound, FH_BF16, FH_BF16, FH_TENSOR_NARROW, out);
+  out[0].extent[1] = rows_of_a;
+}
+
+typedef struct product {
+  fh_memory *memory[3];
+  fh_executable *executable;
+  fh_bound bound;
+  fh_launch_operand operands[FH_MAX_OPERANDS];
+  fh_command command;
+} product;
+
+static void open_product(const fh_backend_fixture *f, const fh_block_variant *block, product *p) {
+  const fh_case c = fh_product_case((const int64_t[]){0, 64, 64, 64}, FH_BF16, FH_BF16, FH_F32, 2, FH_PRODUCT_PLAIN);
+  FH_EXPECT_OK(image.contract->bind(c.views, NULL, &p->bound));
+  FH_EXPECT_OK(api->prepare(f->device, &(fh_recipe){.image = &image, .block = block}, &p->executable));
+  const fh_stage *stage = &p->bound.stages[0];
+  for (int i = 0; i < 3; i++) FH_EXPECT_OK(api->alloc(f->device, 64 * 64 * sizeof(float), &p->memory[i]));
+  for (int i = 0; i < stage->operand_count; i++) {
+    const fh_operand *o = &stage->operands[i];
+    p->operands[i] = (fh_launch_operand){.kind = o->kind, .i = o->i};
+    if (fh_operand_is_pointer(o->kind)) p->operands[i].place = (fh_place){.memory = p->memory[o->index], .offset = o->offset};
+  }
+  p->command = (fh_command){.kind = FH_COMMAND_LAUNCH,
+                            .launch = {.executable = p->executable,
+                                       .items = stage->items,
+                                       .operands = p->operands,
+                                       .operand_count = stage->operand_count,
+                                       .bound = &p->bound}};
+}
+
+static void close_product(product *p) {
+  api->release(p->executable);
+  for (int i = 0; i < 3; i++) api->free(p->memory[i]);
+}
+
+static void replay_and_wait(fh_stream *stream, const product *p, fh_replay **replay) {
+  fh_point point;
+  FH_EXPECT_OK(api->replay(stream, &p->command, 1, replay, &point));
+  FH_EXPECT_OK(api->wait(stream, point, -1));
+}
+
+/* Maps of another tensor are another launch, whatever the arguments: no graph of the former is launched. */
+static void graphs_compare_maps(void) {
+  fh_backend_fixture f;
+  fh_stream *stream = NULL;
+  fh_replay *replay = NULL;
+  product p = {0};
+  open_fake(&f);
+  fh_block_variant block = narrow();
+  block.maps = maps_of_some_rows;
+  open_product(&f, &block, &p);
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  rows_of_a = 64;
+  for (int i = 0; i < 3; i++) replay_and_wait(stream, &p, &replay);
+  assert_int_equal(fh_cuda_calls("cuGraphLaunch"), 2);
+  rows_of_a = 1;
+  replay_and_wait(stream, &p, &replay);
+  assert_int_equal(fh_cuda_calls("cuGraphLaunch"), 2);
+  assert_int_equal(fh_cuda_calls("cuGraphExecDestroy"), 1);
+  replay_and_wait(stream, &p, &replay);
+  assert_int_equal(fh_cuda_calls("cuGraphLaunch"), 3);
+  api->replay_end(replay);
+  api->stream_close(stream);
+  close_product(&p);
+  fh_backend_fixture_close(&f);
+}
+
 /* ---- operands that no map can begin at --------------------------------------------------------------------------------------- */
 
 static void the_planner_sees_where_operands_lie(void) {
@@ -242,6 +315,7 @@ static const fh_cuda_case cases[] = {
     {"runs with maps", "capability=90,multiprocessors=4", NULL, runs_with_maps, 0, 0, 0},
     {"launches clusters", "capability=90,multiprocessors=4", NULL, launches_clusters, 0, 0, 0},
     {"drivers may lack them", "capability=90,multiprocessors=4", NULL, drivers_may_lack_them, 0, 0, 0},
+    {"graphs compare maps", "capability=90,multiprocessors=4", NULL, graphs_compare_maps, 0, 0, 0},
     {"the planner sees where operands lie", NULL, NULL, the_planner_sees_where_operands_lie, 0, 0, 0},
     {"the backend says what is wrong", "capability=90", NULL, the_backend_says_what_is_wrong, 0, 0, 0},
 };

@@ -57,7 +57,10 @@ static fh_cu_result check_map(const fh_tensor_map *map, fh_cu_ptr address, const
 
 fh_cu_result fake_tensor_encode(const fake_tensor_request *from, void *out_map) {
   static const uint32_t swizzles[] = {0, 32, 64, 128}, bytes[] = {[FH_U8] = 1, [FH_F16] = 2, [FH_BF16] = 2, [FH_F32] = 4};
-  fake_tensor_map out = {.map = {.operand = MARK, .rank = (int32_t)from->rank}};
+  fake_tensor_map out;
+  memset(&out, 0, sizeof out); /* maps are compared, holes and all */
+  out.map.operand = MARK;
+  out.map.rank = (int32_t)from->rank;
   if ((uintptr_t)out_map % MAP_BOUNDARY) return refuse("the address of the map, modulo 64,", (uintptr_t)out_map % MAP_BOUNDARY);
   if (from->rank < 1 || from->rank > FH_MAX_TENSOR_RANK) return refuse("the rank", from->rank);
   if (!type_of(from->type, &out.map.dtype)) return refuse("the type (not known to the stand-in)", from->type);

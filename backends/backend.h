@@ -183,6 +183,10 @@ typedef struct fh_backend_api {
   /* Host memory as an allocation of the device that shares it, without a copy, for commands that only read it. It must not change before
    * the allocation is freed and those commands are done. *out_memory NULL with FH_OK: this memory cannot be had so. NULL: none can. */
   fh_status (*alias)(fh_device *device, const void *host, size_t bytes, fh_memory **out_memory);
+
+  /* Freed memory that the device keeps for reuse goes back to the driver, for whoever else uses it; waits for work that is still in it.
+   * Returns how many bytes. NULL: none is kept. */
+  uint64_t (*trim)(fh_device *device);
 } fh_backend_api;
 
 /* All backends of this build, in the order of backends.def. Static. */

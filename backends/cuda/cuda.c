@@ -240,4 +240,5 @@ const fh_backend_api fh_backend_cuda = {
     .reaches = fh_cuda_reaches,
     .replay = fh_cuda_replay,
     .replay_end = fh_cuda_replay_end,
+    .trim = fh_cuda_trim,
 };

@@ -122,6 +122,7 @@ static fh_cu_result add_segment(fh_device *device, size_t bytes, fh_cuda_span **
   segment->next = device->cache.segments;
   device->cache.segments = segment;
   *span = (fh_cuda_span){.segment = segment, .address = segment->address, .bytes = bytes};
+  device->cache.bytes += bytes;
   device->cache.free_bytes += bytes;
   *out_span = span;
   return FH_CUDA_SUCCESS;
@@ -140,6 +141,7 @@ static void forget_segment(fh_device *device, fh_cuda_segment *segment) {
     if (!span->used) device->cache.free_bytes -= span->bytes;
     free(span);
   }
+  device->cache.bytes -= segment->bytes;
   free(segment);
 }
 

@@ -84,7 +84,7 @@ typedef struct fh_cuda_block {
 /* Memory of cuMemAlloc. */
 typedef struct fh_cuda_cache {
   struct fh_cuda_segment *segments;
-  size_t free_bytes;
+  size_t bytes, free_bytes; /* in all; of those not in use */
 } fh_cuda_cache;
 
 typedef enum fh_cuda_source { FH_CUDA_UNDECIDED = 0, FH_CUDA_POOL = 1, FH_CUDA_CACHE = 2 } fh_cuda_source;
@@ -203,6 +203,7 @@ fh_stream *fh_cuda_find_stream(const fh_device *device, uint64_t serial);
 fh_status fh_cuda_query_free_memory(fh_device *device, uint64_t *out_bytes);
 fh_status fh_cuda_alloc(fh_device *device, size_t bytes, fh_memory **out_memory);
 void fh_cuda_free(fh_memory *memory);
+uint64_t fh_cuda_trim(fh_device *device);
 void *fh_cuda_map(fh_memory *memory);
 /* Makes commands that the stream takes from now on come after whatever the memory's block waits for. With the context current. */
 fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory);

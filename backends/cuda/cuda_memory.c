@@ -131,6 +131,24 @@ void fh_cuda_give_back(fh_device *device) {
   fh_cuda_cache_trim(device, 0);
 }
 
+/* What the driver counts as ours. */
+static uint64_t taken(fh_device *device) {
+  uint64_t reserved = 0;
+  if (device->pool && device->fn->cuMemPoolGetAttribute(device->pool, FH_CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &reserved)) reserved = 0;
+  return reserved + device->cache.bytes;
+}
+
+uint64_t fh_cuda_trim(fh_device *device) {
+  if (!fh_cuda_enter_quietly(device)) return 0;
+  pthread_mutex_lock(&device->lock);
+  const uint64_t before = taken(device);
+  fh_cuda_give_back(device);
+  const uint64_t after = taken(device);
+  pthread_mutex_unlock(&device->lock);
+  fh_cuda_leave(device);
+  return before > after ? before - after : 0;
+}
+
 void fh_cuda_free(fh_memory *memory) {
   if (!memory) return;
   fh_device *device = memory->device;

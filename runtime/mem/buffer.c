@@ -103,6 +103,8 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
 
 void fh_buffer_retain(fh_buffer *buffer) { fh_refcount_retain(&buffer->refs); }
 
+bool fh_buffer_try_retain(fh_buffer *buffer) { return fh_refcount_try_retain(&buffer->refs); }
+
 static void memory_end(fh_buffer *buffer) {
   atomic_store(&buffer->live_generation, 0);
   if (buffer->residency) buffer->residency->evict(buffer->owner, buffer);

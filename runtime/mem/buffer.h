@@ -70,6 +70,8 @@ struct fh_buffer {
 fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, size_t bytes, bool read_only, const char *file, int line,
                         fh_buffer **out_buffer);
 void fh_buffer_retain(fh_buffer *buffer);
+/* False when its last view is being released: another thread is about to end it. */
+bool fh_buffer_try_retain(fh_buffer *buffer);
 void fh_buffer_release(fh_buffer *buffer);
 
 /* False when `generation` is not the living one: the view that carries it is stale. */

@@ -265,18 +265,21 @@ static void resident_touch(fh_context *context, fh_buffer *buffer) {
   resident_add(context, buffer);
 }
 
-/* The replica to give up: the least recently used whose contents the host has too, else the least recently used. No operand of the call
- * lives in it. */
-static fh_buffer *victim_of(const fh_context *context, int device, const fh_call *call) {
-  fh_buffer *oldest = NULL;
+static bool is_operand(const fh_call *call, const fh_buffer *buffer) {
+  bool operand = false;
+  for (int v = 0; v < call->view_count; v++) operand |= call->views[v].buffer == buffer;
+  return operand;
+}
+
+/* The replica that was used least recently, `home`: of contents that the host has too. Held, for moving or settling may end records that
+ * hold its buffer. One whose last view another thread is releasing is left to that. NULL: there is none. No operand of the call (NULL: no
+ * call) lives in it. */
+static fh_buffer *victim_of(const fh_context *context, int device, const fh_call *call, bool home) {
   for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
-    bool used = !buffer->replicas[device].memory;
-    for (int v = 0; v < call->view_count; v++) used |= call->views[v].buffer == buffer;
-    if (used) continue;
-    if (buffer->host_version == buffer->version) return buffer;
-    if (!oldest) oldest = buffer;
+    if (!buffer->replicas[device].memory || (home && !is_home(buffer)) || (call && is_operand(call, buffer))) continue;
+    if (fh_buffer_try_retain(buffer)) return buffer;
   }
-  return oldest;
+  return NULL;
 }
 
 void fh_replica_drop(fh_context *context, fh_buffer *buffer, int device) {
@@ -286,9 +289,9 @@ void fh_replica_drop(fh_context *context, fh_buffer *buffer, int device) {
 
 /* Frees one replica, after its contents are on the host. False: there is none, or it cannot be brought home. */
 static bool trim(fh_context *context, int device, const fh_call *call) {
-  fh_buffer *buffer = victim_of(context, device, call);
+  fh_buffer *buffer = victim_of(context, device, call, true);
+  if (!buffer) buffer = victim_of(context, device, call, false);
   if (!buffer) return false;
-  fh_buffer_retain(buffer); /* moving it may end records that hold it */
   fh_status status = fh_buffer_to_host(context, buffer);
   bool home = !status && context->devices[device].state == FH_STATE_OPEN;
   fh_status_free(status); /* reported to whoever asks for the data */
@@ -297,26 +300,11 @@ static bool trim(fh_context *context, int device, const fh_call *call) {
   return home;
 }
 
-bool fh_device_give_way(fh_context *context, int device) {
-  if (context->running) return false; /* in the middle of a launch of this very thread */
-  for (fh_buffer *buffer = context->resident; buffer; buffer = buffer->next_resident) {
-    if (!buffer->replicas[device].memory || !is_home(buffer)) continue;
-    fh_buffer_retain(buffer); /* settling may end records that hold it, or lose the device */
-    fh_status status = settle_all(context, device);
-    const bool idle = !status && context->devices[device].state == FH_STATE_OPEN && buffer->replicas[device].memory && is_home(buffer);
-    fh_status_free(status); /* of work before: reported to whoever asks for its results */
-    if (idle) fh_replica_drop(context, buffer, device);
-    fh_buffer_release(buffer);
-    return idle;
-  }
-  return false;
-}
-
-/* Scratch is kept from launch to launch; that of the call itself stays, and other queues' work has ended. */
-static int scratch_trim(const fh_queue *queue, int device, const fh_call *call) {
-  const fh_plan_device *d = &queue->context->devices[device];
+/* Scratch is kept from launch to launch. That of the call on `queue` (NULL: no call) stays, and other queues' work has ended. */
+static int scratch_trim(const fh_context *context, int device, const fh_queue *queue, const fh_call *call) {
+  const fh_plan_device *d = &context->devices[device];
   int freed = 0;
-  for (fh_queue *q = queue->context->queues; q && d->state == FH_STATE_OPEN; q = q->next) {
+  for (fh_queue *q = context->queues; q && d->state == FH_STATE_OPEN; q = q->next) {
     for (int t = q == queue ? call->bound.temp_count : 0; t < FH_PLAN_SCRATCHES; t++) {
       fh_scratch *scratch = &q->scratch[device][t];
       if (!scratch->memory) continue;
@@ -328,9 +316,33 @@ static int scratch_trim(const fh_queue *queue, int device, const fh_call *call) 
   return freed;
 }
 
+/* With all work there done. */
+static bool give_up_replica(fh_context *context, int device) {
+  fh_buffer *buffer = victim_of(context, device, NULL, true);
+  if (!buffer) return false;
+  fh_replica_drop(context, buffer, device);
+  fh_buffer_release(buffer);
+  return true;
+}
+
+/* Freed memory may be kept for this context's reuse. */
+static bool to_driver(const fh_plan_device *device) { return device->api->trim && device->api->trim(device->device) > 0; }
+
+bool fh_device_give_way(fh_context *context, int device) {
+  const fh_plan_device *d = &context->devices[device];
+  fh_status status = settle_all(context, device);
+  const bool idle = !status && d->state == FH_STATE_OPEN;
+  fh_status_free(status); /* of work before: reported to whoever asks for its results */
+  if (!idle) return false;
+  if (to_driver(d)) return true; /* costs nobody a copy */
+  const bool freed = scratch_trim(context, device, NULL, NULL) > 0 || give_up_replica(context, device);
+  (void)to_driver(d);
+  return freed;
+}
+
 int fh_device_trim(fh_queue *queue, int device, const fh_call *call) {
   fh_status status = settle_all(queue->context, device);
-  int freed = status ? 0 : scratch_trim(queue, device, call);
+  int freed = status ? 0 : scratch_trim(queue->context, device, queue, call);
   if (!status)
     while (trim(queue->context, device, call)) freed++;
   fh_status_free(status); /* of work before: reported to whoever asks for its results */
@@ -347,7 +359,7 @@ static fh_status device_alloc(fh_queue *queue, int device, const fh_call *call, 
     fh_status_free(status);
     return settled;
   }
-  bool freed = scratch_trim(queue, device, call) > 0;
+  bool freed = scratch_trim(queue->context, device, queue, call) > 0;
   while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN &&
          (freed || trim(context, device, call) || fh_neighbours_make_room(context, device))) {
     fh_status_free(status);

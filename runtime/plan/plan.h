@@ -273,11 +273,18 @@ struct fh_context {
   fh_account account;
   int record;            /* the file of FOGHORN_TRACE; -1: none */
   fh_context *neighbour; /* the next of the process's contexts (neighbours.c) */
+  int depth;             /* how often the thread that has the lock has taken it */
   bool running;          /* commands are being submitted: a host pool may call back, and must not launch */
 };
 
-static inline void fh_context_lock(fh_context *context) { pthread_mutex_lock(&context->lock); }
-static inline void fh_context_unlock(fh_context *context) { pthread_mutex_unlock(&context->lock); }
+static inline void fh_context_lock(fh_context *context) {
+  pthread_mutex_lock(&context->lock);
+  context->depth++;
+}
+static inline void fh_context_unlock(fh_context *context) {
+  context->depth--;
+  pthread_mutex_unlock(&context->lock);
+}
 
 /* devices.c */
 fh_status fh_devices_find(fh_context *context);
@@ -440,7 +447,8 @@ fh_status fh_candidate_prepare(fh_context *context, fh_candidate *candidate);
 void fh_queue_close(fh_queue *queue);
 /* Frees what the device holds beside the call's operands, results after they were brought home. How many allocations. */
 int fh_device_trim(fh_queue *queue, int device, const fh_call *call);
-/* Frees the least recently used replica on the device that the host has too, once all work there is done. False: there is none. */
+/* Gives the driver memory that is kept there for reuse, then scratch, then the least recently used replica that the host has too, once all
+ * work there is done. False: there is none. */
 bool fh_device_give_way(fh_context *context, int device);
 /* What the call reads of the view is on the host, and where it writes nothing else is at work. */
 fh_status fh_call_bring_home(fh_context *context, const fh_call *call, int view);

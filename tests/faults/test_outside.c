@@ -4,6 +4,8 @@
  * TEST: timeout=120 fakes=yes cross=no
  *
  * Self-tests are off, so the n-th launch is the n-th cuLaunchKernel. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +21,7 @@
 
 #include "detect/drivers/cuda_driver.h"
 #include "kernels/contract.h"
+#include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
 
@@ -262,6 +265,122 @@ static void an_idle_context_gives_way(void) {
   fh_context_release(idle);
 }
 
+/* What an idle context gives up reaches the driver, and not just what it keeps for reuse. */
+static void what_an_idle_context_gives_up_is_free(void) {
+  enum { MEBI = 1 << 18 }; /* 12 MiB beside 250 MiB, on 256 MiB */
+  fh_context *idle = open_both();
+  fh_view kept = new_vector(idle, 12 * MEBI, 1);
+  FH_EXPECT_OK(fh_queue_prefetch(fh_context_queue(idle), &kept, "cuda:0", NULL));
+  FH_EXPECT_OK(fh_queue_finish(fh_context_queue(idle)));
+  job j = job_begin(125 * MEBI);
+  add(&j, 1);
+  const fh_counters c = counters_of(&j);
+  assert_int_equal(c.executed_intended, 1);
+  assert_int_equal(c.chunked, 0);
+  assert_string_equal(said, "");
+  job_end(&j);
+  fh_view_release(&kept);
+  fh_context_release(idle);
+}
+
+/* Scratch, and what only lies in a pool, cost nobody a copy. */
+static void scratch_gives_way_before_data(void) {
+  enum { COUNT = 3 << 20 };
+  fh_context *idle = open_both();
+  fh_queue *queue = fh_context_queue(idle);
+  const int device = fh_device_named(idle, "cuda:0");
+  fh_view x = new_vector(idle, COUNT, 1), sum = new_vector(idle, 1, 0);
+  FH_EXPECT_OK(fh_queue_pin(queue, "cuda:0"));
+  FH_EXPECT_OK(fh_sum(queue, &x, &sum, NULL));
+  FH_EXPECT_OK(fh_view_sync(&sum));
+  bool any = false;
+  for (int t = 0; t < FH_PLAN_SCRATCHES; t++) any |= queue->scratch[device][t].memory != NULL;
+  assert_true(any);
+  for (int times = 0; any && times < 4; times++) {
+    assert_non_null(x.buffer->replicas[device].memory);
+    assert_true(fh_device_give_way(idle, device));
+    any = false;
+    for (int t = 0; t < FH_PLAN_SCRATCHES; t++) any |= queue->scratch[device][t].memory != NULL;
+  }
+  assert_false(any);
+  while (fh_device_give_way(idle, device)) continue;
+  assert_null(x.buffer->replicas[device].memory);
+  assert_int_equal(idle->devices[device].api->trim(idle->devices[device].device), 0); /* nothing is kept */
+  fh_view_release(&x);
+  fh_view_release(&sum);
+  fh_context_release(idle);
+}
+
+/* A buffer whose last view is being released by another thread is not taken up again: its block would be given back twice. */
+static void *release_view(void *view) {
+  fh_view_release(view);
+  return NULL;
+}
+
+static void a_buffer_that_ends_gives_no_way(void) {
+  enum { COUNT = 1 << 18 };
+  fh_context *idle = open_both();
+  fh_view ending = new_vector(idle, COUNT, 1), next[2];
+  fh_buffer *buffer = ending.buffer;
+  pthread_t thread;
+  FH_EXPECT_OK(fh_queue_prefetch(fh_context_queue(idle), &ending, "cuda:0", NULL));
+  FH_EXPECT_OK(fh_queue_finish(fh_context_queue(idle)));
+  fh_context_lock(idle); /* the thread waits for it, without a reference that counts */
+  assert_int_equal(pthread_create(&thread, NULL, release_view, &ending), 0);
+  while (atomic_load(&buffer->refs.value) > 0) sched_yield();
+  while (fh_device_give_way(idle, fh_device_named(idle, "cuda:0"))) continue;
+  fh_context_unlock(idle);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  for (int i = 0; i < 2; i++) next[i] = new_vector(idle, 1, (float)i);
+  assert_ptr_not_equal(next[0].buffer, next[1].buffer);
+  for (int i = 0; i < 2; i++) fh_view_release(&next[i]);
+  fh_context_release(idle);
+}
+
+static void make_a_context(void) {
+  fh_context *context = NULL;
+  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = "cpu"}, &context));
+  fh_context_release(context);
+}
+
+/* Contexts come and go in a function that is called for a line of the log, and in a child that begins there. */
+static void make_contexts(void *user, int level, const char *lines) {
+  int *times = user;
+  if (!strstr(lines, "lost") || ++*times > 1) return;
+  (void)level;
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(SECONDS / 2);
+    make_a_context();
+    _exit(0);
+  }
+  int state = 0;
+  assert_int_equal(waitpid(child, &state, 0), child);
+  assert_true(WIFEXITED(state) && WEXITSTATUS(state) == 0);
+  make_a_context();
+}
+
+/* The idle context's device turns out to be lost when it is asked to make room. */
+static void contexts_while_room_is_made(void) {
+  enum { COUNT = 1 << 20 }; /* 4 MiB each, on 18 MiB */
+  int times = 0;
+  fh_context *idle = open_both();
+  fh_view x = new_vector(idle, COUNT, 1), y = new_vector(idle, COUNT, 0);
+  job j = job_begin(COUNT + COUNT / 2);
+  for (int i = 0; i < 6; i++) FH_EXPECT_OK(fh_axpy(fh_context_queue(idle), 1, &x, &y, NULL));
+  fh_log_set(make_contexts, &times);
+  add(&j, 1);
+  assert_true(is_right(&j));
+  assert_true(times > 0);
+  float *data;
+  FH_EXPECT_OK(fh_view_map(&y, FH_READ, (void **)&data));
+  assert_true(data[0] == 6 && data[COUNT - 1] == 6);
+  job_end(&j);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(idle);
+}
+
 /* Results that are nowhere else are not given up for another context. */
 static void results_do_not_give_way(void) {
   enum { COUNT = 3 << 20 }; /* 12 MiB each, on 18 MiB: the result, and no operand of the other's */
@@ -322,6 +441,17 @@ int main(int argc, char **argv) {
        .seconds = SECONDS},
       {.name = "a crowded device", .settings = "devices=1,memory=64MiB,others=58MiB", .run = a_crowded_device, .seconds = SECONDS},
       {.name = "an idle context gives way", .settings = "devices=1,memory=18MiB", .run = an_idle_context_gives_way, .seconds = SECONDS},
+      {.name = "what an idle context gives up is free",
+       .settings = "devices=1,memory=256MiB",
+       .run = what_an_idle_context_gives_up_is_free,
+       .seconds = SECONDS},
+      {.name = "scratch gives way before data", .settings = USUAL, .run = scratch_gives_way_before_data, .seconds = SECONDS},
+      {.name = "a buffer that ends gives no way", .settings = USUAL, .run = a_buffer_that_ends_gives_no_way, .seconds = SECONDS},
+      {.name = "contexts while room is made",
+       .settings = "devices=1,memory=18MiB,delay=0.05",
+       .faults = "cuLaunchKernel@6=late:719",
+       .run = contexts_while_room_is_made,
+       .seconds = SECONDS},
       {.name = "results do not give way", .settings = "devices=1,memory=18MiB", .run = results_do_not_give_way, .seconds = SECONDS},
   };
   fh_cuda_cases_begin(argv);

@@ -4,17 +4,39 @@
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
 
+/* While launches of another library are captured, the driver forbids whole classes of calls (cuMemAlloc, cuEventQuery) to every thread that
+ * does not say that it knows what it does: refused, they would look like a fault of the device, and they spoil that capture. Ours have
+ * nothing to do with its streams. Where a thread has entered several times, its own mode comes back with the last leave. */
+static _Thread_local struct {
+  int depth;
+  fh_cu_capture_mode before;
+} capture_mode;
+
+static void relax_capture(const fh_cuda_functions *fn) {
+  if (capture_mode.depth++ > 0 || !fn->cuThreadExchangeStreamCaptureMode) return;
+  capture_mode.before = FH_CU_STREAM_CAPTURE_MODE_RELAXED;
+  (void)fn->cuThreadExchangeStreamCaptureMode(&capture_mode.before);
+}
+
+static void restore_capture(const fh_cuda_functions *fn) {
+  if (--capture_mode.depth > 0 || !fn->cuThreadExchangeStreamCaptureMode) return;
+  (void)fn->cuThreadExchangeStreamCaptureMode(&capture_mode.before);
+}
+
 fh_status fh_cuda_enter(fh_device *device) {
   FH_TRY(fh_cuda_alive(device));
   if (!fh_cuda_same_process(device->backend))
     return FH_STATUS_CAUSE(FH_UNAVAILABLE, "CU-FORK-AFTER-INIT", "%s belongs to the parent process: no CUDA driver survives a fork",
                            device->found->info.id);
   fh_cu_result code = device->fn->cuCtxPushCurrent_v2(device->context);
-  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(device, code, "cuCtxPushCurrent", "making the context current");
+  if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuCtxPushCurrent", "making the context current");
+  relax_capture(device->fn);
+  return FH_OK;
 }
 
 void fh_cuda_leave(fh_device *device) {
   fh_cu_context ignored;
+  restore_capture(device->fn);
   (void)device->fn->cuCtxPopCurrent_v2(&ignored);
 }
 
@@ -25,8 +47,11 @@ static bool is_gone(const fh_device *device) {
 }
 
 bool fh_cuda_enter_quietly(fh_device *device) {
-  return !atomic_load(&device->stuck) && !is_gone(device) && fh_cuda_same_process(device->backend) &&
-         device->fn->cuCtxPushCurrent_v2(device->context) == FH_CUDA_SUCCESS;
+  if (atomic_load(&device->stuck) || is_gone(device) || !fh_cuda_same_process(device->backend) ||
+      device->fn->cuCtxPushCurrent_v2(device->context) != FH_CUDA_SUCCESS)
+    return false;
+  relax_capture(device->fn);
+  return true;
 }
 
 fh_status fh_cuda_device_open(fh_backend *backend, int index, fh_device **out_device) {

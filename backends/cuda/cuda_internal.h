@@ -189,7 +189,7 @@ fh_status fh_cuda_alive(const fh_device *device);
 /* False in a child of the process that opened the backend: the driver must not be called. */
 bool fh_cuda_same_process(const fh_backend *backend);
 
-/* Makes the device's context current on this thread; every true enter needs its leave. */
+/* Makes the device's context current on this thread, for calls that captures of others do not mind; every true enter needs its leave. */
 fh_status fh_cuda_enter(fh_device *device);
 void fh_cuda_leave(fh_device *device);
 /* For clean-up that cannot report: enters when the driver can still be called. */

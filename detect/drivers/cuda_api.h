@@ -120,7 +120,9 @@ enum {
   X(JIT_INPUT_PTX, 1)                                       \
   X(STREAM_NON_BLOCKING, 1)                                 \
   X(EVENT_DISABLE_TIMING, 2)                                \
+  X(STREAM_CAPTURE_MODE_GLOBAL, 0)                          \
   X(STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)                    \
+  X(STREAM_CAPTURE_MODE_RELAXED, 2)                         \
   X(MEMHOSTREGISTER_PORTABLE, 1)                            \
   X(COMPUTEMODE_DEFAULT, 0)                                 \
   X(COMPUTEMODE_PROHIBITED, 2)                              \

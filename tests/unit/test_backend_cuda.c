@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "backends/cuda/cuda_internal.h"
 #include "tests/support/backend_call.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
@@ -506,11 +507,45 @@ static void is_compiled_by_two_threads(void) {
   assert_int_equal(fh_cuda_calls("cuModuleLoadDataEx") - fh_cuda_calls("cuModuleUnload"), 0);
 }
 
+/* ---- others in the process ------------------------------------------------------------------------------------------ */
+
+static void *run_on_a_thread(void *device) {
+  FH_EXPECT_OK(fh_cuda_run_axpy(device));
+  return NULL;
+}
+
+/* Another library, on the same primary context, makes a graph in the mode that forbids all threads what is unsafe meanwhile: our calls do
+ * not mind, on its thread and on others, and spoil nothing. */
+static void works_while_others_capture(void) {
+  fh_backend_fixture f;
+  fh_backend_fixture_open(api, &fh_cuda_fake_allowed, 0, &f);
+  const fh_cuda_functions *fn = f.device->fn;
+  fh_cu_stream theirs;
+  fh_cu_graph graph = NULL;
+  fh_cu_context context;
+  pthread_t thread;
+  assert_int_equal(fn->cuCtxPushCurrent_v2(f.device->context), 0);
+  assert_int_equal(fn->cuStreamCreate(&theirs, FH_CU_STREAM_NON_BLOCKING), 0);
+  assert_int_equal(fn->cuStreamBeginCapture_v2(theirs, FH_CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  assert_int_equal(pthread_create(&thread, NULL, run_on_a_thread, f.device), 0);
+  pthread_join(thread, NULL);
+  assert_int_equal(fn->cuStreamEndCapture(theirs, &graph), 0);
+  assert_int_equal(fn->cuGraphDestroy(graph), 0);
+  fh_cu_capture_mode mode = FH_CU_STREAM_CAPTURE_MODE_GLOBAL;
+  assert_int_equal(fn->cuThreadExchangeStreamCaptureMode(&mode), 0);
+  assert_int_equal(mode, FH_CU_STREAM_CAPTURE_MODE_GLOBAL); /* the thread's own is as it was */
+  assert_int_equal(fn->cuStreamDestroy_v2(theirs), 0);
+  assert_int_equal(fn->cuCtxPopCurrent_v2(&context), 0);
+  fh_backend_fixture_close(&f);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   fh_cuda_cases_begin(argv);
   static const fh_cuda_case cases[] = {
       {.name = "is compiled by two threads", .faults = "cuModuleLoadDataEx@1=sleep=0.3", .run = is_compiled_by_two_threads},
+      {.name = "works while others capture", .run = works_while_others_capture},
       {.name = "keeps the rules", .settings = "devices=2", .run = keeps_the_rules},
       {.name = "keeps the rules when commands take time", .settings = "devices=2,delay=0.001", .run = keeps_the_rules},
       {.name = "keeps the rules with memory pools", .settings = "devices=2,pools=1,delay=0.001", .run = keeps_the_rules},

@@ -228,6 +228,29 @@ static void visible_devices(void) {
   fh_cuda_driver_close(&driver);
 }
 
+/* The rules of cuThreadExchangeStreamCaptureMode, on the thread that captures. */
+static void captures_forbid_what_is_unsafe(void) {
+  enter();
+  fh_cu_stream stream;
+  fh_cu_ptr memory;
+  fh_cu_graph graph;
+  fh_cu_capture_mode mode = FH_CU_STREAM_CAPTURE_MODE_RELAXED;
+  assert_int_equal(fn->cuStreamCreate(&stream, FH_CU_STREAM_NON_BLOCKING), 0);
+  assert_int_equal(fn->cuStreamBeginCapture_v2(stream, FH_CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
+  assert_int_equal(fn->cuMemAlloc_v2(&memory, 64), FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  assert_int_equal(fn->cuStreamEndCapture(stream, &graph), FH_CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  assert_int_equal(fn->cuThreadExchangeStreamCaptureMode(&mode), 0);
+  assert_int_equal(mode, FH_CU_STREAM_CAPTURE_MODE_GLOBAL); /* what a thread begins with */
+  assert_int_equal(fn->cuStreamBeginCapture_v2(stream, FH_CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
+  assert_int_equal(fn->cuMemAlloc_v2(&memory, 64), 0);
+  assert_int_equal(fn->cuStreamEndCapture(stream, &graph), 0);
+  assert_int_equal(fn->cuThreadExchangeStreamCaptureMode(&mode), 0);
+  assert_int_equal(mode, FH_CU_STREAM_CAPTURE_MODE_RELAXED);
+  mode = 3;
+  assert_int_equal(fn->cuThreadExchangeStreamCaptureMode(&mode), FH_CUDA_ERROR_INVALID_VALUE);
+  leave();
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   fh_cuda_cases_begin(argv);
@@ -237,6 +260,7 @@ int main(int argc, char **argv) {
       {.name = "host pointers are no device pointers", .run = host_pointers_are_no_device_pointers},
       {.name = "pinned memory is known", .settings = "pinned=5000", .run = pinned_memory_is_known},
       {.name = "pool memory is in order", .settings = "pools=1,delay=0.05", .run = pool_memory_is_in_order},
+      {.name = "captures forbid what is unsafe", .run = captures_forbid_what_is_unsafe},
       {.name = "events follow the stream", .settings = "delay=0.05", .run = events_follow_the_stream},
       {.name = "counts are exact", .faults = " cuDeviceGetCount@2=OOM ; cuDeviceGetCount@4+=719;", .run = counts_are_exact},
       {.name = "visible devices", .settings = "devices=4", .run = visible_devices},

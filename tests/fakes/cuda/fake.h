@@ -277,11 +277,17 @@ int fake_function_params(const fake_function *function, void **params, fake_argu
 typedef struct CUgraph_st fake_graph;
 typedef struct CUgraphExec_st fake_graph_exec;
 
-fh_cu_result fake_graph_create(fh_cu_context context, fake_graph **out_graph);
+/* The graph of a capture that this thread begins. */
+fh_cu_result fake_graph_create(fh_cu_context context, fh_cu_capture_mode mode, fake_graph **out_graph);
+void fake_graph_end_capture(fake_graph *graph);
 void fake_graph_destroy(fake_graph *graph);
 /* Something that cannot be captured was queued meanwhile. */
 void fake_graph_spoil(fake_graph *graph);
 bool fake_graph_is_spoiled(const fake_graph *graph);
+/* Does some capture forbid this thread calls that may be unsafe during one? It is spoiled then. */
+bool fake_capture_forbids(fh_cu_context context);
+/* Sets the thread's mode and returns the one before. */
+fh_cu_capture_mode fake_capture_exchange(fh_cu_capture_mode mode);
 fh_cu_result fake_graph_add(fake_graph *graph, const fake_function *function, const fh_block_shape *shape, void **params);
 fh_cu_result fake_graph_instantiate(const fake_graph *graph, fake_graph_exec **out_exec);
 void fake_graph_exec_destroy(fake_graph_exec *exec);

@@ -39,4 +39,8 @@ bool fake_initialised(void);
   if (!context->retained) FINISH(FH_CUDA_ERROR_CONTEXT_IS_DESTROYED); \
   if (context->poison) FINISH(context->poison)
 
+/* Behind NEED_CONTEXT, for calls that may be unsafe while launches are captured. */
+#define NEED_NO_CAPTURE \
+  if (fake_capture_forbids(context)) FINISH(FH_CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
+
 #endif /* FOGHORN_TESTS_FAKES_CUDA_FAKE_CALL_H_ */

@@ -284,6 +284,7 @@ fh_cu_result cuMemAlloc_v2(fh_cu_ptr *memory, size_t bytes) {
   BEGIN(cuMemAlloc_v2);
   FAIL_IF(!memory, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   FINISH(fake_alloc(context, bytes, memory));
 }
 
@@ -291,6 +292,7 @@ fh_cu_result cuMemAlloc_v2(fh_cu_ptr *memory, size_t bytes) {
 fh_cu_result cuMemFree_v2(fh_cu_ptr memory) {
   BEGIN(cuMemFree_v2);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   fake_context_wait(context);
   const fake_allocation *known = fake_allocation_find(context, memory);
   fake_allocation *allocation = known && !known->pool ? fake_allocation_take(context, memory) : NULL;
@@ -446,12 +448,14 @@ fh_cu_result cuMemHostAlloc(void **host, size_t bytes, unsigned int flags) {
   BEGIN(cuMemHostAlloc);
   FAIL_IF(!host || flags, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   FINISH(fake_pin_new(bytes, host));
 }
 
 fh_cu_result cuMemFreeHost(void *host) {
   BEGIN(cuMemFreeHost);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   FINISH(fake_pin_free(host));
 }
 
@@ -468,12 +472,14 @@ fh_cu_result cuMemHostRegister_v2(void *host, size_t bytes, unsigned int flags) 
   BEGIN(cuMemHostRegister_v2);
   FAIL_IF(flags & ~(unsigned)FH_CU_MEMHOSTREGISTER_PORTABLE, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   FINISH(fake_pin_register(host, bytes));
 }
 
 fh_cu_result cuMemHostUnregister(void *host) {
   BEGIN(cuMemHostUnregister);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   FINISH(fake_pin_unregister(host));
 }
 
@@ -651,6 +657,7 @@ fh_cu_result cuEventRecord(fh_cu_event handle, fh_cu_stream stream_handle) {
 fh_cu_result cuEventQuery(fh_cu_event handle) {
   BEGIN(cuEventQuery);
   NEED_CONTEXT;
+  NEED_NO_CAPTURE;
   const fake_event *event = fake_object_find(handle, FAKE_EVENT, context);
   if (!event) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   FINISH(fake_event_reached(event) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_NOT_READY);
@@ -658,15 +665,23 @@ fh_cu_result cuEventQuery(fh_cu_event handle) {
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------------------------ */
 
+fh_cu_result cuThreadExchangeStreamCaptureMode(fh_cu_capture_mode *mode) {
+  BEGIN(cuThreadExchangeStreamCaptureMode);
+  NEED_INIT;
+  FAIL_IF(!mode || *mode > FH_CU_STREAM_CAPTURE_MODE_RELAXED, FH_CUDA_ERROR_INVALID_VALUE);
+  *mode = fake_capture_exchange(*mode);
+  RETURN(FH_CUDA_SUCCESS);
+}
+
 fh_cu_result cuStreamBeginCapture_v2(fh_cu_stream handle, fh_cu_capture_mode mode) {
   BEGIN(cuStreamBeginCapture_v2);
-  FAIL_IF(mode > 2, FH_CUDA_ERROR_INVALID_VALUE);
+  FAIL_IF(mode > FH_CU_STREAM_CAPTURE_MODE_RELAXED, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   fake_stream *stream = fake_object_find(handle, FAKE_STREAM, context);
   if (!stream) FINISH(FH_CUDA_ERROR_INVALID_HANDLE);
   if (fake_stream_capture(stream)) FINISH(FH_CUDA_ERROR_ILLEGAL_STATE);
   fake_graph *graph = NULL;
-  fh_cu_result code = fake_graph_create(context, &graph);
+  fh_cu_result code = fake_graph_create(context, mode, &graph);
   if (code == FH_CUDA_SUCCESS) fake_stream_set_capture(stream, graph);
   FINISH(code);
 }
@@ -680,6 +695,7 @@ fh_cu_result cuStreamEndCapture(fh_cu_stream handle, fh_cu_graph *graph) {
   *graph = fake_stream_capture(stream);
   if (!*graph) FINISH(FH_CUDA_ERROR_ILLEGAL_STATE);
   fake_stream_set_capture(stream, NULL);
+  fake_graph_end_capture(*graph);
   if (!fake_graph_is_spoiled(*graph)) FINISH(FH_CUDA_SUCCESS);
   fake_graph_destroy(*graph);
   *graph = NULL;

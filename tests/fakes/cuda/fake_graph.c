@@ -16,8 +16,13 @@ typedef struct node {
 struct CUgraph_st {
   fake_object object;
   node *nodes, **end;
-  bool spoiled; /* something else was queued on the stream meanwhile */
+  bool capturing;
+  fh_cu_capture_mode mode;
+  pthread_t thread; /* that began it */
+  bool spoiled;     /* something else was asked for meanwhile */
 };
+
+static _Thread_local fh_cu_capture_mode thread_mode = FH_CU_STREAM_CAPTURE_MODE_GLOBAL;
 
 struct CUgraphExec_st {
   fake_object object;
@@ -31,10 +36,13 @@ static void free_nodes(node *nodes) {
   }
 }
 
-fh_cu_result fake_graph_create(fh_cu_context context, fake_graph **out_graph) {
+fh_cu_result fake_graph_create(fh_cu_context context, fh_cu_capture_mode mode, fake_graph **out_graph) {
   fake_graph *graph = calloc(1, sizeof *graph);
   if (!graph) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   graph->end = &graph->nodes;
+  graph->capturing = true;
+  graph->mode = mode;
+  graph->thread = pthread_self();
   fake_object_add(&graph->object, FAKE_GRAPH, context);
   *out_graph = graph;
   return FH_CUDA_SUCCESS;
@@ -48,6 +56,32 @@ void fake_graph_destroy(fake_graph *graph) {
 
 void fake_graph_spoil(fake_graph *graph) { graph->spoiled = true; }
 bool fake_graph_is_spoiled(const fake_graph *graph) { return graph->spoiled; }
+
+void fake_graph_end_capture(fake_graph *graph) { graph->capturing = false; }
+
+fh_cu_capture_mode fake_capture_exchange(fh_cu_capture_mode mode) {
+  const fh_cu_capture_mode before = thread_mode;
+  thread_mode = mode;
+  return before;
+}
+
+/* The vendor's rule: a thread's own captures count unless they are relaxed, those of others where both sides are global. */
+static bool forbids(const fake_graph *graph) {
+  if (!graph->capturing || graph->mode == FH_CU_STREAM_CAPTURE_MODE_RELAXED) return false;
+  if (thread_mode == FH_CU_STREAM_CAPTURE_MODE_RELAXED) return false;
+  if (pthread_equal(graph->thread, pthread_self())) return true;
+  return graph->mode == FH_CU_STREAM_CAPTURE_MODE_GLOBAL && thread_mode == FH_CU_STREAM_CAPTURE_MODE_GLOBAL;
+}
+
+bool fake_capture_forbids(fh_cu_context context) {
+  bool any = false;
+  for (fake_object *o = NULL; (o = fake_object_next(o, FAKE_GRAPH, context));) {
+    if (!forbids((fake_graph *)o)) continue;
+    fake_graph_spoil((fake_graph *)o);
+    any = true;
+  }
+  return any;
+}
 
 fh_cu_result fake_graph_add(fake_graph *graph, const fake_function *function, const fh_block_shape *shape, void **params) {
   /* What is wrong with it shows now, as with a driver; it is bound again when it runs. */

@@ -133,6 +133,14 @@ void fh_chunk_end(fh_chunk *chunk) {
   chunk->owned = 0;
 }
 
+/* After a failure. What did not come home must not do so later, at the end of its views: another candidate has its rows, and in place rows
+ * are not done twice. */
+static void discard(fh_chunk *chunk) {
+  for (int v = 0; v < chunk->call.view_count; v++)
+    if (chunk->owned >> v & 1 && chunk->call.image->contract->views[v].role != FH_ROLE_IN) chunk->call.views[v].buffer->lost = true;
+  fh_chunk_end(chunk);
+}
+
 /* ---- running them ------------------------------------------------------------------------------------------------ */
 
 /* A device with less room than this for a job is of no use to it. */
@@ -224,7 +232,11 @@ static fh_status run_chunk(fh_queue *queue, fh_candidate *candidate, const fh_ca
   FH_TRY(fh_chunk_take(queue->context, whole, cut, first, last, &chunk));
   fh_status status = fh_chunk_execute(queue, candidate, &chunk.call);
   if (!status) status = fh_chunk_fetch(queue, &chunk.call);
-  fh_chunk_end(&chunk);
+  if (status) {
+    discard(&chunk);
+  } else {
+    fh_chunk_end(&chunk);
+  }
   return status;
 }
 
@@ -356,7 +368,7 @@ static fh_status fly(pipeline *p) {
       break;
     }
   }
-  for (; p->ended < p->begun; p->ended++) fh_chunk_end(&p->flights[p->ended % LANES].chunk); /* after a failure */
+  for (; p->ended < p->begun; p->ended++) discard(&p->flights[p->ended % LANES].chunk);
   if (status || (device->state == FH_STATE_OPEN && !p->candidate->quarantined)) return status;
   return lost_in_the_middle(device, p->call);
 }

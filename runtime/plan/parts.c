@@ -125,11 +125,14 @@ static fh_status run_on_cpu(parts *p, part *one) {
   const double start = fh_now_seconds();
   const int64_t piece = (one->last - one->first + PIECES - 1) / PIECES;
   fh_status status = FH_OK;
-  for (int64_t at = one->first, end; at < one->last && !status; at = end) {
-    end = any_at_work(p) && at + piece < one->last ? at + piece : one->last;
+  int64_t at = one->first;
+  while (at < one->last && !status) {
+    const int64_t end = any_at_work(p) && at + piece < one->last ? at + piece : one->last;
     status = run_rows(p, one->share->candidate, at, end);
+    if (!status) at = end;
     look(p);
   }
+  if (status) one->first = at; /* the rows before it are done, and in place they cannot be done again */
   if (status) return leave(p, one, status);
   worked(p, one, fh_now_seconds() - start);
   one->state = PART_HOME;

@@ -276,6 +276,61 @@ static void no_memory_on_the_host(void) {
   printf("       %d launches were refused\n", refused);
 }
 
+/* The CPU has its share in pieces. In the last, which is short, it refuses: the rows before it are new already, and are not done again. */
+static double whole_piece; /* operations */
+static const char *short_of_a_piece(const fh_bound *bound) { return bound->flops < whole_piece ? "short of a piece" : NULL; }
+
+static void add_halves(const fh_slot *slots, const fh_team *team) {
+  enum { FROM, TO, FACTOR, ROWS_OF, ROW };
+  const float *x = slots[FROM].p;
+  float *y = slots[TO].p;
+  (void)team;
+  assert_true(slots[FACTOR].f == 0.5f);
+  for (int64_t i = 0; i < slots[ROWS_OF].i * slots[ROW].i; i++) y[i] += 0.5f * x[i];
+}
+
+static const fh_tuned add_in_pieces = {
+    .name = "pieces", .isa = FH_ISA_SCALAR, .numerics = FH_EXACT, .fn = add_halves, .unfit = short_of_a_piece, .efficiency = 1};
+
+static void the_cpu_fails_at_a_piece(void) {
+  enum { SHARE = 3 * 331 + 330 }; /* rows of it, in pieces of 331 */
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  const fh_param_value half = {.f = 0.5};
+  fh_view x[2];
+  for (int i = 0; i < 2; i++) x[i] = new_matrix(i ? j.cpu : j.context, ROWS, D, FH_ROW_MAJOR, 7);
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(j.cpu), 0.5f, &x[1], &j.a[1], NULL));
+  const fh_view *views[] = {&x[0], &j.a[0]};
+  const fh_kernel *kernel;
+  fh_call call;
+  all_are_equal(j.context, "axpy", views, 2, &half, 1);
+  FH_EXPECT_OK(fh_kernel_find("axpy", &kernel));
+  FH_EXPECT_OK(fh_call_bind(j.context, kernel, views, 2, &half, 1, &call));
+  whole_piece = call.bound.flops / ROWS * 330.5;
+  fh_plan_kernel *variants = fh_plan_kernel_in(j.context, call.kernel);
+  bool found = false;
+  for (int i = 0; i < variants->count; i++) {
+    fh_candidate *c = &variants->candidates[i];
+    if (!j.context->devices[c->device].info.host_memory) continue;
+    c->tuned = &add_in_pieces;
+    c->ruled_out = (fh_reason){.code = found ? FH_REASON_UNFIT : FH_REASON_NONE};
+    found = true;
+  }
+  fh_split split;
+  fh_split_outcome outcome;
+  const fh_plan plan = fh_plan_make(fh_context_queue(j.context), &call);
+  fh_split_find(fh_context_queue(j.context), &call, &plan, &split);
+  assert_int_equal(split.count, 3);
+  split.shares[2].rows = SHARE;
+  split.shares[1].rows = ROWS - SHARE - split.shares[0].rows;
+  fh_context_lock(j.context);
+  FH_EXPECT_OK(fh_split_run(fh_context_queue(j.context), &split, &call, &outcome));
+  fh_context_unlock(j.context);
+  assert_true(outcome.elsewhere);
+  same_bits(&j.a[0], &j.a[1]);
+  for (int i = 0; i < 2; i++) fh_view_release(&x[i]);
+  job_end(&j);
+}
+
 static void strict_is_strict(void) {
   job j = job_begin(FH_FALLBACK_ERROR, FH_ROW_MAJOR);
   fh_status status = multiply(&j);
@@ -379,6 +434,7 @@ int main(int argc, char **argv) {
       {.name = "no memory", .settings = TWO, .faults = "cuMemAlloc@1+=OOM", .run = no_memory},
       {.name = "no memory once", .settings = TWO, .faults = "cuMemAlloc@2=OOM;cuMemAlloc@3=OOM", .run = no_memory_once},
       {.name = "no memory on the host", .settings = TWO, .run = no_memory_on_the_host},
+      {.name = "the CPU fails at a piece", .settings = TWO ",delay=0.3", .run = the_cpu_fails_at_a_piece},
       {.name = "strict is strict", .settings = TWO, .faults = "cuLaunchKernel@2=late:719", .run = strict_is_strict},
       {.name = "rows between each other stay together", .settings = TWO, .run = rows_between_each_other_stay_together},
       {.name = "forbidden", .settings = TWO, .run = forbidden},

@@ -188,13 +188,26 @@ static fh_candidate *untested(const fh_split *split) {
   return NULL;
 }
 
+/* Who stands for a launch that several shared: whom it was planned for, where that one did its share, or else the first that did. */
+static fh_candidate *who_ran(const fh_split *split, const fh_split_outcome *outcome, fh_candidate *planned) {
+  fh_candidate *first = NULL;
+  for (int i = 0; i < split->count; i++) {
+    fh_candidate *candidate = split->shares[i].candidate;
+    if (outcome->moved[i]) continue;
+    if (candidate->device == planned->device) return planned;
+    if (!first) first = candidate;
+  }
+  return first ? first : planned;
+}
+
 static fh_status run_split(fh_queue *queue, const fh_split *split, const fh_call *call, const intent *wanted) {
   fh_context *context = queue->context;
   fh_split_outcome outcome;
   FH_TRY(fh_split_run(queue, split, call, &outcome));
+  fh_candidate *ran = who_ran(split, &outcome, wanted->candidate);
   count(context, call, wanted, outcome.elsewhere);
-  fh_candidate_executed(context, wanted->candidate);
-  fh_record_launch(context, call, wanted->candidate, wanted->candidate, outcome.cause);
+  fh_candidate_executed(context, ran);
+  fh_record_launch(context, call, ran, wanted->candidate, outcome.cause);
   context->account.counters.split++;
   context->account.counters.shares += (uint64_t)split->count;
   return FH_OK;

@@ -154,8 +154,8 @@ static fh_status finish(parts *p, part *one) {
   return FH_OK;
 }
 
-static void note_elsewhere(fh_split_outcome *outcome, const char *cause) {
-  outcome->elsewhere = true;
+static void note_elsewhere(const parts *p, const part *one, const char *cause, fh_split_outcome *outcome) {
+  outcome->elsewhere = outcome->moved[one - p->all] = true;
   if (!outcome->cause[0]) snprintf(outcome->cause, sizeof outcome->cause, "%s", cause);
 }
 
@@ -166,7 +166,7 @@ static fh_status do_again(parts *p, part *one, fh_split_outcome *outcome) {
   fh_status status = fh_launch_part(p->queue, &chunk.call, one->share->candidate);
   if (!status) status = fh_chunk_fetch(p->queue, &chunk.call);
   const fh_plan_device *device = &p->queue->context->devices[one->share->candidate->device];
-  if (chunk.call.elsewhere) note_elsewhere(outcome, device->state == FH_STATE_OPEN ? one->share->candidate->cause : device->cause);
+  if (chunk.call.elsewhere) note_elsewhere(p, one, device->state == FH_STATE_OPEN ? one->share->candidate->cause : device->cause, outcome);
   fh_chunk_end(&chunk);
   if (!status) one->state = PART_HOME;
   return status;
@@ -188,7 +188,7 @@ static void note_lost(parts *p, const part *one, fh_split_outcome *outcome) {
   fh_context *context = p->queue->context;
   const fh_plan_device *device = &context->devices[one->share->candidate->device];
   if (device->state == FH_STATE_OPEN) return;
-  note_elsewhere(outcome, device->cause);
+  note_elsewhere(p, one, device->cause, outcome);
   fh_account_fallback_add(&context->account, p->call->image->contract->name, device->info.id, "cpu", device->cause);
 }
 

@@ -42,8 +42,9 @@ void fh_split_relent(const fh_context *context, const fh_call *call);
 
 /* What became of a launch that was split. */
 typedef struct fh_split_outcome {
-  bool elsewhere; /* a share ended on another device than planned */
-  char cause[48]; /* why; "" */
+  bool elsewhere;              /* a share ended on another device than planned */
+  char cause[48];              /* why; "" */
+  bool moved[FH_SPLIT_SHARES]; /* which */
 } fh_split_outcome;
 /* parts.c: all shares at once; one whose device fails is done by another. After a failure some rows of the results are new. The results are
  * home. */

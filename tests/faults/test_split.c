@@ -201,6 +201,18 @@ static void data_that_is_read_again_settles(void) {
   job_end(&j);
 }
 
+/* A launch counts as executed once, and not where another did the rows. */
+static void is_counted_where_it_ran(const job *j) {
+  uint64_t executed = 0;
+  for (int d = 0; d < j->context->device_count; d++) {
+    const fh_account_row *row = fh_account_row_of(&j->context->account, "matmul", j->context->devices[d].info.id);
+    assert_non_null(row);
+    executed += row->executed;
+    if (j->context->devices[d].state != FH_STATE_OPEN) assert_int_equal(row->executed, 0);
+  }
+  assert_int_equal(executed, 1);
+}
+
 /* Lost before, at and after its work: the others' rows are untouched, its own are done by somebody else. */
 static void one_is_lost(void) {
   job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -210,6 +222,7 @@ static void one_is_lost(void) {
   assert_int_equal(c.executed_elsewhere, 1);
   assert_int_equal(c.failed, 0);
   assert_int_equal(c.split, 1);
+  is_counted_where_it_ran(&j);
   assert_int_equal(times_said("FALLBACK device cuda:"), 1);
   assert_int_equal(times_said("FALLBACK"), 1);
   assert_int_equal(c.fallback_warnings, 1);
@@ -226,7 +239,32 @@ static void both_are_lost(void) {
   assert_int_equal(c.executed_elsewhere, 1);
   assert_int_equal(times_said("FALLBACK device cuda:0 lost"), 1);
   assert_int_equal(times_said("FALLBACK device cuda:1 lost"), 1);
+  is_counted_where_it_ran(&j);
   assert_int_equal(c.fallback_warnings, 2);
+  job_end(&j);
+}
+
+/* The one that was predicted the fastest alone. */
+static void the_planned_one_is_lost(void) {
+  job j = job_begin(FH_FALLBACK_WARN, FH_ROW_MAJOR);
+  const fh_view *views[] = {&j.a[0], &j.b[0], &j.c[0]};
+  const fh_kernel *kernel;
+  fh_call call;
+  all_are_equal(j.context, "matmul", views, 3, NULL, 0);
+  FH_EXPECT_OK(fh_kernel_find("matmul", &kernel));
+  FH_EXPECT_OK(fh_call_bind(j.context, kernel, views, 3, NULL, 0, &call));
+  fh_plan_kernel *variants = fh_plan_kernel_in(j.context, call.kernel);
+  for (int i = 0; i < variants->count; i++)
+    if (j.context->devices[variants->candidates[i].device].info.host_memory)
+      fh_candidate_calibrate(&variants->candidates[i], fh_cost_bucket(&call.bound), 0.04);
+  const int planned = fh_plan_make(fh_context_queue(j.context), &call).chosen->device;
+  assert_string_equal(j.context->devices[planned].info.id, "cuda:0");
+  FH_EXPECT_OK(fh_matmul(fh_context_queue(j.cpu), &j.a[1], &j.b[1], &j.c[1], NULL));
+  FH_EXPECT_OK(fh_matmul(fh_context_queue(j.context), &j.a[0], &j.b[0], &j.c[0], NULL));
+  same_bits(&j.c[0], &j.c[1]);
+  assert_int_equal(counters_of(j.context).split, 1);
+  assert_int_not_equal(j.context->devices[planned].state, FH_STATE_OPEN);
+  is_counted_where_it_ran(&j);
   job_end(&j);
 }
 
@@ -431,6 +469,8 @@ int main(int argc, char **argv) {
       {.name = "one has an ECC error", .settings = TWO, .faults = "cuLaunchKernel@2=late:214", .run = one_is_lost},
       {.name = "one runs out of time", .settings = TWO, .faults = "cuLaunchKernel@1=late:702", .run = one_is_lost},
       {.name = "both are lost", .settings = TWO, .faults = "cuLaunchKernel@1=late:719;cuLaunchKernel@2=late:719", .run = both_are_lost},
+      {.name = "the planned one is lost at once", .settings = TWO, .faults = "cuLaunchKernel@1=719", .run = the_planned_one_is_lost},
+      {.name = "the planned one is lost late", .settings = TWO, .faults = "cuLaunchKernel@1=late:719", .run = the_planned_one_is_lost},
       {.name = "no memory", .settings = TWO, .faults = "cuMemAlloc@1+=OOM", .run = no_memory},
       {.name = "no memory once", .settings = TWO, .faults = "cuMemAlloc@2=OOM;cuMemAlloc@3=OOM", .run = no_memory_once},
       {.name = "no memory on the host", .settings = TWO, .run = no_memory_on_the_host},

@@ -149,6 +149,7 @@ static fh_status fetch(fh_context *context, fh_queue *only, fh_buffer *buffer, b
   FH_TRY(settle_readers(context, buffer));
   if (!replica_current(context, buffer, device)) return FH_OK; /* lost just now, and mended or not */
   fh_status status = copy_home(context, only, buffer, device, staged ? buffer->staged : buffer->host);
+  if (status && !staged) fh_lineage_spoilt(context, buffer);
   if (status) return fh_recover(context, NULL, device, status);
   if (!staged) buffer->host_version = buffer->version;
   *out_again = false;

@@ -480,6 +480,8 @@ enum { FH_LINEAGE_SET_MAX = FH_LINEAGE_MAX * FH_MAX_VIEWS + 1 };
 int fh_lineage_closure(fh_context *context, fh_buffer *buffer, fh_buffer *out_set[FH_LINEAGE_SET_MAX]);
 /* Would a record be run again from the contents of `buffer` that the host has? */
 bool fh_lineage_reads(const fh_context *context, const fh_buffer *buffer);
+/* Pieces of newer contents lie in the host copy of `buffer`: nothing is run again from it. */
+void fh_lineage_spoilt(fh_context *context, const fh_buffer *buffer);
 /* The host copy of `buffer` is about to become newer. */
 void fh_lineage_guard(fh_context *context, const fh_buffer *buffer);
 /* The buffer's memory is about to go: what others made from it comes home, and no record mentions it afterwards. */

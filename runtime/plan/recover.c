@@ -115,6 +115,11 @@ static void lineage_drop(fh_context *context, const fh_lineage *record) {
   }
 }
 
+void fh_lineage_spoilt(fh_context *context, const fh_buffer *buffer) {
+  for (int i = context->lineage_count - 1; i >= 0; i--)
+    if (concerns(context->lineage[i], READERS, buffer)) lineage_drop(context, context->lineage[i]);
+}
+
 /* Brings the results of records home, newest first: with the end of a chain its middle is no longer needed. Moving one changes the
  * log, so the search begins anew each time. */
 static void results_home(fh_context *context, record_scope scope, const fh_buffer *buffer) {

@@ -19,6 +19,7 @@
 #include "kernels/contract.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
+#include "tests/support/fail_alloc.h"
 
 enum { N = 4096 };
 
@@ -141,6 +142,35 @@ static void results_in_each_others_way(void) {
   holds(&x, 11);
   holds(&y, 7);
   counters_of(context);
+  fh_view_release(&x);
+  fh_view_release(&y);
+  fh_context_release(context);
+}
+
+/* Without memory to bring a result in place home beside its operand, it comes straight home. Lost then, it is lost and said to be, and not
+ * made again from what has pieces of it. */
+static void a_result_in_place_comes_straight_home(void) {
+  enum { COUNT = 8 << 20 }; /* 8 pieces */
+  if (!fh_fail_alloc_possible()) {
+    print_message("NOT RUN: this part: allocations cannot be made to fail here\n");
+    return;
+  }
+  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_queue *queue = fh_context_queue(context);
+  fh_view x = new_vector(context, COUNT, 1), y = new_vector(context, COUNT, 1);
+  ok(fh_queue_pin(queue, "cpu")); /* what running again needs is there */
+  add_often(context, &x, &y, 1);
+  ok(fh_queue_pin(queue, NULL));
+  add_often(context, &x, &y, 1);
+  holds(&y, 3); /* 8 pieces through the ring */
+  add_often(context, &x, &y, 1);
+  void *data;
+  fh_fail_alloc(0);
+  fh_status status = fh_view_map(&y, FH_READ, &data);
+  assert_true(fh_fail_alloc_end());
+  assert_non_null(status);
+  fh_status_free(status);
+  fh_expect_code(fh_view_map(&y, FH_READ, &data), FH_DATA_LOSS);
   fh_view_release(&x);
   fh_view_release(&y);
   fh_context_release(context);
@@ -353,6 +383,10 @@ int main(int argc, char **argv) {
        .settings = SLOW,
        .faults = "cuMemcpyDtoHAsync@2=late:719",
        .run = results_in_each_others_way},
+      {.name = "a result in place comes straight home",
+       .settings = "devices=1",
+       .faults = "cuMemcpyDtoHAsync@15=719",
+       .run = a_result_in_place_comes_straight_home},
       {.name = "one answer is lost", .settings = SLOW, .faults = "cuEventQuery@2=1", .run = a_wrapped_input_is_released},
       {.name = "one launch runs and is refused", .settings = SLOW, .faults = "cuEventRecord@9=1", .run = one_launch_runs_and_is_refused},
       {.name = "memory is made room for", .settings = "devices=1,memory=16MiB", .run = memory_is_made_room_for},

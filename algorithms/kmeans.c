@@ -16,7 +16,6 @@
 
 #include "algorithms/random.h"
 #include "runtime/base/clock.h"
-#include "runtime/plan/kernels.h"
 
 enum { DEFAULT_ITERATIONS = 300 };
 
@@ -82,7 +81,9 @@ static fh_status check_finite(const char *call, const char *what, const float *d
 static fh_status job_open(const char *call, fh_queue *queue, const fh_view *x, int k, job *j) {
   *j = (job){.queue = queue, .x = x, .k = k};
   if (!queue) return FH_STATUS(FH_INVALID_ARGUMENT, "%s: queue is NULL: expected fh_context_queue(context) or a queue of your own", call);
-  FH_TRY(fh_queue_runs(queue, call));
+  if (fh_queue_captures(queue))
+    return FH_STATUS(FH_FAILED_PRECONDITION,
+                     "%s: the queue captures, and the call computes between its launches\nnext step: fh_queue_capture_end first", call);
   FH_TRY(check_view(call, x));
   FH_TRY(check_k(call, x, k));
   j->context = fh_queue_context(queue);

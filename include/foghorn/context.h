@@ -166,6 +166,8 @@ FH_API FH_MUST_USE fh_status fh_queue_capture_begin(fh_queue *queue);
 /* The launches since then, in their order; the queue runs launches again. FAILED_PRECONDITION: it does not capture. *out_graph is
  * to be released; NULL drops the launches. */
 FH_API FH_MUST_USE fh_status fh_queue_capture_end(fh_queue *queue, fh_graph **out_graph);
+/* Does it capture? For code that looks at results of its own launches, which refuses then. False for NULL. */
+FH_API bool fh_queue_captures(const fh_queue *queue);
 /* Launches all, in order, on the graph's queue, with what the views hold now. Errors are those of fh_launch, with the place in the
  * graph; launches before that place have run. FAILED_PRECONDITION while the queue captures. */
 FH_API FH_MUST_USE fh_status fh_graph_launch(fh_graph *graph, fh_event *out_event);

@@ -56,16 +56,20 @@ fh_status fh_queue_capture_end(fh_queue *queue, fh_graph **out_graph) {
   return FH_OK;
 }
 
-fh_status fh_queue_runs(fh_queue *queue, const char *call) {
+bool fh_queue_captures(const fh_queue *queue) {
+  if (!queue) return false;
   fh_context_lock(queue->context);
   const bool captures = queue->capture;
   fh_context_unlock(queue->context);
-  if (!captures) return FH_OK;
-  return FH_STATUS(
-      FH_FAILED_PRECONDITION,
-      "%s: the queue captures, and the call looks at results of its launches\n"
-      "next step: fh_queue_capture_end first; or capture the launches alone, each with an event, and look at their results then",
-      call);
+  return captures;
+}
+
+fh_status fh_check_runs(const fh_queue *queue, const char *call) {
+  if (!fh_queue_captures(queue)) return FH_OK;
+  return FH_STATUS(FH_FAILED_PRECONDITION,
+                   "%s: the queue captures, so what the call looks at before it returns is not computed\n"
+                   "next step: give it an event, and fh_kmeans_check the results of the graph",
+                   call);
 }
 
 static void release_views(fh_call *call, int count) {

@@ -50,7 +50,7 @@ fh_status fh_kmeans_assign(fh_queue *queue, const fh_view *x, const fh_view *c, 
                            fh_event *out_event) {
   static const char *const kernels[] = {"kmeans_assign", "kmeans_assign_f64"};
   const fh_view *views[] = {x, c, labels, distances};
-  if (queue && !out_event) FH_TRY(fh_queue_runs(queue, "fh_kmeans_assign"));
+  if (!out_event) FH_TRY(fh_check_runs(queue, "fh_kmeans_assign"));
   FH_TRY(fh_launch_named(queue, fh_kernel_for(x, kernels), views, FH_COUNT(views), NULL, 0, out_event));
   return out_event ? FH_OK : fh_kmeans_check(x, distances);
 }

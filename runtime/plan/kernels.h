@@ -11,7 +11,7 @@ fh_status fh_launch_named(fh_queue *queue, const char *name, const fh_view *cons
                           int param_count, fh_event *out_event);
 
 /* FAILED_PRECONDITION while the queue captures: what the call would look at, nothing has computed. */
-fh_status fh_queue_runs(fh_queue *queue, const char *call);
+fh_status fh_check_runs(const fh_queue *queue, const char *call);
 
 /* The kernel for the type of x, of two names: for f32, which also says what is wrong with others, and for f64. */
 static inline const char *fh_kernel_for(const fh_view *x, const char *const names[2]) { return names[x && x->dtype == FH_F64]; }

@@ -24,7 +24,7 @@ fh_status fh_kmeans_step(fh_queue *queue, const fh_view *x, const fh_view *c, co
                          const fh_view *sums, const fh_view *counts, fh_event *out_event) {
   static const char *const kernels[] = {"kmeans_step", "kmeans_step_f64"};
   const fh_view *views[] = {x, c, labels, distances, sums, counts};
-  if (queue && !out_event) FH_TRY(fh_queue_runs(queue, "fh_kmeans_step"));
+  if (!out_event) FH_TRY(fh_check_runs(queue, "fh_kmeans_step"));
   FH_TRY(fh_launch_named(queue, fh_kernel_for(x, kernels), views, FH_COUNT(views), NULL, 0, out_event));
   return out_event ? FH_OK : fh_kmeans_check(x, distances);
 }

@@ -277,6 +277,7 @@ static void refuses_what_looks_at_results(void) {
   float start[CLUSTERS * COLUMNS];
   fh_event event;
   FH_EXPECT_OK(fh_queue_capture_begin(c.queue));
+  assert_true(fh_queue_captures(c.queue));
   const fh_code refused = FH_FAILED_PRECONDITION;
   fh_expect_fails(fh_kmeans(c.queue, &rows, &(fh_kmeans_options){.k = CLUSTERS}, &result), refused, "fh_kmeans: the queue captures");
   assert_null(result.labels);
@@ -286,6 +287,7 @@ static void refuses_what_looks_at_results(void) {
                   "fh_kmeans_step: the queue captures");
   FH_EXPECT_OK(fh_kmeans_step(c.queue, &rows, &centroids, &labels, &distances, &sums, &counts, &event));
   FH_EXPECT_OK(fh_queue_capture_end(c.queue, &c.graph));
+  assert_false(fh_queue_captures(c.queue));
   assert_int_equal(fh_graph_length(c.graph), 1);
   FH_EXPECT_OK(fh_graph_launch(c.graph, NULL));
   FH_EXPECT_OK(fh_kmeans_check(&rows, &distances));

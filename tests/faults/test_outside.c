@@ -311,6 +311,25 @@ static void scratch_gives_way_before_data(void) {
   fh_context_release(idle);
 }
 
+/* A launch of another context from within one, by a function that was called for a line of the log, say. */
+static void a_context_at_work_gives_no_way(void) {
+  enum { MEBI = 1 << 18 };
+  fh_context *busy = open_both();
+  fh_view kept = new_vector(busy, 12 * MEBI, 1);
+  FH_EXPECT_OK(fh_queue_prefetch(fh_context_queue(busy), &kept, "cuda:0", NULL));
+  FH_EXPECT_OK(fh_queue_finish(fh_context_queue(busy)));
+  job j = job_begin(125 * MEBI);
+  fh_context_lock(busy);
+  add(&j, 1);
+  fh_context_unlock(busy);
+  assert_non_null(kept.buffer->replicas[fh_device_named(busy, "cuda:0")].memory);
+  const fh_counters c = counters_of(&j);
+  assert_true(c.chunked + c.executed_elsewhere > 0);
+  job_end(&j);
+  fh_view_release(&kept);
+  fh_context_release(busy);
+}
+
 /* A buffer whose last view is being released by another thread is not taken up again: its block would be given back twice. */
 static void *release_view(void *view) {
   fh_view_release(view);
@@ -446,6 +465,10 @@ int main(int argc, char **argv) {
        .run = what_an_idle_context_gives_up_is_free,
        .seconds = SECONDS},
       {.name = "scratch gives way before data", .settings = USUAL, .run = scratch_gives_way_before_data, .seconds = SECONDS},
+      {.name = "a context at work gives no way",
+       .settings = "devices=1,memory=256MiB",
+       .run = a_context_at_work_gives_no_way,
+       .seconds = SECONDS},
       {.name = "a buffer that ends gives no way", .settings = USUAL, .run = a_buffer_that_ends_gives_no_way, .seconds = SECONDS},
       {.name = "contexts while room is made",
        .settings = "devices=1,memory=18MiB,delay=0.05",

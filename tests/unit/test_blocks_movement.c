@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/cases.h"
 #include "kernels/contracts.h"
 #include "tests/support/block_cases.h"
 
@@ -32,6 +33,24 @@ static void test_permute(void **state) {
   block_cases_check_all(&fh_contract_permute, MOST, layouts, LAYOUTS);
 }
 
+static void check_plane(int64_t ni, int64_t nj) {
+  const fh_kernel_contract *contract = &fh_contract_permute;
+  const fh_case c = {.views = {fh_compact(FH_F32, 2, (int64_t[]){nj, ni}), fh_compact(FH_F32, 2, (int64_t[]){ni, nj})},
+                     .scalars = {{.i = 1}, {.i = 0}, {.i = 2}, {.i = 3}}};
+  const char *wrong = block_case_check(contract, &contract->blocks[0], &c, &layouts[0]);
+  if (wrong) fail_msg("permute/%s, planes of %d x %d: %s", contract->blocks[0].name, (int)ni, (int)nj, wrong);
+}
+
+/* Both ends of every power of two that a side of a tile can be, against one another. */
+static void test_permute_sides(void **state) {
+  (void)state;
+  enum { LEAST = 1024, LARGEST = 100000 }; /* the variant takes no smaller planes */
+  static const int64_t extents[] = {2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65, 128, 129, 256, 257, 1030};
+  for (size_t i = 0; i < FH_LENGTH(extents); i++)
+    for (size_t j = 0; j < FH_LENGTH(extents); j++)
+      if (extents[i] * extents[j] >= LEAST && extents[i] * extents[j] <= LARGEST) check_plane(extents[i], extents[j]);
+}
+
 static void test_gather(void **state) {
   (void)state;
   block_cases_check_all(&fh_contract_gather, MOST, layouts, LAYOUTS);
@@ -43,7 +62,7 @@ static void test_images(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_axpy), cmocka_unit_test(test_convert), cmocka_unit_test(test_permute),
-                                     cmocka_unit_test(test_gather), cmocka_unit_test(test_images)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_axpy),          cmocka_unit_test(test_convert), cmocka_unit_test(test_permute),
+                                     cmocka_unit_test(test_permute_sides), cmocka_unit_test(test_gather),  cmocka_unit_test(test_images)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

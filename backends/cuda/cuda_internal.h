@@ -260,6 +260,8 @@ fh_status fh_cuda_copy_from_peer(fh_stream *stream, const fh_command *command);
 
 fh_pinned *fh_cuda_pin(fh_device *device, void *host, size_t bytes);
 void fh_cuda_unpin(fh_pinned *pinned);
+/* All of it was registered by us in one piece, or allocated or registered pinned by somebody. */
+bool fh_cuda_is_pinned(const fh_device *device, const void *host, size_t bytes);
 
 /* Arguments in the order of the calling convention of kernels/contract.h: items, then a pointer as (address, offset),
  * an I64 as long, an F32 as float. */

@@ -144,20 +144,12 @@ static fh_status settle_written(fh_stream *stream, const char *host, size_t byte
 
 /* ---- copies ------------------------------------------------------------------------------------------------------------------ */
 
-/* Memory that somebody has allocated pinned is copied from and to as it is. */
-static bool is_pinned(const fh_stream *stream, void *host, size_t bytes) {
-  unsigned flags;
-  const fh_cuda_functions *fn = stream->device->fn;
-  return fn->cuMemHostGetFlags && fn->cuMemHostGetFlags(&flags, host) == FH_CUDA_SUCCESS &&
-         fn->cuMemHostGetFlags(&flags, (char *)host + bytes - 1) == FH_CUDA_SUCCESS;
-}
-
 typedef enum copy_way { IN_ORDER, STAGED, STRAIGHT } copy_way;
 
 /* By the driver in order with the stream, in pieces through the ring, or by the device itself. */
 static copy_way way_of(fh_stream *stream, void *host, size_t bytes) {
   if (bytes < STAGE_FROM_BYTES) return IN_ORDER;
-  if (is_pinned(stream, host, bytes)) return STRAIGHT;
+  if (fh_cuda_is_pinned(stream->device, host, bytes)) return STRAIGHT;
   return has_ring(stream) ? STAGED : IN_ORDER;
 }
 

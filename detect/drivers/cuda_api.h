@@ -27,6 +27,7 @@ typedef struct CUgraph_st *fh_cu_graph;
 typedef struct CUgraphExec_st *fh_cu_graph_exec;
 typedef unsigned int fh_cu_capture_mode;
 typedef unsigned int fh_cu_pool_attribute;
+typedef unsigned int fh_cu_pointer_attribute;
 typedef unsigned int fh_cu_jit_input;
 typedef struct CUuuid_st *fh_cu_uuid;                            /* points to FH_CU_UUID_BYTES bytes */
 typedef const struct CUmemPoolProps_st *fh_cu_pool_props_ptr;    /* points to an fh_cu_pool_props */
@@ -124,6 +125,11 @@ enum {
   X(STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)                    \
   X(STREAM_CAPTURE_MODE_RELAXED, 2)                         \
   X(MEMHOSTREGISTER_PORTABLE, 1)                            \
+  X(POINTER_ATTRIBUTE_MEMORY_TYPE, 2)                       \
+  X(POINTER_ATTRIBUTE_RANGE_START_ADDR, 11)                 \
+  X(POINTER_ATTRIBUTE_RANGE_SIZE, 12)                       \
+  X(MEMORYTYPE_HOST, 1)                                     \
+  X(MEMORYTYPE_DEVICE, 2)                                   \
   X(COMPUTEMODE_DEFAULT, 0)                                 \
   X(COMPUTEMODE_PROHIBITED, 2)                              \
   X(COMPUTEMODE_EXCLUSIVE_PROCESS, 3)

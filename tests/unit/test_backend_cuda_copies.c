@@ -152,6 +152,52 @@ static void leaves_pinned_memory_alone(void) {
   tear_down(&b);
 }
 
+/* Memory of the program's own that the driver was told of. */
+static void registered_memory_goes_straight(void) {
+  bench b;
+  set_up(&b);
+  uint8_t *host = patterned(8 * MIB, 5);
+  fh_memory *memory = alloc(&b, 8 * MIB);
+  fh_pinned *pinned = api->pin(b.f.device, host, 8 * MIB);
+  assert_non_null(pinned);
+  const fh_command there = upload(memory, host, 8 * MIB), back = download(host, memory, 8 * MIB);
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, &there, 1));
+  memset(host, 0, 8 * MIB);
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, &back, 1));
+  expect_pattern(host, 8 * MIB, 5);
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemcpyDtoHAsync_v2"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 0);
+  api->unpin(pinned);
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, &there, 1));
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 4);
+  api->free(memory);
+  free(host);
+  tear_down(&b);
+}
+
+/* Thirds of an array that share pages: the driver takes the outer ones, and not the one between them. */
+static void memory_between_registered_is_not(void) {
+  enum { THIRD = MIB };
+  bench b;
+  set_up(&b);
+  uint8_t *array = patterned(3 * THIRD + 4096, 6), *first = (uint8_t *)((uintptr_t)array / 4096 * 4096) + 4096 - 100;
+  uint8_t *between = first + THIRD;
+  fh_memory *memory = alloc(&b, THIRD);
+  fh_pinned *low = api->pin(b.f.device, first, THIRD), *high = api->pin(b.f.device, between + THIRD, THIRD);
+  assert_true(low && high);
+  assert_null(api->pin(b.f.device, between, THIRD));
+  const fh_command there = upload(memory, between, THIRD);
+  FH_EXPECT_OK(fh_backend_run(api, b.stream, &there, 1));
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 4);
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 4);
+  api->unpin(low);
+  api->unpin(high);
+  api->free(memory);
+  free(array);
+  tear_down(&b);
+}
+
 /* ---- in order ---------------------------------------------------------------------------------------------------------------- */
 
 /* A copy to the host is there when its point is reached, by poll as by wait, and when the stream is closed. */
@@ -266,6 +312,8 @@ int main(int argc, char **argv) {
       {.name = "room for one chunk", .settings = "pinned=4MiB", .run = works_without_pinned_memory},
       {.name = "room for two chunks", .faults = "cuMemHostAlloc@3=OOM", .run = copies_every_size},
       {.name = "leaves pinned memory alone", .run = leaves_pinned_memory_alone},
+      {.name = "registered memory goes straight", .run = registered_memory_goes_straight},
+      {.name = "memory between registered memory is not", .run = memory_between_registered_is_not},
       {.name = "a copy is there at its point", .settings = "delay=0.01", .run = is_there_at_its_point},
       {.name = "host memory is in order", .settings = "delay=0.005", .run = host_memory_is_in_order},
       {.name = "copies beside kernels", .settings = "delay=0.03", .run = copies_beside_kernels},

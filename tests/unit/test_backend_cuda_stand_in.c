@@ -83,17 +83,24 @@ static void memory_is_checked(void) {
 static void pinned_memory_is_known(void) {
   enter();
   void *host = NULL;
-  unsigned flags;
+  unsigned type = 0;
+  void *start = NULL;
+  size_t bytes = 0;
   char other[64];
+  const fh_cu_ptr in_other = (fh_cu_ptr)(uintptr_t)other + 7;
   assert_int_equal(fn->cuMemHostAlloc(&host, 0, 0), FH_CUDA_ERROR_INVALID_VALUE);
   assert_int_equal(fn->cuMemHostAlloc(&host, 8192, 0), FH_CUDA_ERROR_OUT_OF_MEMORY);
   assert_int_equal(fn->cuMemHostAlloc(&host, 4096, 0), 0);
-  assert_int_equal(fn->cuMemHostGetFlags(&flags, host), 0);
-  assert_int_equal(fn->cuMemHostGetFlags(&flags, other), FH_CUDA_ERROR_INVALID_VALUE);
+  assert_int_equal(fn->cuPointerGetAttribute(&type, FH_CU_POINTER_ATTRIBUTE_MEMORY_TYPE, in_other), FH_CUDA_ERROR_INVALID_VALUE);
   assert_int_equal(fn->cuMemHostRegister_v2(host, 64, 0), FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
   assert_int_equal(fn->cuMemHostUnregister(host), FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED); /* it was not registered, but allocated */
   assert_int_equal(fn->cuMemFreeHost(host), 0);
   assert_int_equal(fn->cuMemHostRegister_v2(other, sizeof other, 0), 0);
+  assert_int_equal(fn->cuPointerGetAttribute(&type, FH_CU_POINTER_ATTRIBUTE_MEMORY_TYPE, in_other), 0);
+  assert_int_equal(type, FH_CU_MEMORYTYPE_HOST);
+  assert_int_equal(fn->cuPointerGetAttribute(&start, FH_CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, in_other), 0);
+  assert_int_equal(fn->cuPointerGetAttribute(&bytes, FH_CU_POINTER_ATTRIBUTE_RANGE_SIZE, in_other), 0);
+  assert_true(start == other && bytes == sizeof other);
   assert_int_equal(fn->cuMemFreeHost(other), FH_CUDA_ERROR_INVALID_VALUE);
   assert_int_equal(fn->cuMemHostUnregister(other), 0);
   assert_int_equal(fn->cuMemHostUnregister(other), FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);

@@ -242,7 +242,8 @@ fh_cu_result fake_pin_new(size_t bytes, void **out_host);
 fh_cu_result fake_pin_free(void *host);
 fh_cu_result fake_pin_register(void *host, size_t bytes);
 fh_cu_result fake_pin_unregister(void *host);
-bool fake_is_pinned(const void *host, size_t bytes);
+/* What the page of `host` was pinned with; false: it is not pinned. */
+bool fake_pin_find(const void *host, void **out_start, size_t *out_bytes);
 
 /* ---- modules -------------------------------------------------------------------------------------------------------- */
 

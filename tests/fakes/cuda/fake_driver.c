@@ -459,12 +459,23 @@ fh_cu_result cuMemFreeHost(void *host) {
   FINISH(fake_pin_free(host));
 }
 
-fh_cu_result cuMemHostGetFlags(unsigned int *flags, void *host) {
-  BEGIN(cuMemHostGetFlags);
-  FAIL_IF(!flags, FH_CUDA_ERROR_INVALID_VALUE);
+fh_cu_result cuPointerGetAttribute(void *value, fh_cu_pointer_attribute attribute, fh_cu_ptr pointer) {
+  BEGIN(cuPointerGetAttribute);
+  FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
-  if (!fake_is_pinned(host, 1)) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
-  *flags = 0;
+  void *start = NULL;
+  size_t bytes = 0;
+  const bool of_host = fake_pin_find((const void *)(uintptr_t)pointer, &start, &bytes);
+  const unsigned type = of_host ? FH_CU_MEMORYTYPE_HOST : FH_CU_MEMORYTYPE_DEVICE;
+  if (!of_host && !fake_translate(context, pointer, 1)) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
+  if (attribute == FH_CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
+    memcpy(value, &type, sizeof type);
+  else if (of_host && attribute == FH_CU_POINTER_ATTRIBUTE_RANGE_START_ADDR)
+    memcpy(value, &start, sizeof start);
+  else if (of_host && attribute == FH_CU_POINTER_ATTRIBUTE_RANGE_SIZE)
+    memcpy(value, &bytes, sizeof bytes);
+  else
+    FINISH(FH_CUDA_ERROR_INVALID_VALUE);
   FINISH(FH_CUDA_SUCCESS);
 }
 

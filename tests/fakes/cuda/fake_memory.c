@@ -156,10 +156,17 @@ static fh_cu_result pin_end(const char *call, void *host, bool owned, fh_cu_resu
 
 fh_cu_result fake_pin_free(void *host) { return pin_end("cuMemFreeHost", host, true, FH_CUDA_ERROR_INVALID_VALUE); }
 
+/* Whole pages are pinned. */
+static bool share_a_page(const pin *p, const char *host, size_t bytes) {
+  enum { PAGE = 4096 };
+  return (uintptr_t)host / PAGE <= ((uintptr_t)p->host + p->bytes - 1) / PAGE &&
+         (uintptr_t)p->host / PAGE <= ((uintptr_t)host + bytes - 1) / PAGE;
+}
+
 fh_cu_result fake_pin_register(void *host, size_t bytes) {
   if (!host || !bytes) return FH_CUDA_ERROR_INVALID_VALUE;
   for (const pin *p = pins; p; p = p->next)
-    if ((char *)host < p->host + p->bytes && p->host < (char *)host + bytes) return FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+    if (share_a_page(p, host, bytes)) return FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   return has_room(bytes) ? pin_add(host, bytes, false) : FH_CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -167,8 +174,12 @@ fh_cu_result fake_pin_unregister(void *host) {
   return pin_end("cuMemHostUnregister", host, false, FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
 }
 
-bool fake_is_pinned(const void *host, size_t bytes) {
-  for (const pin *p = pins; p; p = p->next)
-    if ((const char *)host >= p->host && (const char *)host + bytes <= p->host + p->bytes) return true;
+bool fake_pin_find(const void *host, void **out_start, size_t *out_bytes) {
+  for (const pin *p = pins; p; p = p->next) {
+    if (!share_a_page(p, host, 1)) continue;
+    *out_start = p->host;
+    *out_bytes = p->bytes;
+    return true;
+  }
   return false;
 }

@@ -187,6 +187,11 @@ typedef struct fh_backend_api {
   /* Freed memory that the device keeps for reuse goes back to the driver, for whoever else uses it; waits for work that is still in it.
    * Returns how many bytes. NULL: none is kept. */
   uint64_t (*trim)(fh_device *device);
+
+  /* Why a vendor's library of products (backends/library.h) does not run on the device, in words that live as long as its backend. NULL:
+   * it does, or it was not looked for yet and is not to be now: it is large, and `load` says that something is about to use it. The
+   * function NULL: the backend knows no library. */
+  const char *(*lacks_library)(fh_device *device, bool load);
 } fh_backend_api;
 
 /* All backends of this build, in the order of backends.def. Static. */

@@ -104,6 +104,7 @@ static fh_status describe_device(const fh_backend *backend, int ordinal, int ver
 
 static void destroy(fh_backend *backend) {
   if (!backend) return;
+  fh_cuda_library_close(&backend->library);
   fh_cuda_driver_close(&backend->driver);
   free(backend->devices);
   free(backend->cache_dir);
@@ -189,6 +190,7 @@ static fh_status open_backend(const fh_backend_options *options, fh_backend **ou
   *out_backend = NULL;
   fh_backend *backend = calloc(1, sizeof *backend);
   if (!backend) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no memory for the CUDA backend");
+  pthread_mutex_init(&backend->library.lock, NULL);
   fh_status status = load_driver(backend, options && options->allow_fake);
   if (!status) status = keep_options(backend, options);
   if (!status) status = init_driver(backend);
@@ -241,4 +243,5 @@ const fh_backend_api fh_backend_cuda = {
     .replay = fh_cuda_replay,
     .replay_end = fh_cuda_replay_end,
     .trim = fh_cuda_trim,
+    .lacks_library = fh_cuda_lacks_library,
 };

@@ -81,6 +81,7 @@ void fh_cuda_device_close(fh_device *device) {
   if (!device) return;
   bool entered = fh_cuda_enter_quietly(device);
   fh_cuda_end_memory(device, entered);
+  fh_cuda_products_close(device, entered);
   fh_cuda_unload_modules(device, entered);
   if (entered) {
     fh_cuda_leave(device);

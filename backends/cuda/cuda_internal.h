@@ -14,6 +14,8 @@
  *   cuda_tensor.c  what launches of compute capability 9.0 pass beside: tensor maps, clusters
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
  *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
+ *   cuda_library.c cuBLASLt, where the machine has it: loaded when it is about to be used
+ *   cuda_product.c products by it in the place of launches
  *   cuda_replay.c  batches that come again: one graph in place of their launches
  *
  * The process may share its primary contexts with others (a framework, say): one is retained, made current only around
@@ -27,6 +29,7 @@
 #include <sys/types.h>
 
 #include "backends/backend.h"
+#include "backends/cuda/cublaslt.h"
 #include "detect/drivers/cuda_driver.h"
 
 enum {
@@ -46,8 +49,20 @@ typedef struct fh_cuda_found {
   uint32_t shared_unasked; /* bytes of a block that a launch gets without cuFuncSetAttribute */
 } fh_cuda_found;
 
+typedef struct fh_cuda_products fh_cuda_products; /* what a device keeps for products by cuBLASLt */
+
+/* cuBLASLt. */
+typedef struct fh_cuda_library {
+  pthread_mutex_t lock; /* while it is looked for */
+  atomic_bool looked;   /* what follows is true from then on */
+  const char *lacking;  /* why it cannot be used; NULL: it can */
+  fh_dynlib *file;
+  fh_cublaslt_functions fn;
+} fh_cuda_library;
+
 struct fh_backend {
   fh_cuda_driver driver;
+  fh_cuda_library library;
   char *cache_dir;       /* for what the driver compiled; NULL: nothing is kept */
   char driver_file[128]; /* name of the driver's library, which has its version: a key of what is kept */
   pid_t pid;             /* that called cuInit: a driver does not survive a fork */
@@ -102,7 +117,8 @@ struct fh_device {
   _Atomic(int8_t) peers[FH_CUDA_PEERS]; /* by index of the other: 1: reached, -1: not, 0: not asked yet */
   pthread_mutex_t lock;                 /* for all that follows */
   fh_cuda_module *modules;
-  fh_stream *streams; /* open ones */
+  fh_cuda_products *products; /* NULL: none was prepared */
+  fh_stream *streams;         /* open ones */
   uint64_t stream_serial;
   fh_cuda_source source;  /* of new memory */
   size_t keep_bytes;      /* freed memory that is kept for reuse, at most */
@@ -129,7 +145,8 @@ struct fh_memory {
 struct fh_executable {
   fh_device *device;
   const fh_entry_image *entry;
-  const char *name; /* of the function */
+  const char *name;                  /* of the function */
+  const fh_kernel_contract *product; /* of a vendor's library in the function's place; NULL: none */
   fh_cu_function function;
   unsigned block; /* threads; of a variant for blocks the most that the function can have */
   unsigned max_grid;
@@ -286,6 +303,7 @@ typedef struct fh_cuda_maps {
 /* A launch made ready to be queued. */
 typedef struct fh_cuda_launch {
   const fh_executable *executable;
+  const fh_bound *bound;
   fh_block_shape shape; /* without threads: there is nothing to do */
   fh_cuda_arguments arguments;
   fh_cuda_maps maps; /* where the variant has some */
@@ -304,6 +322,14 @@ fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, 
 fh_status fh_cuda_queue_launch(fh_stream *stream, fh_cuda_launch *launch);
 /* The device address of a place, checked: a wrong one would kill the whole context. Likewise. */
 fh_status fh_cuda_address_of(fh_stream *stream, const char *what, const fh_place *place, size_t bytes, fh_cu_ptr *out_address);
+
+/* Looks for the library; see fh_backend_api. */
+const char *fh_cuda_lacks_library(fh_device *device, bool load);
+void fh_cuda_library_close(fh_cuda_library *library);
+/* Makes a library's product ready. With the context current. */
+fh_status fh_cuda_prepare_product(fh_device *device, const fh_recipe *recipe, fh_executable *executable);
+fh_status fh_cuda_queue_product(fh_stream *stream, const fh_cuda_launch *launch);
+void fh_cuda_products_close(fh_device *device, bool entered);
 
 fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
 void fh_cuda_replay_end(fh_replay *replay);

@@ -123,6 +123,7 @@ fh_status fh_cuda_describe_launch(fh_stream *stream, const fh_command *command, 
   fh_device *device = stream->device;
   const char *id = device->found->info.id;
   out_launch->executable = executable;
+  out_launch->bound = command->launch.bound;
   out_launch->shape = (fh_block_shape){0};
   out_launch->arguments.count = 0;
   out_launch->maps.count = 0;
@@ -141,5 +142,6 @@ fh_status fh_cuda_queue_launch(fh_stream *stream, fh_cuda_launch *launch) {
   const fh_block_shape *s = &launch->shape;
   if (s->threads == 0) return FH_OK;
   stream->latest = executable->name;
+  if (executable->product) return fh_cuda_queue_product(stream, launch);
   return fh_cuda_start(stream->device, executable, s, stream->handle, launch->arguments.pointers);
 }

@@ -4,6 +4,7 @@
 
 #include "backends/check.h"
 #include "backends/cuda/cuda_internal.h"
+#include "backends/library.h"
 
 /* NULL: not loaded yet. With the lock held. */
 static fh_cuda_module *find_module(const fh_device *device, const char *ptx) {
@@ -75,7 +76,6 @@ static fh_status check_capability(const fh_device *device, const fh_recipe *reci
 
 /* The text that a recipe wants on this device. */
 static fh_status find_code(const fh_device *device, const fh_recipe *recipe, fh_cuda_code *out_code) {
-  FH_TRY(fh_check_recipe(recipe));
   const fh_kernel_image *image = recipe->image;
   const char *kernel = image->contract->name;
   if (recipe->tuned) return FH_STATUS(FH_INCOMPATIBLE, "%s: %s/%s is a CPU variant", device->found->info.id, kernel, recipe->tuned->name);
@@ -124,9 +124,15 @@ static fh_status set_block_limits(fh_device *device, fh_executable *executable) 
   return FH_OK;
 }
 
-static fh_status make_ready(fh_device *device, const fh_cuda_code *from, fh_executable *executable) {
+static fh_status make_ready(fh_device *device, const fh_recipe *recipe, fh_executable *executable) {
+  fh_cuda_code from = {NULL, NULL};
   fh_cu_module module = NULL;
-  FH_TRY(load_module(device, from, &module));
+  if (fh_is_library_variant(recipe->block)) {
+    FH_TRY(check_capability(device, recipe));
+    return fh_cuda_prepare_product(device, recipe, executable);
+  }
+  FH_TRY(find_code(device, recipe, &from));
+  FH_TRY(load_module(device, &from, &module));
   fh_cu_result code = device->fn->cuModuleGetFunction(&executable->function, module, executable->name);
   if (code != FH_CUDA_SUCCESS) return FH_CUDA_FAIL(device, code, "cuModuleGetFunction", "looking for the entry %s", executable->name);
   return executable->variant ? set_block_limits(device, executable) : set_geometry(device, executable);
@@ -134,8 +140,7 @@ static fh_status make_ready(fh_device *device, const fh_cuda_code *from, fh_exec
 
 fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {
   *out_executable = NULL;
-  fh_cuda_code from = {NULL, NULL};
-  FH_TRY(find_code(device, recipe, &from));
+  FH_TRY(fh_check_recipe(recipe));
   fh_executable *executable = calloc(1, sizeof *executable);
   if (!executable) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for an executable");
   executable->device = device;
@@ -145,7 +150,7 @@ fh_status fh_cuda_prepare(fh_device *device, const fh_recipe *recipe, fh_executa
   executable->name = recipe->block ? fh_block_step_of(recipe->block, recipe->step).entry : executable->entry->entry;
   fh_status status = fh_cuda_enter(device);
   if (!status) {
-    status = make_ready(device, &from, executable);
+    status = make_ready(device, recipe, executable);
     fh_cuda_leave(device);
   }
   if (status) {

@@ -2,8 +2,8 @@
  *
  * A graph holds the addresses and scalars of its launches, so it is worth making only where the same come twice in a row: what a batch
  * launches is compared with the last time, and a graph is made of the second that is alike. One that changes every time is queued launch
- * by launch, as if there were no graphs, and never pays for one. Where the driver makes none, or does not run it, that is said once and all
- * goes on without. */
+ * by launch, as if there were no graphs, and never pays for one; nor does one with a product of a vendor's library. Where the driver makes
+ * none, or does not run it, that is said once and all goes on without. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +64,7 @@ static fh_status look(fh_replay *replay, fh_stream *stream, const fh_command *co
     if (commands[i].kind != FH_COMMAND_LAUNCH)
       return FH_STATUS(FH_INVALID_ARGUMENT, "%s: replay of a batch that does not only launch", stream->device->found->info.id);
     FH_TRY(fh_cuda_describe_launch(stream, &commands[i], &launch));
-    known = known && add_launch(&replay->now, &launch);
+    known = known && !launch.executable->product && add_launch(&replay->now, &launch);
   }
   *out_alike = known && is_alike(&replay->now, &replay->last);
   if (*out_alike) return FH_OK;

@@ -33,8 +33,9 @@ FH_API FH_MUST_USE fh_status fh_u8_to_f32_nchw(fh_queue *queue, const fh_view *x
                                                fh_event *out_event);
 
 /* C = A B: a (m,k), b (k,n), c (m,n), or all with one leading batch dimension. Any strides, so a transpose is a
- * view. EXACT on every backend: k is cut into blocks of 256; a block is one chain of fused multiply-adds in order of k from
- * +0; block sums are added in order. An element depends on its row, its column and k only, not on shape, layout, threads or device. */
+ * view. EXACT on every backend (but for cuda:N/cublaslt, which no context with FH_EXACT runs, and others only where it was measured to be
+ * the fastest): k is cut into blocks of 256; a block is one chain of fused multiply-adds in order of k from +0; block sums are added in
+ * order. An element depends on its row, its column and k only, not on shape, layout, threads or device. */
 FH_API FH_MUST_USE fh_status fh_matmul(fh_queue *queue, const fh_view *a, const fh_view *b, const fh_view *c, fh_event *out_event);
 
 /* For each row of x (n,d): labels[i] = argmin_j ||x_i - c_j||^2 over centroids c (k,d), lowest j on a tie;

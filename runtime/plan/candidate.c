@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/check.h"
+#include "backends/library.h"
 #include "runtime/plan/profile.h"
 
 /* A condition, and the members of the reason that it is. */
@@ -21,14 +22,22 @@ static fh_cpu_feature missing_feature(const fh_context *context, const fh_candid
   return (fh_cpu_feature)i;
 }
 
-/* Of a variant for blocks: is there code of its text for this device, and is the device new enough? */
+/* Is the device new enough for a variant for blocks? */
+static fh_reason too_old(const fh_device_info *info, const fh_block_variant *block) {
+  NO(block->only ? info->capability != block->capability : info->capability < block->capability, .code = FH_REASON_CAPABILITY,
+     .text = block->only ? "exactly " : "", .need = block->capability, .have = info->capability);
+  return (fh_reason){0};
+}
+
+/* And is there code of its text for this device? */
 static fh_reason block_ruled_out(const fh_kernel_image *image, const fh_device_info *info, const fh_block_variant *block) {
+  if (fh_is_library_variant(block)) return too_old(info, block);
   const fh_block_image *text = fh_block_image_of(image, block);
   NO(!text, .code = FH_REASON_NOT_BUILT, .text = "the kernel's folder has no text of this variant");
   NO(info->capability == 0 && !text->cl_source, .code = FH_REASON_NOT_BUILT, .text = "the variant has no OpenCL text");
   if (info->capability == 0) return (fh_reason){0};
-  NO(block->only ? info->capability != block->capability : info->capability < block->capability, .code = FH_REASON_CAPABILITY,
-     .text = block->only ? "exactly " : "", .need = block->capability, .have = info->capability);
+  const fh_reason old = too_old(info, block);
+  if (old.code != FH_REASON_NONE) return old;
   NO(!text->ptx, .code = FH_REASON_NOT_BUILT, .text = text->missing);
   return (fh_reason){0};
 }
@@ -60,7 +69,7 @@ static int count_for(const fh_context *context, const fh_kernel_image *image) {
   int count = 0;
   for (int d = 0; d < context->device_count; d++)
     count +=
-        context->devices[d].info.kind == FH_DEVICE_CPU ? FH_ISA_COUNT + image->contract->tuned_count : 1 + image->contract->block_count;
+        context->devices[d].info.kind == FH_DEVICE_CPU ? FH_ISA_COUNT + image->contract->tuned_count : 2 + image->contract->block_count;
   return count;
 }
 
@@ -94,19 +103,22 @@ static void add_cpu(fh_plan_kernel *k, int device) {
   snprintf(c->name, sizeof c->name, "cpu/reference");
 }
 
-/* Variants for blocks first, as with tuned ones. */
-static void add_device(fh_plan_kernel *k, int device, const fh_device_info *info) {
-  const fh_kernel_contract *contract = k->image->contract;
-  for (int b = 0; b < contract->block_count; b++) {
-    const fh_block_variant *block = &contract->blocks[b];
-    if (!lists_block(info, block)) continue;
-    fh_candidate *c = add(k, device);
-    c->block = block;
-    c->numerics = block->numerics;
-    snprintf(c->name, sizeof c->name, "%s/%s", info->id, block->name);
-  }
+static void add_block(fh_plan_kernel *k, int device, const fh_device_info *info, const fh_block_variant *block) {
   fh_candidate *c = add(k, device);
-  snprintf(c->name, sizeof c->name, "%s", info->id);
+  c->block = block;
+  c->numerics = block->numerics;
+  snprintf(c->name, sizeof c->name, "%s/%s", info->id, block->name);
+}
+
+/* Variants for blocks first, as with tuned ones; a vendor's library last. */
+static void add_device(fh_plan_kernel *k, int device, const fh_plan_device *d) {
+  const fh_kernel_contract *contract = k->image->contract;
+  for (int b = 0; b < contract->block_count; b++)
+    if (lists_block(&d->info, &contract->blocks[b])) add_block(k, device, &d->info, &contract->blocks[b]);
+  fh_candidate *c = add(k, device);
+  snprintf(c->name, sizeof c->name, "%s", d->info.id);
+  const fh_block_variant *library = d->api && d->api->lacks_library ? fh_library_variant_of(contract) : NULL;
+  if (library && lists_block(&d->info, library)) add_block(k, device, &d->info, library);
 }
 
 /* A text of doubles inside does not compile where there are none. */
@@ -127,7 +139,7 @@ static fh_status make_kernel(const fh_context *context, const fh_kernel_image *i
     if (context->devices[d].info.kind == FH_DEVICE_CPU) {
       add_cpu(k, d);
     } else {
-      add_device(k, d, &context->devices[d].info);
+      add_device(k, d, &context->devices[d]);
     }
   }
   for (int i = 0; i < k->count; i++) settle(context, image, &k->candidates[i]);
@@ -288,6 +300,12 @@ static double memory_lacking(const fh_context *context, const fh_candidate *c, c
   return need > have && !fh_call_fits_in_chunks(call, have) ? need : 0;
 }
 
+/* Why a candidate's library does not run on its device; NULL also while nobody has looked. */
+static const char *library_lacking(const fh_context *context, const fh_candidate *c, bool load) {
+  const fh_plan_device *d = &context->devices[c->device];
+  return fh_is_library_variant(c->block) && d->device ? d->api->lacks_library(d->device, load) : NULL;
+}
+
 /* Most candidates take every call, and each launch asks about all of them. */
 static bool may_be_unfit(const fh_candidate *c) { return c->block || (c->tuned && c->tuned->unfit); }
 
@@ -312,6 +330,8 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
     const fh_reason missing = not_built(d, call->image);
     if (missing.code != FH_REASON_NONE) return missing;
   }
+  const char *no_library = library_lacking(context, c, false);
+  NO(no_library, .code = FH_REASON_NO_LIBRARY, .text = no_library);
   NO(context->config.numerics == FH_EXACT && d->state == FH_STATE_OPEN && !d->info.exact, .code = FH_REASON_INEXACT_DEVICE,
      .text = d->info.why_not_exact);
   NO(d->state == FH_STATE_OPEN && d->info.no_doubles && wants_doubles(context, call), .code = FH_REASON_NO_DOUBLES);
@@ -332,6 +352,8 @@ static bool about_health(fh_reason_code code) {
 
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   fh_verdict verdict = {.candidate = candidate, .reason = first_reason(queue, candidate, call)};
+  if (verdict.reason.code == FH_REASON_NONE && library_lacking(queue->context, candidate, true))
+    verdict.reason = first_reason(queue, candidate, call);
   fh_outlook outlook = fh_outlook_of(call);
   verdict.seconds = fh_cost(queue, candidate, call, &outlook, &verdict.source);
   verdict.transfer = outlook.transfer;
@@ -361,9 +383,8 @@ static bool better(const fh_context *context, const bid *a, const bid *b) {
   return rank_a != rank_b ? rank_a < rank_b : a->weighed < b->weighed;
 }
 
-fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
+static fh_plan choose(const fh_queue *queue, const fh_call *call) {
   fh_context *context = queue->context;
-  fh_profile_use(context);
   fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
   fh_outlook outlook = fh_outlook_of(call);
   const int incumbent = k->incumbents[outlook.bucket];
@@ -386,6 +407,14 @@ fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
   fh_plan plan = {
       .chosen = chosen.candidate, .intended = intended.candidate, .chosen_seconds = chosen.seconds, .intended_seconds = intended.seconds};
   if (plan.intended != plan.chosen) plan.fallback = why_not;
+  return plan;
+}
+
+/* A library is looked for when it would be the best: one that is not here leaves the choice to the others from then on. */
+fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call) {
+  fh_profile_use(queue->context);
+  fh_plan plan = choose(queue, call);
+  while (plan.chosen && library_lacking(queue->context, plan.chosen, true)) plan = choose(queue, call);
   return plan;
 }
 
@@ -439,6 +468,9 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size) {
       return;
     case FH_REASON_BLOCK_LIMIT:
       snprintf(out, size, "needs %lld %s, the device gives %lld", (long long)reason->need, text, (long long)reason->have);
+      return;
+    case FH_REASON_NO_LIBRARY:
+      snprintf(out, size, "%s", text);
       return;
     case FH_REASON_MEMORY:
       snprintf(out, size, "needs %.1f MiB of device memory, the device has %.1f MiB", (double)reason->need / 1048576,

@@ -50,6 +50,7 @@ typedef enum fh_reason_code {
   FH_REASON_UNFIT,       /* the variant's own constraint */
   FH_REASON_CAPABILITY,  /* a variant for blocks wants a newer CUDA device, or just another */
   FH_REASON_BLOCK_LIMIT, /* its launch asks for more than the device gives a block or a grid */
+  FH_REASON_NO_LIBRARY,  /* it is a vendor's library, which is not here */
   FH_REASON_MEMORY,
   FH_REASON_SELFTEST,
   FH_REASON_VARIANT_QUARANTINED,

@@ -22,6 +22,18 @@ run 0 explain matmul 1024x1024x1024 --allow-fake --device cuda:0
 says out "-> cuda:0/tiles"
 says out "needs compute capability 8.0, this is 7.5"
 
+# A vendor's library is one more candidate, where there is one that goes with the driver.
+stand_ins=${LD_LIBRARY_PATH%%:*}
+export FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,capability=75,version=11080
+run 0 verify --allow-fake --device cuda:0 --cases 3 matmul
+grep -Eq '^NOT RUN +matmul +cuda:0/cublaslt +libcublasLt.so is' "$work/out" || fail "cuda:0/cublaslt is not excused: $(cat "$work/out")"
+export FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,capability=75,version=12040
+LD_LIBRARY_PATH=$stand_ins/cublaslt:$LD_LIBRARY_PATH
+run 0 verify --allow-fake --device cuda:0 --cases 3 matmul
+grep -Eq '^pass +matmul +cuda:0/cublaslt +[1-9][0-9]* calls' "$work/out" || fail "cuda:0/cublaslt is not verified: $(cat "$work/out")"
+run 0 explain matmul 1024x1024x1024 --allow-fake --device cuda:0
+says out "-> cuda:0/tiles"
+
 # One that is new enough takes the variant for it.
 export FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,capability=80
 run 0 explain matmul 4096x4096x4096 --allow-fake --device cuda:0

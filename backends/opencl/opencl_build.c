@@ -1,4 +1,5 @@
 /* Kernel text to OpenCL kernels: programs are built once per device and kept. SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,11 +181,28 @@ static size_t local_size(const fh_device *device, cl_kernel kernel) {
   return preferred < most ? preferred : most;
 }
 
+/* What a text's blocks share it declares itself. A driver that has less may say so at the launch only, in the words of memory that is
+ * short. */
+static fh_status check_declared(const fh_device *device, const fh_executable *executable) {
+  cl_ulong bytes = 0;
+  const fh_device_info *info = &device->found->info;
+  cl_int error =
+      device->fn->clGetKernelWorkGroupInfo(executable->handle, device->found->handle, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+  if (error != CL_SUCCESS)
+    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: the driver does not say how much local memory %s needs: %s", info->id,
+                           executable->name, fh_opencl_error_name(error));
+  if (bytes <= info->blocks.shared_bytes) return FH_OK;
+  return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
+                         "%s: %s needs %" PRIu64 " bytes of local memory for a group, the device gives %u", info->id, executable->name,
+                         (uint64_t)bytes, info->blocks.shared_bytes);
+}
+
 static fh_status choose_local(const fh_device *device, fh_executable *executable) {
-  if (executable->variant)
+  if (executable->variant) {
     executable->local = largest_group(device, executable->handle);
-  else
-    executable->local = executable->lanes ? lanes_local_size(device, executable->handle) : local_size(device, executable->handle);
+    return check_declared(device, executable);
+  }
+  executable->local = executable->lanes ? lanes_local_size(device, executable->handle) : local_size(device, executable->handle);
   if (executable->local) return FH_OK;
   return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES",
                          "%s: %s cannot have groups of %d work-items\n  " FH_CL_LANES_VARIABLE "=vectors needs one", device->found->info.id,

@@ -333,6 +333,9 @@ static fh_status enqueue_blocks(fh_stream *stream, const fh_command *c) {
   cl_event event = NULL;
   cl_int error = stream->device->fn->clEnqueueNDRangeKernel(stream->queue, executable->handle, 3, NULL, global, local, tail_count(stream),
                                                             tail_of(stream), &event);
+  if (error == CL_OUT_OF_RESOURCES) /* registers or local memory of a group: freeing buffers would not help */
+    return FH_STATUS_CAUSE(FH_INCOMPATIBLE, "LAUNCH-RESOURCES", "%s: a group of %u work-items of %s was refused: %s", info->id,
+                           shape.threads, executable->name, fh_opencl_error_name(error));
   return enqueued(stream, error, event, "clEnqueueNDRangeKernel", executable->name);
 }
 

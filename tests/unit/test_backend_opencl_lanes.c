@@ -199,32 +199,116 @@ static void a_text_of_its_own_prelude_is_left_alone(void **state) {
 
 /* ---- a compiler that crashes -------------------------------------------------------------------------------------------- */
 
-static fh_status prepare_blocks(const char *text, fh_executable **out_executable) {
+/* A variant for blocks of one text, on a device that the test may make another before. */
+typedef struct blocks {
+  fh_backend_fixture f;
+  fh_memory *memory;
+  fh_stream *stream;
+  fh_executable *executable;
+} blocks;
+
+static void one_block(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)bound, (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {1, 1, 1}, .threads = 16};
+}
+
+static void blocks_open(const char *persona, blocks *b) {
+  *b = (blocks){0};
+  setenv("FOGHORN_FAKE_OPENCL", persona, 1);
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &b->f);
+}
+static void blocks_close(blocks *b) {
+  if (b->executable) b->f.api->release(b->executable);
+  fh_backend_fixture_close(&b->f);
+}
+
+static fh_status blocks_prepare(blocks *b, const char *text) {
   static const fh_param params[] = {{"y", FH_OPERAND_OUT}};
   static const fh_entry_image entry = {.entry = "mark", .params = params, .param_count = 1};
-  static const fh_block_variant variant = {.name = "tiles", .text = "mark_block", .entry = "mark"};
+  static const fh_block_variant variant = {.name = "tiles", .text = "mark_block", .entry = "mark", .shape = one_block};
   static const fh_kernel_contract contract = {.name = "mark", .version = 1, .blocks = &variant, .block_count = 1};
-  const fh_block_image blocks[] = {{.text = "mark_block", .cl_source = text}};
+  const fh_block_image texts[] = {{.text = "mark_block", .cl_source = text}};
   const fh_kernel_image image = {
-      .contract = &contract, .entries = &entry, .entry_count = 1, .cl_source = "none", .hash = 4, .blocks = blocks, .block_count = 1};
-  fh_backend_fixture f;
-  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
-  fh_status status = f.api->prepare(f.device, &(fh_recipe){.image = &image, .block = &variant}, out_executable);
-  if (!status) f.api->release(*out_executable);
-  fh_backend_fixture_close(&f);
-  return status;
+      .contract = &contract, .entries = &entry, .entry_count = 1, .cl_source = "none", .hash = 4, .blocks = texts, .block_count = 1};
+  return b->f.api->prepare(b->f.device, &(fh_recipe){.image = &image, .block = &variant}, &b->executable);
 }
+
+static const char mark[] = "__kernel void mark(long items, __global uchar *y, long offset) { y[offset] = 1; }";
 
 static void a_compiler_that_crashes_does_so_in_a_child(void **state) {
   (void)state;
-  fh_executable *executable = NULL;
-  setenv("FOGHORN_FAKE_OPENCL", "old-pocl", 1);
-  fh_status status = prepare_blocks("/* crash_the_compiler */", &executable);
+  blocks b;
+  blocks_open("old-pocl", &b);
+  fh_status status = blocks_prepare(&b, "/* crash_the_compiler */");
   assert_int_equal(fh_status_code(status), FH_INCOMPATIBLE);
   assert_string_equal(fh_status_cause(status), "BUILD-FAILED");
   assert_non_null(strstr(fh_status_message(status), "crashes on mark_block"));
   fh_status_free(status);
-  FH_EXPECT_OK(prepare_blocks("__kernel void mark(long items, __global uchar *y, long offset) { y[offset] = 1; }", &executable));
+  FH_EXPECT_OK(blocks_prepare(&b, mark));
+  blocks_close(&b);
+}
+
+/* ---- what a block may have ---------------------------------------------------------------------------------------------- */
+
+static fh_opencl_functions real;
+static cl_ulong local_bytes; /* that every kernel declares */
+static cl_int CL_API_CALL declares(cl_kernel k, cl_device_id d, cl_kernel_work_group_info what, size_t size, void *out, size_t *out_size) {
+  if (what != CL_KERNEL_LOCAL_MEM_SIZE) return real.clGetKernelWorkGroupInfo(k, d, what, size, out, out_size);
+  assert_int_equal(size, sizeof local_bytes);
+  *(cl_ulong *)out = local_bytes;
+  return local_bytes ? CL_SUCCESS : CL_INVALID_KERNEL;
+}
+
+static void expect_no_resources(fh_status status, const char *word) {
+  assert_int_equal(fh_status_code(status), FH_INCOMPATIBLE);
+  assert_string_equal(fh_status_cause(status), "LAUNCH-RESOURCES");
+  if (!strstr(fh_status_message(status), word)) fail_msg("no \"%s\" in: %s", word, fh_status_message(status));
+  fh_status_free(status);
+}
+
+static void a_text_declares_no_more_than_a_block_may_have(void **state) {
+  (void)state;
+  blocks b;
+  blocks_open("khr", &b);
+  const uint32_t most = b.f.info.blocks.shared_bytes;
+  real = b.f.backend->driver.fn;
+  b.f.backend->driver.fn.clGetKernelWorkGroupInfo = declares;
+  local_bytes = most + 1;
+  expect_no_resources(blocks_prepare(&b, mark), "65537 bytes");
+  assert_null(b.executable);
+  local_bytes = 0;
+  expect_no_resources(blocks_prepare(&b, mark), "CL_INVALID_KERNEL");
+  local_bytes = most;
+  FH_EXPECT_OK(blocks_prepare(&b, mark));
+  blocks_close(&b);
+}
+
+static cl_int CL_API_CALL no_resources(cl_command_queue q, cl_kernel k, cl_uint d, const size_t *o, const size_t *g, const size_t *l,
+                                       cl_uint n, const cl_event *w, cl_event *e) {
+  (void)q, (void)k, (void)d, (void)o, (void)g, (void)l, (void)n, (void)w, (void)e;
+  return CL_OUT_OF_RESOURCES;
+}
+
+/* No memory is short: what else is on the device may stay. */
+static void a_block_that_a_driver_refuses_is_incompatible(void **state) {
+  (void)state;
+  blocks b;
+  fh_point point;
+  const fh_bound bound = {0};
+  blocks_open("khr", &b);
+  FH_EXPECT_OK(blocks_prepare(&b, mark));
+  FH_EXPECT_OK(b.f.api->alloc(b.f.device, 64, &b.memory));
+  FH_EXPECT_OK(b.f.api->stream_open(b.f.device, &b.stream));
+  const fh_launch_operand operands[] = {{.kind = FH_OPERAND_OUT, .place = {.memory = b.memory}}};
+  const fh_command command = {
+      .kind = FH_COMMAND_LAUNCH,
+      .launch = {.executable = b.executable, .items = 1, .operands = operands, .operand_count = 1, .bound = &bound}};
+  FH_EXPECT_OK(fh_backend_run(b.f.api, b.stream, &command, 1));
+  b.f.backend->driver.fn.clEnqueueNDRangeKernel = no_resources;
+  expect_no_resources(b.f.api->submit(b.stream, &command, 1, &point), "CL_OUT_OF_RESOURCES");
+  b.f.api->stream_close(b.stream);
+  b.f.api->free(b.memory);
+  blocks_close(&b);
 }
 
 int main(void) {
@@ -253,6 +337,8 @@ int main(void) {
       cmocka_unit_test(a_compiler_that_refuses_lanes_gets_vectors),
       cmocka_unit_test(a_text_of_its_own_prelude_is_left_alone),
       cmocka_unit_test(a_compiler_that_crashes_does_so_in_a_child),
+      cmocka_unit_test(a_text_declares_no_more_than_a_block_may_have),
+      cmocka_unit_test(a_block_that_a_driver_refuses_is_incompatible),
   };
   return cmocka_run_group_tests_name("backend_opencl_lanes", tests, NULL, NULL);
 }

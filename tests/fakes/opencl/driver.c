@@ -376,6 +376,7 @@ static cl_int CL_API_CALL kernel_info(cl_kernel kernel, cl_kernel_info what, siz
 static cl_int CL_API_CALL kernel_group_info(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info what, size_t size, void *out,
                                             size_t *out_size) {
   (void)kernel, (void)device;
+  if (what == CL_KERNEL_LOCAL_MEM_SIZE) return give_u64(0, size, out, out_size); /* the code's own data: not counted */
   return give_u64(what == CL_KERNEL_WORK_GROUP_SIZE ? FAKE_MOST_GROUP : FAKE_TEAM, size, out, out_size);
 }
 

@@ -16,8 +16,9 @@ enum { LOG_SHOWN = 1200 }; /* of a compiler's words: the first errors say what i
 /* Kept in step with kernels/contract.h. A device without correct rounding is not asked for it: it is not EXACT, and says so. */
 static void build_options(const fh_cl_found *found, fh_cl_lanes lanes, char *out, size_t size) {
   const char *define = fh_cl_lanes_define(lanes);
-  snprintf(out, size, "-cl-std=%s%s%s%s", lanes == FH_CL_VECTORS ? "CL1.2" : found->c_version,
-           found->rounds_divide ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", define ? " -D" : "", define ? define : "");
+  snprintf(out, size, "-cl-std=%s%s%s%s%s", lanes == FH_CL_VECTORS ? "CL1.2" : found->c_version,
+           found->rounds_divide ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+           found->info.kind == FH_DEVICE_CPU_POSING ? " -DFH_CPU_DEVICE" : "", define ? " -D" : "", define ? define : "");
 }
 
 static char *build_log(const fh_device *device, cl_program program) {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # devprobe verify: every kernel passes in every variant that this machine has, and what was not run is listed with its reason.
 # SPDX-License-Identifier: Apache-2.0
-# TEST: label=full timeout=600 cross=no sanitize=address
+# TEST: label=full timeout=1200 cross=no sanitize=address
 # Not under the emulator of a cross build, where it takes minutes: conformance/test_cpu_entries tries every kernel on the same
 # instruction sets there, devprobe/test_run the command. An old x86-64 is the matter of tests/emulation.
 set -eu

@@ -63,7 +63,7 @@ serve()
 )
 (work / "peers/broken.py").write_text('import no_such_module_of_anybody  # would know "matmul"\n')
 
-small = ("matmul", "24x16x20", "--threads", 1, "--rounds", 9)
+small = ("matmul", "24x16x20", "--threads", 1, "--rounds", 15)
 document = check(json.loads(run(0, *small, "--peers", work / "peers", "--python", sys.executable, "--variants", "--json", "--plot", work / "plot.svg").stdout))
 assert len(document["rows"]) == 1 and document["limits"][0]["threads"] == 1
 row = document["rows"][0]

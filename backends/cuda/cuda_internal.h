@@ -104,6 +104,14 @@ typedef struct fh_cuda_cache {
 
 typedef enum fh_cuda_source { FH_CUDA_UNDECIDED = 0, FH_CUDA_POOL = 1, FH_CUDA_CACHE = 2 } fh_cuda_source;
 
+/* How a device gets at another's memory. */
+typedef enum fh_cuda_reach {
+  FH_CUDA_NOT_ASKED = 0,
+  FH_CUDA_BY_HOST = -1,
+  FH_CUDA_STRAIGHT = 1,
+  FH_CUDA_STRAIGHT_FROM_POOL = 2
+} fh_cuda_reach;
+
 struct fh_device {
   fh_backend *backend;
   const fh_cuda_found *found;
@@ -114,7 +122,7 @@ struct fh_device {
   atomic_bool stuck;                    /* its work did not end in time: even a call that frees might never return */
   _Atomic uint64_t last_stream;         /* that took a batch: the likely next user of new memory */
   atomic_size_t pinned_bytes;           /* of all streams' chunks */
-  _Atomic(int8_t) peers[FH_CUDA_PEERS]; /* by index of the other: 1: reached, -1: not, 0: not asked yet */
+  _Atomic(int8_t) peers[FH_CUDA_PEERS]; /* by index of the other: an fh_cuda_reach */
   pthread_mutex_t lock;                 /* for all that follows */
   fh_cuda_module *modules;
   fh_cuda_products *products; /* NULL: none was prepared */

@@ -31,6 +31,7 @@ typedef unsigned int fh_cu_pointer_attribute;
 typedef unsigned int fh_cu_jit_input;
 typedef struct CUuuid_st *fh_cu_uuid;                            /* points to FH_CU_UUID_BYTES bytes */
 typedef const struct CUmemPoolProps_st *fh_cu_pool_props_ptr;    /* points to an fh_cu_pool_props */
+typedef const struct CUmemAccessDesc_st *fh_cu_access_ptr;       /* points to an fh_cu_access */
 typedef struct CUtensorMap_st *fh_cu_tensor_map_ptr;             /* points to FH_CU_TENSOR_MAP_BYTES bytes on a boundary of 64 */
 typedef const struct CUlaunchConfig_st *fh_cu_launch_config_ptr; /* points to an fh_cu_launch_config */
 /* Enumerations of a tensor map. */
@@ -46,6 +47,13 @@ typedef struct fh_cu_pool_props {
   size_t max_size;
   unsigned char reserved[56];
 } fh_cu_pool_props;
+
+/* Who may use a pool's memory, and how; laid out as the driver's CUmemAccessDesc. */
+typedef struct fh_cu_access {
+  unsigned int location_type;
+  int location_id;
+  unsigned int flags;
+} fh_cu_access;
 
 /* An attribute of a launch; laid out as the driver's CUlaunchAttribute. */
 typedef struct fh_cu_launch_attribute {
@@ -99,6 +107,7 @@ enum {
   X(MEMPOOL_ATTR_USED_MEM_CURRENT, 7)                       \
   X(MEM_ALLOCATION_TYPE_PINNED, 1)                          \
   X(MEM_LOCATION_TYPE_DEVICE, 1)                            \
+  X(MEM_ACCESS_FLAGS_PROT_READWRITE, 3)                     \
   X(FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)                \
   X(FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, 1)                    \
   X(FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                     \

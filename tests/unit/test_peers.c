@@ -85,14 +85,32 @@ static void cross(void) {
   add_on("cuda:1", &x, &y); /* y = 1 + 3 i */
 }
 
-static void goes_straight(void) {
+static void goes_straight_opening(int pools) {
   if (!begin()) return;
   cross();
   assert_int_equal(fetched(), 0);
   assert_int_equal(fh_cuda_calls("cuMemcpyPeerAsync"), 1);
   assert_int_equal(fh_cuda_calls("cuCtxEnablePeerAccess"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemPoolSetAccess"), pools);
   holds(&x, 1, 2);
   holds(&y, 1, 3);
+  end();
+}
+static void goes_straight(void) { goes_straight_opening(0); }
+static void goes_straight_between_pools(void) { goes_straight_opening(1); }
+
+/* The first device had other memory, which crossed, before its pool could be made. */
+static void opens_a_pool_made_later(void) {
+  if (!begin()) return;
+  cross();
+  assert_int_equal(fh_cuda_calls("cuMemPoolSetAccess"), 0);
+  fh_view z = new_vector(0);
+  add_on("cuda:0", &x, &z); /* z = 1 + 3 i, in the pool */
+  add_on("cuda:1", &z, &y); /* y = 2 + 6 i */
+  assert_int_equal(fh_cuda_calls("cuMemPoolSetAccess"), 1);
+  assert_int_equal(fetched(), 0);
+  holds(&y, 2, 6);
+  fh_view_release(&z);
   end();
 }
 
@@ -148,7 +166,9 @@ int main(int argc, char **argv) {
   static const char two[] = "devices=2", pools[] = "devices=2,pools=1";
   static const fh_cuda_case cases[] = {
       {"goes straight", two, NULL, goes_straight, 0, 0, 0},
-      {"goes straight between pools", pools, NULL, goes_straight, 0, 0, 0},
+      {"goes straight between pools", pools, NULL, goes_straight_between_pools, 0, 0, 0},
+      {"goes by the host where a pool is not opened", pools, "cuMemPoolSetAccess@1+=801", goes_by_the_host, 0, 0, 0},
+      {"opens a pool made later", pools, "cuMemAllocFromPoolAsync@1=OOM;cuMemAllocFromPoolAsync@2=OOM", opens_a_pool_made_later, 0, 0, 0},
       {"access that others enabled is access", two, "cuCtxEnablePeerAccess@1=704", goes_straight, 0, 0, 0},
       {"goes by the host where nothing connects them", "devices=2,peers=0", NULL, goes_by_the_host, 0, 0, 0},
       {"goes by the host where access is denied", two, "cuCtxEnablePeerAccess@1+=217", goes_by_the_host, 0, 0, 0},

@@ -230,6 +230,9 @@ fh_cu_result fake_pool_destroy(fake_pool *pool);
 fh_cu_result fake_pool_set(fake_pool *pool, fh_cu_pool_attribute attribute, const void *value);
 fh_cu_result fake_pool_get(const fake_pool *pool, fh_cu_pool_attribute attribute, void *value);
 void fake_pool_trim(fake_pool *pool, uint64_t keep);
+/* To another device, which may copy from its memory then. */
+fh_cu_result fake_pool_open(fake_pool *pool, const fh_cu_access *access);
+bool fake_pool_is_open(const fake_pool *pool, fh_cu_device device);
 /* What a synchronisation does: pools of the context give back what is above their threshold. */
 void fake_pools_settle(fh_cu_context context);
 fh_cu_result fake_pool_alloc(fake_pool *pool, fh_cu_context context, size_t bytes, fake_stream *stream, fh_cu_ptr *out_address);

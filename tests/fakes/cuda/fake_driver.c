@@ -412,6 +412,13 @@ fh_cu_result cuMemPoolGetAttribute(fh_cu_pool handle, fh_cu_pool_attribute attri
   FINISH(fake_pool_get(pool, attribute, value));
 }
 
+fh_cu_result cuMemPoolSetAccess(fh_cu_pool handle, fh_cu_access_ptr opaque, size_t count) {
+  BEGIN(cuMemPoolSetAccess);
+  FAIL_IF(!opaque || count != 1, FH_CUDA_ERROR_INVALID_VALUE);
+  NEED_POOL;
+  FINISH(fake_pool_open(pool, (const fh_cu_access *)(const void *)opaque));
+}
+
 fh_cu_result cuMemPoolTrimTo(fh_cu_pool handle, size_t bytes_to_keep) {
   BEGIN(cuMemPoolTrimTo);
   NEED_POOL;
@@ -772,6 +779,13 @@ fh_cu_result cuCtxEnablePeerAccess(fh_cu_context peer, unsigned int flags) {
   FINISH(again ? FH_CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED : FH_CUDA_SUCCESS);
 }
 
+/* A driver copies by way of the host, slowly and without a word, from a pool that is not open to the other device. */
+static void complain_of_detour(fh_cu_context to, const char *source) {
+  const fake_allocation *allocation = fake_allocation_at(source);
+  if (allocation && allocation->pool && !fake_pool_is_open(allocation->pool, to->device))
+    fake_complain("cuMemcpyPeerAsync from a pool that is not open to device %d", (int)to->device);
+}
+
 /* A source that is still written would be a race: the other device's streams must be idle. */
 fh_cu_result cuMemcpyPeerAsync(fh_cu_ptr to, fh_cu_context to_context, fh_cu_ptr from, fh_cu_context from_context, size_t bytes,
                                fh_cu_stream stream) {
@@ -782,6 +796,7 @@ fh_cu_result cuMemcpyPeerAsync(fh_cu_ptr to, fh_cu_context to_context, fh_cu_ptr
        *source = need_device(from_context, "cuMemcpyPeerAsync", from, bytes);
   if (!target || !source) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
   if (from_context->poison) FINISH(from_context->poison);
+  complain_of_detour(context, source);
   if (fake_context_is_busy(from_context)) fake_complain("cuMemcpyPeerAsync from a device that is at work");
   FINISH(queue(context, stream, &(fake_command){.kind = FAKE_COPY, .act = call.late, .to = target, .from = source, .bytes = bytes}));
 }

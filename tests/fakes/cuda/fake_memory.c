@@ -9,6 +9,7 @@ struct CUmemPoolHandle_st {
   fake_object object;
   uint64_t used, idle, threshold;
   int internal_dependencies;
+  uint32_t peers; /* devices that it is open to, bit by bit, beside its own */
   bool destroyed; /* by the program, while allocations of it live: ends with the last */
 };
 
@@ -64,6 +65,17 @@ fh_cu_result fake_pool_get(const fake_pool *pool, fh_cu_pool_attribute attribute
       return FH_CUDA_ERROR_INVALID_VALUE;
   }
 }
+
+fh_cu_result fake_pool_open(fake_pool *pool, const fh_cu_access *access) {
+  if (access->location_type != FH_CU_MEM_LOCATION_TYPE_DEVICE || access->flags != FH_CU_MEM_ACCESS_FLAGS_PROT_READWRITE ||
+      !fake_device_exists(access->location_id))
+    return FH_CUDA_ERROR_INVALID_VALUE;
+  if (!fake_get_settings()->peers) return FH_CUDA_ERROR_INVALID_DEVICE;
+  pool->peers |= UINT32_C(1) << access->location_id;
+  return FH_CUDA_SUCCESS;
+}
+
+bool fake_pool_is_open(const fake_pool *pool, fh_cu_device device) { return pool->peers >> device & 1; }
 
 void fake_pools_settle(fh_cu_context context) {
   for (fake_object *o = NULL; (o = fake_object_next(o, FAKE_POOL, context));) fake_pool_trim((fake_pool *)o, ((fake_pool *)o)->threshold);

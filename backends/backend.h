@@ -44,6 +44,7 @@ typedef struct fh_block_limits {
   uint32_t threads; /* of a block; 0: the device runs no blocks, or is not known yet */
   uint32_t grid[3];
   uint32_t shared_bytes; /* of a block */
+  int64_t items;         /* threads of all blocks together; 0: any number */
 } fh_block_limits;
 
 /* What a device is. CPU_POSING is a CPU behind a GPU interface (PoCL): usable, never counted as a GPU. */

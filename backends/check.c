@@ -37,6 +37,14 @@ fh_status fh_check_recipe(const fh_recipe *recipe) {
   return FH_OK;
 }
 
+/* The threads of all blocks; INT64_MAX: more than it can hold. */
+static int64_t threads_of_all(const fh_block_shape *shape) {
+  int64_t all = shape->threads;
+  for (int i = 0; i < 3; i++)
+    if (__builtin_mul_overflow(all, (int64_t)shape->grid[i], &all)) return INT64_MAX;
+  return all;
+}
+
 const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape *shape, int64_t *out_need, int64_t *out_have) {
   const struct {
     const char *what;
@@ -54,7 +62,9 @@ const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape
     *out_have = rows[i].have;
     return rows[i].what;
   }
-  return NULL;
+  *out_need = threads_of_all(shape);
+  *out_have = limits->items;
+  return limits->items && *out_need > limits->items ? "threads in all blocks" : NULL;
 }
 
 fh_status fh_check_block_shape(const fh_device_info *info, const fh_block_variant *variant, int step, const fh_bound *bound,

@@ -123,11 +123,12 @@ static void describe_driver(const fh_opencl_functions *fn, const fh_cl_traits *t
            traits->driver, traits->version);
 }
 
-/* A block is a work-group; of groups there may be as many as a size_t counts. */
+/* A block is a work-group; of groups there may be as many as their work-items can be counted. */
 static void describe_blocks(const fh_opencl_functions *fn, fh_cl_found *found) {
   const uint64_t local_bytes = device_number(fn, found->handle, CL_DEVICE_LOCAL_MEM_SIZE);
   found->info.blocks = (fh_block_limits){.threads = (uint32_t)found->max_group,
                                          .grid = {UINT32_MAX, UINT32_MAX, UINT32_MAX},
+                                         .items = FH_CL_ENQUEUE_ITEMS,
                                          .shared_bytes = local_bytes < UINT32_MAX ? (uint32_t)local_bytes : UINT32_MAX};
 }
 

@@ -5,8 +5,6 @@
 #include "backends/check.h"
 #include "backends/opencl/opencl_internal.h"
 
-enum { MAX_ENQUEUE_ITEMS = 1 << 30 }; /* some drivers count work-items in 32 bits */
-
 static fh_status check_usable(const fh_cl_found *found) {
   const fh_device_info *info = &found->info;
   if (!found->available) return FH_STATUS(FH_UNAVAILABLE, "opencl: %s (%s) says that it is not available", info->id, info->name);
@@ -26,7 +24,7 @@ fh_status fh_cl_device_open(fh_backend *backend, int index, fh_device **out_devi
   device->backend = backend;
   device->found = found;
   device->fn = &backend->driver.fn;
-  device->enqueue_items = MAX_ENQUEUE_ITEMS;
+  device->enqueue_items = FH_CL_ENQUEUE_ITEMS;
   const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)found->platform, 0};
   cl_int error = CL_SUCCESS;
   device->context = device->fn->clCreateContext(properties, 1, &found->handle, NULL, NULL, &error);

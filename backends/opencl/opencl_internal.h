@@ -20,13 +20,14 @@
 
 enum {
   FH_CL_MAX_DEVICES = 64,
-  FH_CL_POINTS = 256,        /* batches in flight on a stream before submit waits for the oldest */
-  FH_CL_GPU_LOCAL = 64,      /* work-items of a group on a GPU, at most; the kernel's preference counts below it */
-  FH_CL_LANES = 16,          /* work-items of an item, where each has a lane of its own */
-  FH_CL_LANES_LOCAL = 128,   /* work-items of such a group: whole wavefronts of 64, and enough groups for small launches */
-  FH_CL_GROUPS_OF_UNIT = 64, /* of such groups for each compute unit; items beyond are taken in a stride */
-  FH_CL_CPU_ALIAS = 64,      /* host memory that a CPU reads in place begins on such a boundary: that of a line */
-  FH_CL_GPU_ALIAS = 4096,    /* and that of a GPU on a page, and is whole lines: Intel's drivers copy what is not */
+  FH_CL_POINTS = 256,            /* batches in flight on a stream before submit waits for the oldest */
+  FH_CL_GPU_LOCAL = 64,          /* work-items of a group on a GPU, at most; the kernel's preference counts below it */
+  FH_CL_LANES = 16,              /* work-items of an item, where each has a lane of its own */
+  FH_CL_LANES_LOCAL = 128,       /* work-items of such a group: whole wavefronts of 64, and enough groups for small launches */
+  FH_CL_GROUPS_OF_UNIT = 64,     /* of such groups for each compute unit; items beyond are taken in a stride */
+  FH_CL_CPU_ALIAS = 64,          /* host memory that a CPU reads in place begins on such a boundary: that of a line */
+  FH_CL_GPU_ALIAS = 4096,        /* and that of a GPU on a page, and is whole lines: Intel's drivers copy what is not */
+  FH_CL_ENQUEUE_ITEMS = 1 << 30, /* some drivers count work-items in 32 bits */
   FH_CL_TEXT = 256,
 };
 

@@ -166,18 +166,18 @@ static const char *unfit(const fh_bound *bound) {
 /* ---- blocks of threads: for floats -------------------------------------------------------------------------------------- */
 
 #ifndef FH_OF_DOUBLES
-static void rows_shape(const fh_bound *bound, int rows, fh_block_shape *out) {
-  enum { THREADS = 256 };
+/* Blocks stride over the rows: enough to keep a device busy to the end, however many rows there are. */
+static void rows_shape(const fh_bound *bound, int rows, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, MOST = 64 };
   const int64_t blocks = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, rows);
-  *out = (fh_block_shape){.grid = {(uint32_t)(blocks < INT32_MAX ? blocks : INT32_MAX), 1, 1}, .threads = THREADS};
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, most), 1, 1}, .threads = THREADS};
 }
 static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  (void)multiprocessors;
-  rows_shape(bound, FH_NEAREST_TILE, out);
+  rows_shape(bound, FH_NEAREST_TILE, multiprocessors, out);
 }
 static void few_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  (void)multiprocessors;
-  rows_shape(bound, FH_NEAREST_FEW_ROWS, out);
+  rows_shape(bound, FH_NEAREST_FEW_ROWS, multiprocessors, out);
 }
 static const char *tiles_unfit(const fh_bound *bound) {
   return bound->stages[0].operands[FH_ASSIGN_K].i < FH_NEAREST_MANY ? FH_NEAREST_TOO_FEW : NULL;

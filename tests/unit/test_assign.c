@@ -57,6 +57,25 @@ static void check_all(const fh_view_desc *views, bool at_end, size_t shift, chan
   }
 }
 
+/* However many rows there are, blocks are as many as a device can use: some count all their threads in 32 bits. */
+static void blocks_of_many_rows(void **state) {
+  (void)state;
+  enum { MULTIPROCESSORS = 100, MANY = 1 << 29 };
+  for (int b = 0; b < contract->block_count; b++) {
+    fh_view_desc views[4];
+    fh_bound bound;
+    fh_block_shape shape = {0};
+    describe(views, MANY, 4, 8, ROWS, ROWS, 1);
+    assert_null(contract->bind(views, NULL, &bound));
+    contract->blocks[b].shape(&bound, MULTIPROCESSORS, &shape);
+    assert_in_range(shape.grid[0], MULTIPROCESSORS, 64 * MULTIPROCESSORS);
+    describe(views, 3, 4, 8, ROWS, ROWS, 1);
+    assert_null(contract->bind(views, NULL, &bound));
+    contract->blocks[b].shape(&bound, MULTIPROCESSORS, &shape);
+    assert_in_range(shape.grid[0], 1, 3);
+  }
+}
+
 static const int64_t sizes[] = {1, 2, 3, 5, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 200};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
@@ -241,8 +260,9 @@ static void test_bind(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bind),    cmocka_unit_test(test_compare),      cmocka_unit_test(test_sizes),
-      cmocka_unit_test(test_layouts), cmocka_unit_test(test_byte_offsets), cmocka_unit_test(test_hard_data),
+      cmocka_unit_test(blocks_of_many_rows), cmocka_unit_test(test_bind),    cmocka_unit_test(test_compare),
+      cmocka_unit_test(test_sizes),          cmocka_unit_test(test_layouts), cmocka_unit_test(test_byte_offsets),
+      cmocka_unit_test(test_hard_data),
   };
   return tuned_exit(contract, cmocka_run_group_tests(tests, tuned_setup, tuned_teardown));
 }

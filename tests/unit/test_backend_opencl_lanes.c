@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "backends/check.h"
 #include "backends/opencl/opencl_internal.h"
 #include "runtime/base/log.h"
 #include "tests/support/backend_call.h"
@@ -283,6 +284,21 @@ static void a_text_declares_no_more_than_a_block_may_have(void **state) {
   blocks_close(&b);
 }
 
+/* Drivers may count work-items in 32 bits. */
+static void a_launch_has_no_more_items_than_a_driver_counts(void **state) {
+  (void)state;
+  const fh_block_limits limits = {.threads = 256, .grid = {UINT32_MAX, UINT32_MAX, UINT32_MAX}, .items = 1 << 30};
+  int64_t need, have;
+  assert_null(fh_block_exceeds(&limits, &(fh_block_shape){.grid = {1 << 22, 1, 1}, .threads = 256}, &need, &have));
+  assert_null(fh_block_exceeds(&limits, &(fh_block_shape){.grid = {1 << 20, 2, 2}, .threads = 256}, &need, &have));
+  assert_non_null(fh_block_exceeds(&limits, &(fh_block_shape){.grid = {(1 << 22) + 1, 1, 1}, .threads = 256}, &need, &have));
+  assert_true(need == (INT64_C(1) << 30) + 256 && have == 1 << 30);
+  assert_non_null(fh_block_exceeds(&limits, &(fh_block_shape){.grid = {1 << 31, 1 << 31, 1 << 31}, .threads = 256}, &need, &have));
+  fh_backend *backend = open_as("khr");
+  assert_int_equal(backend->devices[0].info.blocks.items, 1 << 30);
+  fh_backend_opencl.destroy(backend);
+}
+
 static cl_int CL_API_CALL no_resources(cl_command_queue q, cl_kernel k, cl_uint d, const size_t *o, const size_t *g, const size_t *l,
                                        cl_uint n, const cl_event *w, cl_event *e) {
   (void)q, (void)k, (void)d, (void)o, (void)g, (void)l, (void)n, (void)w, (void)e;
@@ -338,6 +354,7 @@ int main(void) {
       cmocka_unit_test(a_text_of_its_own_prelude_is_left_alone),
       cmocka_unit_test(a_compiler_that_crashes_does_so_in_a_child),
       cmocka_unit_test(a_text_declares_no_more_than_a_block_may_have),
+      cmocka_unit_test(a_launch_has_no_more_items_than_a_driver_counts),
       cmocka_unit_test(a_block_that_a_driver_refuses_is_incompatible),
   };
   return cmocka_run_group_tests_name("backend_opencl_lanes", tests, NULL, NULL);

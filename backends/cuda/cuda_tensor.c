@@ -41,8 +41,8 @@ static fh_status encode(const fh_device *device, const char *name, int index, co
                                                          FH_CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_of(map->swizzle),
                                                          FH_CU_TENSOR_MAP_L2_PROMOTION_L2_256B, FH_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (code == FH_CUDA_SUCCESS) return FH_OK;
-  return FH_STATUS(
-      FH_INVALID_ARGUMENT,
+  return FH_STATUS_CAUSE(
+      FH_INTERNAL, "DRIVER-REFUSED",
       "%s: %s: the driver refuses tensor map %d (code %u): rank %d, address 0x%llx, extents %llu x %llu, lines %llu bytes apart, "
       "boxes of %u x %u\n"
       "  expected an address on 16 bytes and strides that are multiples of 16",

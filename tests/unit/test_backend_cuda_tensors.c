@@ -304,7 +304,7 @@ static void the_backend_says_what_is_wrong(void) {
   const fh_cu_ptr addresses[FH_MAX_OPERANDS] = {0x10000, 0x20002};
   const fh_command command = {.kind = FH_COMMAND_LAUNCH, .launch = {.executable = executable, .bound = &bound}};
   FH_EXPECT_OK(fh_cuda_enter(f.device));
-  expect_refused(fh_cuda_encode_maps(f.device, &command, addresses, &maps), FH_INVALID_ARGUMENT, "refuses tensor map 1");
+  expect_refused(fh_cuda_encode_maps(f.device, &command, addresses, &maps), FH_INTERNAL, "refuses tensor map 1");
   fh_cuda_leave(f.device);
   api->release(executable);
   fh_backend_fixture_close(&f);

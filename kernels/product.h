@@ -223,7 +223,9 @@ static inline fh_case fh_product_case(const int64_t s[static 4], fh_dtype a, fh_
   return out;
 }
 
-/* The shapes that a product is tried on, plain and with packed weights, and many small ones. False past the last. */
+/* The shapes that a product is tried on, plain and with packed weights, and for texts that take few of these, plain ones whose lines are
+ * multiples of 16 bytes: more products than a device has multiprocessors, more blocks of k than a ring of stages has, more rows and columns
+ * than a warpgroup or a tile takes. False past the last. */
 static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c, int64_t group, fh_case *out) {
   static const int64_t shapes[][4] = {
       /* batch (0: rank 2), m, n, k */
@@ -232,10 +234,11 @@ static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c,
       {0, 8, 100, 127},  {0, 67, 3, 128}, {0, 2, 200, 100}, {0, 50, 7, 63},    {2, 30, 127, 31}, {0, 3, 40, 515}, {0, 13, 11, 1031},
       {0, 61, 129, 127}, {0, 1, 300, 70}, {0, 4, 37, 2},    {0, 1, 129, 2051},
   };
-  if (i < 0 || i > 2 * FH_LENGTH(shapes)) return false;
-  const bool many = i == 2 * FH_LENGTH(shapes);
-  *out = fh_product_case(many ? (const int64_t[]){96, 16, 16, 16} : shapes[i / 2], a, b, c, group,
-                         i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
+  static const int64_t whole[][4] = {{140, 16, 16, 24}, {0, 136, 136, 392}, {96, 16, 16, 264}, {96, 72, 72, 8}};
+  const int both = 2 * FH_LENGTH(shapes);
+  if (i < 0 || i >= both + FH_LENGTH(whole)) return false;
+  *out =
+      fh_product_case(i < both ? shapes[i / 2] : whole[i - both], a, b, c, group, i < both && i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
   return true;
 }
 

@@ -106,7 +106,8 @@ static void gather(const fh_view_desc *v, const char *first, char *compact) {
 
 /* ---- layouts ---------------------------------------------------------------------------------------- */
 
-typedef enum shape_kind { COMPACT, PADDED, COLUMNS, NEGATIVE, SPREAD } shape_kind;
+/* The last three: of all views, of those with an odd index, or an even one, the last two dimensions have changed places in memory. */
+typedef enum shape_kind { COMPACT, PADDED, COLUMNS, NEGATIVE, SPREAD, TURNED, TURNED_ODD, TURNED_EVEN } shape_kind;
 
 typedef struct layout {
   const char *name;
@@ -116,9 +117,15 @@ typedef struct layout {
 } layout;
 
 static const layout fixed_layouts[] = {
-    {"compact", COMPACT, 0, false},           {"compact, to the end of a page", COMPACT, 0, true},
-    {"padded rows", PADDED, 0, true},         {"column-major", COLUMNS, 0, true},
-    {"negative strides", NEGATIVE, 0, false}, {"every dimension spread", SPREAD, 0, true},
+    {"compact", COMPACT, 0, false},
+    {"compact, to the end of a page", COMPACT, 0, true},
+    {"padded rows", PADDED, 0, true},
+    {"column-major", COLUMNS, 0, true},
+    {"negative strides", NEGATIVE, 0, false},
+    {"every dimension spread", SPREAD, 0, true},
+    {"matrices turned", TURNED, 0, true},
+    {"odd matrices turned", TURNED_ODD, 0, true},
+    {"even matrices turned", TURNED_EVEN, 0, true},
 };
 static const int short_offsets[] = {1, 2, 4, 7, 28, 33, 63};
 enum {
@@ -138,11 +145,25 @@ static bool layout_at(int i, bool thorough, layout *out) {
   return true;
 }
 
-static fh_view_desc laid_out(const fh_view_desc *compact, shape_kind kind) {
+/* What a layout makes of view `index`. */
+static shape_kind kind_of_view(shape_kind kind, int index) {
+  if (kind == TURNED_ODD) return index % 2 ? TURNED : COMPACT;
+  if (kind == TURNED_EVEN) return index % 2 ? COMPACT : TURNED;
+  return kind;
+}
+
+/* The dimension that is the k-th from the innermost one. */
+static int32_t dimension_at(shape_kind kind, int32_t rank, int32_t k) {
+  if (kind == COLUMNS) return k;
+  return kind == TURNED && rank > 1 && k < 2 ? rank - 2 + k : rank - 1 - k;
+}
+
+static fh_view_desc laid_out(const fh_view_desc *compact, int index, shape_kind of_all) {
+  const shape_kind kind = kind_of_view(of_all, index);
   fh_view_desc v = *compact;
   int64_t stride = kind == SPREAD ? 3 : 1;
   for (int32_t k = 0; k < v.rank; k++) {
-    const int32_t i = kind == COLUMNS ? k : v.rank - 1 - k;
+    const int32_t i = dimension_at(kind, v.rank, k);
     v.strides[i] = kind == NEGATIVE ? -stride : stride;
     stride *= v.shape[i] > 0 ? v.shape[i] : 1;
     if (kind == PADDED && k == 0) stride += 5;
@@ -448,7 +469,7 @@ static fh_status setting_new(const trial *t, const layout *how, size_t alignment
     const size_t size = fh_dtype_size(t->c.views[v].dtype);
     size_t offset = (size_t)(how->offset * (1 + 2 * v) % OFFSETS);
     if (alignment > 1) offset -= offset % size;
-    s->views[v] = laid_out(&t->c.views[v], how->kind);
+    s->views[v] = laid_out(&t->c.views[v], v, how->kind);
     int64_t first;
     const size_t bytes = (size_t)span_of(&s->views[v], &first) * size;
     s->places[v] = (fh_conform_place){.bytes = bytes, .offset = first * (int64_t)size};
@@ -522,11 +543,24 @@ static fh_status try_setting(trial *t, const fh_conform_variant *variant, const 
   return FH_OK;
 }
 
+/* Cases of more operations are there for what only size reaches: they are tried on ordinary data, in the forms below alone. */
+static const double MANY_FLOPS = 7e6;
+
+/* Each operand of a product by rows or by columns: texts may have code of their own for each of the four. */
+static bool is_form(const layout *how) { return how->kind >= TURNED || (how->kind == COMPACT && !how->at_end && how->offset == 0); }
+
+/* Is a trial tried in a layout? */
+static bool is_tried(const trial *t, const fh_conform_options *options, const layout *how) {
+  if (options->quick && !options->forms) return is_form(how) && how->kind == COMPACT;
+  if (options->quick || t->bound.flops > MANY_FLOPS) return is_form(how);
+  return how->kind < TURNED || t->kind == ORDINARY;
+}
+
 static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
   layout how;
-  const int most = options->quick ? 1 : INT_MAX; /* the first is compact */
-  for (int i = 0; i < most && layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
+  for (int i = 0; layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
     setting s;
+    if (!is_tried(t, options, &how)) continue;
     fh_status status = setting_new(t, &how, variant->alignment, options->guard, &s);
     if (!status) status = try_setting(t, variant, options, &how, &s, report);
     setting_free(&s, t);
@@ -540,9 +574,10 @@ static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const 
 static fh_status takes_some_layout(const trial *t, const fh_conform_variant *variant, const fh_conform_options *options, bool *out_takes) {
   const fh_kernel_contract *contract = t->image->contract;
   *out_takes = !variant->unfit || contract->inspect;
-  for (int i = 0; i < (options->quick ? 1 : FIXED_LAYOUTS) && !*out_takes; i++) { /* the others are compact, too */
+  for (int i = 0; i < FIXED_LAYOUTS && !*out_takes; i++) { /* the others are compact, too */
     fh_view_desc views[FH_MAX_VIEWS];
-    for (int v = 0; v < contract->view_count; v++) views[v] = laid_out(&t->c.views[v], fixed_layouts[i].kind);
+    if (!is_tried(t, options, &fixed_layouts[i])) continue;
+    for (int v = 0; v < contract->view_count; v++) views[v] = laid_out(&t->c.views[v], v, fixed_layouts[i].kind);
     fh_bound bound = {0};
     const int64_t offsets[FH_MAX_VIEWS] = {0};
     FH_TRY(contract->bind(views, t->c.scalars, &bound));
@@ -554,6 +589,7 @@ static fh_status takes_some_layout(const trial *t, const fh_conform_variant *var
 static fh_status try_trial(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
   if (t->kind == IN_PLACE && !find_alias(t)) return FH_OK;
   FH_TRY(t->image->contract->bind(t->c.views, t->c.scalars, &t->bound));
+  if (t->kind != ORDINARY && t->bound.flops > MANY_FLOPS) return FH_OK;
   bool takes;
   FH_TRY(takes_some_layout(t, variant, options, &takes));
   if (!takes) return FH_OK;

@@ -44,6 +44,7 @@ typedef struct fh_conform_options {
   bool guard;    /* lay operands against pages that may not be touched: a stray access ends the process */
   bool thorough; /* every byte offset from 0 to 63 instead of seven */
   bool quick;    /* compact operands and ordinary data only */
+  bool forms;    /* with `quick`: also those whose last two dimensions have changed places, all of them and every other one */
   int cases;     /* only the first so many cases of the contract that the variant takes; 0: all */
   /* Takes the status of the run that failed (FH_OK: none did), for who must know more than its words; NULL: nobody. */
   fh_status *out_failure;

@@ -60,7 +60,7 @@ static void neon_conforms(void **state) {
 }
 
 /* The procedure must see what it claims to see: variants that are wrong in one way each. */
-typedef enum fault { ONE_BIT, SMALL_ERROR, STRAY_WRITE, INPUT_WRITE, REFUSED, NOT_BUILT } fault;
+typedef enum fault { ONE_BIT, SMALL_ERROR, STRAY_WRITE, INPUT_WRITE, ONE_TURNED, REFUSED, NOT_BUILT } fault;
 
 static fh_status run_faulty(void *arg, const fh_conform_call *call) {
   const fault what = *(const fault *)arg;
@@ -77,14 +77,15 @@ static fh_status run_faulty(void *arg, const fh_conform_call *call) {
   value *= 1.001f;
   if (what == SMALL_ERROR) memcpy(first, &value, sizeof value);
   if (what == STRAY_WRITE && v->strides[1] == 1 && v->strides[0] > v->shape[1]) first[v->shape[1] * 4] = 0; /* behind a row */
+  if (what == ONE_TURNED && (call->views[0].strides[1] == 1) != (v->strides[1] == 1)) *first ^= 1;
   if (what == INPUT_WRITE && x->memory != y->memory) *((char *)x->memory + x->offset) ^= 1;
   return FH_OK;
 }
 
 static void faults_are_seen(void **state) {
   (void)state;
-  static const char *const expected[] = {"plain C gives", "the oracle says",    "a byte between",
-                                         "an input was",  "this device cannot", "no such function"};
+  static const char *const expected[] = {"plain C gives",       "the oracle says",    "a byte between",  "an input was",
+                                         "odd matrices turned", "this device cannot", "no such function"};
   int count;
   const fh_kernel_image *image = fh_kernel_images(&count);
   while (strcmp(image->contract->name, "softmax") != 0) image++;

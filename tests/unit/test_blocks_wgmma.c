@@ -146,6 +146,61 @@ static void test_other_types(void **state) {
     }
 }
 
+/* ---- what conformance shows on a device ----------------------------------------------------------------------------------------- */
+
+enum { STAGE = 64, GROUP_ROWS = 64, BOX_COLUMNS = 64, MOST_MULTIPROCESSORS = 132 };
+enum {
+  EVERY_PRODUCT = 1,   /* of a stage has numbers in it */
+  LAST_STAGE = 2,      /* is behind others and not full */
+  RING_GOES_ROUND = 4, /* in one tile */
+  SECOND_GROUP = 8,
+  SECOND_BOX = 16,
+  SECOND_TILE = 32,  /* of a block */
+  TILES_OF_BOTH = 64 /* rows and columns */
+};
+
+static int reach_of(const fh_bound *bound, int64_t cols, int64_t stages) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t m = op[FH_PRODUCT_M].i, n = op[FH_PRODUCT_N].i, k = op[FH_PRODUCT_K].i, steps = fh_divide_up(k, STAGE);
+  return (k >= STAGE ? EVERY_PRODUCT : 0) | (k > STAGE && k % STAGE ? LAST_STAGE : 0) | (steps > stages ? RING_GOES_ROUND : 0) |
+         (m > GROUP_ROWS ? SECOND_GROUP : 0) | (n > BOX_COLUMNS ? SECOND_BOX : 0) |
+         (fh_tensor_tiles(bound, cols) > MOST_MULTIPROCESSORS ? SECOND_TILE : 0) | (m > FH_TENSOR_ROWS && n > cols ? TILES_OF_BOTH : 0);
+}
+
+/* What the first `most` compact cases that fit reach together. Whatever fits by rows fits turned, too. */
+static int reach(const fh_kernel_contract *contract, const char *name, int64_t cols, int64_t stages, int most) {
+  const fh_block_variant *variant = variant_of(contract, name);
+  int all = 0, taken = 0;
+  fh_case c;
+  for (int i = 0; taken < most && contract->case_at(i, &c); i++) {
+    fh_bound bound;
+    assert_null(contract->bind(c.views, c.scalars, &bound));
+    if (bound.stage_count == 0 || variant->unfit(&bound)) continue;
+    taken++;
+    all |= reach_of(&bound, cols, stages);
+    for (int form = 1; form < 4; form++) {
+      for (int v = 0; v < 2; v++)
+        if (form >> v & 1) lay(&c.views[v], true, 0);
+      assert_null(contract->bind(c.views, c.scalars, &bound));
+      assert_null(variant->unfit(&bound));
+      for (int v = 0; v < 2; v++) lay(&c.views[v], false, 0);
+    }
+  }
+  return all;
+}
+
+static void test_cases_reach_all(void **state) {
+  (void)state;
+  const fh_kernel_contract *const contracts[] = {&fh_contract_matmul_bf16, &fh_contract_matmul_f16};
+  const int tested = EVERY_PRODUCT | LAST_STAGE | RING_GOES_ROUND | SECOND_GROUP | SECOND_BOX | SECOND_TILE;
+  for (int i = 0; i < FH_LENGTH(contracts); i++) {
+    assert_int_equal(reach(contracts[i], "wgmma", FH_TENSOR_WIDE, 4, INT32_MAX), tested);
+    assert_int_equal(reach(contracts[i], "wgmma_small", FH_TENSOR_NARROW, 6, INT32_MAX), tested | TILES_OF_BOTH);
+    assert_int_equal(reach(contracts[i], "wgmma", FH_TENSOR_WIDE, 4, 3), tested); /* before the first use */
+    assert_int_equal(reach(contracts[i], "wgmma_small", FH_TENSOR_NARROW, 6, 3), tested | TILES_OF_BOTH);
+  }
+}
+
 /* ---- what it does not take ------------------------------------------------------------------------------------------------------ */
 
 static void expect_unfit(const fh_case *c, const char *name, const char *part) {
@@ -213,9 +268,10 @@ static void test_maps(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sizes),       cmocka_unit_test(test_many_tiles), cmocka_unit_test(test_shared_matrices),
-      cmocka_unit_test(test_results),     cmocka_unit_test(test_no_numbers), cmocka_unit_test(test_unfit),
-      cmocka_unit_test(test_other_types), cmocka_unit_test(test_misplaced),  cmocka_unit_test(test_maps),
+      cmocka_unit_test(test_sizes),           cmocka_unit_test(test_many_tiles), cmocka_unit_test(test_shared_matrices),
+      cmocka_unit_test(test_results),         cmocka_unit_test(test_no_numbers), cmocka_unit_test(test_unfit),
+      cmocka_unit_test(test_other_types),     cmocka_unit_test(test_misplaced),  cmocka_unit_test(test_maps),
+      cmocka_unit_test(test_cases_reach_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

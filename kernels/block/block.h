@@ -69,6 +69,7 @@
  *   fh_group_fence()                   before the first of them that uses registers which the threads used
  *   fh_group_commit() fh_group_wait(n) what was begun becomes a group; until all but the n newest are done: before that neither d nor the
  *                                      matrices may be touched
+ *   fh_group_hold_float(x) fh_group_hold_int(x)   of each number of d behind that wait: it stays where it is until then
  *   fh_group_registers_fewer(n) fh_group_registers_more(n)   of each thread of this warpgroup, n being what it has then
  *   FH_NEEDS_PTX(8.4)                  at the head of a text: a PTX newer than 8.0, which older drivers do not take
  *   fh_store2(p, x, y) fh_store2_i     two numbers, p on a boundary of 8

@@ -170,6 +170,8 @@ FH_INLINE void fh_async_fence(void) { __asm__ volatile("fence.proxy.async.shared
 FH_INLINE void fh_group_fence(void) { __asm__ volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 FH_INLINE void fh_group_commit(void) { __asm__ volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 #define fh_group_wait(n) __asm__ volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(n) : "memory")
+#define fh_group_hold_float(x) __asm__ volatile("" : "+f"(x)::"memory")
+#define fh_group_hold_int(x) __asm__ volatile("" : "+r"(x)::"memory")
 FH_INLINE ulong fh_matrix(__local const void *p, int leading, int stride) {
   return (ulong)(fh_shared_address(p) >> 4 & 0x3fff) | (ulong)(leading >> 4) << 16 | (ulong)(stride >> 4) << 32 | (ulong)1 << 62;
 }

@@ -149,6 +149,7 @@ FH_INLINE void fh_wgmma_release(const fh_wgmma_ring *ring, int stage) {
       fh_wgmma_advance(ring, FH_WGMMA_STAGES(COLS));                                          \
     }                                                                                         \
     fh_group_wait(0);                                                                         \
+    FH_UNROLL for (int i = 0; i < (COLS) / 2; i++) fh_group_hold_##NUMBER(sum[i]);            \
     fh_wgmma_release(ring, before);                                                           \
   }
 

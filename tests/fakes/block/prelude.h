@@ -112,6 +112,8 @@ typedef const fake_tensor_map *fh_map;
 #define fh_group_fence() fake_group_fence()
 #define fh_group_commit() fake_group_commit()
 #define fh_group_wait(n) fake_group_wait(n, FAKE_HERE)
+#define fh_group_hold_float(x) ((void)(x))
+#define fh_group_hold_int(x) ((void)(x))
 #define fh_matrix(p, leading, stride) fake_matrix(p, leading, stride)
 #define FAKE_GROUP_MULTIPLY(kind, n, d, a, b, add, ta, tb) fake_group_multiply(d, a, b, add, (fake_group_shape){kind, n, ta, tb}, FAKE_HERE)
 #define fh_group_bf16_128(d, a, b, add, ta, tb) FAKE_GROUP_MULTIPLY(FAKE_BF16, 128, d, a, b, add, ta, tb)

@@ -90,27 +90,33 @@ static fh_status make_program_once(fh_device *device, const fh_cl_code *code, cl
   return FH_OK;
 }
 
-/* A compiler that refuses the lanes of work-items gets the form that every compiler takes. */
+/* The form that every compiler and device takes. */
+static void turn_to_vectors(const fh_device *device, fh_cl_code *code, fh_status why) {
+  fh_log(FH_LOG_WARN, "opencl: kernel %s on %s has its lanes in vectors, which is slower: %s", code->name, device->found->info.id,
+         fh_status_message(why));
+  fh_status_free(why);
+  code->lanes = FH_CL_VECTORS;
+}
+
+/* For a compiler that refuses the lanes of work-items, too. */
 static fh_status make_program(fh_device *device, fh_cl_code *code, cl_program *out_program) {
   fh_status status = make_program_once(device, code, out_program);
   if (fh_status_code(status) != FH_INCOMPATIBLE || code->lanes == FH_CL_VECTORS) return status;
-  fh_log(FH_LOG_WARN, "opencl: kernel %s on %s has its lanes in vectors, which is slower: %s", code->name, device->found->info.id,
-         fh_status_message(status));
-  fh_status_free(status);
-  code->lanes = FH_CL_VECTORS;
+  turn_to_vectors(device, code, status);
   return make_program_once(device, code, out_program);
 }
 
 /* The program of a text, made on first use; code->lanes becomes those that it was built for. Called with the device's lock held. */
 static fh_status find_program(fh_device *device, fh_cl_code *code, cl_program *out_program) {
   for (fh_cl_program *p = device->programs; p; p = p->next) {
-    if (p->source != code->source) continue;
+    if (p->source != code->source || p->asked != code->lanes) continue;
     *out_program = p->handle;
     code->lanes = p->lanes;
     return FH_OK;
   }
   fh_cl_program *program = malloc(sizeof *program);
   if (!program) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "opencl: no memory to keep the program of %s", code->name);
+  program->asked = code->lanes;
   fh_status status = make_program(device, code, &program->handle);
   if (status) {
     free(program);
@@ -210,7 +216,7 @@ static fh_status choose_local(const fh_device *device, fh_executable *executable
                          executable->name, FH_CL_LANES);
 }
 
-static fh_status make_kernel(fh_device *device, fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
+static fh_status make_kernel_once(fh_device *device, fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
   cl_program program = NULL;
   pthread_mutex_lock(&device->lock);
   fh_status status = find_program(device, code, &program);
@@ -227,6 +233,16 @@ static fh_status make_kernel(fh_device *device, fh_cl_code *code, const fh_recip
   out->lanes = code->lanes != FH_CL_VECTORS;
   FH_TRY(choose_local(device, out));
   return check_arguments(device, out, out->handle);
+}
+
+/* A kernel that takes so many registers that a group has no room for an item's lanes has them in vectors, where one is enough. */
+static fh_status make_kernel(fh_device *device, fh_cl_code *code, const fh_recipe *recipe, fh_executable *out) {
+  fh_status status = make_kernel_once(device, code, recipe, out);
+  if (!status || !out->lanes || out->local > 0) return status;
+  device->fn->clReleaseKernel(out->handle);
+  out->handle = NULL;
+  turn_to_vectors(device, code, status);
+  return make_kernel_once(device, code, recipe, out);
 }
 
 fh_status fh_cl_prepare(fh_device *device, const fh_recipe *recipe, fh_executable **out_executable) {

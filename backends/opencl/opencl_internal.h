@@ -89,7 +89,7 @@ typedef struct fh_cl_code {
 typedef struct fh_cl_program {
   const char *source;
   cl_program handle;
-  fh_cl_lanes lanes; /* that it was built for */
+  fh_cl_lanes asked, lanes; /* what it was asked for, and what it was built for */
   struct fh_cl_program *next;
 } fh_cl_program;
 

@@ -177,6 +177,38 @@ static void a_compiler_that_refuses_lanes_gets_vectors(void **state) {
   fh_backend_fixture_close(&f);
 }
 
+static fh_opencl_functions real;
+static cl_int CL_API_CALL small_groups(cl_kernel k, cl_device_id d, cl_kernel_work_group_info what, size_t size, void *out,
+                                       size_t *out_size) {
+  if (what != CL_KERNEL_WORK_GROUP_SIZE) return real.clGetKernelWorkGroupInfo(k, d, what, size, out, out_size);
+  *(size_t *)out = FH_CL_LANES - 1;
+  return CL_SUCCESS;
+}
+
+/* A kernel that takes so many registers that no group has room for 16 work-items; another of the same text does not. */
+static void a_kernel_without_room_for_lanes_gets_vectors(void **state) {
+  (void)state;
+  fh_backend_fixture f;
+  fh_executable *crowded = NULL, *roomy = NULL;
+  setenv("FOGHORN_FAKE_OPENCL", "khr", 1);
+  fh_backend_fixture_open(&fh_backend_opencl, &fakes, 0, &f);
+  real = f.backend->driver.fn;
+  fh_log_set(keep_log, NULL);
+  f.backend->driver.fn.clGetKernelWorkGroupInfo = small_groups;
+  FH_EXPECT_OK(f.api->prepare(f.device, &(fh_recipe){.image = image_of("axpy")}, &crowded));
+  assert_false(crowded->lanes);
+  assert_in_range(crowded->local, 1, FH_CL_LANES - 1);
+  assert_non_null(strstr(warned, "in vectors"));
+  assert_non_null(strstr(warned, "cannot have groups of 16 work-items"));
+  fh_log_set(NULL, NULL);
+  f.backend->driver.fn = real;
+  FH_EXPECT_OK(f.api->prepare(f.device, &(fh_recipe){.image = image_of("axpy")}, &roomy));
+  assert_true(roomy->lanes);
+  f.api->release(crowded);
+  f.api->release(roomy);
+  fh_backend_fixture_close(&f);
+}
+
 static void a_text_of_its_own_prelude_is_left_alone(void **state) {
   (void)state;
   static const fh_param params[] = {{"y", FH_OPERAND_OUT}};
@@ -251,7 +283,6 @@ static void a_compiler_that_crashes_does_so_in_a_child(void **state) {
 
 /* ---- what a block may have ---------------------------------------------------------------------------------------------- */
 
-static fh_opencl_functions real;
 static cl_ulong local_bytes; /* that every kernel declares */
 static cl_int CL_API_CALL declares(cl_kernel k, cl_device_id d, cl_kernel_work_group_info what, size_t size, void *out, size_t *out_size) {
   if (what != CL_KERNEL_LOCAL_MEM_SIZE) return real.clGetKernelWorkGroupInfo(k, d, what, size, out, out_size);
@@ -351,6 +382,7 @@ int main(void) {
       cmocka_unit_test(lanes_in_work_items_give_the_same_bits),
       cmocka_unit_test(any_grid_is_right),
       cmocka_unit_test(a_compiler_that_refuses_lanes_gets_vectors),
+      cmocka_unit_test(a_kernel_without_room_for_lanes_gets_vectors),
       cmocka_unit_test(a_text_of_its_own_prelude_is_left_alone),
       cmocka_unit_test(a_compiler_that_crashes_does_so_in_a_child),
       cmocka_unit_test(a_text_declares_no_more_than_a_block_may_have),

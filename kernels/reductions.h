@@ -190,8 +190,44 @@ static inline void fh_pieces_grid(int64_t blocks, int multiprocessors, fh_block_
 static inline void fh_pieces_shape(int64_t pieces, int multiprocessors, fh_block_shape *out) {
   fh_pieces_grid((pieces - 1) / FH_PIECES_TOGETHER + 1, multiprocessors, out);
 }
-static inline void fh_results_shape(int64_t results, int multiprocessors, fh_block_shape *out) {
-  fh_pieces_grid(results, multiprocessors, out);
+
+/* Where the operands of a kernel's first stage are that its block texts go by. */
+typedef struct fh_pieces_operands {
+  int chunks, d, x_step, y_step; /* without a second input x_step twice */
+  int rows, joined, results;
+} fh_pieces_operands;
+
+static inline int64_t fh_pieces_operand(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
+
+static inline void fh_pieces_shape_of(const fh_pieces_operands *at, const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_shape(fh_pieces_operand(bound, at->rows) * fh_pieces_operand(bound, at->chunks), multiprocessors, out);
 }
+static inline void fh_results_shape_of(const fh_pieces_operands *at, const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid(fh_pieces_operand(bound, at->results), multiprocessors, out);
+}
+/* `joined`: of the variant whose second launch joins pieces. */
+static inline const char *fh_pieces_unfit(const fh_pieces_operands *at, const fh_bound *bound, int rows_stage, bool joined) {
+  if (bound->stages[0].entry != rows_stage) return "it is reduced by columns";
+  if ((fh_pieces_operand(bound, at->joined) > 0) != joined) return joined ? "each result is one piece" : "results are joined from pieces";
+  if (fh_pieces_operand(bound, at->x_step) != 1 || fh_pieces_operand(bound, at->y_step) != 1)
+    return "the elements of a row are not side by side";
+  return fh_pieces_operand(bound, at->d) < FH_PIECES_LEAST ? FH_PIECES_SHORT : NULL;
+}
+
+/* Both rows of FH_BLOCKS for a kernel with `places` and ROWS_STAGE: by its text <kernel>_block. */
+#define FH_PIECES_FUNCTIONS(kernel, places)                                                                             \
+  static void pieces_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                           \
+    fh_pieces_shape_of(&(places), bound, multiprocessors, out);                                                         \
+  }                                                                                                                     \
+  static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                          \
+    fh_results_shape_of(&(places), bound, multiprocessors, out);                                                        \
+  }                                                                                                                     \
+  static const char *rows_unfit(const fh_bound *bound) { return fh_pieces_unfit(&(places), bound, ROWS_STAGE, false); } \
+  static const char *all_unfit(const fh_bound *bound) { return fh_pieces_unfit(&(places), bound, ROWS_STAGE, true); }   \
+  static const fh_block_step results[] = {{#kernel "_results", results_shape}}
+#define FH_PIECES_BLOCKS(kernel)                                                                                              \
+  FH_BLOCKS({"rows", #kernel "_pieces", #kernel "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, rows_unfit, 0.9}, \
+            {"pieces", #kernel "_pieces", #kernel "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, all_unfit, 0.9, \
+             .rest = results, .rest_count = FH_LENGTH(results)})
 
 #endif /* FOGHORN_KERNELS_REDUCTIONS_H_ */

@@ -137,29 +137,9 @@ static bool reduce_bench_at(int i, fh_case *out) {
 /* ---- blocks of threads: block/pieces.h, for floats ---- */
 
 #ifndef FH_OF_DOUBLES
-enum { CHUNKS_OPERAND = 5, D_OPERAND = 7, STEP_OPERAND = 10, ROWS_OPERAND = 15, JOINED_OPERAND, RESULTS_OPERAND };
-
-static int64_t operand_of(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
-
-static void pieces_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  fh_pieces_shape(operand_of(bound, ROWS_OPERAND) * operand_of(bound, CHUNKS_OPERAND), multiprocessors, out);
-}
-static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  fh_results_shape(operand_of(bound, RESULTS_OPERAND), multiprocessors, out);
-}
-static const char *pieces_unfit(const fh_bound *bound, bool joined) {
-  if (bound->stages[0].entry != ROWS_STAGE) return "it is reduced by columns";
-  if ((operand_of(bound, JOINED_OPERAND) > 0) != joined) return joined ? "each result is one piece" : "results are joined from pieces";
-  if (operand_of(bound, STEP_OPERAND) != 1) return "the elements of a row are not side by side";
-  return operand_of(bound, D_OPERAND) < FH_PIECES_LEAST ? FH_PIECES_SHORT : NULL;
-}
-static const char *rows_unfit(const fh_bound *bound) { return pieces_unfit(bound, false); }
-static const char *all_unfit(const fh_bound *bound) { return pieces_unfit(bound, true); }
-static const fh_block_step results[] = {{"reduce_results", results_shape}};
-#define BLOCKS_OF_FLOATS                                                                                                                   \
-  FH_BLOCKS({"rows", "reduce_pieces", "reduce_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, rows_unfit, 0.9},                  \
-            {"pieces", "reduce_pieces", "reduce_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, all_unfit, 0.9, .rest = results, \
-             .rest_count = FH_LENGTH(results)}),
+static const fh_pieces_operands places = {.chunks = 5, .d = 7, .x_step = 10, .y_step = 10, .rows = 15, .joined = 16, .results = 17};
+FH_PIECES_FUNCTIONS(reduce, places);
+#define BLOCKS_OF_FLOATS FH_PIECES_BLOCKS(reduce),
 #else
 #define BLOCKS_OF_FLOATS
 #endif

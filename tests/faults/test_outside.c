@@ -24,30 +24,11 @@
 #include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
+#include "tests/support/launches.h"
 
 enum { N = 4096, LAUNCHES = 16, SECONDS = 20 };
 
-static char said[8192];
-
-static void keep(void *user, int level, const char *lines) {
-  (void)user, (void)level;
-  const size_t used = strlen(said);
-  snprintf(said + used, sizeof said - used, "%s", lines);
-}
-
-static int times_said(const char *part) {
-  int n = 0;
-  for (const char *at = strstr(said, part); at; at = strstr(at + 1, part)) n++;
-  return n;
-}
-
-static fh_context *open_both(void) {
-  setenv("FOGHORN_VERIFY", "off", 1);
-  fh_log_set(keep, NULL);
-  fh_context *context = NULL;
-  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = "cuda:0,cpu", .numerics = FH_EXACT, .allow_fake = true}, &context));
-  return context;
-}
+static fh_context *open_both(void) { return open_kept("cuda:0,cpu", FH_FALLBACK_DEFAULT); }
 
 /* y += x for some launches; y begins with 0, x with 1. */
 typedef struct job {
@@ -85,7 +66,7 @@ static bool is_right(const job *j) {
   return right;
 }
 
-static fh_counters counters_of(const job *j) {
+static fh_counters job_counters(const job *j) {
   fh_counters counters;
   fh_context_counters(j->context, &counters);
   assert_int_equal(counters.launches, j->done);
@@ -103,7 +84,7 @@ static void job_end(job *j) {
 /* The device was lost once, in this job, and said so once. */
 static void ended_on_the_cpu(job *j, const char *cause) {
   assert_true(is_right(j));
-  const fh_counters c = counters_of(j);
+  const fh_counters c = job_counters(j);
   assert_true(c.executed_elsewhere > 0);
   assert_int_equal(times_said("FALLBACK"), 1);
   assert_int_equal(times_said("FALLBACK device cuda:0 lost"), 1);
@@ -144,7 +125,7 @@ static void a_reset_and_a_new_beginning(void) {
   job again = job_begin(N);
   add(&again, LAUNCHES);
   assert_true(is_right(&again));
-  assert_int_equal(counters_of(&again).executed_elsewhere, 0);
+  assert_int_equal(job_counters(&again).executed_elsewhere, 0);
   assert_int_equal(times_said("FALLBACK device"), 1); /* the one before */
   job_end(&again);
   fh_cuda_driver_close(&driver);
@@ -167,7 +148,7 @@ static void beside_another_user(void) {
   job j = job_begin(N);
   add(&j, LAUNCHES);
   assert_true(is_right(&j));
-  assert_int_equal(counters_of(&j).executed_elsewhere, 0);
+  assert_int_equal(job_counters(&j).executed_elsewhere, 0);
   job_end(&j); /* and goes: the context stays */
   assert_int_equal(fn->cuMemcpyDtoHAsync_v2(bytes, memory, N, stream), 0);
   assert_int_equal(fn->cuStreamSynchronize(stream), 0);
@@ -200,7 +181,7 @@ static void a_fork_in_the_middle(void) {
   assert_true(WIFEXITED(state) && WEXITSTATUS(state) == 0);
   add(&j, LAUNCHES / 2);
   assert_true(is_right(&j));
-  assert_int_equal(counters_of(&j).executed_elsewhere, 0);
+  assert_int_equal(job_counters(&j).executed_elsewhere, 0);
   assert_string_equal(said, "");
   job_end(&j);
 }
@@ -227,7 +208,7 @@ static void a_crowded_device(void) {
   job j = job_begin(2 << 20); /* 8 MiB each; 6 MiB are left */
   add(&j, 2);
   assert_true(is_right(&j));
-  const fh_counters c = counters_of(&j);
+  const fh_counters c = job_counters(&j);
   assert_true(c.chunked + c.executed_elsewhere > 0);
   assert_int_equal(times_said("FALLBACK") + times_said("CHUNKED"), 1);
   job_end(&j);
@@ -246,7 +227,7 @@ static void an_idle_context_gives_way(void) {
   job j = job_begin(COUNT);
   add(&j, 2);
   assert_true(is_right(&j));
-  fh_counters c = counters_of(&j);
+  fh_counters c = job_counters(&j);
   assert_int_equal(c.executed_elsewhere, 0);
   assert_int_equal(c.chunked, 0);
   fh_context_counters(idle, &c);
@@ -274,7 +255,7 @@ static void what_an_idle_context_gives_up_is_free(void) {
   FH_EXPECT_OK(fh_queue_finish(fh_context_queue(idle)));
   job j = job_begin(125 * MEBI);
   add(&j, 1);
-  const fh_counters c = counters_of(&j);
+  const fh_counters c = job_counters(&j);
   assert_int_equal(c.executed_intended, 1);
   assert_int_equal(c.chunked, 0);
   assert_string_equal(said, "");
@@ -323,7 +304,7 @@ static void a_context_at_work_gives_no_way(void) {
   add(&j, 1);
   fh_context_unlock(busy);
   assert_non_null(kept.buffer->replicas[fh_device_named(busy, "cuda:0")].memory);
-  const fh_counters c = counters_of(&j);
+  const fh_counters c = job_counters(&j);
   assert_true(c.chunked + c.executed_elsewhere > 0);
   job_end(&j);
   fh_view_release(&kept);

@@ -18,57 +18,9 @@
 #include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
+#include "tests/support/launches.h"
 
 enum { ROWS = 6000, D = 1024, PANEL = 64 }; /* 23.4 MiB a matrix, on devices of 16 MiB */
-
-static char said[8192];
-
-static void keep(void *user, int level, const char *lines) {
-  (void)user, (void)level;
-  const size_t used = strlen(said);
-  snprintf(said + used, sizeof said - used, "%s", lines);
-}
-
-static int times_said(const char *part) {
-  int n = 0;
-  for (const char *at = strstr(said, part); at; at = strstr(at + 1, part)) n++;
-  return n;
-}
-
-static fh_context *open_with(const char *devices, fh_fallback fallback) {
-  setenv("FOGHORN_VERIFY", "off", 1);
-  fh_log_set(keep, NULL);
-  fh_context *context = NULL;
-  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = devices, .numerics = FH_EXACT, .allow_fake = true, .fallback = fallback},
-                                 &context));
-  return context;
-}
-
-static fh_view new_matrix(fh_context *context, int64_t rows, int64_t columns, fh_order order, uint32_t seed) {
-  fh_view view;
-  float *data;
-  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(rows, columns), order, &view));
-  FH_EXPECT_OK(fh_view_map(&view, FH_WRITE, (void **)&data));
-  for (int64_t i = 0; i < rows * columns; i++) {
-    seed = seed * 1664525u + 1013904223u;
-    data[i] = (float)(seed >> 8) * 0x1p-23f - 1;
-  }
-  return view;
-}
-
-static void same_bits(const fh_view *a, const fh_view *b) {
-  void *x, *y;
-  FH_EXPECT_OK(fh_view_map(a, FH_READ, &x));
-  FH_EXPECT_OK(fh_view_map(b, FH_READ, &y));
-  assert_memory_equal(x, y, (size_t)fh_view_elements(a) * sizeof(float));
-}
-
-static fh_counters counters_of(fh_context *context) {
-  fh_counters counters;
-  fh_context_counters(context, &counters);
-  assert_int_equal(counters.executed_intended + counters.executed_elsewhere + counters.failed, counters.launches);
-  return counters;
-}
 
 /* y += x, in place; and the products and norms of rows. Both on the device and on the CPU. */
 typedef struct job {
@@ -77,7 +29,7 @@ typedef struct job {
 } job;
 
 static job job_begin(const char *devices, fh_fallback fallback, fh_order order) {
-  job j = {.context = open_with(devices, fallback), .cpu = open_with("cpu", FH_FALLBACK_WARN)};
+  job j = {.context = open_kept(devices, fallback), .cpu = open_kept("cpu", FH_FALLBACK_WARN)};
   for (int i = 0; i < 2; i++) {
     fh_context *of = i ? j.cpu : j.context;
     j.x[i] = new_matrix(of, ROWS, D, order, 1);
@@ -150,7 +102,7 @@ static void driver_was_asked(const char *log, char *out, size_t size) {
 /* Two chunks at a time: the next has its operands and is launched before the results of the one before it are fetched. */
 static void copies_overlap_work(void) {
   char asked[256], *again;
-  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_context *of[2] = {open_kept("cuda:0,cpu", FH_FALLBACK_WARN), open_kept("cpu", FH_FALLBACK_WARN)};
   fh_view x[2], y[2];
   for (int i = 0; i < 2; i++) {
     x[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 1);
@@ -176,7 +128,7 @@ static void copies_overlap_work(void) {
 
 /* Memory that is short for a second chunk, or for long ones: one at a time, and shorter. */
 static void one_at_a_time(void) {
-  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_context *of[2] = {open_kept("cuda:0,cpu", FH_FALLBACK_WARN), open_kept("cpu", FH_FALLBACK_WARN)};
   fh_view x[2], y[2];
   for (int i = 0; i < 2; i++) {
     x[i] = new_matrix(of[i], ROWS, D, FH_ROW_MAJOR, 1);
@@ -211,7 +163,7 @@ static void lost_in_the_middle(void) {
 
 /* The output holds an older result, on the device alone, when the device is lost: that one is not made again over the rows that are new. */
 static void an_older_result_stays_away(void) {
-  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_context *of[2] = {open_kept("cuda:0,cpu", FH_FALLBACK_WARN), open_kept("cpu", FH_FALLBACK_WARN)};
   fh_view views[2][4];
   for (int i = 0; i < 2; i++) {
     fh_view *v = views[i];
@@ -232,7 +184,7 @@ static void an_older_result_stays_away(void) {
 
 /* An input that every chunk needs whole and the result are slices of one allocation: the device's copy has the result as it was. */
 static void the_result_lies_beside_an_input(void) {
-  fh_context *of[2] = {open_with("cuda:0,cpu", FH_FALLBACK_WARN), open_with("cpu", FH_FALLBACK_WARN)};
+  fh_context *of[2] = {open_kept("cuda:0,cpu", FH_FALLBACK_WARN), open_kept("cpu", FH_FALLBACK_WARN)};
   fh_view sums[2];
   for (int i = 0; i < 2; i++) {
     fh_queue *queue = fh_context_queue(of[i]);
@@ -268,7 +220,7 @@ static void no_memory_left(void) {
 
 /* A launch that the driver refuses for want of memory: room is made, and it is launched again. */
 static void refused_once(void) {
-  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_context *context = open_kept("cuda:0,cpu", FH_FALLBACK_WARN);
   fh_view x = new_matrix(context, 64, 64, FH_ROW_MAJOR, 1), y = new_matrix(context, 64, 64, FH_ROW_MAJOR, 2);
   fh_view p = new_matrix(context, 64, 64, FH_ROW_MAJOR, 1), q = new_matrix(context, 64, 64, FH_ROW_MAJOR, 2);
   FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 1, &x, &y, NULL));
@@ -285,7 +237,7 @@ static void refused_once(void) {
 
 /* Rows that lie between each other take all of the memory, however few: no chunk helps. */
 static void columns_first(void) {
-  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_context *context = open_kept("cuda:0,cpu", FH_FALLBACK_WARN);
   fh_view x = new_matrix(context, ROWS, D, FH_COL_MAJOR, 1), y = new_matrix(context, ROWS, D, FH_COL_MAJOR, 1);
   FH_EXPECT_OK(fh_axpy(fh_context_queue(context), 0, &x, &y, NULL));
   same_bits(&x, &y);
@@ -298,7 +250,7 @@ static void columns_first(void) {
 /* Room is made by what was used longest ago, not by what came first. */
 static void the_least_recently_used_goes_first(void) {
   enum { KEPT = 3, MADE = 2 };
-  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_context *context = open_kept("cuda:0,cpu", FH_FALLBACK_WARN);
   fh_queue *queue = fh_context_queue(context);
   fh_view kept[KEPT], made[MADE];
   for (int i = 0; i < KEPT + MADE; i++) {
@@ -321,7 +273,7 @@ static void the_least_recently_used_goes_first(void) {
 /* A view that comes back takes the scratch of a launch before it: then they do not go together, and none runs without. */
 static void launches_that_go_together_keep_their_scratch(void) {
   enum { MEBI = 1 << 18, WARM = 6 };
-  fh_context *context = open_with("cuda:0", FH_FALLBACK_WARN);
+  fh_context *context = open_kept("cuda:0", FH_FALLBACK_WARN);
   fh_queue *queue = fh_context_queue(context);
   const int device = fh_device_named(context, "cuda:0");
   fh_view x, sum, a, other;
@@ -357,7 +309,7 @@ static void launches_that_go_together_keep_their_scratch(void) {
 
 /* A pinned queue has no other device: what fails in the middle says how far it came. */
 static void a_pinned_queue_says_how_far(void) {
-  fh_context *context = open_with("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_context *context = open_kept("cuda:0,cpu", FH_FALLBACK_WARN);
   fh_view x = new_matrix(context, ROWS, D, FH_ROW_MAJOR, 1), y = new_matrix(context, ROWS, D, FH_ROW_MAJOR, 2);
   FH_EXPECT_OK(fh_queue_pin(fh_context_queue(context), "cuda:0"));
   fh_status status = fh_axpy(fh_context_queue(context), 1, &x, &y, NULL);

@@ -19,58 +19,15 @@
 #include "tests/support/cuda_cases.h"
 #include "tests/support/expect.h"
 #include "tests/support/fail_alloc.h"
+#include "tests/support/launches.h"
 
 enum { ROWS = 3000, D = 96, PANEL = 64 };
 
-static char said[8192];
-
-static void keep(void *user, int level, const char *lines) {
-  (void)user, (void)level;
-  const size_t used = strlen(said);
-  snprintf(said + used, sizeof said - used, "%s", lines);
-}
-
-static int times_said(const char *part) {
-  int n = 0;
-  for (const char *at = strstr(said, part); at; at = strstr(at + 1, part)) n++;
-  return n;
-}
-
 /* No list of devices, as far as the planner goes: all are worth the same. */
 static fh_context *open_with(const char *devices, fh_fallback fallback) {
-  setenv("FOGHORN_VERIFY", "off", 1);
-  fh_log_set(keep, NULL);
-  fh_context *context = NULL;
-  FH_EXPECT_OK(fh_context_create(&(fh_context_options){.devices = devices, .numerics = FH_EXACT, .allow_fake = true, .fallback = fallback},
-                                 &context));
+  fh_context *context = open_kept(devices, fallback);
   for (int d = 0; d < context->device_count; d++) context->devices[d].rank = 0;
   return context;
-}
-
-static fh_view new_matrix(fh_context *context, int64_t rows, int64_t columns, fh_order order, uint32_t seed) {
-  fh_view view;
-  float *data;
-  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(rows, columns), order, &view));
-  FH_EXPECT_OK(fh_view_map(&view, FH_WRITE, (void **)&data));
-  for (int64_t i = 0; i < rows * columns; i++) {
-    seed = seed * 1664525u + 1013904223u;
-    data[i] = (float)(seed >> 8) * 0x1p-23f - 1;
-  }
-  return view;
-}
-
-static void same_bits(const fh_view *a, const fh_view *b) {
-  void *x, *y;
-  FH_EXPECT_OK(fh_view_map(a, FH_READ, &x));
-  FH_EXPECT_OK(fh_view_map(b, FH_READ, &y));
-  assert_memory_equal(x, y, (size_t)fh_view_elements(a) * sizeof(float));
-}
-
-static fh_counters counters_of(fh_context *context) {
-  fh_counters counters;
-  fh_context_counters(context, &counters);
-  assert_int_equal(counters.executed_intended + counters.executed_elsewhere + counters.failed, counters.launches);
-  return counters;
 }
 
 /* For a launch like this every device takes 30 ms alone, and the links nearly nothing. */

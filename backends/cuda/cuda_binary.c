@@ -75,11 +75,21 @@ static const char *link_and_keep(fh_device *device, const slot *at, const char *
   return fh_cuda_result_name((int)code);
 }
 
-static void compile_and_keep(fh_device *device, const slot *at, const char *ptx, fh_cu_module *out_module) {
+/* `target` 0: the device's own. */
+static const char *compile_for(fh_device *device, const slot *at, const char *ptx, uintptr_t target, fh_cu_module *out_module) {
   fh_cu_link link = NULL;
-  fh_cu_result code = device->fn->cuLinkCreate_v2(0, NULL, NULL, &link);
+  fh_cu_jit_option option = FH_CU_JIT_TARGET;
+  void *value = (void *)target; /* the number travels in the pointer */
+  fh_cu_result code = target ? device->fn->cuLinkCreate_v2(1, &option, &value, &link) : device->fn->cuLinkCreate_v2(0, NULL, NULL, &link);
   const char *why = code == FH_CUDA_SUCCESS ? link_and_keep(device, at, ptx, link, out_module) : fh_cuda_result_name((int)code);
   if (code == FH_CUDA_SUCCESS) (void)device->fn->cuLinkDestroy(link);
+  return why;
+}
+
+/* The device's own target may be taken for sm_90, which has not all of sm_90a. */
+static void compile_and_keep(fh_device *device, const slot *at, const char *ptx, fh_cu_module *out_module) {
+  const char *why = compile_for(device, at, ptx, 0, out_module);
+  if (why && !*out_module && strstr(ptx, "\n.target sm_90a")) why = compile_for(device, at, ptx, FH_CU_TARGET_COMPUTE_90A, out_module);
   if (why) fh_log(FH_LOG_INFO, "%s: kernel %s is not kept in %s: %s", device->found->info.id, at->kernel, device->backend->cache_dir, why);
 }
 

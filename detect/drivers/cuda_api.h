@@ -115,6 +115,8 @@ enum {
   X(FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8)        \
   X(JIT_ERROR_LOG_BUFFER, 5)                                \
   X(JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                     \
+  X(JIT_TARGET, 9)                                          \
+  X(TARGET_COMPUTE_90A, 0x1005a)                            \
   X(LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, 4)                  \
   X(TENSOR_MAP_DATA_TYPE_UINT8, 0)                          \
   X(TENSOR_MAP_DATA_TYPE_FLOAT16, 6)                        \

@@ -141,6 +141,29 @@ static void a_failed_link_costs_the_cache_only(void) {
   tear_down();
 }
 
+/* A text for one capability alone is linked for it by name where the device's own target is not enough. */
+static void one_capability_is_named(void) {
+  char path[512], ptx[4096];
+  fh_backend_fixture f;
+  fh_backend_options options = fh_cuda_fake_allowed;
+  fh_kernel_image image = *fh_cuda_axpy();
+  set_up();
+  snprintf(ptx, sizeof ptx, ".version 8.0\n.target sm_90a\n%s", strstr(image.ptx, ".address_size"));
+  image.ptx = ptx;
+  options.cache_dir = folder;
+  for (int i = 0; i < 2; i++) {
+    fh_executable *executable = NULL;
+    fh_backend_fixture_open(api, &options, 0, &f);
+    FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = &image}, &executable));
+    api->release(executable);
+    fh_backend_fixture_close(&f);
+    assert_int_equal(fh_cuda_calls("cuLinkCreate_v2"), 2); /* the second backend finds what was kept */
+    assert_int_equal(fh_cuda_calls("cuLinkComplete"), 1);
+    assert_int_equal(files(folder, path, sizeof path), 1);
+  }
+  tear_down();
+}
+
 static void shows_the_log_of_the_compiler(void) {
   fh_backend_fixture f;
   fh_backend_options options = fh_cuda_fake_allowed;
@@ -167,6 +190,7 @@ int main(int argc, char **argv) {
       {.name = "a refused cubin is compiled anew", .faults = "cuModuleLoadDataEx@2=209", .run = a_refused_cubin_is_compiled_anew},
       {.name = "no link can be begun", .faults = "cuLinkCreate@1=801", .run = a_failed_link_costs_the_cache_only},
       {.name = "a text cannot be linked", .faults = "cuLinkAddData@1=221", .run = a_failed_link_costs_the_cache_only},
+      {.name = "one capability is named", .settings = "capability=90", .faults = "cuLinkAddData@1=209", .run = one_capability_is_named},
       {.name = "shows the compiler's log", .run = shows_the_log_of_the_compiler},
   };
   return fh_cuda_cases_run(argv, cases, (int)(sizeof cases / sizeof *cases));

@@ -517,6 +517,8 @@ static bool read_options(unsigned count, const fh_cu_jit_option *options, void *
       out->text = values[i];
     else if (options[i] == FH_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
       out->size = (size_t)(uintptr_t)values[i];
+    else if (options[i] == FH_CU_JIT_TARGET && (uintptr_t)values[i] == FH_CU_TARGET_COMPUTE_90A)
+      (void)values; /* which texts fit the device is looked at when they are added */
     else
       return false;
   }

@@ -54,10 +54,10 @@ FH_API FH_MUST_USE fh_status fh_view_create_at(fh_context *context, fh_dtype dty
                                                const char *file, int line);
 #define fh_view_create(...) fh_view_create_at(__VA_ARGS__, __FILE__, __LINE__)
 
-/* Wraps the caller's memory without a copy. `data` must stay valid until every view of it is
- * released; for results to be visible in it call fh_view_sync (or use fh_view_map). access
- * FH_READ promises that Foghorn never writes there. INVALID_ARGUMENT: data NULL with a non-empty
- * shape, a bad shape or type. */
+/* Wraps the caller's memory without a copy. `data` must stay valid until every view of it is released; for results to be visible in it call
+ * fh_view_sync (or use fh_view_map). access FH_READ promises that Foghorn never writes there. INVALID_ARGUMENT: data NULL with a non-empty
+ * shape, a bad shape or type. Large memory (views' own, too) that CUDA devices get often is pinned: on Linux before 5.12, what a process
+ * writes there while a child that it forked lives may not reach the device, unless madvise(MADV_DONTFORK) kept it from the child. */
 FH_API FH_MUST_USE fh_status fh_view_wrap_at(fh_context *context, const void *data, fh_dtype dtype, fh_shape shape, fh_order order,
                                              fh_access access, fh_view *out_view, const char *file, int line);
 #define fh_view_wrap(...) fh_view_wrap_at(__VA_ARGS__, __FILE__, __LINE__)

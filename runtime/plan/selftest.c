@@ -11,7 +11,7 @@
 
 /* The first cases are small and cost microseconds; `devprobe verify` runs them all, in every layout. Variants that take few cases come to
  * larger ones. */
-enum { SELFTEST_CASES = 3 };
+enum { SELFTEST_CASES = 3, SELFTEST_CASES_OF_FORMS = 5 };
 
 /* ---- a conformance call as a launch ------------------------------------------------------------------------ */
 
@@ -124,7 +124,8 @@ void fh_candidate_test(fh_queue *queue, fh_candidate *candidate) {
   fh_status failure;
   /* What is copied by tensor maps has code of its own for each form of its operands. */
   const bool forms = candidate->block && candidate->block->map_count > 0;
-  const fh_conform_options options = {.cases = SELFTEST_CASES, .quick = true, .forms = forms, .out_failure = &failure};
+  const fh_conform_options options = {
+      .cases = forms ? SELFTEST_CASES_OF_FORMS : SELFTEST_CASES, .quick = true, .forms = forms, .out_failure = &failure};
   fh_conform_report report;
   fh_status status = fh_candidate_conform(queue, candidate, &options, &report);
   if (status) failure = status; /* no memory for the test: no run failed */

@@ -1,6 +1,6 @@
 /* The block texts of attention, through the emulator of blocks: the bits of the kernel's text. SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=120 sanitize=address cross=no
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* The block texts of kmeans_update and kmeans_step, and of kmeans_assign for few centroids, through the emulator of blocks.
  * SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=120 sanitize=address cross=no
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* The block texts of kernels on irregular data, through the emulator of blocks: the bits of the kernels' texts, for every skew.
  * SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=120 sanitize=address cross=no
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The block texts of reductions, through the emulator of blocks: the bits of the kernels' texts. SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=120 sanitize=address cross=no
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* The block text of topk, through the emulator of blocks: the bits of the kernel's text, and so its order among equals.
  * SPDX-License-Identifier: Apache-2.0
  *
- * TEST: timeout=120 sanitize=address
+ * TEST: timeout=120 sanitize=address cross=no
  */
 #include <setjmp.h>
 #include <stdarg.h>

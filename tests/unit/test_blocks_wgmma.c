@@ -1,6 +1,6 @@
 /* Products on the tensor cores of compute capability 9.0, through the emulator of blocks: which calls they take, and that they are right.
  * SPDX-License-Identifier: Apache-2.0
- * TEST: timeout=120 sanitize=address */
+ * TEST: timeout=120 sanitize=address cross=no */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -197,36 +197,41 @@ static void special_values_stay_in_place(void **unused) {
   for (int kind = 1; kind < KINDS; kind++) check_special_values(&kinds[kind]);
 }
 
-/* The entries of f16 and tf32 give the bits that matmul gives for what their operands are rounded to: the largest, the smallest, ties. */
-static void brought_operands_are_exact(void **unused) {
-  (void)unused;
+enum { BROUGHT_M = 19, BROUGHT_N = 37, BROUGHT_K = 531 };
+
+/* The largest, the smallest and ties; `plain` gets what they are rounded to. */
+static void bring(const product_kind *kind, const tuned_call *call, const tuned_call *plain, int which, int i) {
   static const float f16s[] = {65504, -65504, 0x1p-24f, 0x1.8p-15f, 1.0009765625f, -0.0f};
   static const float tf32s[] = {0x1.002p0f, -0x1.002p0f, 0x1.002002p0f, 0x1.001ffep0f, 0x1.ffep126f, 0x1.8p-137f, -0.0f};
   static const float rounded[] = {0x1.004p0f, -0x1.004p0f, 0x1.004p0f, 1, 0x1p127f, 0x1p-136f, -0.0f};
-  enum { M = 19, N = 37, K = 531 };
+  const bool f16 = kind->a == FH_F16;
+  int place = (i * 5 + which) % (which ? 4 : f16 ? 6 : 7);
+  if (!f16 && place == 4 && i >= BROUGHT_K) place = 3; /* the largest in one row alone, which it sends to infinity */
+  put(kind, call->first[which], i, f16 ? f16s[place] : tf32s[place]);
+  ((float *)plain->first[which])[i] = f16 ? f16s[place] : rounded[place];
+}
+
+static void check_brought(const product_kind *kind, const fh_tuned *tuned) {
+  enum { M = BROUGHT_M, N = BROUGHT_N, K = BROUGHT_K };
+  const fh_view_desc views[] = {matrix(kind->a, 0, M, K, ROWS), matrix(kind->b, 0, K, N, ROWS), matrix(FH_F32, 0, M, N, ROWS)};
+  const fh_view_desc wide[] = {matrix(FH_F32, 0, M, K, ROWS), matrix(FH_F32, 0, K, N, ROWS), matrix(FH_F32, 0, M, N, ROWS)};
+  tuned_call call = tuned_call_make(kind->contract, views, true, 0), plain = tuned_call_make(&fh_contract_matmul, wide, true, 0);
+  for (int i = 0; i < M * K; i++) bring(kind, &call, &plain, 0, i);
+  for (int i = 0; i < K * N; i++) bring(kind, &call, &plain, 1, i);
+  assert_null(tuned_call_check(&call, tuned, tuned_pools[1]));
+  for (int w = 0; w < fh_contract_matmul.tuned_count; w++)
+    if (fh_contract_matmul.tuned[w].isa == tuned->isa) assert_null(tuned_call_check(&plain, &fh_contract_matmul.tuned[w], tuned_pools[0]));
+  assert_memory_equal(call.first[2], plain.first[2], M * N * sizeof(float));
+  tuned_call_free(&plain);
+  tuned_call_free(&call);
+}
+
+/* The entries of f16 and tf32 give the bits that matmul gives for what their operands are rounded to. */
+static void brought_operands_are_exact(void **unused) {
+  (void)unused;
   for (int kind = BROUGHT; kind < KINDS; kind++)
-    for (int v = 0; v < kinds[kind].contract->tuned_count; v++) {
-      if (!tuned_runs(&kinds[kind].contract->tuned[v])) continue;
-      const bool f16 = kinds[kind].a == FH_F16;
-      const fh_view_desc views[] = {matrix(kinds[kind].a, 0, M, K, ROWS), matrix(kinds[kind].b, 0, K, N, ROWS),
-                                    matrix(FH_F32, 0, M, N, ROWS)};
-      const fh_view_desc wide[] = {matrix(FH_F32, 0, M, K, ROWS), matrix(FH_F32, 0, K, N, ROWS), matrix(FH_F32, 0, M, N, ROWS)};
-      tuned_call call = tuned_call_make(kinds[kind].contract, views, true, 0), plain = tuned_call_make(&fh_contract_matmul, wide, true, 0);
-      for (int which = 0; which < 2; which++)
-        for (int i = 0; i < (which ? K * N : M * K); i++) {
-          int place = (i * 5 + which) % (which ? 4 : f16 ? 6 : 7);
-          if (!f16 && place == 4 && i >= K) place = 3; /* the largest in one row alone, which it sends to infinity */
-          put(&kinds[kind], call.first[which], i, f16 ? f16s[place] : tf32s[place]);
-          ((float *)plain.first[which])[i] = f16 ? f16s[place] : rounded[place];
-        }
-      assert_null(tuned_call_check(&call, &kinds[kind].contract->tuned[v], tuned_pools[1]));
-      for (int w = 0; w < fh_contract_matmul.tuned_count; w++)
-        if (fh_contract_matmul.tuned[w].isa == kinds[kind].contract->tuned[v].isa)
-          assert_null(tuned_call_check(&plain, &fh_contract_matmul.tuned[w], tuned_pools[0]));
-      assert_memory_equal(call.first[2], plain.first[2], M * N * sizeof(float));
-      tuned_call_free(&plain);
-      tuned_call_free(&call);
-    }
+    for (int v = 0; v < kinds[kind].contract->tuned_count; v++)
+      if (tuned_runs(&kinds[kind].contract->tuned[v])) check_brought(&kinds[kind], &kinds[kind].contract->tuned[v]);
 }
 
 static void expect_refusal(const fh_kernel_contract *contract, const fh_view_desc *views, const char *operand, const char *part) {

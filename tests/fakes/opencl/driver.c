@@ -295,7 +295,12 @@ static cl_program CL_API_CALL program_with_source(cl_context context, cl_uint co
   for (cl_uint i = 0; i < count; i++) size += strlen(texts[i]);
   if (!program) return NULL;
   program->text = calloc(1, size);
-  for (cl_uint i = 0; program->text && i < count; i++) strcat(program->text, texts[i]);
+  size_t at = 0;
+  for (cl_uint i = 0; program->text && i < count; i++) {
+    const size_t length = strlen(texts[i]);
+    memcpy(program->text + at, texts[i], length);
+    at += length;
+  }
   return program;
 }
 static cl_program CL_API_CALL program_with_binary(cl_context context, cl_uint count, const cl_device_id *devices, const size_t *lengths,

@@ -82,9 +82,10 @@ static void fill_view(const fh_kernel_contract *contract, int v, const fh_case *
 static side side_make(const fh_kernel_contract *contract, const fh_case *c, const fh_view_desc *laid, const block_layout *layout) {
   side out = {0};
   for (int v = 0; v < contract->view_count; v++) {
-    const size_t bytes = bytes_of(&laid[v]);
-    out.views[v] = guarded_alloc(bytes + layout->shift, false);
-    out.first[v] = (char *)out.views[v].memory + layout->shift;
+    const size_t bytes = bytes_of(&laid[v]), size = fh_dtype_size(laid[v].dtype);
+    const size_t shift = (layout->shift + size - 1) / size * size; /* a device reads whole elements */
+    out.views[v] = guarded_alloc(bytes + shift, false);
+    out.first[v] = (char *)out.views[v].memory + shift;
     if (bytes) memset(out.first[v], 0xff, bytes);
     if (bytes && contract->views[v].role != FH_ROLE_OUT) fill_view(contract, v, c, &laid[v], layout->strange, out.first[v]);
   }

@@ -12,7 +12,7 @@
 typedef struct block_layout {
   int64_t step; /* from an element to the next in memory: 1 is compact */
   int64_t pad;  /* elements between rows of the last dimension */
-  size_t shift; /* bytes from a boundary of a page to the lowest element */
+  size_t shift; /* bytes from a boundary of a page to the lowest element, at least: in whole elements */
   bool strange; /* NaN, infinities and zeros of both signs among the floats */
 } block_layout;
 

@@ -532,7 +532,7 @@ int main(int argc, char **argv) {
       {"asks for shared memory once", "capability=86,multiprocessors=7", NULL, asks_for_shared_memory_once, 0, 0, 0},
       {"the stand-in is strict", "capability=100", NULL, the_stand_in_is_strict, 0, 0, 0},
       {"needs the right recipe", "capability=86,multiprocessors=7", NULL, needs_the_right_recipe, 0, 0, 0},
-      {"runs every variant", "capability=90,multiprocessors=7", NULL, runs_every_variant, 0, 0, 0},
+      {"runs every variant", "capability=90,multiprocessors=7", NULL, runs_every_variant, 0, 300, 0},
       {"runs in steps", "capability=60,multiprocessors=7", NULL, runs_in_steps, 0, 0, 0},
       {"steps are each within limits", "capability=60,multiprocessors=7", NULL, steps_are_each_within_limits, 0, 0, 0},
       {"is planned in steps", "capability=60,multiprocessors=7", NULL, is_planned_in_steps, 0, 0, 0},

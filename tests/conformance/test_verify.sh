@@ -23,9 +23,9 @@ esac
 # driver's threads while they end, and has crashed there: leaks are looked for without them.
 cases=
 if [ -n "${FH_SANITIZED:-}" ]; then
-  echo "NOT RUN: all but the first 16 cases of each kernel, which the release tries"
+  echo "NOT RUN: all but the first 8 cases of each kernel, which the release tries"
   run 0 verify --device cpu --cases 2
-  cases='--cases 16'
+  cases='--cases 8'
   export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 fi
 # shellcheck disable=SC2086 # words

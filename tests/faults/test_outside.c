@@ -343,11 +343,10 @@ static void make_a_context(void) {
   fh_context_release(context);
 }
 
-/* Contexts come and go in a function that is called for a line of the log, and in a child that begins there. */
-static void make_contexts(void *user, int level, const char *lines) {
-  int *times = user;
-  if (!strstr(lines, "lost") || ++*times > 1) return;
-  (void)level;
+#if defined(__SANITIZE_THREAD__)
+static void make_one_in_a_child(void) { printf("NOT RUN: a context in a child: the thread sanitizer starts no threads behind a fork\n"); }
+#else
+static void make_one_in_a_child(void) {
   const pid_t child = fork();
   if (child == 0) {
     alarm(SECONDS / 2);
@@ -357,6 +356,15 @@ static void make_contexts(void *user, int level, const char *lines) {
   int state = 0;
   assert_int_equal(waitpid(child, &state, 0), child);
   assert_true(WIFEXITED(state) && WEXITSTATUS(state) == 0);
+}
+#endif
+
+/* Contexts come and go in a function that is called for a line of the log, and in a child that begins there. */
+static void make_contexts(void *user, int level, const char *lines) {
+  int *times = user;
+  if (!strstr(lines, "lost") || ++*times > 1) return;
+  (void)level;
+  make_one_in_a_child();
   make_a_context();
 }
 

@@ -32,6 +32,13 @@ static fh_status choose(const char *variable, const choice *choices, int *out_va
   return FH_STATUS(FH_INVALID_ARGUMENT, "%s=%s: expected one of: %s", variable, text, names);
 }
 
+/* Of a variable that a backend reads: what is wrong is refused here, and is not taken for a device that fails. */
+static fh_status check_choice(const char *variable, const choice *choices) {
+  const char *text = getenv(variable);
+  int unused = 0;
+  return text && *text ? choose(variable, choices, &unused) : FH_OK;
+}
+
 /* "cpu", "gpu", or a backend of this build, alone or with ":N". */
 static bool device_name_ok(const char *name) {
   if (strcmp(name, "gpu") == 0) return true;
@@ -127,6 +134,7 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   static const choice fallbacks[] = {{"allow", FH_FALLBACK_ALLOW}, {"warn", FH_FALLBACK_WARN}, {"error", FH_FALLBACK_ERROR}, {0}};
   static const choice verifies[] = {{"off", FH_VERIFY_OFF}, {"once", FH_VERIFY_ONCE}, {0}};
   static const choice splits[] = {{"auto", 0}, {"off", 1}, {0}};
+  static const choice lanes[] = {{"vectors", 0}, {"work-items", 1}, {0}};
   static const fh_context_options none;
   const fh_context_options *o = options ? options : &none;
   *out_config = (fh_config){.isa_cap = -1};
@@ -149,6 +157,7 @@ fh_status fh_config_read(const fh_context_options *options, fh_config *out_confi
   out_config->fallback = o->fallback != FH_FALLBACK_DEFAULT ? o->fallback : (fh_fallback)fallback;
   FH_TRY(choose("FOGHORN_VERIFY", verifies, &verify));
   FH_TRY(choose("FOGHORN_SPLIT", splits, &whole));
+  FH_TRY(check_choice("FOGHORN_OPENCL_LANES", lanes));
   out_config->verify = (fh_verify)verify;
   out_config->keep_whole = o->keep_whole || whole;
 

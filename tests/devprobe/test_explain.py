@@ -79,6 +79,7 @@ assert assumed["to_device"]["bytes_per_s"] == 25e9 and assumed["to_device"]["ban
 assert assumed["seconds"] < transfer["seconds"], (assumed, transfer)
 assert "\nassuming link=25GB/s:\n" in explain("--assume", "link=25GB/s")
 assert "link=RATE" in run(2, "explain", "matmul", shape, "--allow-fake", "--assume", "link=fast").stderr
+assert "expected one of: vectors, work-items" in run(2, "explain", "matmul", shape, changes={"FOGHORN_OPENCL_LANES": "wide"}).stderr
 assert "memory of its own" in run(3, "explain", "matmul", shape, "--device", "cpu", "--assume", "link=1GB/s").stderr
 
 # Measured for the profile, used by the next process, and shown by the report where it was kept.

@@ -225,7 +225,7 @@ static inline fh_case fh_product_case(const int64_t s[static 4], fh_dtype a, fh_
 
 /* The shapes that a product is tried on, plain and with packed weights, and for texts that take few of these, plain ones whose lines are
  * multiples of 16 bytes: more products than a device has multiprocessors, more blocks of k than a ring of stages has, more rows and columns
- * than a warpgroup or a tile takes. False past the last. */
+ * than a warpgroup or a tile takes; of bytes twice the k. False past the last. */
 static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c, int64_t group, fh_case *out) {
   static const int64_t shapes[][4] = {
       /* batch (0: rank 2), m, n, k */
@@ -237,8 +237,13 @@ static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c,
   static const int64_t whole[][4] = {{140, 16, 16, 24}, {0, 136, 136, 392}, {96, 16, 16, 264}, {96, 72, 72, 8}};
   const int both = 2 * FH_LENGTH(shapes);
   if (i < 0 || i >= both + FH_LENGTH(whole)) return false;
-  *out =
-      fh_product_case(i < both ? shapes[i / 2] : whole[i - both], a, b, c, group, i < both && i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
+  if (i < both) {
+    *out = fh_product_case(shapes[i / 2], a, b, c, group, i % 2 ? FH_PRODUCT_PACKED : FH_PRODUCT_PLAIN);
+  } else {
+    const int64_t *s = whole[i - both];
+    const int64_t shape[] = {s[0], s[1], s[2], fh_dtype_size(a) == 1 ? 2 * s[3] : s[3]};
+    *out = fh_product_case(shape, a, b, c, group, FH_PRODUCT_PLAIN);
+  }
   return true;
 }
 

@@ -121,7 +121,7 @@ static void test_no_numbers(void **state) {
   }
 }
 
-/* f16 in both forms. */
+/* f16 in both forms, bytes in the one that they have. */
 static void check_type(const fh_kernel_contract *contract, int64_t group, const int64_t *shape, fh_product_form form, const char *name) {
   const fh_view_param *views = contract->views;
   const fh_case c = fh_product_case(shape, views[0].dtype, views[1].dtype, views[2].dtype, group, form);
@@ -143,12 +143,13 @@ static void test_other_types(void **state) {
     for (int wide = 0; wide < 2; wide++) {
       const char *name = wide ? "wgmma" : "wgmma_small";
       check_type(&fh_contract_matmul_f16, 2, shapes[i], wide ? FH_PRODUCT_PLAIN : FH_PRODUCT_TRANSPOSED, name);
+      check_type(&fh_contract_matmul_i8, 4, shapes[i], FH_PRODUCT_TRANSPOSED, name);
     }
 }
 
 /* ---- what conformance shows on a device ----------------------------------------------------------------------------------------- */
 
-enum { STAGE = 64, GROUP_ROWS = 64, BOX_COLUMNS = 64, MOST_MULTIPROCESSORS = 132 };
+enum { GROUP_ROWS = 64, BOX_COLUMNS = 64, MOST_MULTIPROCESSORS = 132 };
 enum {
   EVERY_PRODUCT = 1,   /* of a stage has numbers in it */
   LAST_STAGE = 2,      /* is behind others and not full */
@@ -159,50 +160,63 @@ enum {
   TILES_OF_BOTH = 64 /* rows and columns */
 };
 
-static int reach_of(const fh_bound *bound, int64_t cols, int64_t stages) {
+/* A variant: columns of a tile, stages of its ring and numbers of one along k; whether it takes operands whose lines are contiguous. */
+typedef struct reached {
+  const fh_kernel_contract *contract;
+  const char *name;
+  int64_t cols, stages, stage;
+  bool turns;
+} reached;
+
+static int reach_of(const reached *of, const fh_bound *bound) {
   const fh_operand *op = bound->stages[0].operands;
-  const int64_t m = op[FH_PRODUCT_M].i, n = op[FH_PRODUCT_N].i, k = op[FH_PRODUCT_K].i, steps = fh_divide_up(k, STAGE);
-  return (k >= STAGE ? EVERY_PRODUCT : 0) | (k > STAGE && k % STAGE ? LAST_STAGE : 0) | (steps > stages ? RING_GOES_ROUND : 0) |
-         (m > GROUP_ROWS ? SECOND_GROUP : 0) | (n > BOX_COLUMNS ? SECOND_BOX : 0) |
-         (fh_tensor_tiles(bound, cols) > MOST_MULTIPROCESSORS ? SECOND_TILE : 0) | (m > FH_TENSOR_ROWS && n > cols ? TILES_OF_BOTH : 0);
+  const int64_t m = op[FH_PRODUCT_M].i, n = op[FH_PRODUCT_N].i, k = op[FH_PRODUCT_K].i, steps = fh_divide_up(k, of->stage);
+  return (k >= of->stage ? EVERY_PRODUCT : 0) | (k > of->stage && k % of->stage ? LAST_STAGE : 0) |
+         (steps > of->stages ? RING_GOES_ROUND : 0) | (m > GROUP_ROWS ? SECOND_GROUP : 0) | (n > BOX_COLUMNS ? SECOND_BOX : 0) |
+         (fh_tensor_tiles(bound, of->cols) > MOST_MULTIPROCESSORS ? SECOND_TILE : 0) |
+         (m > FH_TENSOR_ROWS && n > of->cols ? TILES_OF_BOTH : 0);
 }
 
-static bool takes(const fh_kernel_contract *contract, const fh_block_variant *variant, fh_case c, int form, fh_bound *out_bound) {
+static bool takes(const reached *of, fh_case c, int form, fh_bound *out_bound) {
   for (int v = 0; v < 2; v++) {
     const int row = c.views[v].rank - 2;
     if (form >> v & 1) c.views[v].strides[row] = 1, c.views[v].strides[row + 1] = c.views[v].shape[row];
   }
-  assert_null(contract->bind(c.views, c.scalars, out_bound));
-  return out_bound->stage_count > 0 && !variant->unfit(out_bound);
+  assert_null(of->contract->bind(c.views, c.scalars, out_bound));
+  return out_bound->stage_count > 0 && !variant_of(of->contract, of->name)->unfit(out_bound);
 }
 
-/* What all forms of the first `most` cases reach together of which some form fits. */
-static int reach(const fh_kernel_contract *contract, const char *name, int64_t cols, int64_t stages, int most) {
-  const fh_block_variant *variant = variant_of(contract, name);
+/* What all forms that the variant has reach together, of the first `most` cases of which some form fits. Bytes lie along k: of a by rows,
+ * of b by columns. */
+static int reach(const reached *of, int most) {
   int all[4] = {0}, taken = 0;
   fh_case c;
-  for (int i = 0; taken < most && contract->case_at(i, &c); i++) {
+  for (int i = 0; taken < most && of->contract->case_at(i, &c); i++) {
     bool any = false;
     for (int form = 0; form < 4; form++) {
       fh_bound bound;
-      if (!takes(contract, variant, c, form, &bound)) continue;
-      all[form] |= reach_of(&bound, cols, stages);
+      if (!takes(of, c, form, &bound)) continue;
+      all[form] |= reach_of(of, &bound);
       any = true;
     }
     taken += any;
   }
-  return all[0] & all[1] & all[2] & all[3];
+  return of->turns ? all[0] & all[1] & all[2] & all[3] : all[2];
 }
 
 static void test_cases_reach_all(void **state) {
   (void)state;
-  const fh_kernel_contract *const contracts[] = {&fh_contract_matmul_bf16, &fh_contract_matmul_f16};
+  static const reached variants[] = {{&fh_contract_matmul_bf16, "wgmma", FH_TENSOR_WIDE, 4, 64, true},
+                                     {&fh_contract_matmul_f16, "wgmma", FH_TENSOR_WIDE, 4, 64, true},
+                                     {&fh_contract_matmul_i8, "wgmma", FH_TENSOR_WIDE, 4, 128, false},
+                                     {&fh_contract_matmul_bf16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, true},
+                                     {&fh_contract_matmul_f16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, true},
+                                     {&fh_contract_matmul_i8, "wgmma_small", FH_TENSOR_NARROW, 6, 128, false}};
   const int tested = EVERY_PRODUCT | LAST_STAGE | RING_GOES_ROUND | SECOND_GROUP | SECOND_BOX | SECOND_TILE;
-  for (int i = 0; i < FH_LENGTH(contracts); i++) {
-    assert_int_equal(reach(contracts[i], "wgmma", FH_TENSOR_WIDE, 4, INT32_MAX), tested);
-    assert_int_equal(reach(contracts[i], "wgmma_small", FH_TENSOR_NARROW, 6, INT32_MAX), tested | TILES_OF_BOTH);
-    assert_int_equal(reach(contracts[i], "wgmma", FH_TENSOR_WIDE, 4, 5), tested); /* before the first use */
-    assert_int_equal(reach(contracts[i], "wgmma_small", FH_TENSOR_NARROW, 6, 5), tested | TILES_OF_BOTH);
+  for (int i = 0; i < FH_LENGTH(variants); i++) {
+    const int wanted = tested | (variants[i].cols == FH_TENSOR_NARROW ? TILES_OF_BOTH : 0);
+    assert_int_equal(reach(&variants[i], INT32_MAX), wanted);
+    assert_int_equal(reach(&variants[i], 5), wanted); /* before the first use */
   }
 }
 
@@ -239,6 +253,16 @@ static void test_unfit(void **state) {
   expect_unfit(&c, "wgmma_small", "packed");
 }
 
+/* No instruction turns bytes. */
+static void test_unfit_bytes(void **state) {
+  (void)state;
+  const fh_kernel_contract *const i8 = &fh_contract_matmul_i8;
+  const fh_case c = fh_product_case((const int64_t[]){0, 64, 64, 64}, FH_U8, FH_I8, FH_I32, 4, FH_PRODUCT_PLAIN);
+  fh_bound bound;
+  assert_null(i8->bind(c.views, c.scalars, &bound));
+  assert_non_null(strstr(variant_of(i8, "wgmma_small")->unfit(&bound), "not contiguous along k"));
+}
+
 static void test_misplaced(void **state) {
   (void)state;
   const fh_case c = make_case((const int64_t[]){0, 64, 64, 64}, 0, 0);
@@ -273,10 +297,10 @@ static void test_maps(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sizes),           cmocka_unit_test(test_many_tiles), cmocka_unit_test(test_shared_matrices),
-      cmocka_unit_test(test_results),         cmocka_unit_test(test_no_numbers), cmocka_unit_test(test_unfit),
-      cmocka_unit_test(test_other_types),     cmocka_unit_test(test_misplaced),  cmocka_unit_test(test_maps),
-      cmocka_unit_test(test_cases_reach_all),
+      cmocka_unit_test(test_sizes),           cmocka_unit_test(test_many_tiles),  cmocka_unit_test(test_shared_matrices),
+      cmocka_unit_test(test_results),         cmocka_unit_test(test_no_numbers),  cmocka_unit_test(test_unfit),
+      cmocka_unit_test(test_other_types),     cmocka_unit_test(test_misplaced),   cmocka_unit_test(test_maps),
+      cmocka_unit_test(test_cases_reach_all), cmocka_unit_test(test_unfit_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,8 @@ set_property(SOURCE ${FOGHORN_IMAGES} PROPERTY OBJECT_DEPENDS "${images_depends}
 target_sources(foghorn_objects PRIVATE ${FOGHORN_IMAGES})
 
 # What the OpenCL backend puts in front of a text for GPUs.
-foghorn_embed(${FOGHORN_KERNEL_OUT}/lanes.inc lanes ${FOGHORN_DIALECT}/prelude_cl_lanes.h "" "")
-file(GENERATE OUTPUT ${FOGHORN_KERNEL_OUT}/lanes.c CONTENT "/* Generated from prelude_cl_lanes.h. */
+foghorn_embed(${FOGHORN_KERNEL_OUT}/lanes.inc lanes "${FOGHORN_CL_LANES_PRELUDE}" "" "")
+file(GENERATE OUTPUT ${FOGHORN_KERNEL_OUT}/lanes.c CONTENT "/* Generated from prelude_cl_lanes.h and lanes_in_threads.h. */
 #include \"backends/opencl/opencl_lanes.h\"
 #include \"${FOGHORN_KERNEL_OUT}/lanes.inc\"
 const char *fh_cl_lanes_prelude(void) { return lanes; }

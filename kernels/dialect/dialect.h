@@ -1,10 +1,10 @@
 /* The Foghorn dialect, the part that is the same text on every backend. SPDX-License-Identifier: Apache-2.0
  *
- * A kernel is one C99 text that three compilers read: C (prelude_c.h, once per instruction set), OpenCL C 1.2
- * (prelude_cl.h) and clang's OpenCL front end for PTX (prelude_ptx.h). It works on one item at a time, with 16 lanes:
+ * A kernel is one C99 text that three compilers read: C (prelude_c.h, once per instruction set), OpenCL C 1.2 (prelude_cl.h, on GPUs
+ * prelude_cl_lanes.h) and clang's OpenCL front end for PTX (prelude_ptx.h). It works on one item at a time, with 16 lanes:
  *
- *   fh_vf, fh_vi, fh_vm     16 floats, 16 ints, 16 truth values. In C a few vector registers, in OpenCL a float16, in PTX
- *                           one value in each of 16 threads that work together on the item.
+ *   fh_vf, fh_vi, fh_vm     16 floats, 16 ints, 16 truth values. In C a few vector registers, in OpenCL a float16; in PTX, and in
+ *                           OpenCL's work-items on GPUs, one value in each of 16 threads (lanes_in_threads.h).
  *   float, int, long        uniform: the same for all lanes. Operators work on these; `long` has 64 bits everywhere.
  *   fh_f32_in, fh_f32_out   pointers to elements in memory; likewise fh_i32_in, fh_i32_out, fh_i64_in, fh_u8_in, fh_u8_out (bytes of either
  *                           sign), fh_u16_in, fh_u16_out (bf16 and f16). Only as arguments of the primitives below. Any byte

@@ -13,16 +13,12 @@
 #define FH_MUL_RN_D(a, b) __nvvm_mul_rn_d(a, b)
 #define FH_DIV_RN_D(a, b) __nvvm_div_rn_d(a, b)
 #define FH_SQRT_RN_D(a) __nvvm_sqrt_rn_d(a)
-#define FH_HALF_FROM_XOR(v, mask) __nvvm_shfl_sync_bfly_i32(fh_members(), v, mask, 0x101f)
-#define FH_HALF_FROM_FIRST(v) __nvvm_shfl_sync_idx_i32(fh_members(), v, 0, 0x101f)
 #else
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define FH_ADD_RN_D(a, b) ((a) + (b))
 #define FH_MUL_RN_D(a, b) ((a) * (b))
 #define FH_DIV_RN_D(a, b) ((a) / (b))
 #define FH_SQRT_RN_D(a) sqrt(a)
-#define FH_HALF_FROM_XOR(v, mask) FH_BITS_FROM_XOR(v, mask)
-#define FH_HALF_FROM_FIRST(v) fh_bits_from_first(v)
 #endif
 typedef __global const double *fh_f64_in;
 typedef __global double *fh_f64_out;
@@ -65,10 +61,10 @@ FH_INLINE void fh_put_d(fh_f64_out p, long i, double v) {
 }
 
 /* A double goes as two halves. */
-#define FH_FROM_XOR_D(v, mask) as_double((int2)(FH_HALF_FROM_XOR(as_int2(v).x, mask), FH_HALF_FROM_XOR(as_int2(v).y, mask)))
+#define FH_FROM_XOR_D(v, mask) as_double((int2)(FH_BITS_FROM_XOR(as_int2(v).x, mask), FH_BITS_FROM_XOR(as_int2(v).y, mask)))
 FH_INLINE double fh_from_first_d(double v) {
   const int2 halves = as_int2(v);
-  return as_double((int2)(FH_HALF_FROM_FIRST(halves.x), FH_HALF_FROM_FIRST(halves.y)));
+  return as_double((int2)(fh_bits_from_first(halves.x), fh_bits_from_first(halves.y)));
 }
 #define FH_FOLD_D(NAME, OF, MM)                         \
   FH_INLINE double NAME(fh_vd v) {                      \

@@ -1,6 +1,6 @@
 /* The dialect in OpenCL C 1.2: one work-item per item, 16 lanes are a float16. SPDX-License-Identifier: Apache-2.0
  * Build options: -cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt.
- * On GPUs the backend puts prelude_cl_lanes.h in front, which takes the place of this. */
+ * On GPUs the backend puts prelude_cl_lanes.h and lanes_in_threads.h in front, which take the place of this. */
 #pragma OPENCL FP_CONTRACT OFF
 #ifndef FH_ON_LANES
 

@@ -34,10 +34,12 @@ def find_clang():
 
 
 def text_of(name):
-    """As the build makes PTX of it, behind the other prelude."""
+    """As the build makes PTX of it, behind the other preludes."""
     text = (BUILD / "kernels" / f"{name}.cl").read_text()
     here = SOURCE / "kernels/dialect"
-    return f'#include "{here}/prelude_cl_lanes.h"\n' + text.replace("prelude_ptx.h", "prelude_cl.h")
+    lanes = f'#include "{here}/lanes_in_threads.h"\n'
+    assert lanes in text, text
+    return f'#include "{here}/prelude_cl_lanes.h"\n{lanes}' + text.replace(lanes, "").replace("prelude_ptx.h", "prelude_cl.h")
 
 
 def compile_text(clang, form, name, out):

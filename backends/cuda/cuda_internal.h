@@ -13,6 +13,7 @@
  *   cuda_peer.c    copies between devices
  *   cuda_tensor.c  what launches of compute capability 9.0 pass beside: tensor maps, clusters
  *   cuda_stream.c  queues: submit, poll, wait; points on the timeline are events
+ *   cuda_spare.c   streams that were closed, kept for the next
  *   cuda_launch.c  launches: arguments by the calling convention, shapes checked
  *   cuda_library.c cuBLASLt, where the machine has it: loaded when it is about to be used
  *   cuda_product.c products by it in the place of launches
@@ -127,6 +128,7 @@ struct fh_device {
   fh_cuda_module *modules;
   fh_cuda_products *products; /* NULL: none was prepared */
   fh_stream *streams;         /* open ones */
+  fh_stream *spares;          /* closed ones, with nothing to do */
   uint64_t stream_serial;
   fh_cuda_source source;  /* of new memory */
   size_t keep_bytes;      /* freed memory that is kept for reuse, at most */
@@ -189,7 +191,7 @@ struct fh_stream {
   fh_device *device;
   fh_cu_stream handle;
   uint64_t serial;                       /* unique within the device */
-  fh_stream *next;                       /* of the device's open ones */
+  fh_stream *next;                       /* of the device's open ones, or spare ones */
   size_t freed_bytes;                    /* to the pool, by commands that are not done; with the device's lock held */
   fh_point freed_at;                     /* when the last of them are */
   _Atomic fh_point submitted, completed; /* written by the stream's own thread */
@@ -236,9 +238,9 @@ fh_status fh_cuda_use(fh_stream *stream, fh_memory *memory);
 bool fh_cuda_is_fresh(fh_device *device, fh_memory *memory);
 /* Makes what is queued on `stream` from now on come after the fence. With the context current. */
 fh_status fh_cuda_wait_fence(fh_device *device, fh_cu_stream stream, const fh_cuda_fence *fence);
-/* Gives all that is kept for reuse back to the driver: memory is short. With the lock held and the context current. */
 /* A wait for one of its streams timed out, and nothing was reached since; with the lock held. */
 bool fh_cuda_any_late(const fh_device *device);
+/* Gives all that is kept for reuse back to the driver: memory is short. With the lock held and the context current. */
 void fh_cuda_give_back(fh_device *device);
 /* Ends all memory that is kept, when the device closes. */
 void fh_cuda_end_memory(fh_device *device, bool entered);
@@ -347,6 +349,14 @@ void fh_cuda_rest(int64_t waited_ns, int64_t left_ns);
 
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream);
 void fh_cuda_stream_close(fh_stream *stream);
+/* Ends what the driver made for it. With the context current. */
+void fh_cuda_stream_end_handles(fh_stream *stream);
+/* Takes a stream that is closed in all but its handles, and has nothing under way; false: there are enough. */
+bool fh_cuda_spare_keep(fh_stream *stream);
+/* One of them, as if new, for the caller to list; NULL: there is none. */
+fh_stream *fh_cuda_spare_take(fh_device *device);
+/* Ends all of them; with the lock held, and the context current when `entered`. False: there was none. */
+bool fh_cuda_spares_end(fh_device *device, bool entered);
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point);
 /* Queues a batch by `queue`, with the context current; *out_any: something was queued. */
 typedef fh_status (*fh_cuda_queue_fn)(fh_stream *stream, const fh_command *commands, int count, void *arg, bool *out_any);

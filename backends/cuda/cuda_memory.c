@@ -123,6 +123,7 @@ static bool settle_streams(fh_device *device) {
 void fh_cuda_give_back(fh_device *device) {
   if (!settle_streams(device)) return;
   end_waiting(device, true);
+  (void)fh_cuda_spares_end(device, true);
   fh_cuda_cache_settle(device);
   if (device->pool) {
     (void)settle_streams(device); /* the frees that this queued */
@@ -174,6 +175,7 @@ void fh_cuda_free(fh_memory *memory) {
 void fh_cuda_end_memory(fh_device *device, bool entered) {
   pthread_mutex_lock(&device->lock);
   end_waiting(device, entered);
+  (void)fh_cuda_spares_end(device, entered && !atomic_load(&device->stuck));
   fh_cuda_cache_close(device, entered);
   if (entered) {
     fh_cuda_pool_close(device);

@@ -49,10 +49,19 @@ static bool add_chunk(fh_stream *stream) {
   return true;
 }
 
+/* What idle streams have is given back where this one lacks it. */
+static bool has_made_room(fh_device *device) {
+  pthread_mutex_lock(&device->lock);
+  const bool room = !fh_cuda_any_late(device) && fh_cuda_spares_end(device, true);
+  pthread_mutex_unlock(&device->lock);
+  return room;
+}
+
 /* Two chunks at least: with one, nothing overlaps. */
 static bool has_ring(fh_stream *stream) {
   fh_cuda_staging *staging = &stream->staging;
-  while (staging->count < FH_CUDA_CHUNKS && !staging->full) staging->full = !add_chunk(stream);
+  while (staging->count < FH_CUDA_CHUNKS && !staging->full)
+    staging->full = !add_chunk(stream) && !(has_made_room(stream->device) && add_chunk(stream));
   if (staging->count >= 2) return true;
   if (!staging->told)
     fh_log(FH_LOG_DEBUG, "%s: no pinned memory for copies: the driver's own way is taken", stream->device->found->info.id);

@@ -42,22 +42,28 @@ static void delist(fh_stream *stream, bool reachable) {
   pthread_mutex_unlock(&device->lock);
 }
 
-fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
-  *out_stream = NULL;
+/* With the context current. */
+static fh_status make(fh_device *device, fh_stream **out_stream) {
   fh_stream *stream = calloc(1, sizeof *stream);
   if (!stream) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "no host memory for a CUDA stream");
   stream->device = device;
-  fh_status status = fh_cuda_enter(device);
-  if (!status) {
-    /* Not tied to the default stream, which others in the process may use. */
-    fh_cu_result code = device->fn->cuStreamCreate(&stream->handle, FH_CU_STREAM_NON_BLOCKING);
-    fh_cuda_leave(device);
-    if (code != FH_CUDA_SUCCESS) status = FH_CUDA_FAIL(device, code, "cuStreamCreate", "opening a stream");
-  }
-  if (status) {
+  /* Not tied to the default stream, which others in the process may use. */
+  fh_cu_result code = device->fn->cuStreamCreate(&stream->handle, FH_CU_STREAM_NON_BLOCKING);
+  if (code != FH_CUDA_SUCCESS) {
     free(stream);
-    return status;
+    return FH_CUDA_FAIL(device, code, "cuStreamCreate", "opening a stream");
   }
+  *out_stream = stream;
+  return FH_OK;
+}
+
+fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
+  *out_stream = NULL;
+  FH_TRY(fh_cuda_enter(device));
+  fh_stream *stream = fh_cuda_spare_take(device);
+  fh_status status = stream ? FH_OK : make(device, &stream);
+  fh_cuda_leave(device);
+  FH_TRY(status);
   enlist(stream);
   *out_stream = stream;
   return FH_OK;
@@ -207,10 +213,11 @@ fh_status fh_cuda_wait(fh_stream *stream, fh_point point, int64_t timeout_ns) {
 /* ---- end -------------------------------------------------------------------------------------------------------- */
 
 /* Nothing may write to host memory after the stream is closed, so this waits. A stream that did not come back in its time
- * before gets a moment more; then the device is given up, since any call to it may now block for ever. With the context current. */
-static void settle(fh_stream *stream) {
+ * before gets a moment more; then the device is given up, since any call to it may now block for ever. True: all that was queued is done,
+ * and nothing ever failed. With the context current. */
+static bool settle(fh_stream *stream) {
   fh_device *device = stream->device;
-  if (atomic_load(&device->dead)) return;
+  if (atomic_load(&device->dead)) return false;
   pthread_mutex_lock(&device->lock);
   const bool late = fh_cuda_any_late(device); /* it may stand behind another stream's work */
   pthread_mutex_unlock(&device->lock);
@@ -218,7 +225,7 @@ static void settle(fh_stream *stream) {
     fh_cu_result code =
         device->fn->cuStreamSynchronize(stream->handle); /* also for what has no event: a batch queued in part, an allocation */
     if (code == FH_CUDA_SUCCESS) fh_cuda_staging_reached(stream, stream->submitted);
-    return;
+    return code == FH_CUDA_SUCCESS && !stream->failure;
   }
   fh_status status = wait_for(stream, stream->submitted, LATE_CLOSE_NS);
   if (fh_status_code(status) == FH_DEADLINE_EXCEEDED && stream->late) {
@@ -226,10 +233,10 @@ static void settle(fh_stream *stream) {
     atomic_store(&device->stuck, true);
   }
   fh_status_free(status);
+  return false;
 }
 
-/* With the context current. */
-static void end_handles(fh_stream *stream) {
+void fh_cuda_stream_end_handles(fh_stream *stream) {
   fh_cuda_staging_close(stream);
   for (int i = 0; i < FH_CUDA_POINTS; i++)
     if (stream->events[i]) (void)stream->device->fn->cuEventDestroy_v2(stream->events[i]);
@@ -239,15 +246,19 @@ static void end_handles(fh_stream *stream) {
 void fh_cuda_stream_close(fh_stream *stream) {
   if (!stream) return;
   fh_device *device = stream->device;
+  bool kept = false;
   if (fh_cuda_enter_quietly(device)) {
-    settle(stream);
+    const bool sound = settle(stream);
     delist(stream, !atomic_load(&device->dead));
-    if (!atomic_load(&device->stuck)) end_handles(stream);
+    set_progress(stream, stream->submitted, stream->submitted);
+    kept = sound && fh_cuda_spare_keep(stream);
+    if (!kept && !atomic_load(&device->stuck)) fh_cuda_stream_end_handles(stream);
     fh_cuda_leave(device);
   } else if (fh_cuda_same_process(device->backend)) { /* in a child the lock may have been held when it was made */
     delist(stream, false);
+    set_progress(stream, stream->submitted, stream->submitted);
   }
-  set_progress(stream, stream->submitted, stream->submitted);
+  if (kept) return;
   fh_status_free(stream->failure);
   free(stream);
 }

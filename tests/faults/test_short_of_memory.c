@@ -119,6 +119,12 @@ static void copies_overlap_work(void) {
   for (again = asked + 4; strncmp(again, "HTK", 3) == 0;) again += 3;
   assert_string_equal(again, "H");
   assert_true(strlen(asked) >= 3 * 4);
+  const int streams = fh_cuda_calls("cuStreamCreate"), chunks = fh_cuda_calls("cuMemHostAlloc");
+  assert_in_range(chunks, 1, 8);
+  FH_EXPECT_OK(fh_axpy(fh_context_queue(of[0]), 0.5f, &x[0], &y[0], NULL)); /* its second stream, and what that copies through, are there */
+  assert_true(counters_of(of[0]).chunked == 2);
+  assert_int_equal(fh_cuda_calls("cuStreamCreate"), streams);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), chunks);
   for (int i = 0; i < 2; i++) {
     fh_view_release(&x[i]);
     fh_view_release(&y[i]);

@@ -1,5 +1,6 @@
 /* Copies of the CUDA backend on the stand-in driver: through pinned memory, in order, beside kernels. SPDX-License-Identifier: Apache-2.0
  * TEST: fakes=yes */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,6 +116,93 @@ static void pins_a_share_only(void) {
   b.stream = first;
   there_and_back(&b, MIB, 9); /* what was given back can be had again */
   assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 20);
+  tear_down(&b);
+}
+
+/* What a closed stream had serves the next: a launch in chunks opens one each time. */
+static void the_next_stream_takes_over(void) {
+  bench b;
+  fh_stream *more[3];
+  set_up(&b);
+  for (int i = 0; i < 5; i++) {
+    there_and_back(&b, 20 * MIB, (unsigned)i);
+    api->stream_close(b.stream);
+    FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  }
+  assert_int_equal(fh_cuda_calls("cuStreamCreate"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemHostAlloc"), 4);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), 0);
+  for (int i = 0; i < 3; i++) FH_EXPECT_OK(api->stream_open(b.f.device, &more[i]));
+  for (int i = 0; i < 3; i++) api->stream_close(more[i]);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), 1); /* a few are enough */
+  tear_down(&b);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), fh_cuda_calls("cuStreamCreate"));
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), 4);
+}
+
+static void short_memory_ends_idle_streams(void) {
+  bench b;
+  set_up(&b);
+  there_and_back(&b, MIB, 1);
+  api->stream_close(b.stream);
+  (void)api->trim(b.f.device);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), 1);
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), 4);
+  FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  there_and_back(&b, MIB, 2);
+  tear_down(&b);
+}
+
+/* 16 MiB can be pinned in all, and an idle stream has them. */
+static void pinned_memory_goes_to_who_needs_it(void) {
+  bench b;
+  set_up(&b);
+  fh_stream *first = b.stream;
+  FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  there_and_back(&b, MIB, 1);
+  api->stream_close(b.stream);
+  b.stream = first;
+  there_and_back(&b, 20 * MIB, 2);
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), 4);
+  assert_int_equal(fh_cuda_calls("cuMemcpyHtoDAsync_v2"), 4 + 5); /* in pieces, both times */
+  tear_down(&b);
+}
+
+static void *open_and_close(void *arg) {
+  const bench *shared = arg;
+  bench b = *shared;
+  for (unsigned i = 0; i < 8; i++) {
+    FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+    there_and_back(&b, MIB, i);
+    api->stream_close(b.stream);
+  }
+  return NULL;
+}
+
+static void threads_share_idle_streams(void) {
+  enum { THREADS = 3 };
+  bench b;
+  pthread_t threads[THREADS];
+  set_up(&b);
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &b), 0);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  tear_down(&b);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), fh_cuda_calls("cuStreamCreate"));
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), fh_cuda_calls("cuMemHostAlloc"));
+}
+
+/* A stream that has failed serves nobody. */
+static void a_failed_stream_ends(void) {
+  bench b;
+  set_up(&b);
+  fh_memory *memory = alloc(&b, MIB);
+  const fh_command wrong = upload(memory, NULL, MIB);
+  fh_expect_code(fh_backend_run(api, b.stream, &wrong, 1), FH_INVALID_ARGUMENT);
+  api->stream_close(b.stream);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), 1);
+  FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  there_and_back(&b, MIB, 1);
+  api->free(memory);
   tear_down(&b);
 }
 
@@ -308,6 +396,11 @@ int main(int argc, char **argv) {
       {.name = "copies every size, slowly, from a pool", .settings = "pools=1,delay=0.002", .run = copies_every_size},
       {.name = "goes through pinned memory", .run = goes_through_pinned_memory},
       {.name = "pins a share only", .run = pins_a_share_only},
+      {.name = "the next stream takes over", .run = the_next_stream_takes_over},
+      {.name = "short memory ends idle streams", .run = short_memory_ends_idle_streams},
+      {.name = "pinned memory goes to who needs it", .settings = "pinned=16MiB", .run = pinned_memory_goes_to_who_needs_it},
+      {.name = "threads share idle streams", .settings = "pools=1", .run = threads_share_idle_streams},
+      {.name = "a failed stream ends", .run = a_failed_stream_ends},
       {.name = "no pinned memory", .settings = "pinned=0", .run = works_without_pinned_memory},
       {.name = "room for one chunk", .settings = "pinned=4MiB", .run = works_without_pinned_memory},
       {.name = "room for two chunks", .faults = "cuMemHostAlloc@3=OOM", .run = copies_every_size},

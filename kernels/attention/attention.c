@@ -213,26 +213,100 @@ FH_CASES_OF(fill_case, cases, benches)
 
 /* ---- blocks of threads -------------------------------------------------------------------------------------------------- */
 
-enum { OP_GROUP = 6, OP_QUERIES, OP_KEYS, OP_DV = 10 };
+enum { OP_HEADS = 5, OP_GROUP, OP_QUERIES, OP_KEYS, OP_D, OP_DV };
 enum { FEWEST_ROWS = 16, COLUMNS = 64, MOST_COLUMNS = 128 };
 
+static int64_t operand(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
+
 static int64_t tiles_of(const fh_bound *bound) { return bound->stages[0].items; } /* of 64 queries, as the text's */
+
+/* Queries that share their keys. */
+static int64_t rows_of(const fh_bound *bound) { return operand(bound, OP_GROUP) * operand(bound, OP_QUERIES); }
 
 static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   (void)multiprocessors;
   *out = (fh_block_shape){.grid = {(uint32_t)tiles_of(bound), 1, 1}, .threads = 2 * ROWS};
 }
 
+/* What all variants have in common. */
 static const char *block_unfit(const fh_bound *bound, bool wide) {
-  const fh_operand *op = bound->stages[0].operands;
-  if (op[OP_DV].i > MOST_COLUMNS) return "v has more than 128 columns: their sums do not fit the registers";
-  if (wide != (op[OP_DV].i > COLUMNS)) return wide ? "v has at most 64 columns" : "v has more than 64 columns";
-  if (op[OP_KEYS].i > INT32_MAX) return "more keys than an int counts";
-  if (op[OP_GROUP].i * op[OP_QUERIES].i < FEWEST_ROWS) return "fewer than 16 queries share their keys: most of a tile would be empty";
+  if (operand(bound, OP_DV) > MOST_COLUMNS) return "v has more than 128 columns: their sums do not fit the registers";
+  if (wide != (operand(bound, OP_DV) > COLUMNS)) return wide ? "v has at most 64 columns" : "v has more than 64 columns";
+  return operand(bound, OP_KEYS) > INT32_MAX ? "more keys than an int counts" : NULL;
+}
+
+static const char *tiles_unfit_of(const fh_bound *bound, bool wide) {
+  const char *unfit = block_unfit(bound, wide);
+  if (unfit) return unfit;
+  if (rows_of(bound) < FEWEST_ROWS) return "fewer than 16 queries share their keys: most of a tile would be empty";
   return tiles_of(bound) > INT32_MAX ? "more tiles than a grid has blocks" : NULL;
 }
-static const char *tiles_unfit(const fh_bound *bound) { return block_unfit(bound, false); }
-static const char *tiles_wide_unfit(const fh_bound *bound) { return block_unfit(bound, true); }
+static const char *tiles_unfit(const fh_bound *bound) { return tiles_unfit_of(bound, false); }
+static const char *tiles_wide_unfit(const fh_bound *bound) { return tiles_unfit_of(bound, true); }
+
+/* ---- few queries: kernels/block/attention_split.h, and its numbers ---- */
+enum {
+  SPLIT_ROWS = 8,
+  SPLIT_KEYS = 128,
+  SPLIT_THREADS = 128,
+  SPLIT_HEAD = 32,
+  MOST_PIECES = 64,
+  MOST_SPLIT_ROWS = 64,
+  BLOCKS_EACH = 3,      /* of a multiprocessor, at a time */
+  USUAL_PROCESSORS = 64 /* where nothing is known */
+};
+
+static int64_t heads_of(const fh_bound *bound) { /* of k, in all batches */
+  const int64_t blocks = (rows_of(bound) + ROWS - 1) / ROWS;
+  return tiles_of(bound) / blocks;
+}
+static int64_t split_tiles(const fh_bound *bound) { return heads_of(bound) * ((rows_of(bound) + SPLIT_ROWS - 1) / SPLIT_ROWS); }
+
+/* As many as keep the device busy, and no more than there are tiles of keys. */
+static int64_t split_pieces(const fh_bound *bound, int multiprocessors) {
+  const int64_t wanted = BLOCKS_EACH * (int64_t)(multiprocessors > 0 ? multiprocessors : USUAL_PROCESSORS), tiles = split_tiles(bound);
+  const int64_t of_keys = (operand(bound, OP_KEYS) + SPLIT_KEYS - 1) / SPLIT_KEYS, pieces = (wanted + tiles - 1) / tiles;
+  const int64_t most = of_keys < MOST_PIECES ? of_keys : MOST_PIECES;
+  return pieces < most ? pieces : most > 0 ? most : 1;
+}
+
+static void split_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  const uint32_t pieces = (uint32_t)split_pieces(bound, multiprocessors);
+  *out = (fh_block_shape){.grid = {(uint32_t)split_tiles(bound), pieces, 1}, .threads = SPLIT_THREADS};
+}
+static void merge_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)(heads_of(bound) * rows_of(bound)), 1, 1}, .threads = SPLIT_THREADS};
+}
+static const fh_block_step split_rest[] = {{"attention_merge", merge_shape}};
+
+static size_t split_scratch(const fh_bound *bound, int multiprocessors) {
+  const int64_t slots = split_tiles(bound) * SPLIT_ROWS * split_pieces(bound, multiprocessors), width = (operand(bound, OP_DV) + 3) / 4 * 4;
+  return (size_t)(SPLIT_HEAD + slots * (2 + width)) * sizeof(float);
+}
+
+static const char *split_unfit_of(const fh_bound *bound, bool wide) {
+  const char *unfit = block_unfit(bound, wide);
+  if (unfit) return unfit;
+  if (rows_of(bound) > MOST_SPLIT_ROWS) return "more than 64 queries share their keys: they would be read more than 8 times";
+  return heads_of(bound) > INT32_MAX / MOST_SPLIT_ROWS ? "more heads than a grid has blocks" : NULL;
+}
+static const char *split_unfit(const fh_bound *bound) { return split_unfit_of(bound, false); }
+static const char *split_wide_unfit(const fh_bound *bound) { return split_unfit_of(bound, true); }
+
+/* The efficiency is a guess: nothing has been measured. */
+#define SPLIT_ROW(NAME, ENTRY, UNFIT)   \
+  {.name = NAME,                        \
+   .entry = ENTRY,                      \
+   .text = "attention_block",           \
+   .capability = FH_BLOCK_PORTABLE,     \
+   .numerics = FH_BOUNDED,              \
+   .shape = split_shape,                \
+   .unfit = UNFIT,                      \
+   .efficiency = 0.3,                   \
+   .rest = split_rest,                  \
+   .rest_count = FH_LENGTH(split_rest), \
+   .scratch_bytes = split_scratch}
 
 const fh_kernel_contract fh_contract_attention = {
     .name = "attention",
@@ -253,5 +327,6 @@ const fh_kernel_contract fh_contract_attention = {
     .compare = compare,
     FH_BLOCKS(
         {"tiles", "attention_tiles", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_unfit, 0.5},
-        {"tiles_wide", "attention_tiles_wide", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_wide_unfit, 0.5}),
+        {"tiles_wide", "attention_tiles_wide", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_wide_unfit, 0.5},
+        SPLIT_ROW("split", "attention_split", split_unfit), SPLIT_ROW("split_wide", "attention_split_wide", split_wide_unfit)),
 };

@@ -1,4 +1,5 @@
-/* The block texts of attention, through the emulator of blocks: the bits of the kernel's text. SPDX-License-Identifier: Apache-2.0
+/* The block texts of attention, through the emulator of blocks: tiles have the bits of the kernel's text, the others keep the contract's
+ * bound. SPDX-License-Identifier: Apache-2.0
  *
  * TEST: timeout=120 sanitize=address cross=no
  */
@@ -6,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -39,19 +41,32 @@ static tuned_call call_of(const shape *s, const layout how[4], bool at_end, size
   return tuned_call_make(&fh_contract_attention, views, at_end, shift);
 }
 
-/* The variant of the right width, also where so few queries make it unfit. */
-static void run(tuned_call *call, const shape *s) {
-  const fh_kernel_contract *contract = &fh_contract_attention;
+static int variant_of(const char *name) {
+  for (int v = 0; v < fh_contract_attention.block_count; v++)
+    if (strcmp(fh_contract_attention.blocks[v].name, name) == 0) return v;
+  fail_msg("no variant %s", name);
+  return -1;
+}
+
+/* Also where so few queries, or so many, make it unfit. */
+static void run_one(tuned_call *call, const shape *s, int variant) {
   const fh_value scalars[] = {{.i = s->causal}, {.f = 0.3}};
   call->scalars = scalars;
-  for (int v = 0; v < contract->block_count; v++) {
-    const bool wide = s->dv > 64, is_wide = v == 1;
-    const char *wrong = wide == is_wide ? tuned_call_check_block(call, &contract->blocks[v]) : NULL;
-    if (wrong)
-      fail_msg("%s of %dx%d/%d, %d by %d, d=%d dv=%d causal %d: %s", contract->blocks[v].name, s->batch, s->heads, s->kv_heads, s->queries,
-               s->keys, s->d, s->dv, s->causal, wrong);
-  }
+  const char *wrong = tuned_call_check_block(call, &fh_contract_attention.blocks[variant]);
   call->scalars = NULL;
+  if (wrong)
+    fail_msg("%s of %dx%d/%d, %d by %d, d=%d dv=%d causal %d: %s", fh_contract_attention.blocks[variant].name, s->batch, s->heads,
+             s->kv_heads, s->queries, s->keys, s->d, s->dv, s->causal, wrong);
+}
+
+static bool has_width(int variant, const shape *s) {
+  return (strstr(fh_contract_attention.blocks[variant].name, "wide") != NULL) == (s->dv > 64);
+}
+
+/* All variants of the right width. */
+static void run(tuned_call *call, const shape *s) {
+  for (int v = 0; v < fh_contract_attention.block_count; v++)
+    if (has_width(v, s)) run_one(call, s, v);
 }
 
 static void check(const shape *s, const layout how[4]) {
@@ -66,7 +81,8 @@ static void test_shapes(void **state) {
       {1, 1, 1, 16, 1, 1, 1, 0},       {1, 1, 1, 64, 64, 8, 64, 0},    {2, 1, 1, 17, 65, 9, 3, 1},     {1, 2, 2, 65, 63, 7, 65, 0},
       {1, 2, 1, 70, 70, 16, 64, 1},    {1, 4, 2, 40, 130, 33, 20, 1},  {1, 6, 2, 11, 200, 15, 128, 1}, {1, 1, 1, 130, 67, 64, 64, 1},
       {2, 2, 2, 150, 129, 24, 100, 0}, {1, 1, 1, 140, 20, 5, 33, 1},   {1, 3, 1, 129, 150, 12, 64, 1}, {1, 1, 1, 20, 0, 4, 5, 0},
-      {1, 8, 1, 3, 300, 40, 40, 1},    {1, 2, 2, 64, 128, 130, 16, 0},
+      {1, 8, 1, 3, 300, 40, 40, 1},    {1, 2, 2, 64, 128, 130, 16, 0}, {1, 8, 2, 1, 700, 64, 64, 1},   {2, 6, 2, 3, 390, 33, 20, 1},
+      {1, 1, 1, 5, 1000, 128, 128, 1}, {1, 2, 1, 15, 257, 40, 70, 0},  {1, 1, 1, 9, 3, 5, 5, 1},
   };
   static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check(&shapes[i], compact);
@@ -83,24 +99,33 @@ static void test_layouts(void **state) {
 
 /* A value that a query does not see, and memory behind the last key, are not touched; scores that are NaN or infinite stay in their rows.
  */
-static void test_strange_numbers(void **state) {
-  (void)state;
+static void run_strange(int variant) {
   enum { N = 75, D = 10, DV = 20 };
   static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
   const shape s = {1, 1, 1, N, N, D, DV, 1};
+  if (!has_width(variant, &s)) return;
   tuned_call call = call_of(&s, compact, true, 0);
   float *q = call.first[0], *k = call.first[1], *v = call.first[2];
   v[70 * DV + 3] = __builtin_nanf("");
   v[30 * DV + 5] = __builtin_inff();
-  run(&call, &s);
+  run_one(&call, &s, variant);
   const float *y = call.first[3];
-  for (int i = 0; i < N; i++) assert_int_equal(y[i * DV + 3] != y[i * DV + 3], i >= 70);
+  for (int i = 0; i < N; i++) {
+    assert_int_equal(y[i * DV + 3] != y[i * DV + 3], i >= 70);
+    assert_int_equal(__builtin_isfinite(y[i * DV + 5]), i < 30);
+  }
   q[20 * D] = __builtin_nanf("");
   k[40 * D + 2] = __builtin_inff();
   for (int e = 0; e < D; e++) q[50 * D + e] = 3e38f, k[60 * D + e] = -3e38f, q[12 * D + e] = -0.0f;
   for (int i = 0; i < DV; i++) v[i] = -1e-44f;
-  run(&call, &s);
+  run_one(&call, &s, variant);
+  for (int i = 0; i < N; i++)
+    if (i < 30 && i != 20) assert_true(__builtin_isfinite(y[i * DV + 7]));
   tuned_call_free(&call);
+}
+static void test_strange_numbers(void **state) {
+  (void)state;
+  for (int v = 0; v < fh_contract_attention.block_count; v++) run_strange(v);
 }
 
 /* The sum of a row is -0 after what it sees; 0 times what it does not see must not turn that into +0. */
@@ -113,7 +138,7 @@ static void test_signs_of_zero(void **state) {
   float *q = call.first[0], *k = call.first[1], *v = call.first[2];
   for (int i = 0; i < N; i++) q[i] = 1.0f, k[i] = i == 0 ? 0.0f : i == 1 ? 4.0f : -400.0f; /* weights 0.3, 1 and then 0 */
   for (int i = 0; i < N * DV; i++) v[i] = i < DV ? -1e-45f : i < 2 * DV ? -0.0f : i / DV <= ROW ? -1.0f : 1.0f;
-  run(&call, &s);
+  run_one(&call, &s, variant_of("tiles"));
   const float *y = call.first[3];
   for (int c = 0; c < DV; c++) assert_true(y[ROW * DV + c] == 0.0f && __builtin_signbit(y[ROW * DV + c]));
   tuned_call_free(&call);
@@ -123,12 +148,13 @@ static void test_unfit(void **state) {
   (void)state;
   static const struct {
     shape of;
-    int fits;
-  } cases[] = {{{1, 12, 12, 512, 512, 64, 64, 0}, 0},
-               {{1, 16, 4, 100, 100, 128, 128, 0}, 1},
-               {{1, 16, 1, 1, 4096, 64, 65, 1}, 1},
-               {{1, 32, 8, 1, 4096, 128, 128, 1}, -1},
-               {{1, 1, 1, 64, 64, 64, 129, 0}, -1}};
+    const char *fits[2]; /* sorts of variants */
+  } cases[] = {{{1, 12, 12, 512, 512, 64, 64, 0}, {"tiles"}},
+               {{1, 16, 4, 100, 100, 128, 128, 0}, {"tiles_wide"}},
+               {{1, 16, 1, 1, 4096, 64, 65, 1}, {"tiles_wide", "split_wide"}},
+               {{1, 32, 8, 1, 4096, 128, 128, 1}, {"split_wide"}},
+               {{1, 12, 12, 15, 100, 16, 16, 1}, {"split"}},
+               {{1, 1, 1, 64, 64, 64, 129, 0}, {NULL}}};
   static const fh_value scalars[] = {{.i = 0}, {.f = 1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const shape *s = &cases[i].of;
@@ -136,8 +162,12 @@ static void test_unfit(void **state) {
                                   view_of(s->batch, s->kv_heads, s->keys, s->dv, 0), view_of(s->batch, s->heads, s->queries, s->dv, 0)};
     fh_bound bound;
     assert_null(fh_contract_attention.bind(views, scalars, &bound));
-    for (int v = 0; v < fh_contract_attention.block_count; v++)
-      assert_int_equal(fh_contract_attention.blocks[v].unfit(&bound) == NULL, v == cases[i].fits);
+    for (int v = 0; v < fh_contract_attention.block_count; v++) {
+      const fh_block_variant *variant = &fh_contract_attention.blocks[v];
+      bool expected = false;
+      for (int f = 0; f < 2; f++) expected = expected || (cases[i].fits[f] && strcmp(cases[i].fits[f], variant->name) == 0);
+      assert_int_equal(variant->unfit(&bound) == NULL, expected);
+    }
   }
 }
 

@@ -383,6 +383,9 @@ static bool better(const fh_context *context, const bid *a, const bid *b) {
   return rank_a != rank_b ? rank_a < rank_b : a->weighed < b->weighed;
 }
 
+/* A library sums in an order of its own: only a measurement makes it the choice, also where nothing else was built for its device. */
+static bool never_by_guess(const fh_candidate *candidate) { return fh_is_library_variant(candidate->block); }
+
 static fh_plan choose(const fh_queue *queue, const fh_call *call) {
   fh_context *context = queue->context;
   fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
@@ -397,6 +400,7 @@ static fh_plan choose(const fh_queue *queue, const fh_call *call) {
     if (!ok && !about_health(reason.code)) continue; /* whatever it would take */
     fh_cost_source source;
     const double seconds = fh_cost(queue, candidate, call, &outlook, &source);
+    if (never_by_guess(candidate) && source < FH_COST_CALIBRATED) continue;
     const bid this = {candidate, seconds, seconds * (i + 1 == incumbent ? clearly_better : 1)};
     if (ok && better(context, &this, &chosen)) chosen = this;
     if (better(context, &this, &intended)) {

@@ -74,11 +74,50 @@ static inline bool fh_segments_close(double got, double want, double magnitude, 
   return fabs(got - want) <= (double)(terms + 2) * (0x1p-24 * magnitude + 0x1p-149);
 }
 
-/* Blocks of threads (block/segment_rows.h): a thread to a segment. */
-static inline void fh_segment_rows_shape(int64_t segments, int multiprocessors, fh_block_shape *out) {
-  enum { THREADS = 256, MOST = 64 };
-  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
-  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(fh_divide_up(segments, THREADS), most), 1, 1}, .threads = THREADS};
+/* ---- blocks of threads: block/segment_rows.h, block/segment_windows.h ---- */
+enum { FH_SEGMENT_THREADS = 256, FH_SEGMENT_BLOCKS = 64, FH_WINDOW_COLUMNS = 256 };
+
+/* What block texts need to know of a call. `most`: inspect() has seen that no segment has more terms; FH_SEGMENTS_UNSEEN: it has not
+ * looked, or refused what it saw. */
+typedef struct fh_segment_call {
+  int64_t n, segments, piece, d, most;
+} fh_segment_call;
+enum { FH_SEGMENTS_UNSEEN = -1 };
+
+static inline uint32_t fh_segment_grid(int64_t blocks, int multiprocessors) {
+  const int64_t most = FH_SEGMENT_BLOCKS * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  return (uint32_t)fh_most(1, fh_least(blocks, most));
+}
+
+/* A thread to a segment. */
+static inline void fh_segment_rows_shape(fh_segment_call c, int multiprocessors, fh_block_shape *out) {
+  const int64_t blocks = fh_divide_up(c.segments, FH_SEGMENT_THREADS);
+  *out = (fh_block_shape){.grid = {fh_segment_grid(blocks, multiprocessors), 1, 1}, .threads = FH_SEGMENT_THREADS};
+}
+static inline const char *fh_segment_rows_unfit(fh_segment_call c) {
+  return c.most > 4 * c.piece ? "one warp would add up its longest segment" : NULL;
+}
+
+static inline int64_t fh_windows_count(fh_segment_call c) { return (c.n + c.segments) / c.piece + 1; }
+
+/* A window to a block, for each band of columns; then, for the pieces of long segments, a thread to a window and column. */
+static inline void fh_windows_shape(fh_segment_call c, int multiprocessors, fh_block_shape *out) {
+  *out =
+      (fh_block_shape){.grid = {fh_segment_grid(fh_windows_count(c), multiprocessors), (uint32_t)fh_divide_up(c.d, FH_WINDOW_COLUMNS), 1},
+                       .threads = FH_SEGMENT_THREADS};
+}
+static inline void fh_chains_shape(fh_segment_call c, int multiprocessors, fh_block_shape *out) {
+  const int64_t blocks = fh_divide_up(fh_windows_count(c) * fh_least(c.d, FH_WINDOW_COLUMNS), FH_SEGMENT_THREADS);
+  fh_windows_shape(c, multiprocessors, out);
+  out->grid[0] = fh_segment_grid(blocks, multiprocessors);
+}
+/* A segment and a number of pieces; a sum of a first and one of a later piece. */
+static inline size_t fh_windows_scratch(fh_segment_call c) {
+  return (size_t)fh_windows_count(c) * (2 * sizeof(int64_t) + 2 * (size_t)c.d * sizeof(float));
+}
+static inline const char *fh_windows_unfit(fh_segment_call c) {
+  if (c.most == FH_SEGMENTS_UNSEEN) return "its search among offsets wants ones that were seen to ascend";
+  return fh_divide_up(c.d, FH_WINDOW_COLUMNS) > UINT16_MAX ? "a grid has no more blocks than 65535 a side" : NULL;
 }
 
 #endif /* FOGHORN_KERNELS_SEGMENTS_H_ */

@@ -6,8 +6,8 @@
  * bytes in a row, and four times that before it adds.
  *
  * A product is 8 bytes and a place of x: the limit is the memory's bandwidth, and where x does not fit the second cache a sector of 32
- * bytes for each. A segment of a large part of all terms is the work of one warp: inspect() cuts such data into windows, which the
- * dialect's text takes. */
+ * bytes for each. A segment of a large part of all terms would be the work of one warp: those of more than a few pieces are for
+ * block/segment_windows.h. */
 #ifndef FOGHORN_KERNELS_BLOCK_SEGMENT_ROWS_H_
 #define FOGHORN_KERNELS_BLOCK_SEGMENT_ROWS_H_
 
@@ -44,7 +44,8 @@ FH_INLINE fh_segment_term fh_segment_read(const fh_segment_terms *t, long e, boo
 
 FH_INLINE float fh_segment_value(const fh_segment_terms *t, fh_segment_term of) {
   if (!t->products) return of.x;
-  return fh_mul_u(of.x, of.column >= 0 && of.column < t->n_v ? t->v[of.column * t->vs] : 0.0f);
+  const bool inside = (ulong)(long)of.column < (ulong)t->n_v; /* one test: with two the loads of several terms wait for each other */
+  return fh_mul_u(of.x, inside ? t->v[of.column * t->vs] : 0.0f);
 }
 
 /* ---- a thread ---- */

@@ -7,7 +7,7 @@
 
 enum { VALUES, COLUMNS, OFFSETS, X, Y };
 enum { EVEN, WINDOW, JOIN }; /* entries */
-enum { SEGMENTS_OPERAND = 6 };
+enum { N_OPERAND = 5, SEGMENTS_OPERAND = 6, PIECE_OPERAND = 8, MOST_OPERAND = 15 };
 
 static const fh_view_param params[] = {
     {"values", FH_ROLE_IN, FH_F32, "(n)", false},      {"columns", FH_ROLE_IN, FH_I32, "(n), each in [0, cols)", false},
@@ -27,14 +27,18 @@ static fh_status check(const fh_view_desc *v) {
   return FH_OK;
 }
 
-static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_bound *out) {
+/* The two places of a window, which the even cut has no use for. `most`: see fh_segment_call. */
+static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, int64_t most, fh_bound *out) {
   const int64_t items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows;
   fh_stage *stage = fh_add_stage(out, entry, items, 8.0 * ((double)s->n + 2.0 * (double)s->segments) / (double)items);
   for (int i = VALUES; i <= X; i++) fh_push(stage, fh_op_view(FH_OPERAND_IN, i, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   FH_PUSH_I64(stage, s->n, s->segments, s->per, s->piece, v[X].shape[0]);
   for (int i = VALUES; i <= Y; i++) fh_push(stage, fh_op_i64(v[i].strides[0]));
-  if (entry == WINDOW) fh_push(stage, fh_op_temp(0));
+  fh_push(stage, fh_op_i64(most));
+  fh_push(stage, fh_op_temp(0));
+  out->temp_count = 1;
+  out->temp_bytes[0] = (entry == EVEN ? 1 : 2 * (size_t)s->windows) * sizeof(float);
 }
 
 static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_bound *out) {
@@ -53,7 +57,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   for (int i = VALUES; i <= Y; i++) FH_TRY(fh_check_count("csr_matvec", &params[i], &v[i], &counts[i]));
   const fh_segments s = cut_of(v);
   if (s.segments == 0) return FH_OK;
-  bind_sums(v, &s, EVEN, out);
+  bind_sums(v, &s, EVEN, FH_SEGMENTS_UNSEEN, out);
   out->flops = 2.0 * (double)s.n;
   out->bytes = 8.0 * (double)s.n + 12.0 * (double)s.segments + 4.0 * (double)counts[X];
   return FH_OK;
@@ -66,15 +70,14 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   const bool even = !note && fh_offsets_plain(&v[OFFSETS], data[OFFSETS], s.n, fh_segments_even_up_to(&s));
   if (!even) FH_TRY(fh_check_offsets("csr_matvec", &params[OFFSETS], &v[OFFSETS], data[OFFSETS], s.n, &sizes));
   FH_TRY(fh_check_ids("csr_matvec", &params[COLUMNS], &v[COLUMNS], data[COLUMNS], v[X].shape[0], "x", NULL));
+  bound->stages[0].operands[MOST_OPERAND].i = even ? fh_segments_even_up_to(&s) : sizes.longest;
   if (even) return FH_OK;
   const bool split = fh_segments_want_split(&s, sizes.longest);
   fh_segments_note(&s, &sizes, split, "row", note);
   if (!split) return FH_OK;
   bound->stage_count = 0; /* in place of the even cut */
-  bind_sums(v, &s, WINDOW, bound);
+  bind_sums(v, &s, WINDOW, sizes.longest, bound);
   bind_join(v, &s, bound);
-  bound->temp_count = 1;
-  bound->temp_bytes[0] = 2 * (size_t)s.windows * sizeof(float);
   return FH_OK;
 }
 
@@ -171,10 +174,28 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
-/* ---- blocks of threads: block/segment_rows.h ---- */
-static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  fh_segment_rows_shape(bound->stages[0].operands[SEGMENTS_OPERAND].i, multiprocessors, out);
+/* ---- blocks of threads ---- */
+static fh_segment_call call_of(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  return (fh_segment_call){
+      .n = op[N_OPERAND].i, .segments = op[SEGMENTS_OPERAND].i, .piece = op[PIECE_OPERAND].i, .d = 1, .most = op[MOST_OPERAND].i};
 }
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_segment_rows_shape(call_of(bound), multiprocessors, out);
+}
+static const char *rows_unfit(const fh_bound *bound) { return fh_segment_rows_unfit(call_of(bound)); }
+static void windows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_windows_shape(call_of(bound), multiprocessors, out);
+}
+static void chains_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_chains_shape(call_of(bound), multiprocessors, out);
+}
+static size_t windows_scratch(const fh_bound *bound, int multiprocessors) {
+  (void)multiprocessors;
+  return fh_windows_scratch(call_of(bound));
+}
+static const char *windows_unfit(const fh_bound *bound) { return fh_windows_unfit(call_of(bound)); }
+static const fh_block_step chains[] = {{"csr_matvec_chains", chains_shape}};
 
 const fh_kernel_contract fh_contract_csr_matvec = {
     .name = "csr_matvec",
@@ -196,5 +217,7 @@ const fh_kernel_contract fh_contract_csr_matvec = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
-    FH_BLOCKS({"rows", "csr_matvec_rows", "csr_matvec_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, NULL, 0.5}),
+    FH_BLOCKS({"rows", "csr_matvec_rows", "csr_matvec_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, rows_unfit, 0.5},
+              {"windows", "csr_matvec_windows", "csr_matvec_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, windows_shape, windows_unfit, 0.8,
+               chains, FH_LENGTH(chains), windows_scratch}),
 };

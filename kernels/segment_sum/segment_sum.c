@@ -4,7 +4,7 @@
 
 enum { X = FH_NUMBERED_X, OFFSETS = FH_NUMBERED_BY, Y = FH_NUMBERED_Y };
 enum { EVEN, WINDOW, JOIN }; /* entries */
-enum { SEGMENTS_OPERAND = 4, WIDE_OPERAND = 7 };
+enum { N_OPERAND = 3, SEGMENTS_OPERAND = 4, PIECE_OPERAND = 6, WIDE_OPERAND = 7, D_OPERAND = 8, MOST_OPERAND = 14 };
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(n, d) or (n)", false},
@@ -18,17 +18,19 @@ static fh_segments cut_of(const fh_view_desc *v) { return fh_segments_of(v[X].sh
 static bool wide(const fh_segments *s) { return s->d > 1; }
 static int64_t place_floats(const fh_segments *s) { return wide(s) ? (s->d + 15) / 16 * 16 : 1; }
 
-static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, fh_bound *out) {
+/* The two places of a window, which the even cut has no use for. `most`: see fh_segment_call. */
+static void bind_sums(const fh_view_desc *v, const fh_segments *s, int entry, int64_t most, fh_bound *out) {
   const fh_numbered x = fh_numbered_of(&v[X]), y = fh_numbered_of(&v[Y]);
   const int64_t items = entry == EVEN ? (s->segments - 1) / s->per + 1 : s->windows;
   fh_stage *stage = fh_add_stage(out, entry, items, 2.0 * ((double)s->n * (double)s->d + 4.0 * (double)s->segments) / (double)items);
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, OFFSETS, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  FH_PUSH_I64(stage, s->n, s->segments, s->per, s->piece, wide(s), s->d, x.row, x.column, v[OFFSETS].strides[0], y.row, y.column);
-  if (entry == EVEN) return;
+  FH_PUSH_I64(stage, s->n, s->segments, s->per, s->piece, wide(s), s->d, x.row, x.column, v[OFFSETS].strides[0], y.row, y.column, most);
   fh_push(stage, fh_op_temp(0));
   fh_push(stage, fh_op_i64(place_floats(s)));
+  out->temp_count = 1;
+  out->temp_bytes[0] = (entry == EVEN ? 1 : 2 * (size_t)s->windows * (size_t)place_floats(s)) * sizeof(float);
 }
 
 static void bind_join(const fh_view_desc *v, const fh_segments *s, fh_bound *out) {
@@ -48,7 +50,7 @@ static fh_status bind(const fh_view_desc *v, const fh_value *scalars, fh_bound *
   FH_TRY(fh_check_edges("segment_sum", &params[OFFSETS], &v[OFFSETS], v[Y].shape[0], "y"));
   if (sums == 0) return FH_OK;
   const fh_segments s = cut_of(v);
-  bind_sums(v, &s, EVEN, out);
+  bind_sums(v, &s, EVEN, FH_SEGMENTS_UNSEEN, out);
   out->flops = (double)terms;
   out->bytes = 4.0 * ((double)terms + (double)sums) + 8.0 * (double)s.segments;
   return FH_OK;
@@ -58,16 +60,19 @@ static fh_status inspect(const fh_view_desc *v, const void *const *data, const f
   (void)scalars;
   const fh_segments s = cut_of(v);
   fh_segment_sizes sizes;
-  if (!note && fh_offsets_plain(&v[OFFSETS], data[OFFSETS], s.n, fh_segments_even_up_to(&s))) return FH_OK;
+  fh_operand *const most = &bound->stages[0].operands[MOST_OPERAND];
+  if (!note && fh_offsets_plain(&v[OFFSETS], data[OFFSETS], s.n, fh_segments_even_up_to(&s))) {
+    most->i = fh_segments_even_up_to(&s);
+    return FH_OK;
+  }
   FH_TRY(fh_check_offsets("segment_sum", &params[OFFSETS], &v[OFFSETS], data[OFFSETS], s.n, &sizes));
+  most->i = sizes.longest;
   const bool split = fh_segments_want_split(&s, sizes.longest);
   fh_segments_note(&s, &sizes, split, "segment", note);
   if (!split) return FH_OK;
   bound->stage_count = 0; /* in place of the even cut */
-  bind_sums(v, &s, WINDOW, bound);
+  bind_sums(v, &s, WINDOW, sizes.longest, bound);
   bind_join(v, &s, bound);
-  bound->temp_count = 1;
-  bound->temp_bytes[0] = 2 * (size_t)s.windows * (size_t)place_floats(&s) * sizeof(float);
   return FH_OK;
 }
 
@@ -154,13 +159,40 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
     fh_fill_uniform(&v[index], data, seed);
 }
 
-/* ---- blocks of threads: block/segment_rows.h ---- */
+/* ---- blocks of threads ---- */
+static fh_segment_call call_of(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  return (fh_segment_call){.n = op[N_OPERAND].i,
+                           .segments = op[SEGMENTS_OPERAND].i,
+                           .piece = op[PIECE_OPERAND].i,
+                           .d = op[D_OPERAND].i,
+                           .most = op[MOST_OPERAND].i};
+}
+static bool of_rows(const fh_bound *bound) { return bound->stages[0].operands[WIDE_OPERAND].i != 0; }
+
 static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  fh_segment_rows_shape(bound->stages[0].operands[SEGMENTS_OPERAND].i, multiprocessors, out);
+  fh_segment_rows_shape(call_of(bound), multiprocessors, out);
 }
 static const char *rows_unfit(const fh_bound *bound) {
-  return bound->stages[0].operands[WIDE_OPERAND].i ? "segments of rows are summed along their columns" : NULL;
+  return of_rows(bound) ? "segments of rows are summed along their columns" : fh_segment_rows_unfit(call_of(bound));
 }
+static void windows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_windows_shape(call_of(bound), multiprocessors, out);
+}
+static void chains_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_chains_shape(call_of(bound), multiprocessors, out);
+}
+static size_t windows_scratch(const fh_bound *bound, int multiprocessors) {
+  (void)multiprocessors;
+  return fh_windows_scratch(call_of(bound));
+}
+static const char *windows_unfit(const fh_bound *bound) {
+  return of_rows(bound) ? "segments of rows are summed along their columns" : fh_windows_unfit(call_of(bound));
+}
+static const char *columns_unfit(const fh_bound *bound) {
+  return of_rows(bound) ? fh_windows_unfit(call_of(bound)) : "terms are single numbers";
+}
+static const fh_block_step chains[] = {{"segment_sum_chains", chains_shape}};
 
 const fh_kernel_contract fh_contract_segment_sum = {
     .name = "segment_sum",
@@ -179,5 +211,9 @@ const fh_kernel_contract fh_contract_segment_sum = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
-    FH_BLOCKS({"rows", "segment_sum_rows", "segment_sum_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, rows_unfit, 0.5}),
+    FH_BLOCKS({"rows", "segment_sum_rows", "segment_sum_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, rows_unfit, 0.5},
+              {"windows", "segment_sum_windows", "segment_sum_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, windows_shape, windows_unfit, 0.8,
+               chains, FH_LENGTH(chains), windows_scratch},
+              {"columns", "segment_sum_columns", "segment_sum_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, windows_shape, columns_unfit, 0.8,
+               chains, FH_LENGTH(chains), windows_scratch}),
 };

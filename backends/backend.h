@@ -176,8 +176,9 @@ typedef struct fh_backend_api {
   bool (*reaches)(fh_device *device, fh_device *other);
 
   /* As submit, of launches alone, for a batch that is submitted again and again: *replay, NULL at first, keeps for the next time what was
-   * made ready. The operands may change from time to time. Both NULL: submit is as good. */
-  fh_status (*replay)(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
+   * made ready. The operands may change from time to time. *out_refused: the driver has no memory for what is kept, and nothing was queued;
+   * the stream lives, and the caller makes room and calls again, or submits. Both NULL: submit is as good. */
+  fh_status (*replay)(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point, bool *out_refused);
   /* Before its device closes. NULL is allowed. */
   void (*replay_end)(fh_replay *replay);
 

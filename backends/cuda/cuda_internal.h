@@ -341,7 +341,8 @@ fh_status fh_cuda_prepare_product(fh_device *device, const fh_recipe *recipe, fh
 fh_status fh_cuda_queue_product(fh_stream *stream, const fh_cuda_launch *launch);
 void fh_cuda_products_close(fh_device *device, bool entered);
 
-fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point);
+fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point,
+                         bool *out_refused);
 void fh_cuda_replay_end(fh_replay *replay);
 
 /* A moment between two looks at something that was waited for this long already; left_ns < 0: without end. */

@@ -3,7 +3,7 @@
  * A graph holds the addresses and scalars of its launches, so it is worth making only where the same come twice in a row: what a batch
  * launches is compared with the last time, and a graph is made of the second that is alike. One that changes every time is queued launch
  * by launch, as if there were no graphs, and never pays for one; nor does one with a product of a vendor's library. Where the driver makes
- * none, or does not run it, that is said once and all goes on without. */
+ * none, or does not run it, that is said once and all goes on without; where it lacks memory for one, whoever submits may make some. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@ struct fh_replay {
   words last, now;
   fh_cu_graph_exec graph; /* of `last`; NULL: none */
   bool refused;           /* the driver made none, or does not run it: it is not asked again */
+  bool starved;           /* this time it had no memory for it */
 };
 
 static bool add(words *list, const void *from, size_t bytes) {
@@ -110,25 +111,28 @@ static fh_cu_result capture(fh_stream *stream, const fh_command *commands, int c
 
 static void make_graph(fh_replay *replay, fh_stream *stream, const fh_command *commands, int count) {
   const fh_cuda_functions *fn = stream->device->fn;
-  const char *why = "the driver has no graphs";
   fh_cu_graph graph = NULL;
-  if (has_graphs(fn)) {
-    fh_cu_result code = capture(stream, commands, count, &graph);
-    if (code == FH_CUDA_SUCCESS) code = fn->cuGraphInstantiateWithFlags(&replay->graph, graph, 0);
-    if (code != FH_CUDA_SUCCESS) replay->graph = NULL;
-    if (graph) (void)fn->cuGraphDestroy(graph);
-    why = fh_cuda_result_name((int)code);
+  if (!has_graphs(fn)) {
+    refuse(replay, count, "the driver has no graphs");
+    return;
   }
-  if (!replay->graph) refuse(replay, count, why);
+  fh_cu_result code = capture(stream, commands, count, &graph);
+  if (code == FH_CUDA_SUCCESS) code = fn->cuGraphInstantiateWithFlags(&replay->graph, graph, 0);
+  if (code != FH_CUDA_SUCCESS) replay->graph = NULL;
+  if (graph) (void)fn->cuGraphDestroy(graph);
+  replay->starved = code == FH_CUDA_ERROR_OUT_OF_MEMORY;
+  if (!replay->graph && !replay->starved) refuse(replay, count, fh_cuda_result_name((int)code));
 }
 
-/* *out_any: it was queued. One that the driver does not run, for want of memory say, costs this batch and those after it no more than the
- * graph: nothing of it was queued. */
+/* *out_any: it was queued. One that the driver does not run costs this batch and those after it no more than the graph: nothing of it was
+ * queued. */
 static fh_status launch_graph(fh_replay *replay, fh_stream *stream, int count, bool *out_any) {
   fh_device *device = stream->device;
   fh_cu_result code = device->fn->cuGraphLaunch(replay->graph, stream->handle);
   *out_any = code == FH_CUDA_SUCCESS;
   if (*out_any) return FH_OK;
+  replay->starved = code == FH_CUDA_ERROR_OUT_OF_MEMORY;
+  if (replay->starved) return FH_OK;
   fh_status status = FH_CUDA_FAIL(device, code, "cuGraphLaunch", "launching %s and those before it", stream->latest);
   if (atomic_load(&device->dead)) return status;
   drop_graph(replay);
@@ -144,14 +148,19 @@ static fh_status queue_replay(fh_stream *stream, const fh_command *commands, int
   if (!alike) drop_graph(replay);
   if (alike && !replay->graph && !replay->refused && replay->last.count > 0) make_graph(replay, stream, commands, count);
   if (replay->graph) FH_TRY(launch_graph(replay, stream, count, out_any));
-  return *out_any ? FH_OK : queue_each(stream, commands, count, out_any);
+  return *out_any || replay->starved ? FH_OK : queue_each(stream, commands, count, out_any);
 }
 
-fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point) {
+fh_status fh_cuda_replay(fh_stream *stream, const fh_command *commands, int count, fh_replay **replay, fh_point *out_point,
+                         bool *out_refused) {
+  *out_refused = false;
   if (!*replay) *replay = calloc(1, sizeof **replay);
   if (!*replay) return fh_cuda_submit(stream, commands, count, out_point);
   (*replay)->device = stream->device;
-  return fh_cuda_submit_by(stream, commands, count, queue_replay, *replay, out_point);
+  (*replay)->starved = false;
+  FH_TRY(fh_cuda_submit_by(stream, commands, count, queue_replay, *replay, out_point));
+  *out_refused = (*replay)->starved;
+  return FH_OK;
 }
 
 /* What a graph that is under way needs, the driver keeps until it has run. */

@@ -100,6 +100,8 @@ char *fh_account_text(const fh_account *account) {
               (double)c->bytes_from_device / 1e6);
   if (c->chunked) fh_text_add(&text, "%" PRIu64 " launches ran as %" PRIu64 " chunks, memory being short\n\n", c->chunked, c->chunks);
   if (c->split) fh_text_add(&text, "%" PRIu64 " launches were split between devices, in %" PRIu64 " shares\n\n", c->split, c->shares);
+  if (account->one_by_one)
+    fh_text_add(&text, "%" PRIu64 " batches of graphs ran launch by launch, memory being short\n\n", account->one_by_one);
   fh_text_add(&text, "%-16s %-12s %10s %10s %12s %10s\n", "kernel", "device", "intended", "executed", "ms/launch", "GFLOP/s");
   for (int i = 0; i < account->row_count; i++) {
     const fh_account_row *r = &account->rows[i];
@@ -119,12 +121,14 @@ char *fh_account_text(const fh_account *account) {
   return fh_text_take(&text);
 }
 
-static json_t *counters_json(const fh_counters *c) {
-  return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended",
+static json_t *counters_json(const fh_account *account) {
+  const fh_counters *c = &account->counters;
+  return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI sI}", "launches", (json_int_t)c->launches, "executed_intended",
                    (json_int_t)c->executed_intended, "executed_elsewhere", (json_int_t)c->executed_elsewhere, "failed",
                    (json_int_t)c->failed, "fallback_warnings", (json_int_t)c->fallback_warnings, "replayed", (json_int_t)c->replayed,
                    "bytes_to_device", (json_int_t)c->bytes_to_device, "bytes_from_device", (json_int_t)c->bytes_from_device, "chunked",
-                   (json_int_t)c->chunked, "chunks", (json_int_t)c->chunks, "split", (json_int_t)c->split, "shares", (json_int_t)c->shares);
+                   (json_int_t)c->chunked, "chunks", (json_int_t)c->chunks, "split", (json_int_t)c->split, "shares", (json_int_t)c->shares,
+                   "one_by_one", (json_int_t)account->one_by_one);
 }
 
 char *fh_account_json(const fh_account *account) {
@@ -140,6 +144,6 @@ char *fh_account_json(const fh_account *account) {
     json_array_append_new(fallbacks, json_pack("{ss ss ss ss sI}", "kernel", f->kernel, "from", f->from, "to", f->to, "cause", f->cause,
                                                "count", (json_int_t)f->count));
   }
-  return fh_json_print(json_pack("{ss so so so sI}", "schema", "foghorn.report/1", "counters", counters_json(&account->counters), "work",
-                                 rows, "fallbacks", fallbacks, "uncounted", (json_int_t)account->uncounted));
+  return fh_json_print(json_pack("{ss so so so sI}", "schema", "foghorn.report/1", "counters", counters_json(account), "work", rows,
+                                 "fallbacks", fallbacks, "uncounted", (json_int_t)account->uncounted));
 }

@@ -35,7 +35,8 @@ typedef struct fh_account {
   int fallback_count, fallback_capacity;
   fh_account_said *said;
   int said_count, said_capacity;
-  uint64_t uncounted; /* events lost for want of memory: said in the report, never silent */
+  uint64_t one_by_one; /* batches of graphs that ran launch by launch, there being no memory for a driver's graph */
+  uint64_t uncounted;  /* events lost for want of memory: said in the report, never silent */
 } fh_account;
 
 /* The row of a kernel on a device, made when missing; NULL without memory (counted in `uncounted`). */

@@ -41,10 +41,11 @@ void fh_streams_end(fh_context *context, int device) {
 
 /* A stream that refused a command is dead for good: where the device lives, the queue gets a new one. Closing waits for the work
  * that was accepted. A batch of which a part ran has left its outputs neither old nor new: that is a loss. */
-static fh_status stream_submit_as(fh_queue *queue, int device, const fh_command *commands, int count, fh_replay **replay) {
+static fh_status stream_submit_as(fh_queue *queue, int device, const fh_command *commands, int count, fh_replay **replay,
+                                  bool *out_refused) {
   const fh_plan_device *d = &queue->context->devices[device];
   fh_point point = 0, before = queue->last[device];
-  fh_status status = replay && d->api->replay ? d->api->replay(queue->streams[device], commands, count, replay, &point)
+  fh_status status = replay && d->api->replay ? d->api->replay(queue->streams[device], commands, count, replay, &point, out_refused)
                                               : d->api->submit(queue->streams[device], commands, count, &point);
   queue->last[device] = status ? before : point;
   if (!status || fh_blames_device(fh_status_code(status))) return status;
@@ -55,7 +56,7 @@ static fh_status stream_submit_as(fh_queue *queue, int device, const fh_command 
 }
 
 static fh_status stream_submit(fh_queue *queue, int device, const fh_command *commands, int count) {
-  return stream_submit_as(queue, device, commands, count, NULL);
+  return stream_submit_as(queue, device, commands, count, NULL, NULL);
 }
 
 fh_status fh_queue_settle(fh_queue *queue, int device) {
@@ -301,12 +302,12 @@ static bool trim(fh_context *context, int device, const fh_call *call) {
   return home;
 }
 
-/* Scratch is kept from launch to launch. That of the call on `queue` (NULL: no call) stays, and other queues' work has ended. */
-static int scratch_trim(const fh_context *context, int device, const fh_queue *queue, const fh_call *call) {
+/* Scratch is kept from launch to launch. The first `own` of `queue` (NULL: of none) stay, and other queues' work has ended. */
+static int scratch_trim(const fh_context *context, int device, const fh_queue *queue, int own) {
   const fh_plan_device *d = &context->devices[device];
   int freed = 0;
   for (fh_queue *q = context->queues; q && d->state == FH_STATE_OPEN; q = q->next) {
-    for (int t = q == queue ? call->bound.temp_count : 0; t < FH_PLAN_SCRATCHES; t++) {
+    for (int t = q == queue ? own : 0; t < FH_PLAN_SCRATCHES; t++) {
       fh_scratch *scratch = &q->scratch[device][t];
       if (!scratch->memory) continue;
       d->api->free(scratch->memory);
@@ -317,33 +318,45 @@ static int scratch_trim(const fh_context *context, int device, const fh_queue *q
   return freed;
 }
 
-/* With all work there done. */
-static bool give_up_replica(fh_context *context, int device) {
+static bool is_of_batch(const fh_batch *batch, const fh_buffer *buffer) {
+  bool operand = false;
+  for (int c = 0; c < batch->count; c++) operand |= is_operand(&batch->calls[c], buffer);
+  return operand;
+}
+
+/* With all work there done. The operands of a batch (NULL: of none), which was just made resident, are those that were used last: they
+ * stay.
+ */
+static bool give_up_replica(fh_context *context, int device, const fh_batch *batch) {
   fh_buffer *buffer = victim_of(context, device, NULL, true);
   if (!buffer) return false;
-  fh_replica_drop(context, buffer, device);
+  const bool idle = !batch || !is_of_batch(batch, buffer);
+  if (idle) fh_replica_drop(context, buffer, device);
   fh_buffer_release(buffer);
-  return true;
+  return idle;
 }
 
 /* Freed memory may be kept for this context's reuse. */
 static bool to_driver(const fh_plan_device *device) { return device->api->trim && device->api->trim(device->device) > 0; }
 
-bool fh_device_give_way(fh_context *context, int device) {
+/* What the batch that is about to run on `queue` needs stays; both may be NULL. */
+static bool give_way(fh_context *context, int device, const fh_queue *queue, const fh_batch *batch) {
   const fh_plan_device *d = &context->devices[device];
   fh_status status = settle_all(context, device);
   const bool idle = !status && d->state == FH_STATE_OPEN;
   fh_status_free(status); /* of work before: reported to whoever asks for its results */
   if (!idle) return false;
   if (to_driver(d)) return true; /* costs nobody a copy */
-  const bool freed = scratch_trim(context, device, NULL, NULL) > 0 || give_up_replica(context, device);
+  const bool freed = scratch_trim(context, device, queue, FH_PLAN_SCRATCHES) > 0 || give_up_replica(context, device, batch);
   (void)to_driver(d);
   return freed;
 }
 
+bool fh_device_give_way(fh_context *context, int device) { return give_way(context, device, NULL, NULL); }
+
 int fh_device_trim(fh_queue *queue, int device, const fh_call *call) {
   fh_status status = settle_all(queue->context, device);
-  int freed = status ? 0 : scratch_trim(queue->context, device, queue, call);
+  int freed = status ? 0 : scratch_trim(queue->context, device, queue, call->bound.temp_count);
   if (!status)
     while (trim(queue->context, device, call)) freed++;
   fh_status_free(status); /* of work before: reported to whoever asks for its results */
@@ -360,7 +373,7 @@ static fh_status device_alloc(fh_queue *queue, int device, const fh_call *call, 
     fh_status_free(status);
     return settled;
   }
-  bool freed = scratch_trim(queue->context, device, queue, call) > 0;
+  bool freed = scratch_trim(queue->context, device, queue, call->bound.temp_count) > 0;
   while (fh_status_code(status) == FH_RESOURCE_EXHAUSTED && d->state == FH_STATE_OPEN &&
          (freed || trim(context, device, call) || fh_neighbours_make_room(context, device))) {
     fh_status_free(status);
@@ -834,7 +847,29 @@ static fh_status make_all_resident(fh_queue *queue, const fh_batch *batch) {
   return FH_OK;
 }
 
-static fh_status submit_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room *room) {
+/* For a graph, say, room is made of what nobody needs now: memory kept for reuse, other queues' scratch, contents that the host has too.
+ * Where that does not help, the launches need none, and for a while it is not tried again. */
+static fh_status submit_again(fh_queue *queue, const fh_batch *batch, const fh_command *commands, int count, bool *out_ran) {
+  enum { FIRST_PAUSE = 16, LONGEST_PAUSE = 4096 };
+  fh_recurrence *again = batch->again;
+  const fh_plan_device *d = &queue->context->devices[batch->device];
+  bool refused = false;
+  do FH_TRY(stream_submit_as(queue, batch->device, commands, count, &again->kept, &refused));
+  while (refused && give_way(queue->context, batch->device, queue, batch));
+  again->short_of_memory = refused;
+  *out_ran = !refused;
+  if (!refused) again->pause = 0;
+  if (!refused || d->state != FH_STATE_OPEN) return FH_OK; /* lost while room was made: one by one they meet it */
+  d->api->replay_end(again->kept);
+  again->kept = NULL;
+  again->pause = again->pause == 0 ? FIRST_PAUSE : again->pause < LONGEST_PAUSE ? 2 * again->pause : LONGEST_PAUSE;
+  again->rest = again->pause;
+  *out_ran = true;
+  return stream_submit(queue, batch->device, commands, count);
+}
+
+static fh_status submit_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room *room, bool *out_ran) {
+  fh_recurrence *again = batch->again;
   int count = 0;
   for (int c = 0; c < batch->count; c++) {
     const fh_candidate *candidate = batch->candidates[c];
@@ -844,7 +879,10 @@ static fh_status submit_batch(fh_queue *queue, const fh_batch *batch, fh_batch_r
   }
   fh_stream *stream;
   FH_TRY(stream_of(queue, batch->device, &stream));
-  return stream_submit_as(queue, batch->device, room->commands, count, batch->replay);
+  if (again->rest == 0) return submit_again(queue, batch, room->commands, count, out_ran);
+  again->rest--;
+  *out_ran = true;
+  return stream_submit(queue, batch->device, room->commands, count);
 }
 
 static void settle_batch(fh_queue *queue, const fh_batch *batch) {
@@ -867,8 +905,7 @@ fh_status fh_execute_batch(fh_queue *queue, const fh_batch *batch, fh_batch_room
   FH_TRY(make_all_resident(queue, batch));
   if (context->devices[batch->device].state != FH_STATE_OPEN || !all_have_theirs(queue, batch)) return FH_OK;
   if (context->lineage_count + batch->count > FH_LINEAGE_MAX) return FH_OK;
-  FH_TRY(submit_batch(queue, batch, room));
-  settle_batch(queue, batch);
-  *out_ran = true;
+  FH_TRY(submit_batch(queue, batch, room, out_ran));
+  if (*out_ran) settle_batch(queue, batch);
   return FH_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/plan/kernels.h"
 #include "runtime/plan/plan.h"
 
@@ -17,7 +18,7 @@ struct fh_graph {
   int device; /* -1: launch by launch */
   int pinned; /* the queue's pin then */
   fh_candidate **candidates;
-  fh_replay **replays; /* of each batch */
+  fh_recurrence *again; /* of each batch */
   fh_batch_room *batch_room;
 };
 
@@ -112,21 +113,21 @@ static int batch_count(const fh_graph *graph) { return (graph->count + FH_BATCH_
 /* What the backend keeps belongs to a device that is still open: a lost one stays open until the context ends. */
 static void end_replays(fh_graph *graph) {
   const fh_backend_api *api = graph->device >= 0 ? graph->queue->context->devices[graph->device].api : NULL;
-  for (int b = 0; api && graph->replays && b < batch_count(graph); b++) {
-    if (graph->replays[b]) api->replay_end(graph->replays[b]);
-    graph->replays[b] = NULL;
+  for (int b = 0; api && graph->again && b < batch_count(graph); b++) {
+    if (graph->again[b].kept) api->replay_end(graph->again[b].kept);
+    graph->again[b] = (fh_recurrence){0};
   }
   graph->device = -1;
 }
 
 static bool make_batches(fh_graph *graph) {
   if (!graph->candidates) graph->candidates = calloc((size_t)graph->count, sizeof(fh_candidate *));
-  if (!graph->replays) graph->replays = calloc((size_t)batch_count(graph), sizeof(fh_replay *));
+  if (!graph->again) graph->again = calloc((size_t)batch_count(graph), sizeof(fh_recurrence));
   if (!graph->batch_room) {
     fh_status status = fh_batch_room_new(&graph->batch_room);
     fh_status_free(status); /* without the memory it goes on launch by launch */
   }
-  return graph->candidates && graph->replays && graph->batch_room;
+  return graph->candidates && graph->again && graph->batch_room;
 }
 
 /* Is this launch one whose next can go without being looked at? The data of some must be looked at each time; and a candidate that has not
@@ -160,6 +161,21 @@ static bool still_settled(const fh_graph *graph) {
   return true;
 }
 
+static void say_one_by_one(fh_context *context, const fh_batch *batch) {
+  static const char cause[] = "OUT-OF-MEMORY";
+  const char *id = context->devices[batch->device].info.id;
+  char fix[FH_PLAN_FIX];
+  if (context->config.fallback == FH_FALLBACK_ALLOW || !fh_account_say(&context->account, "graphs", id, cause)) return;
+  fh_fault_fix(context, cause, fix, sizeof fix);
+  fh_log(FH_LOG_WARN,
+         "ONE BY ONE %d launches of a graph: %s runs each by itself\n"
+         "  cause   %s: the driver has no memory to make or to run a graph of them, and all was freed there that is not needed now\n"
+         "  effect  the same results; the host has more to do for each launch. It is tried again, less and less often\n"
+         "  fix     %s\n"
+         "  more    devprobe cause %s",
+         batch->count, id, cause, fix, cause);
+}
+
 static void count_batch(fh_context *context, const fh_batch *batch) {
   for (int i = 0; i < batch->count; i++) {
     fh_account_row *row = fh_candidate_row(context, batch->candidates[i]);
@@ -167,6 +183,9 @@ static void count_batch(fh_context *context, const fh_batch *batch) {
   }
   context->account.counters.launches += (uint64_t)batch->count;
   context->account.counters.executed_intended += (uint64_t)batch->count;
+  if (!batch->again->short_of_memory) return;
+  context->account.one_by_one++;
+  say_one_by_one(context, batch);
 }
 
 /* A failure here is met again by the launches one by one (data that is lost may be one's result before it is another's input), unless it
@@ -189,7 +208,7 @@ static fh_status run_batches(fh_graph *graph, int *out_done) {
                             .count = left < FH_BATCH_CALLS ? left : FH_BATCH_CALLS,
                             .calls = &graph->calls[first],
                             .candidates = &graph->candidates[first],
-                            .replay = &graph->replays[b]};
+                            .again = &graph->again[b]};
     bool ran = false;
     fh_status status = fh_execute_batch(queue, &batch, graph->batch_room, &ran);
     if (status) return mend(context, graph->device, status);
@@ -258,7 +277,7 @@ void fh_graph_release(fh_graph *graph) {
   for (int i = 0; i < graph->count; i++) release_views(&graph->calls[i], graph->calls[i].view_count);
   free(graph->calls);
   free(graph->candidates);
-  free(graph->replays);
+  free(graph->again);
   fh_batch_room_free(graph->batch_room);
   free(graph);
 }

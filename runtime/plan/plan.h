@@ -418,11 +418,17 @@ fh_status fh_chunks_run(fh_queue *queue, fh_candidate *candidate, const fh_call 
 fh_status fh_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *call);
 /* Calls that go to one device together, each with what runs it there. */
 enum { FH_BATCH_CALLS = FH_LINEAGE_MAX / 2 };
+/* A batch that comes again and again. */
+typedef struct fh_recurrence {
+  fh_replay *kept;      /* by the backend, for the next time */
+  bool short_of_memory; /* this time it ran launch by launch for want of memory */
+  int rest, pause;      /* so it will run so many times more before memory is asked for again; how many that were the last time */
+} fh_recurrence;
 typedef struct fh_batch {
   int device, count; /* at most FH_BATCH_CALLS */
   const fh_call *calls;
   fh_candidate *const *candidates; /* tested, and prepared by earlier launches */
-  fh_replay **replay;              /* what the backend keeps for the next time */
+  fh_recurrence *again;
 } fh_batch;
 /* What the calls of one batch turn into. */
 typedef struct fh_batch_room fh_batch_room;

@@ -13,6 +13,7 @@
 #include <foghorn/foghorn.h>
 
 #include "kernels/tables.h"
+#include "runtime/base/log.h"
 #include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
@@ -170,6 +171,72 @@ static void goes_on_where_no_graph_runs(void) {
   assert_true(fh_cuda_calls("cuStreamCreate") <= 2);
 }
 
+/* What the tests below heard. */
+static char heard[4096];
+static void hear(void *user, int level, const char *lines) {
+  (void)user;
+  const size_t used = strlen(heard);
+  if (level <= FH_LOG_WARN) snprintf(heard + used, sizeof heard - used, "%s", lines);
+}
+
+static int times_heard(const char *part) {
+  int n = 0;
+  for (const char *at = strstr(heard, part); at; at = strstr(at + 1, part)) n++;
+  return n;
+}
+
+/* The results are those of the CPU, it was said `warnings` times, and each batch that ran without its graph was counted. */
+static void check_short(int rounds, int warnings, uint64_t one_by_one, bool with_others) {
+  float want[N];
+  find_answer(SHORT, rounds, want);
+  heard[0] = '\0';
+  fh_log_set(hear, NULL);
+  chain c = open_chain("cuda:0,cpu", SHORT, true);
+  fh_view other = zeros(c.context); /* on the device, and on the host too */
+  if (with_others) FH_EXPECT_OK(fh_queue_prefetch(c.queue, &other, "cuda:0", NULL));
+  run_rounds(&c, SHORT, rounds, NULL);
+  expect_same(&c, want);
+  const fh_counters counters = counters_of(&c);
+  assert_int_equal(counters.launches, 4 * SHORT * rounds);
+  assert_int_equal(counters.executed_intended, counters.launches);
+  assert_int_equal(times_heard("ONE BY ONE"), warnings);
+  assert_int_equal(times_heard("FALLBACK"), 0);
+  assert_int_equal(c.context->account.one_by_one, one_by_one);
+  if (with_others) assert_null(other.buffer->replicas[fh_device_named(c.context, "cuda:0")].memory);
+  char *report;
+  FH_EXPECT_OK(fh_report(c.context, false, &report));
+  assert_true(!strstr(report, "ran launch by launch, memory being short") == !one_by_one);
+  free(report);
+  fh_view_release(&other);
+  close_chain(&c);
+  fh_log_set(NULL, NULL);
+}
+
+/* The second time there is room: what else lay there has gone, and no launch ran without its graph. */
+static void makes_room_for_a_graph(void) {
+  if (!has_ptx()) return;
+  check_short(ROUNDS, 0, 0, true);
+  assert_true(fh_cuda_calls("cuGraphLaunch") >= 3);
+  assert_true(fh_cuda_calls("cuLaunchKernel") < 4 * ROUNDS);
+}
+
+/* There never is: the launches run one by one on the same stream, which is said once and counted, and it is tried again now and then. */
+static void runs_one_by_one_without_memory(void) {
+  enum { ROUNDS_MORE = 40 };
+  if (!has_ptx()) return;
+  check_short(ROUNDS_MORE, 1, 2 * (1 + 16), true); /* refused, then at rest */
+  assert_true(fh_cuda_calls("cuStreamCreate") <= 2);
+  assert_int_equal(fh_cuda_calls("cuGraphExecDestroy"), fh_cuda_calls("cuGraphLaunch") ? 2 : 0);
+}
+
+/* Later there is. */
+static void has_memory_again(void) {
+  enum { ROUNDS_MORE = 40 };
+  if (!has_ptx()) return;
+  check_short(ROUNDS_MORE, 1, 1 + 16, false);
+  assert_true(fh_cuda_calls("cuGraphLaunch") >= 10);
+}
+
 static void survives_a_lost_device(void) {
   if (!has_ptx()) return;
   check_on("cuda:0,cpu", SHORT, true);
@@ -307,7 +374,12 @@ int main(int argc, char **argv) {
       {"runs a long one", settings, NULL, runs_a_long_one, 0, 0, 0},
       {"goes on where nothing can be captured", settings, "cuStreamBeginCapture@1+=801", goes_on_without_graphs, 0, 0, 0},
       {"goes on where no graph is made", settings, "cuGraphInstantiateWithFlags@1+=801", goes_on_without_graphs, 0, 0, 0},
-      {"goes on where no graph has memory to run", settings, "cuGraphLaunch@1+=OOM", goes_on_where_no_graph_runs, 0, 0, 0},
+      {"makes room to make a graph", settings, "cuGraphInstantiateWithFlags@1=OOM", makes_room_for_a_graph, 0, 0, 0},
+      {"makes room to run a graph", settings, "cuGraphLaunch@1=OOM", makes_room_for_a_graph, 0, 0, 0},
+      {"runs one by one where no graph has memory", settings, "cuGraphInstantiateWithFlags@1+=OOM", runs_one_by_one_without_memory, 0, 0,
+       0},
+      {"runs one by one where no graph has memory to run", settings, "cuGraphLaunch@1+=OOM", runs_one_by_one_without_memory, 0, 0, 0},
+      {"has memory for a graph again", settings, "cuGraphLaunch@1=OOM", has_memory_again, 0, 0, 0},
       {"goes on where no graph runs", settings, "cuGraphLaunch@1+=801", goes_on_where_no_graph_runs, 0, 0, 0},
       {"survives a device lost at a graph", settings, "cuGraphLaunch@2+=719", survives_a_lost_device, 0, 0, 0},
       {"survives a device lost in a graph", settings, "cuGraphLaunch@2=late:719", survives_a_lost_device, 0, 0, 0},

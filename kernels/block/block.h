@@ -33,6 +33,9 @@
  *   FH_UNROLL                          before a loop whose body must see its index as a constant: arrays stay in registers
  *   FH_NO_UNROLL                       before one that is rare: its registers are better used elsewhere
  *   FH_UNROLL_2                        two rounds of the loop at a time: where all of them want more registers than there are
+ *   fh_hold4(v)                        behind several fh_fetch4: they are all under way before the first of them is waited for
+ *   FH_RESIDENT(entry, blocks)         before an entry: a multiprocessor is to have that many of its blocks at least, so that a thread gets
+ *                                      no more registers than that leaves, and may have them all
  *   fh_shuffle_xor(v, mask) fh_shuffle_xor_i  (warp) the value of lane ^ mask; all 32 lanes call it
  *
  *   (80) Copies from global to shared memory that run on while the thread works. `size` is 4 or 16, both addresses lie on such

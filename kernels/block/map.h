@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Of the dialect's text a thread has one load in flight, of 4 bytes; here it has two, of 16: a device needs that many to keep its memory
- * busy. For one row whose elements lie side by side in both. In place a thread reads what it writes, before. */
+ * busy. Five blocks of a multiprocessor leave a thread 48 registers, which is enough for both, and have 40 KiB on their way. For one row
+ * whose elements lie side by side in both. In place a thread reads what it writes, before. */
 #ifndef FOGHORN_KERNELS_BLOCK_MAP_H_
 #define FOGHORN_KERNELS_BLOCK_MAP_H_
 
@@ -19,12 +20,15 @@
     v.x = function(v.x), v.y = function(v.y), v.z = function(v.z), v.w = function(v.w);                 \
     return v;                                                                                           \
   }                                                                                                     \
+  FH_RESIDENT(entry, 5)                                                                                 \
   FH_BLOCK(entry, FH_MAP_THREADS, 16) {                                                                 \
     const long first = fh_block(0) * FH_MAP_THREADS + fh_thread(), all = fh_blocks(0) * FH_MAP_THREADS; \
     const long wide = fh_on_boundary(x, 16) && fh_on_boundary(y, 16) ? n / 4 : 0;                       \
     long i = first;                                                                                     \
     for (; i + all < wide; i += 2 * all) {                                                              \
-      const fh_f32x4 a = fh_fetch4(x + 4 * i), b = fh_fetch4(x + 4 * (i + all));                        \
+      fh_f32x4 a = fh_fetch4(x + 4 * i), b = fh_fetch4(x + 4 * (i + all));                              \
+      fh_hold4(a);                                                                                      \
+      fh_hold4(b);                                                                                      \
       fh_store4(y + 4 * i, entry##_of(a));                                                              \
       fh_store4(y + 4 * (i + all), entry##_of(b));                                                      \
     }                                                                                                   \

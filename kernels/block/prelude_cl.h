@@ -49,6 +49,9 @@ FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; 
 #define fh_count(p, n) ((void)atomic_add((volatile __global int *)(p), n))
 #define fh_count_shared(p, n) ((void)atomic_add((volatile __local int *)(p), n))
 
+#define fh_hold4(v) ((void)(v))
+#define FH_RESIDENT(entry, BLOCKS)
+
 #define FH_BLOCK(entry, THREADS, BYTES)                                                                                     \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                    \
   __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) { \

@@ -56,6 +56,14 @@ FH_INLINE void fh_store4(fh_f32_out p, fh_f32x4 v) { *(__global float4 *)p = v; 
 FH_INLINE float fh_shuffle_xor(float v, int mask) { return __nvvm_shfl_sync_bfly_f32(-1, v, mask, 0x1f); }
 FH_INLINE int fh_shuffle_xor_i(int v, int mask) { return __nvvm_shfl_sync_bfly_i32(-1, v, mask, 0x1f); }
 
+/* Every number of them is in its register here: the compiler would put a fetch off until its first use, behind branches too. */
+#define fh_hold4(v) __asm__ volatile("" : "+f"((v).x), "+f"((v).y), "+f"((v).z), "+f"((v).w))
+
+/* What the front end does not write, for cmake/ptxDirectives.cmake. Of how many blocks a multiprocessor has at least, ptxas makes a bound
+ * of registers; without one it puts fetches off to need fewer of them. */
+#define FH_THREADS(entry, THREADS) __asm__ volatile("// fh_threads " #entry " %0" ::"n"(THREADS));
+#define FH_RESIDENT(entry, BLOCKS) __asm__("// fh_resident " #entry " " #BLOCKS);
+
 #if __CUDA_ARCH__ >= 800
 /* An address in the window of shared memory, as instructions of inline assembly want it. */
 FH_INLINE unsigned fh_shared_address(__local const void *p) { return (unsigned)(ulong)p; }
@@ -115,6 +123,7 @@ FH_INLINE __local uchar *fh_dynamic_window(void) {
 #define FH_BLOCK_DYNAMIC(entry, THREADS)                                                                                    \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                    \
   __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) { \
+    FH_THREADS(entry, THREADS)                                                                                              \
     entry##_block(fh_dynamic_window() entry##_PARAMS(FH_KERNEL_ARGUMENT));                                                  \
   }                                                                                                                         \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM))
@@ -247,10 +256,11 @@ typedef struct fh_map_list {
   __asm__("mov.b64 %0, " #entry "_param_%1;\n\tcvta.param.u64 %0, %0;" : "=l"(fh_maps.at[i]) : "n"(1 entry##_PARAMS(FH_PLACES) + (i)))
 
 #define FH_BLOCK_TENSORS(entry, THREADS)                                                                                   \
+  FH_RESIDENT(entry, 1)                                                                                                    \
   FH_INLINE void entry##_block(__local uchar *fh_shared, fh_map_list fh_maps entry##_PARAMS(FH_BLOCK_PARAM));              \
   __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM),  \
                                                                            fh_map_bytes fh_map_0, fh_map_bytes fh_map_1) { \
-    __asm__ volatile("// fh_threads " #entry " %0" ::"n"(THREADS)); /* cmake/ptxDirectives.cmake */                        \
+    FH_THREADS(entry, THREADS)                                                                                             \
     fh_map_list fh_maps;                                                                                                   \
     FH_MAP_AT(entry, 0);                                                                                                   \
     FH_MAP_AT(entry, 1);                                                                                                   \
@@ -262,6 +272,7 @@ typedef struct fh_map_list {
 #define FH_BLOCK(entry, THREADS, BYTES)                                                                                     \
   FH_INLINE void entry##_block(__local uchar *fh_shared entry##_PARAMS(FH_BLOCK_PARAM));                                    \
   __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void entry(long fh_items entry##_PARAMS(FH_KERNEL_PARAM)) { \
+    FH_THREADS(entry, THREADS)                                                                                              \
     __local __attribute__((aligned(128))) uchar window[BYTES];                                                              \
     entry##_block(window entry##_PARAMS(FH_KERNEL_ARGUMENT));                                                               \
   }                                                                                                                         \

@@ -176,6 +176,8 @@ typedef const fake_tensor_map *fh_map;
 #define FH_BLOCK_DYNAMIC(entry, THREADS) FH_BLOCK(entry, THREADS, 0)
 
 #define FH_NEEDS_PTX(version)
+#define FH_RESIDENT(entry, BLOCKS)
+#define fh_hold4(v) ((void)(v))
 
 /* Two tensor maps behind the operands. */
 enum { FAKE_MAPS = 2 };

@@ -168,30 +168,37 @@ FH_INLINE void fh_few_look(fh_few_found *found, const fh_local float *distances,
   }
 }
 
+/* All centroids for the two rows of each group; what a lane below FH_FEW_ROWS finds is of its own row. */
+FH_INLINE void fh_few_find(fh_local uchar *bytes, fh_few_found *found, fh_f32_in x0, fh_f32_in x1, long xs, fh_f32_in c, long cs1, long cs,
+                           long d, long k) {
+  fh_local float *const panel = (fh_local float *)bytes;
+  const int t = fh_thread(), lane = t % FH_FEW_LANES;
+  fh_local float *const lanes = panel + t / FH_FEW_LANES * FH_FEW_SUMS * FH_FEW_PITCH;
+  for (long first = 0; first < k; first += FH_FEW_CENTROIDS) {
+    const int count = (int)fh_least(k - first, FH_FEW_CENTROIDS);
+    float sums[FH_FEW_SUMS];
+    FH_UNROLL for (int j = 0; j < FH_FEW_SUMS; j++) sums[j] = 0.0f;
+    for (long from = 0; from < d; from += FH_FEW_PANEL) {
+      const int width = (int)fh_least(d - from, FH_FEW_PANEL);
+      fh_barrier(); /* what lies there has been read */
+      fh_few_panel(panel, c + first * cs1 + from * cs, cs1, cs, count, width);
+      fh_barrier();
+      fh_few_add(panel, x0 + from * xs, x1 + from * xs, xs, width, sums);
+    }
+    fh_few_distances(lanes, sums);
+    if (lane < FH_FEW_ROWS) fh_few_look(found, lanes + lane * FH_FEW_CENTROIDS * FH_FEW_PITCH, first, count);
+  }
+}
+
 FH_INLINE void fh_nearest_few(fh_local uchar *bytes, fh_f32_in x, fh_f32_in c, fh_i32_out labels, fh_f32_out distances, long n, long d,
                               long k, long xs1, long xs, long cs1, long cs, long ls, long ds) {
-  fh_local float *const panel = (fh_local float *)bytes;
   const int t = fh_thread(), lane = t % FH_FEW_LANES, group = t / FH_FEW_LANES;
-  fh_local float *const lanes = panel + group * FH_FEW_SUMS * FH_FEW_PITCH;
   const long step = fh_blocks(0) * FH_FEW_GROUPS * FH_FEW_ROWS;
   for (long rows = fh_block(0) * FH_FEW_GROUPS * FH_FEW_ROWS; rows < n; rows += step) {
     const long row = rows + group * FH_FEW_ROWS; /* where there is none, another is read, and nothing written */
     const fh_f32_in x0 = x + (row < n ? row : rows) * xs1, x1 = x + (row + 1 < n ? row + 1 : rows) * xs1;
     fh_few_found found = {FH_INFINITY, 0.0f, -1};
-    for (long first = 0; first < k; first += FH_FEW_CENTROIDS) {
-      const int count = (int)fh_least(k - first, FH_FEW_CENTROIDS);
-      float sums[FH_FEW_SUMS];
-      FH_UNROLL for (int j = 0; j < FH_FEW_SUMS; j++) sums[j] = 0.0f;
-      for (long from = 0; from < d; from += FH_FEW_PANEL) {
-        const int width = (int)fh_least(d - from, FH_FEW_PANEL);
-        fh_barrier(); /* what lies there has been read */
-        fh_few_panel(panel, c + first * cs1 + from * cs, cs1, cs, count, width);
-        fh_barrier();
-        fh_few_add(panel, x0 + from * xs, x1 + from * xs, xs, width, sums);
-      }
-      fh_few_distances(lanes, sums);
-      if (lane < FH_FEW_ROWS) fh_few_look(&found, lanes + lane * FH_FEW_CENTROIDS * FH_FEW_PITCH, first, count);
-    }
+    fh_few_find(bytes, &found, x0, x1, xs, c, cs1, cs, d, k);
     if (lane < FH_FEW_ROWS && row + lane < n) {
       labels[(row + lane) * ls] = found.label < 0 ? 0 : (int)found.label;
       distances[(row + lane) * ds] = found.label < 0 ? found.first : found.distance;

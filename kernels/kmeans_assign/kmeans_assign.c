@@ -7,6 +7,7 @@
 #include "kernels/cases.h"
 #include "kernels/element.h"
 #include "kernels/metric.h"
+#include "kernels/nearest_blocks.h"
 #include "kernels/stage.h"
 #include "kernels/tile/assign.h"
 #include "kernels/tile/limits.h"
@@ -185,9 +186,13 @@ static const char *tiles_unfit(const fh_bound *bound) {
 static const char *few_unfit(const fh_bound *bound) {
   return bound->stages[0].operands[FH_ASSIGN_K].i >= FH_NEAREST_MANY ? FH_NEAREST_TOO_MANY : NULL;
 }
+static const fh_block_step mma_rest[] = {{"kmeans_assign_mma", fh_nearest_mma_shape}};
+static const fh_block_step wide_rest[] = {{"kmeans_assign_wide", fh_nearest_wide_shape}};
 #define BLOCKS_OF_FLOATS                                                                                                                  \
   FH_BLOCKS({"tiles", "kmeans_assign_tiles", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, tiles_shape, tiles_unfit, 0.3}, \
-            {"few", "kmeans_assign_few", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_EXACT, few_shape, few_unfit, 0.3}),
+            {"few", "kmeans_assign_few", "kmeans_assign_block", FH_BLOCK_PORTABLE, false, FH_EXACT, few_shape, few_unfit, 0.3},           \
+            FH_NEAREST_SKETCHED("mma", "kmeans_assign", fh_nearest_mma_unfit, 0.95, mma_rest),                                            \
+            FH_NEAREST_SKETCHED("wide", "kmeans_assign", fh_nearest_wide_unfit, 0.9, wide_rest)),
 #else
 #define BLOCKS_OF_FLOATS
 #endif

@@ -5,6 +5,7 @@
 #include "kernels/cluster_blocks.h"
 #include "kernels/contracts.h"
 #include "kernels/element.h"
+#include "kernels/nearest_blocks.h"
 #include "kernels/rows.h"
 #include "kernels/tile/assign.h"
 #include "kernels/tile/limits.h"
@@ -196,11 +197,27 @@ static const char *few_unfit(const fh_bound *bound) {
   return bound->stages[0].operands[FH_ASSIGN_K].i >= FH_NEAREST_MANY ? FH_NEAREST_TOO_MANY : blocks_unfit(bound);
 }
 
+static const char *mma_unfit(const fh_bound *bound) {
+  const char *reason = fh_nearest_mma_unfit(bound);
+  return reason ? reason : blocks_unfit(bound);
+}
+static const char *wide_unfit(const fh_bound *bound) {
+  const char *reason = fh_nearest_wide_unfit(bound);
+  return reason ? reason : blocks_unfit(bound);
+}
+
 static const fh_block_step rest[] = {{"kmeans_step_sums", sums_shape}, {"kmeans_step_chunks", chunks_shape}};
 #define STEP_VARIANT(name, numerics, efficiency)                                                                                   \
   {#name,      "kmeans_step_" #name, "kmeans_step_block",          FH_BLOCK_PORTABLE, false, numerics, name##_shape, name##_unfit, \
    efficiency, .rest = rest,         .rest_count = FH_LENGTH(rest)}
-#define BLOCKS_OF_FLOATS FH_BLOCKS(STEP_VARIANT(tiles, FH_BOUNDED, 0.3), STEP_VARIANT(few, FH_EXACT, 0.3)),
+static const fh_block_step mma_rest[] = {
+    {"kmeans_step_mma", fh_nearest_mma_shape}, {"kmeans_step_mma_sums", sums_shape}, {"kmeans_step_mma_chunks", chunks_shape}};
+static const fh_block_step wide_rest[] = {
+    {"kmeans_step_wide", fh_nearest_wide_shape}, {"kmeans_step_mma_sums", sums_shape}, {"kmeans_step_mma_chunks", chunks_shape}};
+#define BLOCKS_OF_FLOATS                                                            \
+  FH_BLOCKS(STEP_VARIANT(tiles, FH_BOUNDED, 0.3), STEP_VARIANT(few, FH_EXACT, 0.3), \
+            FH_NEAREST_SKETCHED("mma", "kmeans_step", mma_unfit, 0.95, mma_rest),   \
+            FH_NEAREST_SKETCHED("wide", "kmeans_step", wide_unfit, 0.9, wide_rest)),
 #else
 #define BLOCKS_OF_FLOATS
 #endif

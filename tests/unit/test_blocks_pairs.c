@@ -39,7 +39,7 @@ static void check(const fh_kernel_contract *contract, const fh_view_desc *views,
                (int)views[1].shape[0], (int)views[0].shape[1], wrong);
     tuned_call_free(&call);
   }
-  assert_int_equal(tried, 1);
+  assert_true(tried > 0);
 }
 
 static void check_distances(int64_t m, int64_t n, int64_t d, layout x, layout y, layout out) {

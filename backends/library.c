@@ -127,7 +127,7 @@ _Static_assert((int)FH_MATMUL_BATCH == (int)FH_PRODUCT_BATCH && (int)FH_MATMUL_N
 
 /* BOUNDED: libraries promise no order of additions. Whatever it is, k products that are summed in f32 are within the contracts' bounds
  * (see their compare functions); on tensor cores these have room for what alignment cuts off, and the self-test sees more. The efficiency
- * is no guess of what they reach: it is below all our own, so that only a measurement chooses a library. */
+ * is no guess of what they reach: it is below all our own, of one block too, so that only a measurement chooses a library. */
 #define LIBRARY_ROW(entry_, capability_, unfit_) \
   {                                              \
       .name = "cublaslt",                        \
@@ -136,7 +136,7 @@ _Static_assert((int)FH_MATMUL_BATCH == (int)FH_PRODUCT_BATCH && (int)FH_MATMUL_N
       .numerics = FH_BOUNDED,                    \
       .shape = any_shape,                        \
       .unfit = unfit_,                           \
-      .efficiency = 0.02,                        \
+      .efficiency = 0.0001,                      \
       .scratch_bytes = workspace_bytes,          \
   }
 

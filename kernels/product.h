@@ -158,6 +158,82 @@ static inline const char *fh_product_block_unfit(const fh_bound *bound) {
   return "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty";
 }
 
+/* The same with k in parts, the second dimension (kernels/block/mma_product.h), for tiles that are fewer than multiprocessors. Their
+ * registers leave one block to a multiprocessor. */
+enum {
+  FH_PRODUCT_PANEL_WORDS = 16,
+  FH_PRODUCT_PART_PANELS = 8, /* least: what a part's beginning and its sums cost is about as much */
+  FH_PRODUCT_MOST_PARTS = 64,
+  FH_PRODUCT_UNKNOWN = 80, /* multiprocessors of a device that does not say */
+  FH_PRODUCT_MANY = 256,
+};
+
+/* So many that the blocks that run after each other on a multiprocessor have least to do; the fewest of these. */
+static inline int64_t fh_product_parts(const fh_bound *bound, int64_t group, int multiprocessors) {
+  fh_block_shape whole;
+  fh_product_block_shape(bound, multiprocessors, &whole);
+  const int64_t panels = fh_divide_up(bound->stages[0].operands[FH_PRODUCT_K].i, FH_PRODUCT_PANEL_WORDS * group);
+  const int64_t tiles = (int64_t)whole.grid[0] * whole.grid[2], units = multiprocessors > 0 ? multiprocessors : FH_PRODUCT_UNKNOWN;
+  int64_t best = 1, least = INT64_MAX;
+  for (int64_t parts = 1; parts <= fh_least(fh_most(panels / FH_PRODUCT_PART_PANELS, 1), FH_PRODUCT_MOST_PARTS); parts++) {
+    const int64_t steps = fh_divide_up(tiles * parts, units) * (fh_divide_up(panels, parts) + FH_PRODUCT_PART_PANELS);
+    if (steps < least) best = parts, least = steps;
+  }
+  return best;
+}
+
+static inline void fh_product_split_shape(const fh_bound *bound, int64_t group, int multiprocessors, fh_block_shape *out) {
+  fh_product_block_shape(bound, multiprocessors, out);
+  out->grid[1] = (uint32_t)fh_product_parts(bound, group, multiprocessors);
+}
+
+static inline size_t fh_product_split_bytes(const fh_bound *bound, int64_t group, int multiprocessors) {
+  const fh_operand *op = bound->stages[0].operands;
+  return 4 * (size_t)fh_product_parts(bound, group, multiprocessors) * (size_t)op[FH_PRODUCT_BATCH].i * (size_t)op[FH_PRODUCT_M].i *
+         (size_t)op[FH_PRODUCT_N].i;
+}
+
+/* Its second dimension says how many parts there are. */
+static inline void fh_product_split_add_shape(const fh_bound *bound, int64_t group, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256 };
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t parts = fh_product_parts(bound, group, multiprocessors);
+  const int64_t blocks = fh_divide_up(fh_divide_up(op[FH_PRODUCT_M].i * op[FH_PRODUCT_N].i, THREADS), parts);
+  *out = (fh_block_shape){
+      .grid = {(uint32_t)fh_least(blocks, INT32_MAX), (uint32_t)parts, (uint32_t)fh_least(op[FH_PRODUCT_BATCH].i, FH_PRODUCT_GRID_DEPTH)},
+      .threads = THREADS};
+}
+
+static inline const char *fh_product_split_unfit(const fh_bound *bound, int64_t group) {
+  const char *few = fh_product_block_unfit(bound);
+  if (few) return few;
+  if (bound->stages[0].operands[FH_PRODUCT_K].i <= (2 * FH_PRODUCT_PART_PANELS - 1) * FH_PRODUCT_PANEL_WORDS * group)
+    return "k is too short for two parts of 8 panels";
+  fh_block_shape whole;
+  fh_product_block_shape(bound, 0, &whole);
+  if ((int64_t)whole.grid[0] * whole.grid[2] < FH_PRODUCT_MANY) return NULL;
+  return "256 tiles of 128 x 128 or more: enough for the multiprocessors of a GPU without a second launch";
+}
+
+/* FH_SPLIT_PRODUCT(matmul_i8, 4): the functions that its row of FH_BLOCKS names. The efficiency is a guess: nothing has been measured;
+ * below that of whole tiles, so that it wins where these leave multiprocessors idle. */
+#define FH_SPLIT_PRODUCT(kernel, GROUP_)                                                                           \
+  static void kernel##_split_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {              \
+    fh_product_split_shape(bound, GROUP_, multiprocessors, out);                                                   \
+  }                                                                                                                \
+  static void kernel##_split_add_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {          \
+    fh_product_split_add_shape(bound, GROUP_, multiprocessors, out);                                               \
+  }                                                                                                                \
+  static size_t kernel##_split_bytes(const fh_bound *bound, int multiprocessors) {                                 \
+    return fh_product_split_bytes(bound, GROUP_, multiprocessors);                                                 \
+  }                                                                                                                \
+  static const char *kernel##_split_unfit(const fh_bound *bound) { return fh_product_split_unfit(bound, GROUP_); } \
+  static const fh_block_step kernel##_split_rest[] = {{#kernel "_split_add", kernel##_split_add_shape}};
+#define FH_SPLIT_ROW_OF(kernel, NUMERICS)                                           \
+  {"split",  #kernel "_split",     #kernel "_sm80",      80,   false,               \
+   NUMERICS, kernel##_split_shape, kernel##_split_unfit, 0.45, kernel##_split_rest, \
+   1,        kernel##_split_bytes}
+
 /* ---- blocks of threads for few rows: columns and blocks of k in the first dimension (kernels/block/thin_product.h) ---- */
 
 enum { FH_THIN_COLUMNS = 128, FH_THIN_MOST_ROWS = 8, FH_THIN_STEPS_OF_BLOCK = 256, FH_THIN_ADD_THREADS = 256 };
@@ -225,7 +301,7 @@ static inline fh_case fh_product_case(const int64_t s[static 4], fh_dtype a, fh_
 
 /* The shapes that a product is tried on, plain and with packed weights, and for texts that take few of these, plain ones whose lines are
  * multiples of 16 bytes: more products than a device has multiprocessors, more blocks of k than a ring of stages has, more rows and columns
- * than a warpgroup or a tile takes; of bytes twice the k. False past the last. */
+ * than a warpgroup or a tile takes, a k that is worth cutting; of bytes twice the k. False past the last. */
 static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c, int64_t group, fh_case *out) {
   static const int64_t shapes[][4] = {
       /* batch (0: rank 2), m, n, k */
@@ -234,7 +310,7 @@ static inline bool fh_product_case_at(int i, fh_dtype a, fh_dtype b, fh_dtype c,
       {0, 8, 100, 127},  {0, 67, 3, 128}, {0, 2, 200, 100}, {0, 50, 7, 63},    {2, 30, 127, 31}, {0, 3, 40, 515}, {0, 13, 11, 1031},
       {0, 61, 129, 127}, {0, 1, 300, 70}, {0, 4, 37, 2},    {0, 1, 129, 2051},
   };
-  static const int64_t whole[][4] = {{140, 16, 16, 24}, {0, 136, 136, 392}, {96, 16, 16, 264}, {96, 72, 72, 8}};
+  static const int64_t whole[][4] = {{140, 16, 16, 24}, {0, 136, 136, 392}, {96, 16, 16, 264}, {96, 72, 72, 8}, {0, 16, 24, 1040}};
   const int both = 2 * FH_LENGTH(shapes);
   if (i < 0 || i >= both + FH_LENGTH(whole)) return false;
   if (i < both) {

@@ -10,13 +10,22 @@
 
 FH_INLINE long fh_sums_blocks(long k) { return k > FH_SUMS_STEPS ? (k + FH_SUMS_STEPS - 1) / FH_SUMS_STEPS : 1; }
 
-/* Of one product, in order: a thread has an element, neighbours neighbouring lines. */
+/* Of one product, in order: a thread has an element, neighbours neighbouring lines. All blocks of the first two dimensions share them. */
 FH_INLINE void fh_sums_add(fh_f32_in sums, fh_f32_out c, long blocks, long rows, long lines, long c_row, long c_line) {
-  const long count = rows * lines;
-  for (long e = fh_block(0) * FH_SUMS_THREADS + fh_thread(); e < count; e += fh_blocks(0) * FH_SUMS_THREADS) {
+  const long count = rows * lines, first = fh_block(1) * fh_blocks(0) + fh_block(0), all = fh_blocks(0) * fh_blocks(1);
+  for (long e = first * FH_SUMS_THREADS + fh_thread(); e < count; e += all * FH_SUMS_THREADS) {
     float total = sums[e];
     for (long i = 1; i < blocks; i++) total = fh_add_u(total, sums[i * count + e]);
     c[e / lines * c_row + e % lines * c_line] = total;
+  }
+}
+/* The same of whole numbers, modulo 2^32. */
+FH_INLINE void fh_sums_add_i(fh_i32_in sums, fh_i32_out c, long blocks, long rows, long lines, long c_row, long c_line) {
+  const long count = rows * lines, first = fh_block(1) * fh_blocks(0) + fh_block(0), all = fh_blocks(0) * fh_blocks(1);
+  for (long e = first * FH_SUMS_THREADS + fh_thread(); e < count; e += all * FH_SUMS_THREADS) {
+    uint total = (uint)sums[e];
+    for (long i = 1; i < blocks; i++) total += (uint)sums[i * count + e];
+    c[e / lines * c_row + e % lines * c_line] = (int)total;
   }
 }
 

@@ -20,6 +20,10 @@
  * A warp has 64 rows by 32 columns, as 4 x 4 products of 16 x 8. What lies past the last line or step is 0 in both operands. f32 is
  * rounded to tf32 as it comes to the registers: of 24 numbers for 16 products, beside which that is little; as it comes to shared memory
  * fewer would be rounded, but they would be read and written once more where shared memory is what the tensor cores wait for.
+ *
+ * Where tiles are too few for the multiprocessors, k is cut into parts: the grid's second dimension. The sums of a part, 64 KiB, go to
+ * scratch, and a second launch adds them in the order of parts: results depend on how many there are, but never on who is first. A part
+ * is 8 panels of both operands, 128 KiB, at least, so that its sums are no more than half of what is read.
  */
 #ifndef FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
 #define FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_
@@ -276,6 +280,39 @@ FH_INLINE void fh_mma_fragment(uint out[4], const fh_local uchar *panel, int lan
         if (row + 8 * i < rows && col + j / 2 * 8 + j % 2 < cols) to[(j / 2 * 8 + j % 2) * cs] = sum[i / 2][j / 2][i % 2 * 2 + j % 2];  \
       }                                                                                                                                 \
     }                                                                                                                                   \
+  }
+
+/* ---- parts of k ---- */
+
+/* The first value of k of a part: parts are whole panels of words of `per` values, as even as can be. */
+FH_INLINE long fh_mma_part(long k, int per, long part, long parts) {
+  const long panels = (k + FH_MMA_WORDS * per - 1) / (FH_MMA_WORDS * per);
+  return fh_least(panels * part / parts * FH_MMA_WORDS * per, k);
+}
+
+/* Two entries, of the tile that FH_MMA_DEFINE made, with the parameters of kernels/product.h and scratch. Of words of one value the place
+ * in it is never walked. */
+#define FH_BLOCK_MMA_SPLIT(entry, tile, NUMBER, OUT, SIZE)                                                                        \
+  FH_BLOCK_DYNAMIC(entry, FH_MMA_THREADS) {                                                                                       \
+    const int per = 4 / (SIZE);                                                                                                   \
+    const long part = fh_block(1), parts = fh_blocks(1), first = fh_mma_part(k, per, part, parts);                                \
+    const long steps = fh_mma_part(k, per, part + 1, parts) - first;                                                              \
+    const fh_tile at = fh_tile_at(fh_block(0), (m + FH_MMA_SIDE - 1) / FH_MMA_SIDE, (n + FH_MMA_SIDE - 1) / FH_MMA_SIDE);         \
+    const long row = at.row * FH_MMA_SIDE, col = at.col * FH_MMA_SIDE;                                                            \
+    for (long sheet = fh_block(2); sheet < batch; sheet += fh_blocks(2)) {                                                        \
+      const fh_u8_in from_a = (fh_u8_in)(a + sheet * as0 + first * as), from_b = (fh_u8_in)(b + sheet * bs0 + first / per * bs3); \
+      fh_mma_operand of_a = fh_mma_operand_at(from_a, SIZE, row, m, 32 * as1, as1, per * as, per == 1 ? 1 : as);                  \
+      fh_mma_operand of_b = fh_mma_operand_at(from_b, SIZE, col, n, bs1, bs2, bs3, per == 1 ? 1 : bs4);                           \
+      NUMBER sum[4][4][4];                                                                                                        \
+      tile(sum, fh_shared, &of_a, &of_b, steps);                                                                                  \
+      tile##_store(sum, (OUT)scratch + (sheet * parts + part) * m * n + row * n + col, n, 1, m - row, n - col);                   \
+    }                                                                                                                             \
+  }
+/* ADD is the function of block_sums.h for the type of IN. */
+#define FH_BLOCK_SPLIT_ADD(entry, THREADS, IN, ADD)                                                  \
+  FH_BLOCK(entry, THREADS, 16) {                                                                     \
+    for (long sheet = fh_block(2); sheet < batch; sheet += fh_blocks(2))                             \
+      ADD((IN)scratch + sheet * fh_blocks(1) * m * n, c + sheet * cs0, fh_blocks(1), m, n, cs1, cs); \
   }
 
 #endif /* FOGHORN_KERNELS_BLOCK_MMA_PRODUCT_H_ */

@@ -35,6 +35,7 @@ static bool matmul_i8_case_at(int i, fh_case *out) { return fh_product_case_at(i
 static bool matmul_i8_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_U8, FH_I8, FH_I32, GROUP, out); }
 
 FH_TENSOR_PRODUCT(matmul_i8, GROUP, FH_U8, FH_I8, 1, false)
+FH_SPLIT_PRODUCT(matmul_i8, GROUP)
 
 const fh_kernel_contract fh_contract_matmul_i8 = {
     .name = "matmul_i8",
@@ -59,5 +60,5 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
          {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3,
           0})), /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_i8_mma", "matmul_i8_sm80", 80, false, FH_EXACT, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT)),
+              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT)),
 };

@@ -42,6 +42,8 @@ static const char *matmul_tf32_compare(const fh_case *c, void *const *got, void 
 static bool matmul_tf32_case_at(int i, fh_case *out) { return fh_product_case_at(i, FH_F32, FH_F32, FH_F32, GROUP, out); }
 static bool matmul_tf32_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_F32, FH_F32, FH_F32, GROUP, out); }
 
+FH_SPLIT_PRODUCT(matmul_tf32, GROUP)
+
 const fh_kernel_contract fh_contract_matmul_tf32 = {
     .name = "matmul_tf32",
     .version = 1,
@@ -64,5 +66,6 @@ const fh_kernel_contract fh_contract_matmul_tf32 = {
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_tf32_avx2, fh_matmul_tf32_scratch_avx2, NULL, 0.75, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_tf32_neon, fh_matmul_tf32_scratch_neon, NULL, 0.75, 0})),
     /* The efficiency is a guess: nothing has been measured. */
-    FH_BLOCKS({"mma", "matmul_tf32_mma", "matmul_tf32_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5}),
+    FH_BLOCKS({"mma", "matmul_tf32_mma", "matmul_tf32_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
+              FH_SPLIT_ROW_OF(matmul_tf32, FH_BOUNDED)),
 };

@@ -3,10 +3,12 @@
  * The best that is known of the execution: what this process measured, else what the machine's profile says (profile.c), else a guess by
  * the roofline, held to the scale of what is known of another variant of the kernel on the same device. Transfers are what is known of the
  * link (link.c). */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/check.h"
+#include "backends/library.h"
 #include "runtime/plan/plan.h"
 
 /* ---- buckets --------------------------------------------------------------------------------------------------- */
@@ -102,10 +104,38 @@ void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate) {
   double bytes = device->info.peak_bytes_per_s > 0 ? device->info.peak_bytes_per_s : 1e10;
   candidate->flop_s = 1 / (flops * efficiency);
   candidate->byte_s = 1 / (bytes * bandwidth);
+  const bool library = candidate->block && fh_is_library_variant(candidate->block), gpu = !cpu && device->info.kind != FH_DEVICE_CPU_POSING;
+  candidate->units = gpu && !library ? device->info.compute_units : 0;
+}
+
+/* Blocks of a candidate's first launch; a text has 16 threads for an item. */
+static double blocks_of(const fh_candidate *candidate, const fh_bound *bound) {
+  enum { TEXT_ITEMS = 8 }; /* of a block of 128 threads */
+  if (!candidate->block) return ceil((double)bound->stages[0].items / TEXT_ITEMS);
+  fh_block_shape shape = {0};
+  candidate->block->shape(bound, candidate->units, &shape);
+  return (double)shape.grid[0] * shape.grid[1] * shape.grid[2];
+}
+
+/* The part of all multiprocessors' time in which they have a block: 64 blocks leave half of 132 idle, and so do 133, one of which is the
+ * last. What is shared out by the driver, or by a library, is taken to be shared out well. */
+static double busy(const fh_candidate *candidate, const fh_bound *bound) {
+  if (candidate->units <= 0 || bound->stage_count < 1) return 1;
+  const double blocks = blocks_of(candidate, bound), rounds = ceil(blocks / candidate->units);
+  return blocks > 0 ? blocks / (rounds * candidate->units) : 1;
+}
+
+/* What launches leave for each other is written and read. */
+static double scratch_traffic(const fh_candidate *candidate, const fh_bound *bound) {
+  const fh_block_variant *block = candidate->block;
+  return block && block->scratch_bytes && candidate->units > 0 && bound->stage_count > 0
+             ? 2 * (double)block->scratch_bytes(bound, candidate->units)
+             : 0;
 }
 
 static double prior_seconds(const fh_candidate *candidate, const fh_bound *bound) {
-  double arithmetic = bound->flops * candidate->flop_s, memory = bound->bytes * candidate->byte_s;
+  double arithmetic = bound->flops * candidate->flop_s / busy(candidate, bound);
+  double memory = (bound->bytes + scratch_traffic(candidate, bound)) * candidate->byte_s;
   return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
 }
 
@@ -117,7 +147,7 @@ static double guess_scale(fh_outlook *outlook, const fh_context *context, const 
   outlook->scale = 0;
   for (int i = 0; i < k->count && outlook->scale <= 0; i++) {
     const fh_candidate *other = &k->candidates[i];
-    if (other->device != candidate->device) continue;
+    if (other->device != candidate->device || fh_is_library_variant(other->block)) continue; /* whose guess says nothing */
     fh_cost_source source;
     const double known = known_seconds(other, outlook->bucket, &source), prior = prior_seconds(other, bound);
     if (known > 0 && prior > 0) outlook->scale = known / prior;

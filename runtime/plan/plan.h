@@ -144,6 +144,7 @@ typedef struct fh_candidate {
   bool reference;                /* the contract's reference itself, where there is no text */
   fh_reason ruled_out;           /* by what does not change while the context lives; NONE: by nothing */
   double flop_s, byte_s;         /* the guess: seconds for an operation and for a byte */
+  int units;                     /* multiprocessors among which its blocks are shared; 0: unknown, or nothing depends on it */
   fh_numerics numerics;
   char name[48]; /* "cpu/avx512/tuned", "cuda:0", "cuda:0/tiles" */
   fh_test_state test;

@@ -493,6 +493,28 @@ static void expect_decision(fh_context *context, const char *part) {
   free(decision);
 }
 
+/* Without a measurement: of a product (m, k) by (k, n). */
+static void expect_guess(fh_context *context, const char *name, fh_dtype dtype, int64_t m, int64_t k, int64_t n, const char *part) {
+  const fh_kernel *kernel = NULL;
+  const fh_view_spec views[] = {{dtype, FH_SHAPE(m, k)}, {dtype, FH_SHAPE(k, n)}, {FH_F32, FH_SHAPE(m, n)}};
+  char *decision = NULL;
+  FH_EXPECT_OK(fh_kernel_find(name, &kernel));
+  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, views, 3, NULL, 0, false, &decision));
+  if (!strstr(decision, part)) print_error("no \"%s\" in:\n%s", part, decision);
+  assert_non_null(strstr(decision, part));
+  free(decision);
+}
+
+/* Four large tiles leave 128 of 132 multiprocessors idle, 256 tiles do not. */
+static void multiprocessors_are_filled(void) {
+  fh_context *context = open_context();
+  if (!context) return;
+  expect_guess(context, "matmul_bf16", FH_BF16, 256, 8192, 256, "-> cuda:0/split");
+  expect_guess(context, "matmul_bf16", FH_BF16, 2048, 2048, 2048, "-> cuda:0/mma");
+  expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
+  fh_context_release(context);
+}
+
 static void is_planned_and_tested(void) {
   fh_context *context = open_context();
   if (!context) return;
@@ -537,6 +559,7 @@ int main(int argc, char **argv) {
       {"steps are each within limits", "capability=60,multiprocessors=7", NULL, steps_are_each_within_limits, 0, 0, 0},
       {"is planned in steps", "capability=60,multiprocessors=7", NULL, is_planned_in_steps, 0, 0, 0},
       {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},
+      {"multiprocessors are filled", "capability=80,multiprocessors=132", NULL, multiprocessors_are_filled, 0, 0, 0},
       {"falls back to the dialect", "capability=60,multiprocessors=7", "cuModuleLoadDataEx@1=222", falls_back_to_the_dialect, 0, 0, 0},
   };
   fh_cuda_cases_begin(argv);

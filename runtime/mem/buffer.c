@@ -84,7 +84,7 @@ fh_status fh_buffer_new(const fh_residency *residency, void *owner, void *host, 
   buffer->read_only = read_only;
   buffer->version = buffer->host_version = 1;
   buffer->split_version = 0;
-  buffer->lost = false;
+  buffer->lost = buffer->host_needed = false;
   buffer->staged = NULL;
   buffer->copies = 0;
   buffer->crossed = 0;

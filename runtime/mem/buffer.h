@@ -47,6 +47,7 @@ struct fh_buffer {
   uint64_t version, host_version;
   uint64_t split_version; /* of the contents that a launch read in shares (plan/split.c); 0: none */
   bool lost;              /* the only current copy died with a device */
+  bool host_needed;       /* without memory beside it nothing comes home: its work is done elsewhere from the host copy as it is */
   char *staged;           /* contents taken off a device while the host copy may still be needed */
   uint64_t crossed;       /* the version that went from device to device and not over the host; 0: none */
   fh_replica replicas[FH_MAX_REPLICAS];

@@ -227,9 +227,16 @@ fh_status fh_chunk_fetch(fh_queue *queue, const fh_call *chunk) {
   return status;
 }
 
+/* Rows that do not come home run again from what the host has of them, fewer at a time or on another device: until then that stays. */
+static void keep_host_copy(const fh_chunk *chunk) {
+  for (int v = 0; v < chunk->call.view_count; v++)
+    if (chunk->owned >> v & 1) chunk->call.views[v].buffer->host_needed = true;
+}
+
 static fh_status run_chunk(fh_queue *queue, fh_candidate *candidate, const fh_call *whole, uint32_t cut, int64_t first, int64_t last) {
   fh_chunk chunk;
   FH_TRY(fh_chunk_take(queue->context, whole, cut, first, last, &chunk));
+  keep_host_copy(&chunk);
   fh_status status = fh_chunk_execute(queue, candidate, &chunk.call);
   if (!status) status = fh_chunk_fetch(queue, &chunk.call);
   if (status) {

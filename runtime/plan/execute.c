@@ -195,7 +195,7 @@ static fh_status move_home(fh_context *context, fh_queue *only, fh_buffer *buffe
   bool again = false;
   int count = fh_lineage_closure(context, buffer, set);
   /* What was made in place would be made again from the host copy: it stays whole until all is there, and a copy can fail half-way. */
-  if (count == 1 && !(fh_lineage_reads(context, buffer) && make_stage(buffer))) {
+  if (count == 1 && !(fh_lineage_reads(context, buffer) && (make_stage(buffer) || buffer->host_needed))) {
     fh_buffer_release(buffer);
     return fetch(context, only, buffer, false, &again);
   }

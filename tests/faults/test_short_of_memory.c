@@ -18,6 +18,7 @@
 #include "runtime/plan/plan.h"
 #include "tests/support/backend_suite.h"
 #include "tests/support/cuda_cases.h"
+#include "tests/support/fail_alloc.h"
 #include "tests/support/launches.h"
 
 enum { ROWS = 6000, D = 1024, PANEL = 64 }; /* 23.4 MiB a matrix, on devices of 16 MiB */
@@ -212,6 +213,65 @@ static void the_result_lies_beside_an_input(void) {
   }
 }
 
+enum { FEW = 300 };
+
+/* Rows of y += 1 in two chunks, one at a time, while the host has memory for n more allocations. Those that came home are new, the others
+ * as they were: a chunk that there is no memory to take home beside its operand is not written over it, for a copy can fail half-way. */
+static fh_status add_with_memory_for(fh_context *context, const fh_view *x, const fh_view *y, int n, bool *out_failed, bool *out_kept) {
+  const fh_kernel *kernel;
+  fh_call call;
+  FH_EXPECT_OK(fh_kernel_find("axpy", &kernel));
+  FH_EXPECT_OK(fh_call_bind(context, kernel, (const fh_view *[]){x, y}, 2, &(fh_param_value){.f = 1}, 1, &call));
+  fh_progress progress = {.step = FEW / 2, .halvings = 1};
+  progress.rows = fh_call_rows(&call, &progress.cut);
+  float *data;
+  FH_EXPECT_OK(fh_view_map(y, FH_READ, (void **)&data));
+  const float old = data[0];
+  const int launched = fh_cuda_calls("cuLaunchKernel");
+  fh_context_lock(context);
+  fh_queue *queue = fh_context_queue(context);
+  fh_candidate *candidate = fh_candidate_best_on(queue, fh_device_named(context, "cuda:0"), &call);
+  fh_fail_alloc(n);
+  fh_status status = fh_chunks_run(queue, candidate, &call, &progress);
+  *out_failed = fh_fail_alloc_end();
+  fh_context_unlock(context);
+  FH_EXPECT_OK(fh_view_map(y, FH_READ, (void **)&data));
+  for (int64_t i = 0; i < (int64_t)FEW * D; i++) assert_true(data[i] == (i < progress.done * D ? old + 1 : old));
+  assert_int_equal(progress.done == FEW, status == FH_OK);
+  *out_kept = status && fh_cuda_calls("cuLaunchKernel") > launched + (progress.done > 0);
+  FH_EXPECT_OK(fh_view_map(y, FH_WRITE, (void **)&data));
+  for (int64_t i = 0; i < (int64_t)FEW * D; i++) data[i] = 0;
+  return status;
+}
+
+static void a_chunk_that_cannot_come_home_stays_as_it_was(void) {
+  if (!fh_fail_alloc_possible()) {
+    print_message("NOT RUN: this part: allocations cannot be made to fail here\n");
+    return;
+  }
+  fh_context *context = open_kept("cuda:0,cpu", FH_FALLBACK_WARN);
+  fh_view x = new_matrix(context, FEW, D, FH_ROW_MAJOR, 1), y = new_matrix(context, FEW, D, FH_ROW_MAJOR, 2);
+  fh_view *views[] = {&x, &y};
+  for (int v = 0; v < 2; v++) {
+    float *data;
+    FH_EXPECT_OK(fh_view_map(views[v], FH_WRITE, (void **)&data));
+    for (int i = 0; i < FEW * D; i++) data[i] = (float)(1 - v);
+  }
+  bool failed = true, any_kept = false;
+  for (int n = -1; failed && n < 100; n++) {
+    bool kept;
+    fh_status status = add_with_memory_for(context, &x, &y, n < 0 ? 1 << 20 : n, &failed, &kept);
+    if (n < 0) failed = status == FH_OK; /* there was memory, and so there is something to look for */
+    any_kept |= kept;
+    if (status) assert_int_equal(fh_status_code(status), FH_RESOURCE_EXHAUSTED);
+    fh_status_free(status);
+  }
+  assert_false(failed);
+  assert_true(any_kept);
+  for (int v = 0; v < 2; v++) fh_view_release(views[v]);
+  fh_context_release(context);
+}
+
 /* Memory is there by its size, and not to be had. */
 static void no_memory_left(void) {
   job j = job_begin("cuda:0,cpu", FH_FALLBACK_WARN, FH_ROW_MAJOR);
@@ -351,6 +411,7 @@ int main(int argc, char **argv) {
       {.name = "an older result stays away", .settings = SMALL, .faults = "cuLaunchKernel@3=719", .run = an_older_result_stays_away},
       {.name = "the result lies beside an input", .settings = SMALL, .run = the_result_lies_beside_an_input},
       {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
+      {.name = "a chunk that cannot come home stays as it was", .settings = SMALL, .run = a_chunk_that_cannot_come_home_stays_as_it_was},
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},
       {.name = "the least recently used goes first", .settings = "devices=1,memory=18MiB", .run = the_least_recently_used_goes_first},

@@ -41,8 +41,9 @@ def crowded(target):
     return SPILLS.format(target=target, loads=loads, stores=stores)
 
 
-def check_the_check(ptxas):
+def check_the_check(assemblers):
     """A tuned text that spills, and one that is no PTX, are found."""
+    ptxas = assembly.assembler_for(assemblers, "sm_90")
     with tempfile.TemporaryDirectory() as folder:
         bad, good = pathlib.Path(folder, "bad.ptx"), pathlib.Path(folder, "crowded_sm80.ptx")
         bad.write_text(HEAD.format(target="sm_60") + ".visible .entry bad() { nonsense; }\n")
@@ -53,34 +54,22 @@ def check_the_check(ptxas):
         assert len(refused) == 1 and "bad.ptx" in refused[0], refused
         assert any("spills" in fault for fault in assembly.faults_of(entries, texts[1:], "sm_90")), entries
         assert assembly.faults_of([], texts[1:], "sm_90"), "a report that was not understood passes"
-        if known(ptxas, "sm_90a"):
+        if hopper := assembly.assembler_for(assemblers, "sm_90a"):
             impatient = pathlib.Path(folder, "impatient_sm90a.ptx")
             impatient.write_text(IMPATIENT)
-            entries, losses = assembly.assemble(ptxas, "sm_90a", [assembly.Text.read(impatient)])
+            entries, losses = assembly.assemble(hopper, "sm_90a", [assembly.Text.read(impatient)])
             assert [e.name for e in entries] == ["impatient"] and losses, (entries, losses)
     only = assembly.Text(pathlib.Path("x_sm90a.ptx"), "sm_90a", True)
     assert only.runs_on("sm_90a") and not only.runs_on("sm_90") and not only.runs_on("sm_100")
     assert assembly.Text(only.path, "sm_80", True).runs_on("sm_90a") and not assembly.Text(only.path, "sm_80", True).runs_on("sm_75")
 
 
-def known(ptxas, architecture):
-    """An empty text is enough to ask."""
-    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
-        file.write(HEAD.format(target="sm_60") + ".visible .entry nothing() { ret; }\n")
-        file.flush()
-        try:
-            assembly.assemble(ptxas, architecture, [assembly.Text.read(pathlib.Path(file.name))])
-        except assembly.Unknown:
-            return False
-    return True
-
-
-ptxas = assembly.find_ptxas()
-if not ptxas:
+assemblers = assembly.find_assemblers()
+if not assemblers:
     print(f"NOT RUN: {assembly.MISSING}")
     sys.exit(77)
-check_the_check(ptxas)
-oldest = next(a for a in assembly.ARCHITECTURES if known(ptxas, a))
+check_the_check(assemblers)
+oldest = next(a for a in assembly.ARCHITECTURES if assembly.assembler_for(assemblers, a))
 for architecture in assembly.ARCHITECTURES[:assembly.ARCHITECTURES.index(oldest)]:
-    print(f"NOT RUN: {architecture} is not known to this ptxas; {oldest} is the oldest that is")
+    print(f"NOT RUN: {architecture} is not known to any ptxas here; {oldest} is the oldest that is")
 sys.exit(assembly.check(os.environ["FH_BINARY_DIR"], [oldest, "sm_90"]))

@@ -94,14 +94,44 @@ static int64_t span_of(const fh_view_desc *v, int64_t *out_first) {
   return high - low + 1;
 }
 
+/* Elements of one size, each so many bytes after the one before. */
+static void move_elements(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count, size_t size) {
+#define MOVE_OF(bytes)                                                                             \
+  case bytes:                                                                                      \
+    for (int64_t i = 0; i < count; i++, to += to_step, from += from_step) memcpy(to, from, bytes); \
+    return
+  if (to_step == (int64_t)size && from_step == to_step) {
+    memcpy(to, from, (size_t)count * size);
+    return;
+  }
+  switch (size) {
+    MOVE_OF(1);
+    MOVE_OF(2);
+    MOVE_OF(4);
+    MOVE_OF(8);
+    default:
+      for (int64_t i = 0; i < count; i++) memcpy(to + i * to_step, from + i * from_step, size);
+  }
+#undef MOVE_OF
+}
+
+/* Compact elements that are one row in `v` too. */
+static int64_t row_of(const fh_view_desc *v) {
+  int64_t row = 1;
+  for (int32_t i = v->rank - 1; i >= 0 && (i == v->rank - 1 || v->strides[i] == row * v->strides[v->rank - 1]); i--) row *= v->shape[i];
+  return row;
+}
+
 static void scatter(const fh_view_desc *v, const char *compact, char *first) {
-  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v);
-  for (int64_t i = 0; i < count; i++) memcpy(first + place_of(v, i) * size, compact + i * size, (size_t)size);
+  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v), row = count ? row_of(v) : 1;
+  const int64_t step = v->rank > 0 ? v->strides[v->rank - 1] * size : size;
+  for (int64_t i = 0; i < count; i += row) move_elements(first + place_of(v, i) * size, step, compact + i * size, size, row, (size_t)size);
 }
 
 static void gather(const fh_view_desc *v, const char *first, char *compact) {
-  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v);
-  for (int64_t i = 0; i < count; i++) memcpy(compact + i * size, first + place_of(v, i) * size, (size_t)size);
+  const int64_t size = (int64_t)fh_dtype_size(v->dtype), count = count_of(v), row = count ? row_of(v) : 1;
+  const int64_t step = v->rank > 0 ? v->strides[v->rank - 1] * size : size;
+  for (int64_t i = 0; i < count; i += row) move_elements(compact + i * size, size, first + place_of(v, i) * size, step, row, (size_t)size);
 }
 
 /* ---- layouts ---------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #   FOGHORN_GPU_CHECK_LOGS, FOGHORN_GPU_CHECK_RESULTS   where logs and the result go: logs/ and results/ beside this file
 #   FOGHORN_GPU_CHECK_PYTHON=python3   the Python that has PyTorch, CuPy or Triton
 #   FOGHORN_GPU_CHECK_FAKE=1        uses the stand-in driver in the GPU's place: proves this script, and nothing of a GPU
+#   FOGHORN_GPU_CHECK_SAMPLE='axpy matmul'   with the stand-in: verify tries these kernels alone, and the step before it fewer layouts
 # Exit status: 0 all that could run passed on a GPU, 1 something failed or was cut, 77 there is no usable GPU here.
 set -u
 begin=$(date +%s)
@@ -39,11 +40,11 @@ plain_path=${LD_LIBRARY_PATH:-}
 LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 export FOGHORN_PROBE="$bin/devprobe" FOGHORN_CACHE_DIR="$logs/cache" FOGHORN_TEST_FAKES="$here/fakes"
-real_path=$LD_LIBRARY_PATH fake_option='' title=
+real_path=$LD_LIBRARY_PATH fake_option='' sample='' title=
 if [ -n "$fake" ]; then
   plain_path=$here/fakes${plain_path:+:$plain_path}
   LD_LIBRARY_PATH=$here/fakes:$LD_LIBRARY_PATH
-  fake_option=--fake title='FAKE: the stand-in driver, no GPU was tested. '
+  fake_option=--fake sample=${FOGHORN_GPU_CHECK_SAMPLE:-} title='FAKE: the stand-in driver, no GPU was tested. '
 fi
 
 # ---- steps ---------------------------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ step 'devprobe --json' 60 sh -c '"$0" --json >"$1/devprobe.json" || [ $? -eq 1 ]
 
 # Every kernel straight through the backend's table, then as a user would, through the planner.
 if [ -n "$cuda" ]; then
-  step 'kernels on CUDA' 240 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases"
+  step 'kernels on CUDA' 240 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases" ${sample:+--quick}
 else
   record 'kernels on CUDA' 'not run' 0 "$(why_none cuda $fake_option)"
 fi
@@ -163,6 +164,7 @@ if [ -z "$first_cuda" ]; then
   record 'bench: peers' 'not run' 0 'no CUDA device'
 else
   quick=${fake:+0.02}
+  [ -z "$fake" ] || bench_seconds=40
   # The planner chooses by what it measured, as on a machine that is set up; devprobe shows the links then.
   step 'calibration' 80 sh -c '"$0" bench --calibrate --device "$1" --within "$2" $3 && { "$0"; [ $? -le 1 ]; }' "$bin/devprobe" "$first_cuda" \
     "$([ -n "$fake" ] && echo 5 || echo 40)" "${fake:+--allow-fake}"
@@ -180,7 +182,8 @@ fi
 # ---- the rest, as far as there is time ------------------------------------------------------------------------------------------------
 
 for device in $cuda $opencl; do
-  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake --cases "$cases"}
+  # shellcheck disable=SC2086 # words
+  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake --cases "$cases"} $sample
 done
 
 # The drills on the stand-in are about faults that no real GPU should be given.

@@ -1,9 +1,10 @@
 /* Every kernel on every device of one backend, straight through its table and without the planner.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   gpu_conformance BACKEND [--list] [--gpus] [--fake] [--cases N] [KERNEL]
+ *   gpu_conformance BACKEND [--list] [--gpus] [--fake] [--cases N] [--quick] [KERNEL]
  *     --list    only name the devices      --gpus     leave out CPUs behind a GPU interface
  *     --fake    accept a stand-in driver   --cases N  only the first N cases of each contract
+ *     --quick   ordinary data in compact and turned layouts alone
  * Exit status: 0 all right, 1 a kernel is wrong or a device failed, 2 usage, 77 no device (the reason is printed).
  */
 #include <stdio.h>
@@ -17,20 +18,20 @@ enum { MAX_DEVICES = 32, USAGE = 2, NOT_RUN = 77 };
 typedef struct options {
   const char *backend, *kernel;
   bool list, gpus, fake;
-  int cases;
+  fh_conform_options conform;
 } options;
 
 /* ---- all kernels of a device ------------------------------------------------------------------------------------------- */
 
 /* One variant: the dialect's text, or one for blocks. */
 static bool check_variant(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
-                          const fh_block_variant *block, int cases) {
+                          const fh_block_variant *block, const fh_conform_options *conform) {
   static const char *const words[] = {"pass", "FAIL", "UNSUPPORTED"};
   bool exact = info->exact && (block ? block->numerics : image->contract->dialect_numerics) == FH_EXACT;
   fh_conform_report report = {0};
   char name[64];
   snprintf(name, sizeof name, "%s%s%s", image->contract->name, block ? "/" : "", block ? block->name : "");
-  fh_status status = fh_backend_conform_block(api, device, info, image, block, &(fh_conform_options){.cases = cases}, &report);
+  fh_status status = fh_backend_conform_block(api, device, info, image, block, conform, &report);
   if (status) snprintf(report.text, sizeof report.text, "%s", fh_status_message(status));
   bool good = !status && report.verdict == FH_CONFORM_PASS;
   printf("%-9s %-16s %-11s %6d runs %s%s%s\n", info->id, name, status ? "FAIL" : words[report.verdict], report.runs,
@@ -42,19 +43,20 @@ static bool check_variant(const fh_backend_api *api, fh_device *device, const fh
 
 /* A block text of another kind of device is no part of this one's check; one that this device is too old for is said and not failed. */
 static bool check_block(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
-                        const fh_block_variant *block, int cases) {
+                        const fh_block_variant *block, const fh_conform_options *conform) {
   if (info->blocks.threads == 0 || (info->capability == 0 && block->capability != FH_BLOCK_PORTABLE)) return true;
   const bool runs = info->capability == 0 || (block->only ? info->capability == block->capability : info->capability >= block->capability);
-  if (runs) return check_variant(api, device, info, image, block, cases);
+  if (runs) return check_variant(api, device, info, image, block, conform);
   printf("%-9s %s/%s NOT RUN: it needs %scompute capability %d.%d, this is %d.%d\n", info->id, image->contract->name, block->name,
          block->only ? "exactly " : "", block->capability / 10, block->capability % 10, info->capability / 10, info->capability % 10);
   return true;
 }
 
 static bool check_kernel(const fh_backend_api *api, fh_device *device, const fh_device_info *info, const fh_kernel_image *image,
-                         int cases) {
-  bool good = check_variant(api, device, info, image, NULL, cases);
-  for (int b = 0; b < image->contract->block_count; b++) good &= check_block(api, device, info, image, &image->contract->blocks[b], cases);
+                         const fh_conform_options *conform) {
+  bool good = check_variant(api, device, info, image, NULL, conform);
+  for (int b = 0; b < image->contract->block_count; b++)
+    good &= check_block(api, device, info, image, &image->contract->blocks[b], conform);
   return good;
 }
 
@@ -72,7 +74,7 @@ static bool check_device(const fh_backend_api *api, fh_backend *backend, int ind
   fh_status status = api->device_open(backend, index, &device);
   if (status) return complain(info->id, status);
   for (int i = 0; i < count; i++)
-    if (!o->kernel || strcmp(o->kernel, images[i].contract->name) == 0) good &= check_kernel(api, device, info, &images[i], o->cases);
+    if (!o->kernel || strcmp(o->kernel, images[i].contract->name) == 0) good &= check_kernel(api, device, info, &images[i], &o->conform);
   api->device_close(device);
   return good;
 }
@@ -117,17 +119,19 @@ static bool read_options(int argc, char **argv, options *out) {
     else if (strcmp(argv[i], "--fake") == 0)
       out->fake = true;
     else if (strcmp(argv[i], "--cases") == 0 && i + 1 < argc)
-      out->cases = atoi(argv[++i]);
+      out->conform.cases = atoi(argv[++i]);
+    else if (strcmp(argv[i], "--quick") == 0)
+      out->conform.quick = out->conform.forms = true;
     else if (!take_name(argv[i], out))
       return false;
   }
-  return out->backend && out->cases >= 0;
+  return out->backend && out->conform.cases >= 0;
 }
 
 int main(int argc, char **argv) {
   options o;
   if (!read_options(argc, argv, &o)) {
-    fputs("usage: gpu_conformance BACKEND [--list] [--gpus] [--fake] [--cases N] [KERNEL]\n", stderr);
+    fputs("usage: gpu_conformance BACKEND [--list] [--gpus] [--fake] [--cases N] [--quick] [KERNEL]\n", stderr);
     return USAGE;
   }
   const fh_backend_api *api = find_backend(o.backend);

@@ -21,9 +21,10 @@ sh "$FH_SOURCE_DIR/tests/gpu/bundle.sh" "$FH_BINARY_DIR" "$out/bundle" >"$out/lo
 [ -s "$out/bundle/lib/libjansson.so.4" ] || fail 'the bundle lacks a library that the programs need'
 [ ! -e "$out/bundle/lib/libc.so.6" ] || fail 'the bundle carries a C library'
 
-# Few cases: the stand-in's conformance is conformance/test_verify's.
-export FOGHORN_GPU_CHECK_CASES=2
-check 900 FOGHORN_GPU_CHECK_FAKE=1
+# Every kernel and every variant goes once through the stand-in driver, in few cases and layouts; unit/test_blocks_* hold each to all of
+# them on the emulator alone. The step through the planner is shown with a text for threads and one for blocks.
+export FOGHORN_GPU_CHECK_CASES=2 FOGHORN_GPU_CHECK_SAMPLE='axpy softmax'
+check 600 FOGHORN_GPU_CHECK_FAKE=1
 if grep -q 'has no PTX' "$out/log"; then
   echo 'NOT RUN: this build has no PTX, so no kernel can run on the stand-in'
   exit 77

@@ -7,9 +7,6 @@
 #if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #define FH_HAS_CUBLASLT
-#elif __has_include("/usr/local/cuda/include/cublasLt.h") && __has_include("/usr/local/cuda/include/cuda_fp16.h")
-#include "/usr/local/cuda/include/cublasLt.h"
-#define FH_HAS_CUBLASLT
 #endif
 
 #ifndef FH_HAS_CUBLASLT

@@ -109,7 +109,8 @@ static void weigh(const fh_view_desc *v, void *const *data, const fh_value *scal
   }
   for (int64_t j = 0; j < out->seen; j++) out->sum += out->weight[j] = exp(out->weight[j] - top);
   out->spread = top - least;
-  out->off = (double)(d + 2) * 0x1p-24 * magnitude;
+  /* One rounding of each product and sum; 8 are room for tensor cores: attention_sm80.k. */
+  out->off = (double)(d + 8) * 0x1p-24 * magnitude;
 }
 
 /* Column c of the result, and the same of |v|. */
@@ -148,7 +149,7 @@ static void reference(const fh_view_desc *v, void *const *data, const fh_value *
 /* u = 2^-24. A weight is off by the factor exp(e), e = what its score is off by; the rounding of score - m and the error of exp, together
  * (4 + 5/4 spread) u; and the same for each time that m changed before it, whose differences add up to the spread: 5 u for each block of
  * keys. So the quotient of sums is off by 2 e of the mean of |v|; the sums themselves round once for each key and block, the quotient once.
- * A weight below 2^-125.9 is 0. */
+ * A weight below 2^-125.9 is 0. Tensor cores (attention_sm80.k) and pieces of keys (block/attention_split.h) state what they take of it. */
 static double bound(const row *r, double magnitude) {
   const double unit = 0x1p-24, keys = (double)r->seen, blocks = keys / KEYS + 1;
   const double weights = 2 * r->off + unit * (2.5 * r->spread + 10 * blocks + 8), sums = unit * (keys + keys / 16 + 4 * blocks + 12);
@@ -244,6 +245,27 @@ static const char *tiles_unfit_of(const fh_bound *bound, bool wide) {
 static const char *tiles_unfit(const fh_bound *bound) { return tiles_unfit_of(bound, false); }
 static const char *tiles_wide_unfit(const fh_bound *bound) { return tiles_unfit_of(bound, true); }
 
+/* ---- tensor cores: attention_sm80.k ---- */
+static bool mma_is_wide(const fh_bound *bound) { return operand(bound, OP_D) > COLUMNS || operand(bound, OP_DV) > COLUMNS; }
+
+static void mma_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  const int columns = mma_is_wide(bound) ? MOST_COLUMNS : COLUMNS, threads = 2 * ROWS;
+  const int lines = ROWS + 2 * ROWS * COLUMNS / columns, tile = 48; /* of q, k and v; bytes: which tile it is */
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)tiles_of(bound), 1, 1},
+                          .threads = (uint32_t)threads,
+                          .shared_bytes = (uint32_t)(lines * columns + ROWS + threads) * (uint32_t)sizeof(float) + tile};
+}
+
+static const char *mma_unfit_of(const fh_bound *bound, bool wide) {
+  if (operand(bound, OP_D) > MOST_COLUMNS) return "q has more than 128 elements: their tiles do not fit the shared memory";
+  const char *unfit = tiles_unfit_of(bound, operand(bound, OP_DV) > COLUMNS);
+  if (unfit) return unfit;
+  return wide == mma_is_wide(bound) ? NULL : wide ? "q and v have at most 64 columns" : "q or v has more than 64 columns";
+}
+static const char *mma_unfit(const fh_bound *bound) { return mma_unfit_of(bound, false); }
+static const char *mma_wide_unfit(const fh_bound *bound) { return mma_unfit_of(bound, true); }
+
 /* ---- few queries: kernels/block/attention_split.h, and its numbers ---- */
 enum {
   SPLIT_ROWS = 8,
@@ -328,5 +350,7 @@ const fh_kernel_contract fh_contract_attention = {
     FH_BLOCKS(
         {"tiles", "attention_tiles", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_unfit, 0.5},
         {"tiles_wide", "attention_tiles_wide", "attention_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_wide_unfit, 0.5},
+        {"mma", "attention_mma", "attention_sm80", 80, false, FH_BOUNDED, mma_shape, mma_unfit, 0.9},
+        {"mma_wide", "attention_mma_wide", "attention_sm80", 80, false, FH_BOUNDED, mma_shape, mma_wide_unfit, 0.9},
         SPLIT_ROW("split", "attention_split", split_unfit), SPLIT_ROW("split_wide", "attention_split_wide", split_wide_unfit)),
 };

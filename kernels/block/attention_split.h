@@ -1,5 +1,5 @@
-/* Attention of few queries: blocks share out the keys, and what each found is merged in a second launch. SPDX-License-Identifier:
- * Apache-2.0
+/* Attention of few queries: blocks share out the keys, and what each found is merged in a second launch.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * A block has up to 8 rows and one piece of the keys, 128 of them at a time: the grid is tiles of rows by pieces. It leaves for each row
  * the largest score of the piece, the sum of weights to that base, and the sum of values so weighted. The merge brings the pieces of a row

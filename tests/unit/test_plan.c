@@ -4,11 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
+#include "runtime/plan/conformance.h"
 #include "runtime/plan/plan.h"
 
 static fh_context *context;
@@ -165,21 +167,41 @@ static void turn(fh_view_desc *v) {
   v->strides[v->rank - 1] = v->shape[v->rank - 2];
 }
 
+/* Looks into the data of a case, as a call does whose data matters. */
+static fh_status look(const fh_kernel_contract *contract, const fh_case *one, const fh_view_desc *views, fh_bound *bound) {
+  void *data[FH_MAX_VIEWS] = {0};
+  char note[FH_NOTE];
+  for (int v = 0; v < contract->view_count; v++) {
+    if (!(contract->inspects >> v & 1)) continue;
+    size_t bytes = fh_dtype_size(views[v].dtype);
+    for (int32_t d = 0; d < views[v].rank; d++) bytes *= (size_t)views[v].shape[d];
+    data[v] = calloc(bytes + 1, 1);
+    assert_non_null(data[v]);
+    if (bytes > 0) fh_conform_fill(contract, one, v, data[v], 1);
+  }
+  fh_status status = contract->inspect(views, (const void *const *)data, one->scalars, bound, note);
+  for (int v = 0; v < contract->view_count; v++) free(data[v]);
+  return status;
+}
+
+static bool fits(const fh_kernel_contract *contract, const fh_block_variant *variant, const fh_case *one, unsigned turned, fh_bound *out) {
+  fh_view_desc views[FH_MAX_VIEWS];
+  memcpy(views, one->views, sizeof views);
+  for (int v = 0; v < 2; v++)
+    if (turned >> v & 1) turn(&views[v]);
+  fh_status refused = contract->bind(views, one->scalars, out);
+  if (!refused && out->stage_count > 0 && contract->inspect && !turned) refused = look(contract, one, views, out);
+  const bool takes = !refused && out->stage_count > 0 && !(variant->unfit && variant->unfit(out));
+  fh_status_free(refused);
+  return takes;
+}
+
 /* The first case that the variant for blocks takes, as it is or with matrices turned, as conformance tries them too. */
 static bool first_for(const fh_kernel_contract *contract, const fh_block_variant *variant, fh_bound *out) {
   fh_case one;
-  for (int i = 0; contract->case_at(i, &one); i++) {
-    for (unsigned turned = 0; turned < 4; turned++) { /* of the first two views */
-      fh_view_desc views[FH_MAX_VIEWS];
-      memcpy(views, one.views, sizeof views);
-      for (int v = 0; v < 2; v++)
-        if (turned >> v & 1) turn(&views[v]);
-      fh_status refused = contract->bind(views, one.scalars, out);
-      const bool fits = !refused && out->stage_count > 0 && !(variant->unfit && variant->unfit(out));
-      fh_status_free(refused);
-      if (fits) return true;
-    }
-  }
+  for (int i = 0; contract->case_at(i, &one); i++)
+    for (unsigned turned = 0; turned < 4; turned++) /* of the first two views */
+      if (fits(contract, variant, &one, turned, out)) return true;
   return false;
 }
 

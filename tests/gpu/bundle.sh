@@ -28,7 +28,8 @@ carry "$build/tests/fakes/libcuda.so.1" "$out/fakes"
 for program in $programs bench/gpu/libgpu_bench.so; do carry "$build/$program" "$out/bin"; done
 
 # The drills on the stand-in are left out, and said so, where the build lacks them.
-for program in tests/unit/test_backend_cuda tests/unit/test_backend_cuda_faults tests/unit/test_backend_cuda_stand_in; do
+for drill in '' _stand_in _faults _blocks; do
+  program=tests/unit/test_backend_cuda$drill
   if [ -x "$build/$program" ]; then
     carry "$build/$program" "$out/bin"
   else

@@ -187,7 +187,7 @@ for device in $cuda $opencl; do
 done
 
 # The drills on the stand-in are about faults that no real GPU should be given.
-for drill in stand_in faults ''; do
+for drill in stand_in faults blocks ''; do
   program=$bin/test_backend_cuda${drill:+_$drill}
   if [ -x "$program" ]; then
     LD_LIBRARY_PATH=$real_path step "drills (stand-in): ${drill:-backend}" 100 "$program"

@@ -179,6 +179,48 @@ static void runs_where_it_is_the_fastest(void) {
   fh_context_release(context);
 }
 
+/* The same launches often, as a graph of ours: y = a b, z = exp(y). With the library's product the driver gets no graph, and all runs. */
+static void repeat(fh_numerics numerics, bool by_library) {
+  enum { ROUNDS = 12 };
+  fh_context *context;
+  fh_graph *graph;
+  fh_view views[4];
+  load_stand_in("cublaslt");
+  (void)begin(numerics, NULL, &context);
+  fh_queue *queue = fh_context_queue(context);
+  for (int i = 0; i < SIDE * SIDE; i++) a[i] = (float)(i % 7) / 64, b[i] = (float)(i % 5) / 64, c[i] = -1;
+  wrap(context, a, FH_READ, &views[0]);
+  wrap(context, b, FH_READ, &views[1]);
+  wrap(context, c, FH_WRITE, &views[2]);
+  FH_EXPECT_OK(fh_view_create(context, FH_F32, FH_SHAPE(SIDE, SIDE), FH_ROW_MAJOR, &views[3]));
+  FH_EXPECT_OK(fh_queue_capture_begin(queue));
+  FH_EXPECT_OK(fh_matmul(queue, &views[0], &views[1], &views[2], NULL));
+  FH_EXPECT_OK(fh_exp(queue, &views[2], &views[3], NULL));
+  FH_EXPECT_OK(fh_queue_capture_end(queue, &graph));
+  for (int i = 0; i < ROUNDS; i++) FH_EXPECT_OK(fh_graph_launch(graph, NULL));
+  const int products = (int)memory_sets();
+  for (int i = 0; i < ROUNDS; i++) FH_EXPECT_OK(fh_graph_launch(graph, NULL));
+  assert_int_equal(memory_sets(), products + (by_library ? ROUNDS : 0)); /* each time */
+  assert_int_equal(fh_cuda_calls("cuStreamBeginCapture_v2"), by_library ? 0 : 1);
+  assert_int_equal(fh_cuda_calls("cuGraphInstantiateWithFlags"), by_library ? 0 : 1);
+  fh_counters counters;
+  fh_context_counters(context, &counters);
+  assert_int_equal(counters.executed_intended, 2 * 2 * ROUNDS);
+  assert_int_equal(warnings, 0);
+  FH_EXPECT_OK(fh_view_sync(&views[2]));
+  for (int i = 0; i < SIDE; i++) {
+    float sum = 0; /* exact: small integers, scaled by powers of two */
+    for (int l = 0; l < SIDE; l++) sum += a[i * SIDE + l] * b[l * SIDE];
+    assert_true(c[i * SIDE] == sum);
+  }
+  fh_graph_release(graph);
+  for (int i = 0; i < 4; i++) fh_view_release(&views[i]);
+  fh_context_release(context);
+}
+
+static void is_in_no_graph(void) { repeat(FH_BOUNDED, true); }
+static void without_it_there_is_a_graph(void) { repeat(FH_EXACT, false); }
+
 static void exact_never_chooses_it(void) {
   fh_context *context;
   load_stand_in("cublaslt");
@@ -265,6 +307,8 @@ static const fh_cuda_case cases[] = {
     {"says what does not fit", NULL, NULL, says_what_does_not_fit, 0, 0, 0},
     {"gives right results", NEW_ENOUGH, NULL, gives_right_results, 0, 0, 0},
     {"runs where it is the fastest", NEW_ENOUGH, NULL, runs_where_it_is_the_fastest, 0, 0, 0},
+    {"is in no graph", NEW_ENOUGH, NULL, is_in_no_graph, 0, 0, 0},
+    {"without it there is a graph", NEW_ENOUGH, NULL, without_it_there_is_a_graph, 0, 0, 0},
     {"exact never chooses it", NEW_ENOUGH, NULL, exact_never_chooses_it, 0, 0, 0},
     {"a guess never chooses it", NEW_ENOUGH, NULL, a_guess_never_chooses_it, 0, 0, 0},
     {"is not needed", "version=11080,capability=80", NULL, is_not_needed, 0, 0, 0},

@@ -18,6 +18,7 @@
 #include "backends/opencl/opencl_internal.h"
 #include "runtime/base/log.h"
 #include "tests/support/backend_suite.h"
+#include "tests/support/opencl_gpu.h"
 
 extern const fh_backend_api fh_backend_opencl;
 
@@ -175,21 +176,7 @@ static void several_processes_at_once(void **state) {
 }
 
 int main(void) {
-  static const char vendors[] = FH_BINARY_DIR "/tests/fakes/opencl-vendors";
-  if (access(vendors, R_OK) != 0) {
-    printf("NOT RUN: this build has no stand-in OpenCL GPU: it wants clang, x86-64 and no sanitizer\n");
-    return 77;
-  }
-  setenv("OCL_ICD_VENDORS", vendors, 1);
-  setenv("OPENCL_VENDOR_PATH", vendors, 1); /* of Khronos's loader */
-  fh_opencl_driver driver;
-  fh_status status = fh_opencl_driver_load(&driver);
-  if (status) {
-    printf("NOT RUN: no OpenCL loader: %s\n", fh_status_message(status));
-    fh_status_free(status);
-    return 77;
-  }
-  fh_opencl_driver_close(&driver);
+  if (!fh_use_opencl_gpu()) return 77;
   if (!mkdtemp(folder)) return 1;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_the_driver_refuses_is_built_anew),

@@ -16,6 +16,7 @@
 #include "runtime/base/log.h"
 #include "tests/support/backend_call.h"
 #include "tests/support/backend_suite.h"
+#include "tests/support/opencl_gpu.h"
 
 extern const fh_backend_api fh_backend_opencl;
 static const fh_backend_options fakes = {.isa_cap = -1, .allow_fake = true};
@@ -359,21 +360,7 @@ static void a_block_that_a_driver_refuses_is_incompatible(void **state) {
 }
 
 int main(void) {
-  static const char vendors[] = FH_BINARY_DIR "/tests/fakes/opencl-vendors";
-  if (access(vendors, R_OK) != 0) {
-    printf("NOT RUN: this build has no stand-in OpenCL GPU: it wants clang, x86-64 and no sanitizer\n");
-    return 77;
-  }
-  setenv("OCL_ICD_VENDORS", vendors, 1);
-  setenv("OPENCL_VENDOR_PATH", vendors, 1); /* of Khronos's loader */
-  fh_opencl_driver driver;
-  fh_status status = fh_opencl_driver_load(&driver);
-  if (status) {
-    printf("NOT RUN: no OpenCL loader: %s\n", fh_status_message(status));
-    fh_status_free(status);
-    return 77;
-  }
-  fh_opencl_driver_close(&driver);
+  if (!fh_use_opencl_gpu()) return 77;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_vendor_gets_what_it_can_run),
       cmocka_unit_test(what_a_device_lacks_is_told),

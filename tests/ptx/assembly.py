@@ -163,7 +163,8 @@ def print_table(results):
     for architecture, entries in results.items():
         for e in entries:
             if e.spilled or e.stack or e.shared:
-                print(f"{architecture} {e.name}{' (tuned)' if e.text.tuned else ''}: {e.stack} bytes of stack, {e.spilled} spilled, {e.shared} shared")
+                kind = " (tuned)" if e.text.tuned else ""
+                print(f"{architecture} {e.name}{kind}: {e.stack} bytes of stack, {e.spilled} spilled, {e.shared} shared")
 
 
 def share_out(assemblers, architectures, texts):
@@ -194,7 +195,7 @@ def check(build, architectures):
     print_table(results)
     for architecture in architectures:
         if architecture not in known:
-            print(f"NOT RUN: {architecture} is not known to {', '.join(one.path for one in assemblers)} (sh tools/dev test fetches a ptxas)")
+            print(f"NOT RUN: {architecture} is not known to any ptxas here: {', '.join(one.path for one in assemblers)}")
     for fault in faults:
         print("FAILED", fault)
     tuned = sorted({t.path.stem for t in texts if t.tuned})

@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""What a CUDA engineer looks for in the machine code of the tuned texts: nothing in local memory, tensor cores and asynchronous copies
+where they are meant, dense inner loops of products, and enough bytes on their way where the memory is the limit.
+SPDX-License-Identifier: Apache-2.0
+TEST: label=full plain=yes timeout=300"""
+import collections
+import concurrent.futures
+import os
+import re
+import sys
+
+import assembly
+import machine_code
+
+# The least KiB of a multiprocessor on their way: bandwidth x latency, by data sheets and the field's estimates. 1.6 TB/s x 0.6 us / 108 of
+# an A100 are 9 KiB, 3.4 TB/s x 0.7 us / 132 of an H100 18 KiB; twice that is asked for, for requests do not come evenly.
+GPUS = {"sm_80": 20, "sm_90a": 32}
+
+Product = collections.namedtuple("Product", "pattern useful floor")
+# Of the straight piece with the most of them. Floors lie a little below what was seen: 0.94 of products by tiles, which is 512 of them and
+# 32 loads of 16 bytes. Squares of differences need an addition each. Products by mma have the loads of fragments among them, tf32 also the
+# rounding of each element.
+PRODUCTS = [Product(r"matmul_(tiles|split|stages|small|fused_\w+)", ("FFMA",), 0.92),
+            Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
+            Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
+            Product(r"matmul_(bf16|f16)_mma", ("HMMA",), 0.60),
+            Product(r"matmul_tf32_mma", ("HMMA",), 0.20),
+            Product(r"matmul_i8_mma", ("IMMA",), 0.50)]
+# Entries, and instructions of which each has one at least.
+USES = [(r"matmul_\w*mma", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
+        (r"matmul_\w*_mma", ("LDSM",)),
+        (r"matmul_(\w+_)?(mma|stages)|matmul_(fused_)?small", ("LDGSTS",)),
+        (r"matmul_\w*_wgmma\w*", ("HGMMA", "IGMMA")),
+        (r"matmul_\w*_wgmma\w*", ("UTMALDG",))]
+# Whose limit is the memory; the first of them move 16 bytes at a time, or 8 on the narrow side of a conversion.
+WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
+STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|(layer_norm|rms_norm|l2_normalize|variance)_(many|few)"
+
+
+def share(product, code):
+    piece, useful = machine_code.densest(code, product.useful)
+    return piece, useful / max(1, len(piece))
+
+
+def product_faults(name, code):
+    for product in PRODUCTS:
+        if re.fullmatch(product.pattern, name):
+            piece, found = share(product, code)
+            if found < product.floor:
+                yield f"{found:.2f} of {len(piece)} instructions in its hot loop are {'/'.join(product.useful)}, expected {product.floor}"
+            if "FFMA" in product.useful and any(one.is_a("LDS") and one.bytes() < 16 for one in piece):
+                yield "its hot loop reads shared memory by less than 16 bytes"
+
+
+def stream_of(entry, code):
+    """Bytes of a thread on their way, and the KiB of a multiprocessor."""
+    threads = re.search(rf"fh_threads {entry.name} (\d+)", entry.text.path.read_text())
+    mine = max((machine_code.bytes_under_way(loop) for loop in machine_code.loops_of(code)), default=0)
+    return mine, mine * int(threads.group(1)) * machine_code.resident(entry.registers, int(threads.group(1))) // 1024
+
+
+def stream_faults(entry, code, least):
+    if re.fullmatch(STREAMS, entry.name):
+        mine, all_of_them = stream_of(entry, code)
+        if all_of_them < least:
+            yield f"{mine} bytes of a thread on their way are {all_of_them} KiB of a multiprocessor, expected {least} and more"
+    if re.fullmatch(WIDE, entry.name):
+        sizes = {kind: max((one.bytes() for one in code if one.is_a(kind)), default=0) for kind in ("LDG", "STG")}
+        if max(sizes.values()) < 16 or min(sizes.values()) < 8:
+            yield f"it reads by {sizes['LDG']} bytes and writes by {sizes['STG']}, expected 16"
+
+
+def faults_of(entry, code, least):
+    if any(one.is_a("LDL", "STL") for one in code):
+        yield "it uses local memory: registers were spilled, or an array was not kept in them"
+    for pattern, kinds in USES:
+        if re.fullmatch(pattern, entry.name) and not any(one.is_a(*kinds) for one in code):
+            yield f"it has no {' or '.join(kinds)}"
+    yield from product_faults(entry.name, code)
+    yield from stream_faults(entry, code, least)
+
+
+def row(entry, code):
+    products = [f"{share(p, code)[1]:5.2f} of {len(share(p, code)[0])}" for p in PRODUCTS if re.fullmatch(p.pattern, entry.name)]
+    stream = f"{stream_of(entry, code)[1]:4} KiB" if re.fullmatch(STREAMS, entry.name) else ""
+    return f"{entry.name:26}{entry.registers:10}{len([one for one in code if one.name]):13}  {''.join(products):12}{stream}"
+
+
+def look(nvdisasm, assembler, architecture, text):
+    """The rows of the table, the faults, and the names of one text."""
+    cubin, said = assembly.cubin_of(assembler, architecture, text)
+    if not cubin:
+        return [], [f"{text.path.name} for {architecture}: {said.strip()}"], []
+    shown = machine_code.disassemble(nvdisasm, cubin)
+    entries = assembly.read_entries(said, [text])
+    faults = [f"{e.name} on {architecture}: {fault}" for e in entries for fault in faults_of(e, shown[e.name], GPUS[architecture])]
+    return [row(e, shown[e.name]) for e in entries], faults, [e.name for e in entries]
+
+
+def check_the_check():
+    """A loop of two fetches, of which the second waits for the first's use, and one where it does not."""
+    def loop(*lines):
+        return [machine_code.Instruction(*line.split(" ", 1)) for line in lines]
+    first, second, use = "LDG.E.128 R4, [R2.64]", "LDG.E.128 R8, [R12.64]", "FADD R20, R4, R5"
+    assert machine_code.bytes_under_way(loop(first, use, second)) == 16
+    assert machine_code.bytes_under_way(loop(first, second, use)) == 32
+    code = [machine_code.Instruction("", ".L_x_1"), *loop(first, use, "BRA `(.L_x_1)", "EXIT ")]
+    assert [len(found) for found in machine_code.loops_of(code)] == [4], machine_code.loops_of(code)
+    assert list(product_faults("matmul_tiles", code)) and not list(product_faults("another", code))
+
+
+check_the_check()
+texts = [text for text in assembly.texts_of(os.environ["FH_BINARY_DIR"]) if text.tuned and text.path.parent.name == "kernels"]
+assemblers, nvdisasm = assembly.find_assemblers(), machine_code.find_nvdisasm()
+reason = ("this build has no tuned PTX" if not texts else assembly.MISSING if not assemblers else
+          "no nvdisasm here (sh tools/dev test fetches one, or set NVDISASM)" if not nvdisasm else "")
+if reason:
+    print(f"NOT RUN: {reason}")
+    sys.exit(77)
+faults, seen = [], set()
+with concurrent.futures.ThreadPoolExecutor(assembly.PROCESSES) as pool:
+    for architecture in GPUS:
+        assembler = assembly.assembler_for(assemblers, architecture)
+        if not assembler:
+            print(f"NOT RUN: {architecture} is not known to any ptxas here")
+            continue
+        print(f"{architecture:26}{'registers':>10}{'instructions':>13}  useful      on their way")
+        for rows, found, names in pool.map(lambda text: look(nvdisasm, assembler, architecture, text),
+                                           [text for text in texts if text.runs_on(architecture)]):
+            print(*rows, sep="\n")
+            faults += found
+            seen.update(names)
+patterns = [product.pattern for product in PRODUCTS] + [pattern for pattern, _ in USES] + [STREAMS]
+faults += [f"no entry is called {pattern}: mend this test" for pattern in patterns if not any(re.fullmatch(pattern, name) for name in seen)]
+for fault in faults:
+    print("FAILED", fault)
+sys.exit(1 if faults else 0)

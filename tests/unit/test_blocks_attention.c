@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "kernels/contracts.h"
+#include "tests/fakes/block/block.h"
 #include "tests/support/tuned.h"
 
 typedef struct shape {
@@ -57,6 +58,7 @@ static void run_one(tuned_call *call, const shape *s, int variant) {
   if (wrong)
     fail_msg("%s of %dx%d/%d, %d by %d, d=%d dv=%d causal %d: %s", fh_contract_attention.blocks[variant].name, s->batch, s->heads,
              s->kv_heads, s->queries, s->keys, s->d, s->dv, s->causal, wrong);
+  assert_int_equal(fake_block_conflicts(), 0);
 }
 
 /* Has the text of the variant place for such rows, and is it the one for them? */

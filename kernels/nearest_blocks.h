@@ -11,7 +11,7 @@ enum {
   FH_SKETCH_THREADS = 256,
   FH_SKETCH_TILE = 128,
   FH_SKETCH_PANEL_BYTES = 8192,
-  FH_SKETCH_TERMS = 1024,
+  FH_SKETCH_TERMS = 1024, /* bytes of a tile */
   FH_SKETCH_STAGES = 4,
   FH_SKETCH_MOST = 1024,    /* numbers of a row */
   FH_SKETCH_ROWS = 128,     /* of a block */
@@ -41,7 +41,7 @@ static inline void fh_sketch_shape(const fh_bound *bound, int multiprocessors, f
 static inline void fh_nearest_rows_shape(const fh_bound *bound, int64_t rows, int multiprocessors, fh_block_shape *out) {
   const int64_t blocks = fh_divide_up(bound->stages[0].operands[FH_ASSIGN_N].i, rows);
   const int64_t most = 64 * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
-  const int64_t bytes = fh_sketch_panels(bound) * rows * 64 + FH_SKETCH_STAGES * (FH_SKETCH_PANEL_BYTES + FH_SKETCH_TERMS) + 12 * rows + 16;
+  const int64_t bytes = fh_sketch_panels(bound) * rows * 64 + FH_SKETCH_STAGES * FH_SKETCH_PANEL_BYTES + 12 * rows + 16;
   *out = (fh_block_shape){
       .grid = {(uint32_t)fh_most(1, fh_least(blocks, most)), 1, 1}, .threads = FH_SKETCH_THREADS, .shared_bytes = (uint32_t)bytes};
 }

@@ -47,7 +47,6 @@
 #define FH_SKETCH_TILE 128   /* centroids */
 #define FH_SKETCH_PANEL 32   /* numbers of each */
 #define FH_SKETCH_BYTES 8192 /* of a tile's panel */
-#define FH_SKETCH_TERMS 1024 /* bytes: |c'|^2 less, and the scale, of each centroid of a tile */
 #define FH_SKETCH_STAGES 4   /* of panels in shared memory */
 #define FH_SKETCH_SAMPLE 64  /* centroids whose mean is the centre */
 #define FH_SKETCH_TOGETHER 4 /* rows that a warp sketches at a time */
@@ -75,11 +74,13 @@ FH_INLINE fh_sketch_rule fh_sketch_rule_of(long d) {
   return out;
 }
 
-/* ---- scratch: the centre, then tile by tile the panels of 128 centroids as they lie in shared memory, and their terms ---- */
+/* ---- scratch: the centre, tile by tile the panels of 128 centroids as they lie in shared memory, then the terms of all ---- */
 FH_INLINE int fh_sketch_panels(long d) { return (int)((d + FH_SKETCH_PANEL - 1) / FH_SKETCH_PANEL); }
-FH_INLINE long fh_sketch_tile_bytes(int panels) { return (long)panels * FH_SKETCH_BYTES + FH_SKETCH_TERMS; }
+FH_INLINE int fh_sketch_tiles(long k) { return (int)((k + FH_SKETCH_TILE - 1) / FH_SKETCH_TILE); }
+FH_INLINE long fh_sketch_tile_bytes(int panels) { return (long)panels * FH_SKETCH_BYTES; }
 #define FH_SKETCH_CENTRE(scratch) ((fh_f32_out)(scratch))
 #define FH_SKETCH_TILES(scratch) ((scratch) + 4 * FH_SKETCH_MOST)
+#define FH_SKETCH_TERMS(scratch, tiles, panels) ((fh_f32_out)(FH_SKETCH_TILES(scratch) + (tiles) * fh_sketch_tile_bytes(panels)))
 
 /* ---- sketches ---- */
 FH_INLINE float fh_sketch_sum(float v) {
@@ -125,7 +126,7 @@ FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out
   if (fh_block(0) == 0) {
     for (int l = t; l < whole; l += FH_SKETCH_THREADS) FH_SKETCH_CENTRE(scratch)[l] = centre[l];
   }
-  const long tiles = (k + FH_SKETCH_TILE - 1) / FH_SKETCH_TILE;
+  const int tiles = fh_sketch_tiles(k);
   for (long j = fh_block(0) * (FH_SKETCH_THREADS / 32) + t / 32; j < tiles * FH_SKETCH_TILE; j += fh_blocks(0) * (FH_SKETCH_THREADS / 32)) {
     const fh_f32_in mine = c + (j < k ? j : 0) * cs1;
     float square = 0.0f;
@@ -143,7 +144,7 @@ FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out
       *(fh_i32_out)(tile + fh_sketch_place(FH_SKETCH_TILE, line, l)) = is ? (int)fh_sketch_word(a, b, scale, keep) : 0;
     }
     if (lane == 0) {
-      const fh_f32_out terms = (fh_f32_out)(tile + panels * FH_SKETCH_BYTES) + 2 * line;
+      const fh_f32_out terms = FH_SKETCH_TERMS(scratch, tiles, panels) + 2 * j;
       terms[0] = is ? fh_mul_u(square, 1.0f - FH_SKETCH_LESS((float)d)) : FH_SKETCH_NEVER;
       terms[1] = is ? fh_mul_u(length, FH_SKETCH_UNSCALE) : 0.0f;
     }
@@ -160,10 +161,10 @@ FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out
 #define FH_SKETCH_KEPT 3
 #define FH_SKETCH_MARK (-1) /* the label of a row that is to be compared with all centroids */
 
-/* Shared memory: rows, the ring of panels and terms, and for each row what is kept of it. Behind the last panel the ring has what was
+/* Shared memory: rows, the ring of panels, and for each row what is kept of it. Behind the last panel the ring has what was
  * found, and the candidates; rows and ring together the sums of "few". */
 typedef struct fh_sketch_space {
-  fh_local uchar *rows, *ring, *terms;
+  fh_local uchar *rows, *ring;
   fh_local float *factor, *square; /* -2 |x'|; what makes L positive */
   fh_local int *marks, *marked;    /* rows that are compared with all, and how many in all of the block's tiles */
 } fh_sketch_space;
@@ -172,8 +173,7 @@ FH_INLINE fh_sketch_space fh_sketch_space_of(fh_local uchar *bytes, int rows, in
   fh_sketch_space out;
   out.rows = bytes;
   out.ring = bytes + panels * rows * 64;
-  out.terms = out.ring + FH_SKETCH_STAGES * FH_SKETCH_BYTES;
-  out.factor = (fh_local float *)(out.terms + FH_SKETCH_STAGES * FH_SKETCH_TERMS);
+  out.factor = (fh_local float *)(out.ring + FH_SKETCH_STAGES * FH_SKETCH_BYTES);
   out.square = out.factor + rows;
   out.marks = (fh_local int *)(out.square + rows);
   out.marked = out.marks + rows;
@@ -214,22 +214,15 @@ FH_INLINE void fh_sketch_some(const fh_sketch_space *space, fh_f32_in x, long xs
 
 /* ---- panels of centroids on their way ---- */
 typedef struct fh_sketch_copy {
-  fh_u8_in from;          /* this thread's chunk of the next panel */
-  int panel, tile, tiles; /* which it is */
+  fh_u8_in from, end; /* this thread's chunk of the next panel; where it would be behind the last */
 } fh_sketch_copy;
 
-FH_INLINE void fh_sketch_copy_next(const fh_sketch_space *space, fh_sketch_copy *copy, int panels, int into) {
-  const int t = fh_thread_here();
-  if (copy->tile < copy->tiles) {
-    fh_local uchar *const to = space->ring + into % FH_SKETCH_STAGES * FH_SKETCH_BYTES + 16 * t;
+FH_INLINE void fh_sketch_copy_next(const fh_sketch_space *space, fh_sketch_copy *copy, int into) {
+  if (copy->from != copy->end) {
+    fh_local uchar *const to = space->ring + into % FH_SKETCH_STAGES * FH_SKETCH_BYTES + 16 * fh_thread_here();
     fh_copy_async16(to, copy->from, 16);
     fh_copy_async16(to + FH_SKETCH_BYTES / 2, copy->from + FH_SKETCH_BYTES / 2, 16);
-    if (copy->panel == 0 && t < FH_SKETCH_TERMS / 16)
-      fh_copy_async16(space->terms + copy->tile % FH_SKETCH_STAGES * FH_SKETCH_TERMS + 16 * t, copy->from + (long)panels * FH_SKETCH_BYTES,
-                      16);
     copy->from += FH_SKETCH_BYTES;
-    copy->panel++;
-    if (copy->panel == panels) copy->from += FH_SKETCH_TERMS, copy->panel = 0, copy->tile++;
   }
   fh_copy_commit(); /* also an empty group: a wait for all but STAGES - 2 of them always means the panel at hand */
 }
@@ -262,20 +255,21 @@ FH_INLINE void fh_sketch_keep(int kept[FH_SKETCH_KEPT], int key) {
 
 /* A tile's sums are looked at: L + |x'|^2 and a little, its low bits the centroid's place in the order in which the thread sees them.
  * The rows of a thread: lane / 4 and 8, 16 and 24 further on. */
-FH_INLINE void fh_sketch_look(int kept[4][FH_SKETCH_KEPT], float sum[2][8][4], const fh_sketch_space *space, int tile, int mask, int rows) {
+FH_INLINE void fh_sketch_look(int kept[4][FH_SKETCH_KEPT], float sum[2][8][4], const fh_sketch_space *space, fh_f32_in all_terms, int tile,
+                              int mask, int rows) {
   const int t = fh_thread_here(), row = t / 32 / FH_SKETCH_BESIDE(rows) * 32 + t % 32 / 4;
   const int col = t / 32 % FH_SKETCH_BESIDE(rows) * FH_SKETCH_COLS(rows) + t % 4 * 2;
-  const fh_local float *const terms = (const fh_local float *)(space->terms + tile % FH_SKETCH_STAGES * FH_SKETCH_TERMS) + 2 * col;
+  const fh_f32_in terms = all_terms + 2 * (tile * FH_SKETCH_TILE + col);
   float factor[4], square[4];
   FH_UNROLL for (int i = 0; i < 4; i++) factor[i] = space->factor[row + 8 * i], square[i] = space->square[row + 8 * i];
   FH_UNROLL for (int j = 0; j < FH_SKETCH_COLS(rows) / 8; j++) {
-    const fh_f32x4 two = fh_load4(terms + 16 * j);
+    const fh_f32x4 two = fh_fetch4(terms + 16 * j);
     FH_UNROLL for (int e = 0; e < 2; e++) {
       const int place = tile * FH_SKETCH_SLOTS(rows) + 2 * j + e;
       FH_UNROLL for (int i = 0; i < 4; i++) {
         const float product = fh_mul_u(sum[i / 2][j][i % 2 * 2 + e], e ? two.w : two.y);
         const float least = fh_add_u(fh_fma_u(product, factor[i], e ? two.z : two.x), square[i]);
-        fh_sketch_keep(kept[i], (fh_as_int(least) & mask) | place);
+        fh_sketch_keep(kept[i], (fh_as_int(least) & mask) ^ place); /* bits of the mask are none of a place: one operation */
       }
     }
   }
@@ -311,7 +305,7 @@ FH_INLINE void fh_sketch_tell(int kept[4][FH_SKETCH_KEPT], const fh_sketch_found
 }
 
 /* The largest L of a candidate of a row, or a NaN: the row is compared with all. */
-FH_INLINE float fh_sketch_limit(const fh_sketch_space *space, const fh_sketch_found *found, fh_u8_in tiles, int panels, int row, int mask,
+FH_INLINE float fh_sketch_limit(const fh_sketch_space *space, const fh_sketch_found *found, fh_f32_in terms, int row, int mask,
                                 fh_sketch_rule rule, int rows) {
   int best = found->keys[row], finder = 0;
   for (int f = 1; f < FH_SKETCH_FINDERS(rows); f++) {
@@ -321,18 +315,17 @@ FH_INLINE float fh_sketch_limit(const fh_sketch_space *space, const fh_sketch_fo
   const float least = fh_as_float(best);
   const long j = fh_sketch_centroid(best, mask, finder, rows);
   if (!(least < FH_SKETCH_NEVER * 0x1p-1f)) return fh_as_float(0x7fc00000);
-  const fh_f32_in terms = (fh_f32_in)(tiles + j / FH_SKETCH_TILE * fh_sketch_tile_bytes(panels) + (long)panels * FH_SKETCH_BYTES);
-  const float of_c = fh_mul_u(terms[j % FH_SKETCH_TILE * 2 + 1], 1.0f / FH_SKETCH_UNSCALE), of_x = fh_mul_u(space->factor[row], -0.5f);
+  const float of_c = fh_mul_u(terms[2 * j + 1], 1.0f / FH_SKETCH_UNSCALE), of_x = fh_mul_u(space->factor[row], -0.5f);
   const float both = fh_add_u(of_x, of_c), margin = fh_mul_u(fh_mul_u(of_x, of_c), 4.0f * rule.error);
   return both <= FH_SKETCH_NEAR ? fh_add_u(least, fh_fma_u(fh_mul_u(both, both), rule.slack, margin)) : fh_as_float(0x7fc00000);
 }
 
 /* By a thread for each row: its candidates, or a mark. */
-FH_INLINE void fh_sketch_judge(const fh_sketch_space *space, const fh_sketch_found *found, fh_u8_in tiles, int panels, fh_i32_out labels,
-                               long ls, int left, int mask, fh_sketch_rule rule, int rows) {
+FH_INLINE void fh_sketch_judge(const fh_sketch_space *space, const fh_sketch_found *found, fh_f32_in terms, fh_i32_out labels, long ls,
+                               int left, int mask, fh_sketch_rule rule, int rows) {
   const int row = fh_thread_here();
   if (row >= rows) return;
-  const float limit = fh_sketch_limit(space, found, tiles, panels, row, mask, rule, rows);
+  const float limit = fh_sketch_limit(space, found, terms, row, mask, rule, rows);
   bool marked = !(limit == limit);
   int count = 0;
   for (int f = 0; f < FH_SKETCH_FINDERS(rows); f++) {
@@ -439,25 +432,25 @@ FH_INLINE void fh_sketch_compare_marked(fh_local uchar *bytes, fh_local int *mar
 }
 
 /* ---- all centroids for the rows of one tile ---- */
-FH_INLINE void fh_sketch_search(int kept[4][FH_SKETCH_KEPT], const fh_sketch_space *space, fh_sketch_copy *copy, int panels, int mask,
-                                float error, int rows) {
+FH_INLINE void fh_sketch_search(int kept[4][FH_SKETCH_KEPT], const fh_sketch_space *space, fh_sketch_copy *copy, fh_f32_in terms, int tiles,
+                                int panels, int mask, float error, int rows) {
   const int t = fh_thread(), lane = t % 32, r = lane % 8, low = lane / 8 % 2, high = lane / 16;
   const int x_lane = fh_mma_by_lines(t / 32 / FH_SKETCH_BESIDE(rows) * 32 + r + 8 * low, high);
   const int c_lane = fh_mma_by_lines(t / 32 % FH_SKETCH_BESIDE(rows) * FH_SKETCH_COLS(rows) + r + 8 * high, low);
   const float begin = fh_mul_u(error, 1.0f / FH_SKETCH_UNSCALE);
   int at = 0;
   FH_UNROLL for (int i = 0; i < 4 * FH_SKETCH_KEPT; i++) kept[i / FH_SKETCH_KEPT][i % FH_SKETCH_KEPT] = 0x7f7fffff;
-  for (int tile = 0; tile < copy->tiles; tile++) {
+  for (int tile = 0; tile < tiles; tile++) {
     float sum[2][8][4];
     FH_UNROLL for (int i = 0; i < 64; i++) sum[i / 32][i / 4 % 8][i % 4] = begin;
     for (int panel = 0; panel < panels; panel++) {
       fh_copy_wait(FH_SKETCH_STAGES - 2);
       fh_barrier(); /* the panel is there for all, and the one before has been read by all: its place is free */
-      fh_sketch_copy_next(space, copy, panels, at + FH_SKETCH_STAGES - 1);
+      fh_sketch_copy_next(space, copy, at + FH_SKETCH_STAGES - 1);
       fh_sketch_panel(sum, space->rows + panel * rows * 64, space->ring + at * FH_SKETCH_BYTES, x_lane, c_lane, rows);
       at = (at + 1) % FH_SKETCH_STAGES;
     }
-    fh_sketch_look(kept, sum, space, tile, mask, rows);
+    fh_sketch_look(kept, sum, space, terms, tile, mask, rows);
   }
   fh_copy_wait(0);
 }
@@ -468,26 +461,26 @@ FH_INLINE void fh_nearest_mma(fh_local uchar *bytes, fh_f32_in x, fh_f32_in c, f
   const int panels = fh_sketch_panels(d), t = fh_thread();
   const fh_sketch_space space = fh_sketch_space_of(bytes, rows, panels);
   const fh_sketch_found found = fh_sketch_found_of(&space, rows);
-  const fh_u8_in tiles = FH_SKETCH_TILES(scratch);
-  const int tile_count = (int)((k + FH_SKETCH_TILE - 1) / FH_SKETCH_TILE);
+  const int tiles = fh_sketch_tiles(k);
+  const fh_f32_in terms = FH_SKETCH_TERMS(scratch, tiles, panels);
   int places = 1; /* of centroids that a thread sees, and beyond */
-  while (places < tile_count * FH_SKETCH_SLOTS(rows)) places *= 2;
+  while (places < tiles * FH_SKETCH_SLOTS(rows)) places *= 2;
   if (t == 0) *space.marked = 0;
   rule.slack = fh_fma_u((float)places, 3 * 0x1p-23f, rule.slack);
   for (long first = fh_block(0) * rows; first < n; first += fh_blocks(0) * rows) {
     const int left = (int)fh_least(n - first, rows);
     fh_f32_in of_x = x + first * xs1;
-    fh_sketch_copy copy = {tiles + 16 * t, 0, 0, tile_count};
+    fh_sketch_copy copy = {FH_SKETCH_TILES(scratch) + 16 * t, (fh_u8_in)terms + 16 * t};
     fh_barrier(); /* the rows before have been judged */
-    for (int i = 0; i < FH_SKETCH_STAGES - 1; i++) fh_sketch_copy_next(&space, &copy, panels, i);
+    for (int i = 0; i < FH_SKETCH_STAGES - 1; i++) fh_sketch_copy_next(&space, &copy, i);
     for (int row = t / 32 * (rows / 8); row < (t / 32 + 1) * (rows / 8); row += FH_SKETCH_TOGETHER)
       fh_sketch_some(&space, of_x, xs1, xs, (int)d, left, (fh_f32_in)scratch, rows, row, rule);
     int kept[4][FH_SKETCH_KEPT];
-    fh_sketch_search(kept, &space, &copy, panels, ~(places - 1), rule.error, rows);
+    fh_sketch_search(kept, &space, &copy, terms, tiles, panels, ~(places - 1), rule.error, rows);
     fh_barrier(); /* the last panel has been read */
     fh_sketch_tell(kept, &found, rows);
     fh_barrier();
-    fh_sketch_judge(&space, &found, tiles, panels, labels + first * ls, ls, left, ~(places - 1), rule, rows);
+    fh_sketch_judge(&space, &found, terms, labels + first * ls, ls, left, ~(places - 1), rule, rows);
     fh_barrier();
     fh_sketch_choose(&found, of_x, c, labels + first * ls, distances + first * ds, (int)d, xs1, xs, cs1, cs, ls, ds, rows);
   }

@@ -241,7 +241,9 @@ static void close_product(product *p) {
 
 static void replay_and_wait(fh_stream *stream, const product *p, fh_replay **replay) {
   fh_point point;
-  FH_EXPECT_OK(api->replay(stream, &p->command, 1, replay, &point));
+  bool refused;
+  FH_EXPECT_OK(api->replay(stream, &p->command, 1, replay, &point, &refused));
+  assert_false(refused);
   FH_EXPECT_OK(api->wait(stream, point, -1));
 }
 

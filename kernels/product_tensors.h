@@ -14,7 +14,8 @@ enum {
   FH_TENSOR_LINE = 128,               /* bytes of a box in its first dimension: the swizzle */
   FH_TENSOR_BOX = 64,                 /* lines of a box of 16-bit numbers whose lines are contiguous */
   FH_TENSOR_STEP = 16,                /* bytes that strides are multiples of */
-  FH_TENSOR_FEW_TILES = 96,           /* wide tiles below which half the columns fill more multiprocessors */
+  FH_TENSOR_MOST_TILES = 1 << 30,
+  FH_TENSOR_FEW_TILES = 96, /* wide tiles below which half the columns fill more multiprocessors */
 };
 
 /* An operand as lines along k: rows of a, columns of b. Strides in elements. */
@@ -55,15 +56,30 @@ static inline const char *fh_tensor_side_unfit(const fh_tensor_side *s, int64_t 
   return NULL;
 }
 
+static inline int64_t fh_tensor_tiles(const fh_bound *bound, int64_t cols) {
+  const fh_operand *op = bound->stages[0].operands;
+  return fh_divide_up(op[FH_PRODUCT_M].i, FH_TENSOR_ROWS) * fh_divide_up(op[FH_PRODUCT_N].i, cols) * op[FH_PRODUCT_BATCH].i;
+}
+
+/* NULL, or why the extents are not for tiles of warpgroups. */
+static inline const char *fh_tensor_extents_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t m = op[FH_PRODUCT_M].i, n = op[FH_PRODUCT_N].i, k = op[FH_PRODUCT_K].i, batch = op[FH_PRODUCT_BATCH].i;
+  const char *few = fh_product_block_unfit(bound);
+  if (few) return few;
+  if (k < 1) return "k is 0: there is nothing to bring";
+  if (m > INT32_MAX || n > INT32_MAX || k > INT32_MAX || batch > INT32_MAX)
+    return "an extent has more than 31 bits: coordinates of a tensor map have 32";
+  const double tiles = (double)fh_divide_up(m, FH_TENSOR_ROWS) * (double)fh_divide_up(n, FH_TENSOR_NARROW) * (double)batch;
+  return tiles < FH_TENSOR_MOST_TILES ? NULL : "2^30 tiles or more: they are counted in 32 bits";
+}
+
 static inline const char *fh_tensor_product_unfit(const fh_bound *bound, int64_t group, int64_t size, bool turns) {
   const fh_operand *op = bound->stages[0].operands;
   const fh_tensor_side a = fh_tensor_side_a(op), b = fh_tensor_side_b(op);
   const int64_t k = op[FH_PRODUCT_K].i;
-  const char *few = fh_product_block_unfit(bound);
-  if (few) return few;
-  if (k < 1) return "k is 0: there is nothing to bring";
-  if (a.lines > INT32_MAX || b.lines > INT32_MAX || k > INT32_MAX || op[FH_PRODUCT_BATCH].i > INT32_MAX)
-    return "an extent has more than 31 bits: coordinates of a tensor map have 32";
+  const char *extents = fh_tensor_extents_unfit(bound);
+  if (extents) return extents;
   if (fh_tensor_is_packed(op, group)) return "packed weights have 4 bytes of k together: tensor maps bring 16";
   const char *why = fh_tensor_side_unfit(&a, k, size, turns);
   return why ? why : fh_tensor_side_unfit(&b, k, size, turns);
@@ -91,9 +107,9 @@ static inline void fh_tensor_product_maps(const fh_bound *bound, fh_dtype a_type
   fh_tensor_side_map(&b, op, FH_PRODUCT_B, b_type, cols, &out[1]);
 }
 
-static inline int64_t fh_tensor_tiles(const fh_bound *bound, int64_t cols) {
-  const fh_operand *op = bound->stages[0].operands;
-  return fh_divide_up(op[FH_PRODUCT_M].i, FH_TENSOR_ROWS) * fh_divide_up(op[FH_PRODUCT_N].i, cols) * op[FH_PRODUCT_BATCH].i;
+static inline const char *fh_tensor_few_tiles(const fh_bound *bound) {
+  if (fh_tensor_tiles(bound, FH_TENSOR_WIDE) >= FH_TENSOR_FEW_TILES) return NULL;
+  return "fewer than 96 tiles of 128 x 256: smaller ones fill more multiprocessors";
 }
 
 /* A block for each multiprocessor, which goes from tile to tile. */
@@ -114,8 +130,7 @@ static inline void fh_tensor_narrow_shape(const fh_bound *bound, int multiproces
   static const char *kernel##_tensor_unfit(const fh_bound *bound) { return fh_tensor_product_unfit(bound, GROUP_, SIZE, TURNS); }         \
   static const char *kernel##_wide_unfit(const fh_bound *bound) {                                                                         \
     const char *why = kernel##_tensor_unfit(bound);                                                                                       \
-    if (why || fh_tensor_tiles(bound, FH_TENSOR_WIDE) >= FH_TENSOR_FEW_TILES) return why;                                                 \
-    return "fewer than 96 tiles of 128 x 256: smaller ones fill more multiprocessors";                                                    \
+    return why ? why : fh_tensor_few_tiles(bound);                                                                                        \
   }                                                                                                                                       \
   static void kernel##_wide_maps(const fh_bound *bound, fh_tensor_map *out) { fh_tensor_product_maps(bound, A, B, FH_TENSOR_WIDE, out); } \
   static void kernel##_narrow_maps(const fh_bound *bound, fh_tensor_map *out) {                                                           \

@@ -64,6 +64,7 @@
  *                                      at the mbarrier; zeros past the extents. `to` on a boundary of 1024, where a swizzle of 128 bytes
  *                                      begins: bits 4 to 6 of an address are changed by its bits 7 to 9
  *   fh_tensor_prefetch(map)            brings the map itself near
+ *   fh_bulk_copy(to, from, b, bytes)   by one thread: global memory as it lies; both addresses, and bytes, are multiples of 16
  *   fh_async_fence()                   copies and products see what this thread has written to shared memory
  *   fh_matrix(p, leading, stride)      a descriptor of a matrix with that swizzle; a + 1 is 16 bytes further on (PTX ISA 9.7.15)
  *   fh_group_bf16_256(d, a, b, add, ta, tb)   by a warpgroup: d = a b, or += where `add`: m64n256k16, float d[128], its place as in the

@@ -91,10 +91,10 @@ FH_INLINE void fh_load_matrices_turned(unsigned out[4], __local const void *row)
                    : "memory");
 }
 
+/* cvt.rna.tf32.f32 would make an infinity of a NaN that has no other bits than those which are cut off. */
 FH_INLINE unsigned fh_round_tf32(unsigned bits) {
-  unsigned rounded;
-  __asm__("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(as_float(bits)));
-  return rounded;
+  const float x = as_float(bits);
+  return x == x ? (bits + 0x1000) & 0xffffe000 : 0x7fffffff;
 }
 
 #define FH_DEFINE_MMA(NAME, INSTRUCTION, NUMBER, LETTER)                                   \
@@ -166,6 +166,11 @@ FH_INLINE void fh_tensor_copy3(__local void *to, fh_map map, __local fh_mbarrier
   __asm__ volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
                        fh_shared_address(to)),
                    "l"(map), "r"(fh_shared_address(barrier)), "r"(x), "r"(y), "r"(z)
+                   : "memory");
+}
+FH_INLINE void fh_bulk_copy(__local void *to, __global const void *from, __local fh_mbarrier *barrier, int bytes) {
+  __asm__ volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(fh_shared_address(to)),
+                   "l"(from), "r"(bytes), "r"(fh_shared_address(barrier))
                    : "memory");
 }
 FH_INLINE void fh_tensor_prefetch(fh_map map) { __asm__ volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }

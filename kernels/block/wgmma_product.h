@@ -5,7 +5,8 @@
  * has one of two forms, both with the swizzle of 128 bytes, by which no bank is read twice:
  *   Contiguous along k: one box of 128 bytes of k by all lines; an atom is 8 lines, atoms follow each other.
  *   Turned, for 16 bits only: lines are contiguous, boxes of 64 of them by 64 steps of k, 8 KiB each; an atom is 8 steps.
- * What lies past k or past the last line comes as zeros.
+ * What lies past k or past the last line comes as zeros. Operands come by tensor maps, or as panels that lie in memory as they are to lie
+ * here (wgmma_panels.h).
  *
  * Stages are a ring of `full` and `empty` mbarriers that goes on from tile to tile: while a tile is stored, those of the next one arrive.
  * A block takes tiles one after the other until there are none left, 16 rows of tiles together, so that blocks that run at the same time
@@ -31,27 +32,49 @@
 #define FH_WGMMA_WARPS 8                              /* that multiply, each of which says when it has read a stage */
 
 /* ---- what is to be done ---- */
+typedef struct fh_wgmma_side {
+  fh_map map;
+  bool packed; /* these are brought, and nothing by the map */
+  fh_u8_in panels;
+  int blocks; /* of 128 lines there, of each product */
+  bool turned;
+  bool sheets; /* has each product its own? */
+} fh_wgmma_side;
+
+FH_INLINE fh_wgmma_side fh_wgmma_by_map(fh_map map, bool turned, bool sheets) {
+  fh_wgmma_side out;
+  out.map = map;
+  out.packed = false;
+  out.panels = 0;
+  out.blocks = 0;
+  out.turned = turned;
+  out.sheets = sheets;
+  return out;
+}
+
 typedef struct fh_wgmma_job {
-  long rows, cols, sheets; /* in tiles, and products */
-  int steps, step;         /* stages of k, and numbers in one */
-  bool a_turned, b_turned;
-  bool a_sheets, b_sheets; /* has each product its own? */
+  int rows, cols, sheets; /* in tiles, and products */
+  int steps, step;        /* stages of k, and numbers in one */
+  fh_wgmma_side a, b;
 } fh_wgmma_job;
 
 typedef struct fh_wgmma_tile {
   int row, col, sheet; /* first row and column */
 } fh_wgmma_tile;
 
-FH_INLINE fh_wgmma_tile fh_wgmma_tile_at(const fh_wgmma_job *job, long index, int cols) {
-  const long of_sheet = job->rows * job->cols, in_sheet = index % of_sheet, band = FH_WGMMA_HIGH * job->cols;
-  const long first = in_sheet / band * FH_WGMMA_HIGH, within = in_sheet % band;
-  const long high = job->rows - first < FH_WGMMA_HIGH ? job->rows - first : FH_WGMMA_HIGH;
+FH_INLINE fh_wgmma_tile fh_wgmma_tile_at(const fh_wgmma_job *job, int index, int cols) {
+  const int of_sheet = job->rows * job->cols, in_sheet = index % of_sheet, band = FH_WGMMA_HIGH * job->cols;
+  const int first = in_sheet / band * FH_WGMMA_HIGH, within = in_sheet % band;
+  const int high = job->rows - first < FH_WGMMA_HIGH ? job->rows - first : FH_WGMMA_HIGH;
   fh_wgmma_tile out;
-  out.row = (int)(first + within % high) * FH_WGMMA_ROWS;
-  out.col = (int)(within / high) * cols;
-  out.sheet = (int)(index / of_sheet);
+  out.row = (first + within % high) * FH_WGMMA_ROWS;
+  out.col = within / high * cols;
+  out.sheet = index / of_sheet;
   return out;
 }
+
+/* A block's tiles are its number and every so many from there on. All are fewer than 2^30: kernels/product_tensors.h. */
+FH_INLINE int fh_wgmma_tiles(const fh_wgmma_job *job) { return job->rows * job->cols * job->sheets; }
 
 /* ---- the ring ---- */
 typedef struct fh_wgmma_ring {
@@ -88,28 +111,33 @@ FH_INLINE fh_wgmma_ring fh_wgmma_begin(fh_local uchar *shared, int cols) {
 
 /* ---- the thread that copies ---- */
 
-/* A panel of `lines` lines from (line, k) on. */
-FH_INLINE void fh_wgmma_copy(fh_local uchar *to, fh_map map, fh_local fh_mbarrier *full, bool turned, int lines, int line, int k,
-                             int sheet) {
-  if (!turned) {
-    fh_tensor_copy3(to, map, full, k, line, sheet);
-    return;
+/* A panel of `lines` lines from `line` on. */
+FH_INLINE void fh_wgmma_copy(fh_local uchar *to, const fh_wgmma_job *job, const fh_wgmma_side *side, fh_local fh_mbarrier *full, int lines,
+                             int line, int step, int product) {
+  const int sheet = side->sheets ? product : 0, k = step * job->step;
+  if (side->packed) {
+    const fh_u8_in from =
+        side->panels + ((sheet * side->blocks + line / FH_WGMMA_ROWS) * job->steps + step) * FH_WGMMA_PANEL(FH_WGMMA_ROWS);
+    for (int i = 0; i < lines / FH_WGMMA_ROWS; i++)
+      fh_bulk_copy(to + i * FH_WGMMA_PANEL(FH_WGMMA_ROWS), from + (long)i * job->steps * FH_WGMMA_PANEL(FH_WGMMA_ROWS), full,
+                   FH_WGMMA_PANEL(FH_WGMMA_ROWS));
+  } else if (side->turned) {
+    for (int i = 0; i < lines / 64; i++) fh_tensor_copy3(to + i * FH_WGMMA_BOX, side->map, full, line + 64 * i, k, sheet);
+  } else {
+    fh_tensor_copy3(to, side->map, full, k, line, sheet);
   }
-  for (int i = 0; i < lines / 64; i++) fh_tensor_copy3(to + i * FH_WGMMA_BOX, map, full, line + 64 * i, k, sheet);
 }
 
-FH_INLINE void fh_wgmma_feed(const fh_wgmma_job *job, fh_wgmma_ring *ring, fh_map a, fh_map b, int cols) {
-  const long tiles = job->rows * job->cols * job->sheets;
-  for (long index = fh_block(0); index < tiles; index += fh_blocks(0)) {
+FH_INLINE void fh_wgmma_feed(const fh_wgmma_job *job, fh_wgmma_ring *ring, int cols) {
+  for (int index = (int)fh_block(0); index < fh_wgmma_tiles(job); index += (int)fh_blocks(0)) {
     const fh_wgmma_tile tile = fh_wgmma_tile_at(job, index, cols);
-    const int a_sheet = job->a_sheets ? tile.sheet : 0, b_sheet = job->b_sheets ? tile.sheet : 0;
     for (int step = 0; step < job->steps; step++) {
       fh_local uchar *const to = ring->stages + ring->at * FH_WGMMA_STAGE(cols);
       fh_local fh_mbarrier *const full = ring->full + ring->at;
       fh_mbarrier_wait(ring->empty + ring->at, ring->parity ^ 1); /* at first there is nobody to wait for */
       fh_mbarrier_expect(full, FH_WGMMA_STAGE(cols));
-      fh_wgmma_copy(to, a, full, job->a_turned, FH_WGMMA_ROWS, tile.row, step * job->step, a_sheet);
-      fh_wgmma_copy(to + FH_WGMMA_PANEL(FH_WGMMA_ROWS), b, full, job->b_turned, cols, tile.col, step * job->step, b_sheet);
+      fh_wgmma_copy(to, job, &job->a, full, FH_WGMMA_ROWS, tile.row, step, tile.sheet);
+      fh_wgmma_copy(to + FH_WGMMA_PANEL(FH_WGMMA_ROWS), job, &job->b, full, cols, tile.col, step, tile.sheet);
       fh_wgmma_advance(ring, FH_WGMMA_STAGES(cols));
     }
   }
@@ -181,11 +209,11 @@ FH_INLINE void fh_wgmma_release(const fh_wgmma_ring *ring, int stage) {
   FH_WGMMA_DEFINE_SUM(name##_turned_lines, COLS, NUMBER, MULTIPLY, 1, 0)                      \
   FH_WGMMA_DEFINE_SUM(name##_turned_turned, COLS, NUMBER, MULTIPLY, 1, 1)                     \
   FH_INLINE void name(NUMBER sum[(COLS) / 2], fh_wgmma_ring *ring, const fh_wgmma_job *job) { \
-    if (!job->a_turned && !job->b_turned)                                                     \
+    if (!job->a.turned && !job->b.turned)                                                     \
       name##_lines_lines(sum, ring, job->steps);                                              \
-    else if (!job->a_turned)                                                                  \
+    else if (!job->a.turned)                                                                  \
       name##_lines_turned(sum, ring, job->steps);                                             \
-    else if (!job->b_turned)                                                                  \
+    else if (!job->b.turned)                                                                  \
       name##_turned_lines(sum, ring, job->steps);                                             \
     else                                                                                      \
       name##_turned_turned(sum, ring, job->steps);                                            \
@@ -202,8 +230,7 @@ FH_INLINE void fh_wgmma_release(const fh_wgmma_ring *ring, int stage) {
   SUMS(name##_sum, COLS, NUMBER, MULTIPLY)                                                                                \
   FH_WGMMA_DEFINE_STORE(name##_store, COLS, NUMBER, OUT, STORE_PAIR)                                                      \
   FH_INLINE void name(const fh_wgmma_job *job, fh_wgmma_ring *ring, OUT c, long cs0, long cs1, long cs, long m, long n) { \
-    const long tiles = job->rows * job->cols * job->sheets;                                                               \
-    for (long index = fh_block(0); index < tiles; index += fh_blocks(0)) {                                                \
+    for (int index = (int)fh_block(0); index < fh_wgmma_tiles(job); index += (int)fh_blocks(0)) {                         \
       const fh_wgmma_tile tile = fh_wgmma_tile_at(job, index, COLS);                                                      \
       NUMBER sum[(COLS) / 2];                                                                                             \
       FH_UNROLL for (int i = 0; i < (COLS) / 2; i++) sum[i] = 0;                                                          \
@@ -212,26 +239,26 @@ FH_INLINE void fh_wgmma_release(const fh_wgmma_ring *ring, int stage) {
     }                                                                                                                     \
   }
 
-/* The body of an entry whose parameters are those of kernels/product.h; SIZE: bytes of a number. A wide tile takes registers of the
- * warpgroup that copies; a narrow one has enough, and the instructions would be refused. */
-#define FH_WGMMA_BODY(COLS, SIZE, WORK)                                                 \
-  const fh_wgmma_job job = {(m + FH_WGMMA_ROWS - 1) / FH_WGMMA_ROWS,                    \
-                            (n + (COLS) - 1) / (COLS),                                  \
-                            batch,                                                      \
-                            (int)((k * (SIZE) + FH_WGMMA_BYTES - 1) / FH_WGMMA_BYTES),  \
-                            FH_WGMMA_BYTES / (SIZE),                                    \
-                            as != 1,                                                    \
-                            bs4 != 1,                                                   \
-                            as0 != 0,                                                   \
-                            bs0 != 0};                                                  \
-  fh_wgmma_ring ring = fh_wgmma_begin(fh_shared, COLS);                                 \
-  if (fh_thread() < FH_WGMMA_GROUP) {                                                   \
-    FH_WGMMA_FEWER_##COLS;                                                              \
-    if (fh_thread() == 0) fh_wgmma_feed(&job, &ring, fh_tensor(0), fh_tensor(1), COLS); \
-  } else {                                                                              \
-    FH_WGMMA_MORE_##COLS;                                                               \
-    WORK(&job, &ring, c, cs0, cs1, cs, m, n);                                           \
+/* The body of an entry whose parameters are those of kernels/product.h; SIZE: bytes of a number; A, B: how they come. A wide tile takes
+ * registers of the warpgroup that copies; a narrow one has enough, and the instructions would be refused. */
+#define FH_WGMMA_BODY_OF(COLS, SIZE, WORK, A, B)                                       \
+  const fh_wgmma_job job = {(int)((m + FH_WGMMA_ROWS - 1) / FH_WGMMA_ROWS),            \
+                            (int)((n + (COLS) - 1) / (COLS)),                          \
+                            (int)batch,                                                \
+                            (int)((k * (SIZE) + FH_WGMMA_BYTES - 1) / FH_WGMMA_BYTES), \
+                            FH_WGMMA_BYTES / (SIZE),                                   \
+                            A,                                                         \
+                            B};                                                        \
+  fh_wgmma_ring ring = fh_wgmma_begin(fh_shared, COLS);                                \
+  if (fh_thread() < FH_WGMMA_GROUP) {                                                  \
+    FH_WGMMA_FEWER_##COLS;                                                             \
+    if (fh_thread() == 0) fh_wgmma_feed(&job, &ring, COLS);                            \
+  } else {                                                                             \
+    FH_WGMMA_MORE_##COLS;                                                              \
+    WORK(&job, &ring, c, cs0, cs1, cs, m, n);                                          \
   }
+#define FH_WGMMA_BODY(COLS, SIZE, WORK) \
+  FH_WGMMA_BODY_OF(COLS, SIZE, WORK, fh_wgmma_by_map(fh_tensor(0), as != 1, as0 != 0), fh_wgmma_by_map(fh_tensor(1), bs4 != 1, bs0 != 0))
 #define FH_WGMMA_FEWER_256 fh_group_registers_fewer(40)
 #define FH_WGMMA_MORE_256 fh_group_registers_more(232)
 #define FH_WGMMA_FEWER_128 (void)0

@@ -1,7 +1,7 @@
 /* The contract of matmul_i8: C = A B of u8 and s8, summed in i32. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul_i8/matmul_i8.h"
 
-#include "kernels/product_tensors.h"
+#include "kernels/product_panels.h"
 #include "kernels/unaligned.h"
 
 enum { A = FH_PRODUCT_A, B = FH_PRODUCT_B, C = FH_PRODUCT_C, GROUP = 4 };
@@ -36,6 +36,7 @@ static bool matmul_i8_bench_at(int i, fh_case *out) { return fh_product_bench_at
 
 FH_TENSOR_PRODUCT(matmul_i8, GROUP, FH_U8, FH_I8, 1, false)
 FH_SPLIT_PRODUCT(matmul_i8, GROUP)
+FH_PANELS_B_PRODUCT(matmul_i8, GROUP, FH_U8, 1)
 
 const fh_kernel_contract fh_contract_matmul_i8 = {
     .name = "matmul_i8",
@@ -60,5 +61,5 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
          {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3,
           0})), /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_i8_mma", "matmul_i8_sm80", 80, false, FH_EXACT, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT)),
+              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT), FH_PANELS_B_ROWS_OF(matmul_i8, FH_EXACT)),
 };

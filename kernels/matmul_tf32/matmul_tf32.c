@@ -3,6 +3,7 @@
 
 #include "kernels/float_product.h"
 #include "kernels/narrow.h"
+#include "kernels/product_panels.h"
 
 enum { GROUP = 1 };
 
@@ -43,6 +44,7 @@ static bool matmul_tf32_case_at(int i, fh_case *out) { return fh_product_case_at
 static bool matmul_tf32_bench_at(int i, fh_case *out) { return fh_product_bench_at(i, FH_F32, FH_F32, FH_F32, GROUP, out); }
 
 FH_SPLIT_PRODUCT(matmul_tf32, GROUP)
+FH_PANELS_PRODUCT(matmul_tf32, 4)
 
 const fh_kernel_contract fh_contract_matmul_tf32 = {
     .name = "matmul_tf32",
@@ -67,5 +69,5 @@ const fh_kernel_contract fh_contract_matmul_tf32 = {
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_tf32_neon, fh_matmul_tf32_scratch_neon, NULL, 0.75, 0})),
     /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_tf32_mma", "matmul_tf32_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_tf32, FH_BOUNDED)),
+              FH_SPLIT_ROW_OF(matmul_tf32, FH_BOUNDED), FH_PANELS_ROWS_OF(matmul_tf32, FH_BOUNDED)),
 };

@@ -28,9 +28,8 @@ PRODUCTS = [Product(r"matmul_(tiles|split|stages|small|fused_\w+)", ("FFMA",), 0
             Product(r"matmul_i8_mma", ("IMMA",), 0.50)]
 # Entries, and instructions of which each has one at least.
 USES = [(r"matmul_\w*mma", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
-        (r"kmeans_(assign|step)_(mma|wide)", ("HMMA",)),
-        (r"matmul_\w*_mma|kmeans_(assign|step)_(mma|wide)", ("LDSM",)),
-        (r"matmul_(\w+_)?(mma|stages)|matmul_(fused_)?small|kmeans_(assign|step)_(mma|wide)", ("LDGSTS",)),
+        (r"matmul_\w*_mma", ("LDSM",)),
+        (r"matmul_(\w+_)?(mma|stages)|matmul_(fused_)?small", ("LDGSTS",)),
         (r"matmul_\w*_wgmma\w*", ("HGMMA", "IGMMA")),
         (r"matmul_\w*_wgmma\w*", ("UTMALDG",))]
 # Whose limit is the memory; the first of them move 16 bytes at a time, or 8 on the narrow side of a conversion.

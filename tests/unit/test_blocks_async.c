@@ -167,9 +167,62 @@ static void test_mistakes_of_products(void **state) {
   assert_false(is_right(0));
 }
 
+/* ---- plain memory, without a map -------------------------------------------------------------------------------------------- */
+
+enum { FLOATS = 32, WAITING = 128 };
+typedef enum plain_mistake { PLAIN_RIGHT, PLAIN_EARLY, PLAIN_UNFENCED, PLAIN_FROM, PLAIN_TO, PLAIN_PART, PLAIN_OUTSIDE } plain_mistake;
+
+#define plain_copy_PARAMS(P) P(IN, from) P(OUT, to) P(I64, how)
+FH_BLOCK_DYNAMIC(plain_copy, WAITING) {
+  fh_mbarrier *const full = (fh_mbarrier *)(fh_shared + 1024);
+  const int bytes = how == PLAIN_PART ? FLOATS * 4 - 8 : FLOATS * 4;
+  if (fh_thread() == 0) {
+    fh_mbarrier_init(full, 1);
+    if (how != PLAIN_UNFENCED) fh_mbarrier_fence();
+  }
+  fh_barrier();
+  if (fh_thread() == 0) {
+    fh_mbarrier_expect(full, bytes);
+    fh_bulk_copy(fh_shared + (how == PLAIN_TO        ? 8
+                              : how == PLAIN_OUTSIDE ? 2000
+                                                     : 0),
+                 (fh_u8_in)from + (how == PLAIN_FROM ? 4 : 0), full, bytes);
+  }
+  if (how != PLAIN_EARLY) fh_mbarrier_wait(full, 0);
+  if (fh_thread() < FLOATS) to[fh_thread()] = ((float *)fh_shared)[fh_thread()];
+  if (how == PLAIN_EARLY) fh_mbarrier_wait(full, 0);
+}
+
+static const char *run_plain(plain_mistake how, float *to) {
+  static _Alignas(16) float from[FLOATS + 4];
+  for (int i = 0; i < FLOATS + 4; i++) from[i] = (float)i;
+  const fh_slot slots[] = {{.p = from}, {.p = to}, {.i = how}};
+  return fake_block_run(&fake_block_plain_copy, slots, 1, (const unsigned[]){1, 1, 1}, WAITING, 2048);
+}
+
+static void test_plain_copies(void **state) {
+  (void)state;
+  static const char *const said[] = {[PLAIN_UNFENCED] = "without a fence",
+                                     [PLAIN_FROM] = "expected a multiple of 16",
+                                     [PLAIN_TO] = "expected a multiple of 16",
+                                     [PLAIN_PART] = "expected a multiple of 16",
+                                     [PLAIN_OUTSIDE] = "outside of shared memory"};
+  float to[FLOATS];
+  assert_null(run_plain(PLAIN_RIGHT, to));
+  for (int i = 0; i < FLOATS; i++) assert_true(to[i] == (float)i);
+  assert_null(run_plain(PLAIN_EARLY, to));
+  for (int i = 0; i < FLOATS; i++) assert_true(to[i] != to[i]); /* NaN */
+  for (plain_mistake how = PLAIN_UNFENCED; how <= PLAIN_OUTSIDE; how++) {
+    const char *wrong = run_plain(how, to);
+    if (!wrong || !strstr(wrong, said[how]))
+      fail_msg("mistake %d: expected \"%s\" in: %s", (int)how, said[how], wrong ? wrong : "(nothing)");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_product),
+      cmocka_unit_test(test_plain_copies),
       cmocka_unit_test(test_mistakes_of_copies),
       cmocka_unit_test(test_mistakes_of_products),
   };

@@ -160,12 +160,12 @@ enum {
   TILES_OF_BOTH = 64 /* rows and columns */
 };
 
-/* A variant: columns of a tile, stages of its ring and numbers of one along k; whether it takes operands whose lines are contiguous. */
+/* A variant: columns of a tile, stages of its ring and numbers of one along k; the forms of operands that it takes. */
 typedef struct reached {
   const fh_kernel_contract *contract;
   const char *name;
   int64_t cols, stages, stage;
-  bool turns;
+  int forms; /* bit f: that form, with a turned where f & 1 and b where f & 2 */
 } reached;
 
 static int reach_of(const reached *of, const fh_bound *bound) {
@@ -201,17 +201,25 @@ static int reach(const reached *of, int most) {
     }
     taken += any;
   }
-  return of->turns ? all[0] & all[1] & all[2] & all[3] : all[2];
+  int reached_by_all = ~0;
+  for (int form = 0; form < 4; form++)
+    if (of->forms >> form & 1) reached_by_all &= all[form];
+  return reached_by_all;
 }
 
 static void test_cases_reach_all(void **state) {
   (void)state;
-  static const reached variants[] = {{&fh_contract_matmul_bf16, "wgmma", FH_TENSOR_WIDE, 4, 64, true},
-                                     {&fh_contract_matmul_f16, "wgmma", FH_TENSOR_WIDE, 4, 64, true},
-                                     {&fh_contract_matmul_i8, "wgmma", FH_TENSOR_WIDE, 4, 128, false},
-                                     {&fh_contract_matmul_bf16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, true},
-                                     {&fh_contract_matmul_f16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, true},
-                                     {&fh_contract_matmul_i8, "wgmma_small", FH_TENSOR_NARROW, 6, 128, false}};
+  enum { ALL = 15, B_TURNED = 4, BY_ROWS = 1 }; /* bytes of a lie along k */
+  static const reached variants[] = {{&fh_contract_matmul_bf16, "wgmma", FH_TENSOR_WIDE, 4, 64, ALL},
+                                     {&fh_contract_matmul_f16, "wgmma", FH_TENSOR_WIDE, 4, 64, ALL},
+                                     {&fh_contract_matmul_tf32, "wgmma", FH_TENSOR_WIDE, 4, 32, ALL},
+                                     {&fh_contract_matmul_i8, "wgmma", FH_TENSOR_WIDE, 4, 128, B_TURNED},
+                                     {&fh_contract_matmul_i8, "wgmma_packed", FH_TENSOR_WIDE, 4, 128, BY_ROWS},
+                                     {&fh_contract_matmul_bf16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, ALL},
+                                     {&fh_contract_matmul_f16, "wgmma_small", FH_TENSOR_NARROW, 6, 64, ALL},
+                                     {&fh_contract_matmul_tf32, "wgmma_small", FH_TENSOR_NARROW, 6, 32, ALL},
+                                     {&fh_contract_matmul_i8, "wgmma_small", FH_TENSOR_NARROW, 6, 128, B_TURNED},
+                                     {&fh_contract_matmul_i8, "wgmma_packed_small", FH_TENSOR_NARROW, 6, 128, BY_ROWS}};
   const int tested = EVERY_PRODUCT | LAST_STAGE | RING_GOES_ROUND | SECOND_GROUP | SECOND_BOX | SECOND_TILE;
   for (int i = 0; i < FH_LENGTH(variants); i++) {
     const int wanted = tested | (variants[i].cols == FH_TENSOR_NARROW ? TILES_OF_BOTH : 0);

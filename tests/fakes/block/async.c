@@ -1,4 +1,5 @@
-/* mbarriers and boxes of tensors, as the PTX ISA has them (9.7.13.15, 9.7.9.25). SPDX-License-Identifier: Apache-2.0 */
+/* mbarriers, and copies of boxes of tensors and of plain memory, as the PTX ISA has them (9.7.13.15, 9.7.9.25). SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "tests/fakes/block/async.h"
 
 #include <stdlib.h>
@@ -23,8 +24,10 @@ typedef struct waiter {
   unsigned parity;
 } waiter;
 
+/* A copy: of a box of a tensor, or, where there is no map, of plain memory. */
 typedef struct box {
   char *to;
+  const char *from; /* plain */
   const fake_tensor_map *map;
   mbarrier *barrier;
   int64_t at[FH_MAX_TENSOR_RANK];
@@ -132,7 +135,7 @@ void fake_mbarrier_wait(uint64_t *at, unsigned parity, fake_place place) {
   fake_suspend(place, "an mbarrier");
 }
 
-/* ---- boxes of tensors --------------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------------------- */
 
 static unsigned element_bytes(const fh_tensor_map *map) {
   return map->dtype == FH_F32 ? 4 : map->dtype == FH_BF16 || map->dtype == FH_F16 ? 2 : 1;
@@ -158,21 +161,31 @@ bool fake_async_arrives(const void *p, unsigned bytes) {
   return false;
 }
 
+/* It begins: from now on nobody may look at its bytes. */
+static void start(box new, fake_place place) {
+  if (!new.barrier->fenced) fake_fail(place, "a copy counts on an mbarrier without a fence behind its beginning");
+  if (!lies_in_shared(new.to, new.bytes)) fake_fail(place, "a box of %u bytes goes outside of shared memory", new.bytes);
+  if (fake_async_arrives(new.to, new.bytes)) fake_fail(place, "a box goes where another has not arrived");
+  if (now.box_count == MAX_COPIES) fake_fail(place, "more than %d boxes under way", (int)MAX_COPIES);
+  now.boxes[now.box_count++] = new;
+  memset(new.to, NAN_BYTE, new.bytes);
+  fake_group_tell(new.to, new.bytes);
+}
+
 void fake_tensor_copy(void *to, const fake_tensor_map *map, uint64_t *at, int rank, const int *first, fake_place place) {
-  mbarrier *b = use(at, place);
-  const unsigned bytes = box_bytes(&map->map);
+  box new = {.to = to, .map = map, .barrier = use(at, place), .bytes = box_bytes(&map->map)};
   const uintptr_t boundary = map->map.swizzle == 128 ? 1024 : 128; /* where a pattern begins anew */
   if (map->map.rank != rank) fake_fail(place, "a map of rank %d is used with %d coordinates", map->map.rank, rank);
-  if (!b->fenced) fake_fail(place, "a copy counts on an mbarrier without a fence behind its beginning");
-  if (!lies_in_shared(to, bytes)) fake_fail(place, "a box of %u bytes goes outside of shared memory", bytes);
   if ((uintptr_t)((char *)to - now.shared) % boundary) fake_fail(place, "a box is not on a boundary of %u bytes", (unsigned)boundary);
-  if (fake_async_arrives(to, bytes)) fake_fail(place, "a box goes where another has not arrived");
-  if (now.box_count == MAX_COPIES) fake_fail(place, "more than %d boxes under way", (int)MAX_COPIES);
-  box *new = &now.boxes[now.box_count++];
-  *new = (box){.to = to, .map = map, .barrier = b, .bytes = bytes};
-  for (int d = 0; d < rank; d++) new->at[d] = first[d];
-  memset(to, NAN_BYTE, bytes);
-  fake_group_tell(to, bytes);
+  for (int d = 0; d < rank; d++) new.at[d] = first[d];
+  start(new, place);
+}
+
+void fake_bulk_copy(void *to, const void *from, uint64_t *at, unsigned bytes, fake_place place) {
+  enum { UNIT = 16 };
+  if ((uintptr_t)((char *)to - now.shared) % UNIT || (uintptr_t)from % UNIT || bytes % UNIT || bytes == 0)
+    fake_fail(place, "a bulk copy of %u bytes: expected a multiple of 16, and both addresses too", bytes);
+  start((box){.to = to, .from = from, .barrier = use(at, place), .bytes = bytes}, place);
 }
 
 /* Element `index` of a box, in its own order; zero past the extents of the tensor. */
@@ -196,8 +209,9 @@ static void bring_element(const box *x, unsigned index) {
 }
 
 static void bring(const box *x) {
-  const unsigned count = x->bytes / element_bytes(&x->map->map);
+  const unsigned count = x->map ? x->bytes / element_bytes(&x->map->map) : 0;
   for (unsigned i = 0; i < count; i++) bring_element(x, i);
+  if (!x->map) memcpy(x->to, x->from, x->bytes);
   fake_group_tell(x->to, x->bytes);
 }
 

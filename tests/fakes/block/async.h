@@ -4,7 +4,7 @@
  * Stricter than a device:
  *   - an mbarrier that another thread uses before a barrier of the block, or a copy before the fence, is an error, and so is one more
  *     arrival than it counts, or a wait that nothing ends;
- *   - the box of a copy is NaN from its start until nobody can go on without it;
+ *   - where a copy goes is NaN from its start until nobody can go on without it;
  *   - a product sees what threads wrote to shared memory only behind a fence, and must find it unchanged when it ends;
  *   - accumulators are NaN until they were waited for, and the first product into them wants its fence.
  */
@@ -37,6 +37,7 @@ void fake_mbarrier_expect(uint64_t *barrier, unsigned bytes, fake_place place);
 void fake_mbarrier_wait(uint64_t *barrier, unsigned parity, fake_place place);
 
 void fake_tensor_copy(void *to, const fake_tensor_map *map, uint64_t *barrier, int rank, const int *at, fake_place place);
+void fake_bulk_copy(void *to, const void *from, uint64_t *barrier, unsigned bytes, fake_place place);
 void fake_async_fence(void);
 
 uint64_t fake_matrix(const void *p, unsigned leading, unsigned stride);

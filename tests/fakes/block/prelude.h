@@ -83,7 +83,9 @@ FH_INLINE FH_UNUSED void fh_count(int32_t *p, int n) { *p += n; } /* one fibre r
 #define fh_copy_commit() fake_copy_commit()
 #define fh_copy_wait(n) fake_copy_wait(n)
 
-FH_INLINE FH_UNUSED unsigned fh_round_tf32(unsigned bits) { return (bits & 0x7fffffff) > 0x7f800000 ? bits : (bits + 0x1000) & 0xffffe000; }
+FH_INLINE FH_UNUSED unsigned fh_round_tf32(unsigned bits) {
+  return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fffffff : (bits + 0x1000) & 0xffffe000;
+}
 
 #define fh_load_matrices(out, row) fake_load_matrices(out, row, FAKE_HERE)
 #define fh_load_matrices_turned(out, row) fake_load_matrices_turned(out, row, FAKE_HERE)
@@ -102,6 +104,7 @@ typedef uint64_t fh_mbarrier;
 typedef const fake_tensor_map *fh_map;
 #define fh_tensor_copy2(to, map, barrier, x, y) fake_tensor_copy(to, map, barrier, 2, (const int[]){x, y}, FAKE_HERE)
 #define fh_tensor_copy3(to, map, barrier, x, y, z) fake_tensor_copy(to, map, barrier, 3, (const int[]){x, y, z}, FAKE_HERE)
+#define fh_bulk_copy(to, from, barrier, bytes) fake_bulk_copy(to, from, barrier, bytes, FAKE_HERE)
 #define fh_tensor_prefetch(map) ((void)(map))
 #define fh_store2(p, x, y) ((p)[0] = (x), (p)[1] = (y))
 #define fh_store2_i(p, x, y) ((p)[0] = (x), (p)[1] = (y))

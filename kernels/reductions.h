@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/element.h"
 #include "kernels/rows.h"
 
@@ -193,7 +194,7 @@ static inline void fh_pieces_shape(int64_t pieces, int multiprocessors, fh_block
 
 /* Where the operands of a kernel's first stage are that its block texts go by. */
 typedef struct fh_pieces_operands {
-  int chunks, d, x_step, y_step; /* without a second input x_step twice */
+  int chunks, n1, d, x_step, y_step; /* without a second input x_step twice */
   int rows, joined, results;
 } fh_pieces_operands;
 
@@ -214,20 +215,79 @@ static inline const char *fh_pieces_unfit(const fh_pieces_operands *at, const fh
   return fh_pieces_operand(bound, at->d) < FH_PIECES_LEAST ? FH_PIECES_SHORT : NULL;
 }
 
-/* Both rows of FH_BLOCKS for a kernel with `places` and ROWS_STAGE: by its text <kernel>_block. */
-#define FH_PIECES_FUNCTIONS(kernel, places)                                                                             \
-  static void pieces_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                           \
-    fh_pieces_shape_of(&(places), bound, multiprocessors, out);                                                         \
-  }                                                                                                                     \
-  static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                          \
-    fh_results_shape_of(&(places), bound, multiprocessors, out);                                                        \
-  }                                                                                                                     \
-  static const char *rows_unfit(const fh_bound *bound) { return fh_pieces_unfit(&(places), bound, ROWS_STAGE, false); } \
-  static const char *all_unfit(const fh_bound *bound) { return fh_pieces_unfit(&(places), bound, ROWS_STAGE, true); }   \
-  static const fh_block_step results[] = {{#kernel "_results", results_shape}}
-#define FH_PIECES_BLOCKS(kernel)                                                                                              \
-  FH_BLOCKS({"rows", #kernel "_pieces", #kernel "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, rows_unfit, 0.9}, \
-            {"pieces", #kernel "_pieces", #kernel "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, pieces_shape, all_unfit, 0.9, \
-             .rest = results, .rest_count = FH_LENGTH(results)})
+/* ---- rows side by side: block/column_pieces.h ---- */
+
+/* Rows of a block are 8 where all are no more than FH_COLUMNS_FEW; with fewer blocks than FH_COLUMNS_MANY the running values are shared out
+ * among several. */
+enum { FH_COLUMNS_FEW = 16, FH_COLUMNS_LEAST = 64, FH_COLUMNS_MANY = 512, FH_COLUMNS_VALUES = 64 };
+
+static inline int64_t fh_columns_width(const fh_pieces_operands *at, const fh_bound *bound) {
+  return fh_pieces_operand(bound, at->n1) > FH_COLUMNS_FEW ? 32 : 8;
+}
+/* Pieces of as many rows as a block has. */
+static inline int64_t fh_columns_items(const fh_pieces_operands *at, const fh_bound *bound) {
+  const int64_t n1 = fh_pieces_operand(bound, at->n1), outer = fh_pieces_operand(bound, at->rows) / fh_most(1, n1);
+  return outer * fh_pieces_operand(bound, at->chunks) * fh_divide_up(n1, fh_columns_width(at, bound));
+}
+static inline void fh_columns_shape_of(const fh_pieces_operands *at, const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid(fh_columns_items(at, bound), multiprocessors, out);
+}
+static inline void fh_spread_shape_of(const fh_pieces_operands *at, const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid(fh_columns_items(at, bound), multiprocessors, out);
+  out->grid[1] = (uint32_t)(FH_COLUMNS_VALUES * fh_columns_width(at, bound) / FH_PIECES_THREADS);
+}
+static inline void fh_gather_shape_of(const fh_pieces_operands *at, const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_pieces_grid(fh_divide_up(fh_columns_items(at, bound) * fh_columns_width(at, bound), FH_PIECES_THREADS), multiprocessors, out);
+}
+static inline size_t fh_spread_scratch_of(const fh_pieces_operands *at, const fh_bound *bound) {
+  return sizeof(float) * FH_COLUMNS_VALUES * (size_t)(fh_columns_items(at, bound) * fh_columns_width(at, bound));
+}
+static inline const char *fh_columns_unfit(const fh_pieces_operands *at, const fh_bound *bound, int columns_stage, bool joined,
+                                           bool spread) {
+  if (bound->stages[0].entry != columns_stage) return "it is reduced by rows";
+  if ((fh_pieces_operand(bound, at->joined) > 0) != joined) return joined ? "each result is one piece" : "results are joined from pieces";
+  if (fh_pieces_operand(bound, at->d) < FH_COLUMNS_LEAST) return FH_PIECES_SHORT;
+  if (spread && fh_columns_items(at, bound) >= FH_COLUMNS_MANY) return "columns and pieces alone are blocks enough";
+  return NULL;
+}
+
+/* The rows of FH_BLOCKS for a kernel with `pieces_places`, ROWS_STAGE and COLUMNS_STAGE: by its text <kernel>_block. */
+#define FH_PIECES_SHAPE(name, shape_of)                                               \
+  static void name(const fh_bound *bound, int multiprocessors, fh_block_shape *out) { \
+    shape_of(&pieces_places, bound, multiprocessors, out);                            \
+  }
+#define FH_PIECES_UNFIT(name, unfit, ...) \
+  static const char *name(const fh_bound *bound) { return unfit(&pieces_places, bound, __VA_ARGS__); }
+
+#define FH_PIECES_FUNCTIONS(kernel)                                                 \
+  FH_PIECES_SHAPE(pieces_shape, fh_pieces_shape_of)                                 \
+  FH_PIECES_SHAPE(results_shape, fh_results_shape_of)                               \
+  FH_PIECES_SHAPE(side_shape, fh_columns_shape_of)                                  \
+  FH_PIECES_SHAPE(spread_shape, fh_spread_shape_of)                                 \
+  FH_PIECES_SHAPE(gather_shape, fh_gather_shape_of)                                 \
+  FH_PIECES_UNFIT(rows_unfit, fh_pieces_unfit, ROWS_STAGE, false)                   \
+  FH_PIECES_UNFIT(all_unfit, fh_pieces_unfit, ROWS_STAGE, true)                     \
+  FH_PIECES_UNFIT(side_unfit, fh_columns_unfit, COLUMNS_STAGE, false, false)        \
+  FH_PIECES_UNFIT(side_pieces_unfit, fh_columns_unfit, COLUMNS_STAGE, true, false)  \
+  FH_PIECES_UNFIT(spread_unfit, fh_columns_unfit, COLUMNS_STAGE, false, true)       \
+  FH_PIECES_UNFIT(spread_pieces_unfit, fh_columns_unfit, COLUMNS_STAGE, true, true) \
+  static size_t spread_scratch(const fh_bound *bound, int multiprocessors) {        \
+    (void)multiprocessors;                                                          \
+    return fh_spread_scratch_of(&pieces_places, bound);                             \
+  }                                                                                 \
+  static const fh_block_step results[] = {{#kernel "_results", results_shape}};     \
+  static const fh_block_step gathered[] = {{#kernel "_gather", gather_shape}, {#kernel "_spread_results", results_shape}}
+
+#define FH_PIECES_ROW(kernel, variant, entry, shape, unfit, ...) \
+  {variant, #kernel entry, #kernel "_block", FH_BLOCK_PORTABLE, false, FH_EXACT, shape, unfit, __VA_ARGS__}
+#define FH_PIECES_BLOCKS(kernel)                                                                                                          \
+  FH_BLOCKS(FH_PIECES_ROW(kernel, "rows", "_pieces", pieces_shape, rows_unfit, 0.9),                                                      \
+            FH_PIECES_ROW(kernel, "pieces", "_pieces", pieces_shape, all_unfit, 0.9, .rest = results, .rest_count = 1),                   \
+            FH_PIECES_ROW(kernel, "columns", "_side", side_shape, side_unfit, 0.8),                                                       \
+            FH_PIECES_ROW(kernel, "column_pieces", "_side", side_shape, side_pieces_unfit, 0.8, .rest = results, .rest_count = 1),        \
+            FH_PIECES_ROW(kernel, "spread", "_spread", spread_shape, spread_unfit, 0.85, .rest = gathered, .rest_count = 1,               \
+                          .scratch_bytes = spread_scratch),                                                                               \
+            FH_PIECES_ROW(kernel, "spread_pieces", "_spread", spread_shape, spread_pieces_unfit, 0.85, .rest = gathered, .rest_count = 2, \
+                          .scratch_bytes = spread_scratch))
 
 #endif /* FOGHORN_KERNELS_REDUCTIONS_H_ */

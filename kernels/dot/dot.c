@@ -98,11 +98,12 @@ static bool dot_bench_at(int i, fh_case *out) {
   return true;
 }
 
-/* ---- blocks of threads: block/pieces.h, for floats ---- */
+/* ---- blocks of threads: block/pieces.h and block/column_pieces.h, for floats ---- */
 
 #ifndef FH_OF_DOUBLES
-static const fh_pieces_operands places = {.chunks = 3, .d = 5, .x_step = 8, .y_step = 11, .rows = 16, .joined = 17, .results = 18};
-FH_PIECES_FUNCTIONS(dot, places);
+static const fh_pieces_operands pieces_places = {
+    .chunks = 3, .n1 = 4, .d = 5, .x_step = 8, .y_step = 11, .rows = 16, .joined = 17, .results = 18};
+FH_PIECES_FUNCTIONS(dot);
 #define BLOCKS_OF_FLOATS FH_PIECES_BLOCKS(dot),
 #else
 #define BLOCKS_OF_FLOATS

@@ -134,11 +134,12 @@ static bool reduce_bench_at(int i, fh_case *out) {
   return true;
 }
 
-/* ---- blocks of threads: block/pieces.h, for floats ---- */
+/* ---- blocks of threads: block/pieces.h and block/column_pieces.h, for floats ---- */
 
 #ifndef FH_OF_DOUBLES
-static const fh_pieces_operands places = {.chunks = 5, .d = 7, .x_step = 10, .y_step = 10, .rows = 15, .joined = 16, .results = 17};
-FH_PIECES_FUNCTIONS(reduce, places);
+static const fh_pieces_operands pieces_places = {
+    .chunks = 5, .n1 = 6, .d = 7, .x_step = 10, .y_step = 10, .rows = 15, .joined = 16, .results = 17};
+FH_PIECES_FUNCTIONS(reduce);
 #define BLOCKS_OF_FLOATS FH_PIECES_BLOCKS(reduce),
 #else
 #define BLOCKS_OF_FLOATS

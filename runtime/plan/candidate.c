@@ -246,7 +246,10 @@ static bool begins_otherwise(const fh_kernel_image *image, const fh_bound *bound
   const fh_stage *first = &bound->stages[0];
   if (first->entry == 0) return false;
   bool same = first->operand_count == image->entries[0].param_count;
-  for (int i = 0; same && i < first->operand_count; i++) same = first->operands[i].kind == image->entries[0].params[i].kind;
+  for (int i = 0; same && i < first->operand_count; i++) {
+    const fh_operand_kind formal = image->entries[0].params[i].kind, kind = first->operands[i].kind;
+    same = kind == formal || (kind == FH_OPERAND_TEMP && formal < FH_OPERAND_I64); /* a stage may leave its results in scratch */
+  }
   return !same;
 }
 

@@ -112,7 +112,10 @@ static fh_status run_call(void *arg, const fh_conform_call *call) {
 /* A call may begin with another entry that has the operands of the first: the planner's rule. */
 static bool begins_otherwise(const target *t, const fh_stage *first) {
   bool same = first->entry == 0 || first->operand_count == t->first->param_count;
-  for (int i = 0; same && i < first->operand_count && first->entry != 0; i++) same = first->operands[i].kind == t->first->params[i].kind;
+  for (int i = 0; same && i < first->operand_count && first->entry != 0; i++) {
+    const fh_operand_kind formal = t->first->params[i].kind, kind = first->operands[i].kind;
+    same = kind == formal || (kind == FH_OPERAND_TEMP && formal < FH_OPERAND_I64);
+  }
   return !same;
 }
 

@@ -38,9 +38,11 @@ static size_t bytes_of(const fh_view_desc *view) {
 static void laid_out(const fh_view_desc *compact, const block_layout *layout, fh_view_desc *out) {
   *out = *compact;
   int64_t stride = layout->step;
-  for (int i = compact->rank - 1; i >= 0; i--) {
+  for (int k = compact->rank - 1; k >= 0; k--) {
+    const bool other = layout->turned && compact->rank > 1 && k >= compact->rank - 2; /* the last two change places */
+    const int i = other ? 2 * compact->rank - 3 - k : k;
     out->strides[i] = stride;
-    stride = stride * compact->shape[i] + (i == compact->rank - 1 ? layout->pad : 0);
+    stride = stride * compact->shape[i] + (k == compact->rank - 1 ? layout->pad : 0);
   }
 }
 
@@ -227,7 +229,10 @@ static bool begins_with_its_operands(const fh_kernel_contract *contract, const f
   const fh_entry_image *entry = &image_of(contract)->entries[0];
   if (first->entry == 0) return true;
   bool same = first->operand_count == entry->param_count;
-  for (int i = 0; same && i < first->operand_count; i++) same = first->operands[i].kind == entry->params[i].kind;
+  for (int i = 0; same && i < first->operand_count; i++) {
+    const fh_operand_kind formal = entry->params[i].kind, kind = first->operands[i].kind;
+    same = kind == formal || (kind == FH_OPERAND_TEMP && formal < FH_OPERAND_I64);
+  }
   return same;
 }
 
@@ -274,7 +279,11 @@ static int check_variant(const fh_kernel_contract *contract, const fh_block_vari
     const char *wrong = check(contract, variant, &c, layout, &fits);
     if (wrong)
       fail_msg("%s/%s %s, step %d, pad %d, %d bytes off%s: %s", contract->name, variant->name, c.label, (int)layout->step, (int)layout->pad,
-               (int)layout->shift, layout->strange ? ", strange" : "", wrong);
+               (int)layout->shift,
+               layout->turned    ? ", turned"
+               : layout->strange ? ", strange"
+                                 : "",
+               wrong);
     tried += fits;
   }
   return tried;

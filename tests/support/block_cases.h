@@ -14,6 +14,7 @@ typedef struct block_layout {
   int64_t pad;  /* elements between rows of the last dimension */
   size_t shift; /* bytes from a boundary of a page to the lowest element, at least: in whole elements */
   bool strange; /* NaN, infinities and zeros of both signs among the floats */
+  bool turned;  /* of a matrix the columns lie one behind the other */
 } block_layout;
 
 /* NULL: every bit of every result, and of what lies between them, is that of the text; of a bounded variant, the contract's compare() finds

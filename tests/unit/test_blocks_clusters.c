@@ -16,7 +16,7 @@
 #include "kernels/contracts.h"
 #include "tests/support/block_cases.h"
 
-static const block_layout layouts[] = {{1, 0, 0, true}, {1, 3, 4, false}, {3, 1, 8, false}};
+static const block_layout layouts[] = {{1, 0, 0, true, false}, {1, 3, 4, false, false}, {3, 1, 8, false, false}};
 enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 80000 };
 
 static const fh_block_variant *variant_of(const fh_kernel_contract *contract, const char *name) {

@@ -17,7 +17,7 @@
 #include "tests/support/block_cases.h"
 
 /* Compact at a boundary and off it, with values of every kind; elements and rows apart. */
-static const block_layout layouts[] = {{1, 0, 0, true}, {1, 0, 4, false}, {3, 1, 8, false}};
+static const block_layout layouts[] = {{1, 0, 0, true, false}, {1, 0, 4, false, false}, {3, 1, 8, false, false}};
 enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 80000 };
 
 static void test_counts(void **state) {

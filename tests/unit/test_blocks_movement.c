@@ -15,7 +15,8 @@
 #include "tests/support/block_cases.h"
 
 /* Compact at a boundary and off it, with values of every kind; rows apart; elements apart. */
-static const block_layout layouts[] = {{1, 0, 0, true}, {1, 0, 4, false}, {1, 0, 8, true}, {1, 5, 12, false}, {3, 1, 4, false}};
+static const block_layout layouts[] = {
+    {1, 0, 0, true, false}, {1, 0, 4, false, false}, {1, 0, 8, true, false}, {1, 5, 12, false, false}, {3, 1, 4, false, false}};
 enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 200000 };
 
 static void test_axpy(void **state) {

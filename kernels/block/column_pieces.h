@@ -1,5 +1,5 @@
-/* Reductions of rows that lie side by side, by pieces of 4096 elements: the order is that of block/pieces.h. SPDX-License-Identifier:
- * Apache-2.0
+/* Reductions of rows that lie side by side, by pieces of 4096 elements: the order is that of block/pieces.h.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * Element e of a row belongs to running value e mod 64, and the 64 are joined by a tree. A block has 32 rows that are neighbours in memory,
  * or 8 where there are no more than 16: as many threads read a whole line or sector together, 8 of them on their way. Its 256 threads have

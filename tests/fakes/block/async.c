@@ -1,5 +1,5 @@
-/* mbarriers, and copies of boxes of tensors and of plain memory, as the PTX ISA has them (9.7.13.15, 9.7.9.25). SPDX-License-Identifier:
- * Apache-2.0 */
+/* mbarriers, and copies of boxes of tensors and of plain memory, as the PTX ISA has them (9.7.13.15, 9.7.9.25).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fakes/block/async.h"
 
 #include <stdlib.h>

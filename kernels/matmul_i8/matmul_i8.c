@@ -37,6 +37,7 @@ static bool matmul_i8_bench_at(int i, fh_case *out) { return fh_product_bench_at
 FH_TENSOR_PRODUCT(matmul_i8, GROUP, FH_U8, FH_I8, 1, false)
 FH_SPLIT_PRODUCT(matmul_i8, GROUP)
 FH_PANELS_B_PRODUCT(matmul_i8, GROUP, FH_U8, 1)
+static const fh_block_step thin_rest[] = {{"matmul_i8_thin_add", fh_product_thin_add_shape}};
 
 const fh_kernel_contract fh_contract_matmul_i8 = {
     .name = "matmul_i8",
@@ -61,5 +62,7 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
          {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3,
           0})), /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_i8_mma", "matmul_i8_sm80", 80, false, FH_EXACT, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT), FH_PANELS_B_ROWS_OF(matmul_i8, FH_EXACT)),
+              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT), FH_PANELS_B_ROWS_OF(matmul_i8, FH_EXACT),
+              {"thin", "matmul_i8_thin", "matmul_i8_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_product_thin_shape,
+               fh_product_thin_unfit, 0.5, thin_rest, 1, fh_product_thin_bytes}),
 };

@@ -45,6 +45,7 @@ static bool matmul_tf32_bench_at(int i, fh_case *out) { return fh_product_bench_
 
 FH_SPLIT_PRODUCT(matmul_tf32, GROUP)
 FH_PANELS_PRODUCT(matmul_tf32, 4)
+static const fh_block_step thin_rest[] = {{"matmul_tf32_thin_add", fh_product_thin_add_shape}};
 
 const fh_kernel_contract fh_contract_matmul_tf32 = {
     .name = "matmul_tf32",
@@ -69,5 +70,7 @@ const fh_kernel_contract fh_contract_matmul_tf32 = {
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_tf32_neon, fh_matmul_tf32_scratch_neon, NULL, 0.75, 0})),
     /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_tf32_mma", "matmul_tf32_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_tf32, FH_BOUNDED), FH_PANELS_ROWS_OF(matmul_tf32, FH_BOUNDED)),
+              FH_SPLIT_ROW_OF(matmul_tf32, FH_BOUNDED), FH_PANELS_ROWS_OF(matmul_tf32, FH_BOUNDED),
+              {"thin", "matmul_tf32_thin", "matmul_tf32_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_product_thin_shape,
+               fh_product_thin_unfit, 0.5, thin_rest, 1, fh_product_thin_bytes}),
 };

@@ -84,7 +84,7 @@ static void test_strange_rows(void **state) {
     x[1 * D + 77] = __builtin_nanf("");
     x[3 * D + 149] = __builtin_inff();
     x[5 * D + 3] = -__builtin_inff();
-    for (int i = 0; i < D; i++) x[7 * D + i] = -0.0f, x[8 * D + i] = 1e-30f;
+    for (int i = 0; i < D; i++) x[6 * D + i] = -__builtin_inff(), x[7 * D + i] = -0.0f, x[8 * D + i] = 1e-30f;
     int tried = 0;
     const char *wrong = run(&norms[k], &call, &tried);
     if (wrong || tried != 1) fail_msg("%s: %s", norms[k].contract->name, wrong ? wrong : "no variant fits");

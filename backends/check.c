@@ -46,21 +46,16 @@ static int64_t threads_of_all(const fh_block_shape *shape) {
 }
 
 const char *fh_block_exceeds(const fh_block_limits *limits, const fh_block_shape *shape, int64_t *out_need, int64_t *out_have) {
-  const struct {
-    const char *what;
-    uint32_t need, have;
-  } rows[] = {
-      {"threads of a block", shape->threads, limits->threads},
-      {"bytes of shared memory for a block", shape->shared_bytes, limits->shared_bytes},
-      {"blocks in the first dimension", shape->grid[0], limits->grid[0]},
-      {"blocks in the second dimension", shape->grid[1], limits->grid[1]},
-      {"blocks in the third dimension", shape->grid[2], limits->grid[2]},
-  };
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    if (rows[i].need <= rows[i].have) continue;
-    *out_need = rows[i].need;
-    *out_have = rows[i].have;
-    return rows[i].what;
+  enum { ROWS = 5 };
+  static const char *const what[ROWS] = {"threads of a block", "bytes of shared memory for a block", "blocks in the first dimension",
+                                         "blocks in the second dimension", "blocks in the third dimension"};
+  const uint32_t need[ROWS] = {shape->threads, shape->shared_bytes, shape->grid[0], shape->grid[1], shape->grid[2]};
+  const uint32_t have[ROWS] = {limits->threads, limits->shared_bytes, limits->grid[0], limits->grid[1], limits->grid[2]};
+  for (int i = 0; i < ROWS; i++) {
+    if (need[i] <= have[i]) continue;
+    *out_need = need[i];
+    *out_have = have[i];
+    return what[i];
   }
   *out_need = threads_of_all(shape);
   *out_have = limits->items;

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/cuda/cuda_internal.h"
 #include "runtime/base/log.h"
+#include "runtime/base/process.h"
 
 extern const fh_backend_api fh_backend_cuda;
 
@@ -133,7 +133,7 @@ static fh_status load_driver(fh_backend *backend, bool allow_fake) {
 }
 
 static fh_status init_driver(fh_backend *backend) {
-  pid_t self = getpid(), before = atomic_load(&init_pid);
+  pid_t self = fh_process_id(), before = atomic_load(&init_pid);
   if (before && before != self)
     return FH_STATUS_CAUSE(FH_UNAVAILABLE, "CU-FORK-AFTER-INIT",
                            "this process (%d) is a fork of one (%d) that had already started CUDA, which no driver survives\n"

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/cuda/cuda_internal.h"
+#include "runtime/base/process.h"
 
 typedef struct meaning {
   fh_cu_result code;
@@ -131,4 +131,4 @@ fh_status fh_cuda_alive(const fh_device *device) {
                          device->found->info.id, fh_cuda_result_name((int)dead), dead, m->next);
 }
 
-bool fh_cuda_same_process(const fh_backend *backend) { return backend->pid == getpid(); }
+bool fh_cuda_same_process(const fh_backend *backend) { return backend->pid == fh_process_id(); }

@@ -9,6 +9,7 @@
 
 #include "backends/opencl/opencl_internal.h"
 #include "runtime/base/log.h"
+#include "runtime/base/process.h"
 
 /* ---- a device's properties -------------------------------------------------------------------------------- */
 
@@ -292,7 +293,7 @@ static fh_status load_driver(fh_backend *backend) {
 }
 
 static fh_status open_into(fh_backend *backend, const fh_backend_options *options) {
-  backend->pid = getpid();
+  backend->pid = fh_process_id();
   backend->allow_fake = options->allow_fake;
   if (options->cache_dir) {
     backend->cache_dir = strdup(options->cache_dir);

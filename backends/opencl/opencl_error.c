@@ -1,9 +1,9 @@
 /* What an OpenCL code means to Foghorn. SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "backends/opencl/opencl_internal.h"
+#include "runtime/base/process.h"
 
 static const char MEMORY_NEXT[] = "less data at a time, or another device, may do";
 static const char BUILD_NEXT[] = "another variant is used; please report it with the compiler's words above";
@@ -56,7 +56,7 @@ fh_status fh_cl_fail(cl_int error, const char *call, const char *file, int line,
                         (int)error, m.next);
 }
 
-bool fh_cl_may_call(const fh_backend *backend) { return backend->pid == getpid(); }
+bool fh_cl_may_call(const fh_backend *backend) { return backend->pid == fh_process_id(); }
 
 fh_status fh_cl_same_process(const fh_backend *backend) {
   if (fh_cl_may_call(backend)) return FH_OK;

@@ -1,4 +1,5 @@
 /* From the caller's views and parameters to a checked call. SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,34 @@ static bool injective(const fh_view *view) {
     reach = stride * (view->shape[order[i]] - 1) + reach;
   }
   return true;
+}
+
+/* ---- copying ------------------------------------------------------------------------------------------- */
+
+static void copy_stage(const fh_stage *stage, fh_stage *out) {
+  memcpy(out, stage, offsetof(fh_stage, operands) + (size_t)stage->operand_count * sizeof stage->operands[0]);
+}
+
+static void copy_bound(const fh_bound *bound, fh_bound *out) {
+  const size_t behind = offsetof(fh_bound, temp_bytes);
+  memcpy(out, bound, offsetof(fh_bound, stages));
+  for (int s = 0; s < bound->stage_count; s++) copy_stage(&bound->stages[s], &out->stages[s]);
+  memcpy((char *)out + behind, (const char *)bound + behind, sizeof *bound - behind);
+}
+
+/* What stands before the views, and behind what is bound, is copied as it is: a member to come is not forgotten. */
+void fh_call_copy(const fh_call *call, fh_call *out) {
+  const size_t views = (size_t)call->view_count, behind = offsetof(fh_call, bound) + sizeof call->bound;
+  memcpy(out, call, offsetof(fh_call, views));
+  memcpy(out->views, call->views, views * sizeof call->views[0]);
+  memcpy(out->descs, call->descs, views * sizeof call->descs[0]);
+  memcpy(out->params, call->params, sizeof call->params);
+  if (fh_kernel_is_built_in(call->image)) {
+    copy_bound(&call->bound, &out->bound);
+  } else {
+    out->bound = call->bound; /* code of the program's own may look at all of it */
+  }
+  memcpy((char *)out + behind, (const char *)call + behind, sizeof *call - behind);
 }
 
 /* ---- binding ------------------------------------------------------------------------------------------- */

@@ -280,8 +280,8 @@ fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *cand
 }
 
 const char *fh_candidate_misplaced(const fh_candidate *candidate, const fh_call *call) {
-  int64_t offsets[FH_MAX_VIEWS] = {0};
   if (!candidate->block || candidate->block->map_count == 0 || call->bound.stage_count < 1) return NULL;
+  int64_t offsets[FH_MAX_VIEWS] = {0};
   for (int i = 0; i < call->view_count; i++) offsets[i] = call->views[i].offset;
   return fh_block_misplaced(candidate->block, &call->bound, offsets);
 }

@@ -72,6 +72,10 @@ static double measured_seconds(const fh_candidate *candidate, int bucket) {
   return s->count < 3 ? 0 : (double)s->median;
 }
 
+bool fh_candidate_is_measured(const fh_candidate *candidate, const fh_bound *bound) {
+  return measured_seconds(candidate, fh_cost_bucket(bound)) > 0;
+}
+
 /* Seconds that were measured, here or for the profile; 0: none. */
 static double known_seconds(const fh_candidate *candidate, int bucket, fh_cost_source *out_source) {
   double seconds = measured_seconds(candidate, bucket);

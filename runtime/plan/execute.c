@@ -760,7 +760,7 @@ static void written(fh_queue *queue, int device, const fh_call *call, const uint
 
 static bool wants_timing(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
   if (queue->context->devices[candidate->device].info.host_memory) return fh_candidate_wants_sample(candidate, &call->bound);
-  return fh_candidate_judge(queue, candidate, call).source != FH_COST_MEASURED;
+  return !fh_candidate_is_measured(candidate, &call->bound);
 }
 
 void fh_candidate_executed(fh_context *context, fh_candidate *candidate) {

@@ -224,6 +224,7 @@ typedef struct fh_lineage {
   int device;
   bool pinned;                                                  /* its queue allowed no other device */
   uint64_t in_version[FH_MAX_VIEWS], out_version[FH_MAX_VIEWS]; /* 0: not read / not written */
+  struct fh_lineage *next_spare;
 } fh_lineage;
 
 typedef struct fh_scratch {
@@ -272,6 +273,7 @@ struct fh_context {
   fh_buffer *resident, *last_resident; /* buffers that may have replicas, in the order of their first */
   fh_lineage *lineage[FH_LINEAGE_MAX];
   int lineage_count;
+  fh_lineage *spare_lineage; /* records that ended, for the next ones: a launch takes no memory */
   fh_account account;
   int record;            /* the file of FOGHORN_TRACE; -1: none */
   fh_context *neighbour; /* the next of the process's contexts (neighbours.c) */
@@ -331,6 +333,8 @@ void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate);
 int fh_cost_bucket(const fh_bound *bound);
 /* Is it worth timing a launch on it? Asked once for each. */
 bool fh_candidate_wants_sample(const fh_candidate *candidate, const fh_bound *bound);
+/* Are there enough times of this process, so that they are the estimate? */
+bool fh_candidate_is_measured(const fh_candidate *candidate, const fh_bound *bound);
 /* A time that this process measured. */
 void fh_candidate_sample(fh_candidate *candidate, const fh_bound *bound, double seconds);
 /* A time of the machine's profile. Without memory it is left out. */
@@ -369,6 +373,8 @@ fh_status fh_link_measure(fh_queue *queue, int device, double seconds, bool *out
 /* A checked call on views of `context`. */
 fh_status fh_call_bind(fh_context *context, const fh_kernel *kernel, const fh_view *const *views, int view_count,
                        const fh_param_value *params, int param_count, fh_call *out_call);
+/* What of it is used: of the 7 KiB a launch of two views fills a sixth. */
+void fh_call_copy(const fh_call *call, fh_call *out);
 /* Binds descs and params of a call that has both. */
 fh_status fh_call_cut(fh_call *call);
 /* Lets the contract look at the data, where it wants to: may refuse, and fills call->note if `describe`, which costs a short launch more

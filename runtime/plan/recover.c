@@ -13,12 +13,29 @@
 
 /* ---- the lineage log --------------------------------------------------------------------------------------- */
 
-static void lineage_free(fh_lineage *lineage) {
+/* NULL without memory. */
+static fh_lineage *lineage_new(fh_context *context) {
+  fh_lineage *spare = context->spare_lineage;
+  if (!spare) return malloc(sizeof *spare);
+  context->spare_lineage = spare->next_spare;
+  return spare;
+}
+
+static void lineage_end(fh_context *context, fh_lineage *lineage) {
   for (int i = 0; i < lineage->call.view_count; i++) {
     lineage->call.views[i].buffer->log_refs--;
     fh_buffer_release(lineage->call.views[i].buffer);
   }
-  free(lineage);
+  lineage->next_spare = context->spare_lineage;
+  context->spare_lineage = lineage;
+}
+
+static void free_spares(fh_context *context) {
+  while (context->spare_lineage) {
+    fh_lineage *spare = context->spare_lineage;
+    context->spare_lineage = spare->next_spare;
+    free(spare);
+  }
 }
 
 static bool alive(const fh_view *view) { return fh_buffer_alive(view->buffer, view->generation); }
@@ -53,7 +70,7 @@ void fh_lineage_prune(fh_context *context) {
   for (int i = 0; i < context->lineage_count; i++)
     if (context->lineage[i]) context->lineage[keep++] = context->lineage[i];
   context->lineage_count = keep;
-  while (drop > 0) lineage_free(dropped[--drop]);
+  while (drop > 0) lineage_end(context, dropped[--drop]);
 }
 
 /* Which records: those that read the buffer, those that mention it, or all. */
@@ -110,7 +127,7 @@ static void lineage_drop(fh_context *context, const fh_lineage *record) {
     fh_lineage *lineage = context->lineage[i];
     if (lineage != record) continue;
     memmove(&context->lineage[i], &context->lineage[i + 1], (size_t)(--context->lineage_count - i) * sizeof lineage);
-    lineage_free(lineage);
+    lineage_end(context, lineage);
     return;
   }
 }
@@ -170,7 +187,7 @@ bool fh_lineage_reserve(fh_context *context, int count) {
 
 void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uint64_t *in_version, const uint64_t *out_version) {
   fh_context *context = queue->context;
-  fh_lineage *lineage = fh_lineage_reserve(context, 1) ? malloc(sizeof *lineage) : NULL;
+  fh_lineage *lineage = fh_lineage_reserve(context, 1) ? lineage_new(context) : NULL;
   if (!lineage) { /* without a record the result must not live on the device alone */
     for (int v = 0; v < call->view_count; v++) {
       fh_status status = out_version[v] ? fh_buffer_to_host(context, call->views[v].buffer) : FH_OK;
@@ -178,7 +195,9 @@ void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uin
     }
     return;
   }
-  *lineage = (fh_lineage){.call = *call, .device = device, .pinned = queue->pinned >= 0};
+  fh_call_copy(call, &lineage->call);
+  lineage->device = device;
+  lineage->pinned = queue->pinned >= 0;
   memcpy(lineage->in_version, in_version, sizeof lineage->in_version);
   memcpy(lineage->out_version, out_version, sizeof lineage->out_version);
   for (int i = 0; i < call->view_count; i++) {
@@ -190,7 +209,8 @@ void fh_lineage_note(fh_queue *queue, int device, const fh_call *call, const uin
 
 void fh_lineage_clear(fh_context *context) {
   results_home(context, ALL, NULL);
-  while (context->lineage_count > 0) lineage_free(context->lineage[--context->lineage_count]);
+  while (context->lineage_count > 0) lineage_end(context, context->lineage[--context->lineage_count]);
+  free_spares(context);
 }
 
 /* ---- running again -------------------------------------------------------------------------------------------- */
@@ -297,7 +317,7 @@ static fh_status replay(fh_context *context, int device) {
       again++;
     }
   }
-  while (count > 0) lineage_free(records[--count]);
+  while (count > 0) lineage_end(context, records[--count]);
   if (context->config.fallback == FH_FALLBACK_WARN || lost) {
     context->account.counters.fallback_warnings++;
     fh_account_say(&context->account, "*", d->info.id, d->cause); /* the launches that now run elsewhere need not say it again */

@@ -160,6 +160,46 @@ static void every_case_with_work_has_a_cost(void **state) {
   }
 }
 
+/* A contract may leave anything behind what it fills. */
+static void clear_unused(fh_bound *bound) {
+  for (int s = 0; s < FH_MAX_STAGES; s++) {
+    fh_stage *stage = &bound->stages[s];
+    if (s >= bound->stage_count) memset(stage, 0, sizeof *stage);
+    for (int o = stage->operand_count; o < FH_MAX_OPERANDS; o++) memset(&stage->operands[o], 0, sizeof stage->operands[o]);
+  }
+}
+
+/* A case of a kernel as a call, zero wherever nothing is used. False: it has no such case. */
+static bool call_of(const fh_kernel_image *image, int i, fh_call *out) {
+  fh_case one;
+  if (!image->contract->case_at(i, &one)) return false;
+  memset(out, 0, sizeof *out);
+  out->image = image;
+  out->view_count = image->contract->view_count;
+  out->part = true;
+  memcpy(out->descs, one.views, (size_t)out->view_count * sizeof one.views[0]);
+  memcpy(out->params, one.scalars, sizeof out->params);
+  for (int v = 0; v < out->view_count; v++) out->views[v].offset = v + 1;
+  assert_null(image->contract->bind(out->descs, out->params, &out->bound));
+  clear_unused(&out->bound);
+  return true;
+}
+
+/* Only what is used is copied, and all of it. */
+static void a_copy_of_a_call_lacks_nothing(void **state) {
+  (void)state;
+  static fh_call whole, copy;
+  int count;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  for (int k = 0; k < count; k++) {
+    for (int i = 0; call_of(&images[k], i, &whole); i++) {
+      memset(&copy, 0, sizeof copy);
+      fh_call_copy(&whole, &copy);
+      if (memcmp(&whole, &copy, sizeof copy) != 0) fail_msg("%s, case %d: the copy is another call", images[k].contract->name, i);
+    }
+  }
+}
+
 /* The matrices of a compact view by columns. */
 static void turn(fh_view_desc *v) {
   if (v->rank < 2) return;
@@ -285,6 +325,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_row_and_a_square_are_judged_apart, setup, teardown),
       cmocka_unit_test_setup_teardown(a_call_that_costs_nothing_is_predicted, setup, teardown),
       cmocka_unit_test(every_case_with_work_has_a_cost),
+      cmocka_unit_test(a_copy_of_a_call_lacks_nothing),
       cmocka_unit_test(every_launch_of_blocks_has_some_on_an_unknown_device),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
       cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),

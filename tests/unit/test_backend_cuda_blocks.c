@@ -320,13 +320,16 @@ static bool conform(const fh_backend_fixture *f, const fh_kernel_image *of, cons
   return true;
 }
 
+/* A sanitizer makes the emulator many times slower, and its `devprobe verify` runs them all: every eighth is enough here. */
 static void runs_every_variant(void) {
-  int count, ran = 0;
+  int count, ran = 0, seen = 0;
+  const int every = getenv("FH_SANITIZED") ? 8 : 1;
   const fh_kernel_image *images = fh_kernel_images(&count);
   fh_backend_fixture f;
   open_fake(&f);
   for (int i = 0; i < count; i++)
-    for (int b = 0; b < images[i].contract->block_count; b++) ran += conform(&f, &images[i], &images[i].contract->blocks[b]);
+    for (int b = 0; b < images[i].contract->block_count; b++)
+      if (seen++ % every == 0) ran += conform(&f, &images[i], &images[i].contract->blocks[b]);
   if (!ran) printf("NOT RUN: this build has no text for blocks as PTX\n");
   fh_backend_fixture_close(&f);
 }

@@ -92,4 +92,10 @@ FH_INLINE void fh_norm_read(int most, fh_f32_in x, int left, float v[FH_NORM_MAN
   FH_UNROLL for (int i = 0; i < most; i++) v[i] = 64 * i < left ? x[64 * i] : 0.0f;
 }
 
+/* Weights of a thread's next elements, fetched together: behind a store, which might be to them, no compiler moves a fetch up. */
+#define FH_NORM_AHEAD 4
+FH_INLINE void fh_norm_ahead(fh_f32_in weights, int left, float out[FH_NORM_AHEAD]) {
+  FH_UNROLL for (int k = 0; k < FH_NORM_AHEAD; k++) out[k] = 64 * k < left ? weights[64 * k] : 0.0f;
+}
+
 #endif /* FOGHORN_KERNELS_BLOCK_NORM_ROWS_H_ */

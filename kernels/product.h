@@ -229,9 +229,9 @@ static inline const char *fh_product_split_unfit(const fh_bound *bound, int64_t 
   }                                                                                                                \
   static const char *kernel##_split_unfit(const fh_bound *bound) { return fh_product_split_unfit(bound, GROUP_); } \
   static const fh_block_step kernel##_split_rest[] = {{#kernel "_split_add", kernel##_split_add_shape}};
-#define FH_SPLIT_ROW_OF(kernel, NUMERICS)                                           \
-  {"split",  #kernel "_split",     #kernel "_sm80",      80,   false,               \
-   NUMERICS, kernel##_split_shape, kernel##_split_unfit, 0.45, kernel##_split_rest, \
+#define FH_SPLIT_ROW_OF(kernel, NUMERICS, EFFICIENCY)                                     \
+  {"split",  #kernel "_split",     #kernel "_sm80",      80,         false,               \
+   NUMERICS, kernel##_split_shape, kernel##_split_unfit, EFFICIENCY, kernel##_split_rest, \
    1,        kernel##_split_bytes}
 
 /* ---- blocks of threads for few rows: columns and blocks of k in the first dimension (kernels/block/thin_product.h) ---- */

@@ -117,7 +117,7 @@ FH_INLINE void fh_wgmma_copy(fh_local uchar *to, const fh_wgmma_job *job, const 
   const int sheet = side->sheets ? product : 0, k = step * job->step;
   if (side->packed) {
     const fh_u8_in from =
-        side->panels + ((sheet * side->blocks + line / FH_WGMMA_ROWS) * job->steps + step) * FH_WGMMA_PANEL(FH_WGMMA_ROWS);
+        side->panels + (((long)sheet * side->blocks + line / FH_WGMMA_ROWS) * job->steps + step) * FH_WGMMA_PANEL(FH_WGMMA_ROWS);
     for (int i = 0; i < lines / FH_WGMMA_ROWS; i++)
       fh_bulk_copy(to + i * FH_WGMMA_PANEL(FH_WGMMA_ROWS), from + (long)i * job->steps * FH_WGMMA_PANEL(FH_WGMMA_ROWS), full,
                    FH_WGMMA_PANEL(FH_WGMMA_ROWS));

@@ -112,7 +112,7 @@ const fh_kernel_contract fh_contract_matmul_bf16 = {
               {"tuned", FH_ISA_NEON, FH_BOUNDED, fh_matmul_bf16_neon, fh_matmul_bf16_scratch_neon, NULL, 0.5,
                0})), /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_bf16_mma", "matmul_bf16_sm80", 80, false, FH_BOUNDED, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_bf16, FH_BOUNDED), FH_TENSOR_ROWS_OF(matmul_bf16, FH_BOUNDED),
+              FH_SPLIT_ROW_OF(matmul_bf16, FH_BOUNDED, 0.45), FH_TENSOR_ROWS_OF(matmul_bf16, FH_BOUNDED),
               {"thin", "matmul_bf16_thin", "matmul_bf16_block", FH_BLOCK_PORTABLE, false, FH_BOUNDED, fh_product_thin_shape,
                fh_product_thin_unfit, 0.5, thin_rest, 1, fh_product_thin_bytes}),
 };

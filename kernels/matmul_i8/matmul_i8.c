@@ -62,7 +62,7 @@ const fh_kernel_contract fh_contract_matmul_i8 = {
          {"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_i8_neon, fh_matmul_i8_scratch_neon, NULL, 0.3,
           0})), /* The efficiency is a guess: nothing has been measured. */
     FH_BLOCKS({"mma", "matmul_i8_mma", "matmul_i8_sm80", 80, false, FH_EXACT, fh_product_block_shape, fh_product_block_unfit, 0.5},
-              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT), FH_PANELS_B_ROWS_OF(matmul_i8, FH_EXACT),
+              FH_SPLIT_ROW_OF(matmul_i8, FH_EXACT, 0.45), FH_TENSOR_ROWS_OF(matmul_i8, FH_EXACT), FH_PANELS_B_ROWS_OF(matmul_i8, FH_EXACT),
               {"thin", "matmul_i8_thin", "matmul_i8_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_product_thin_shape,
                fh_product_thin_unfit, 0.5, thin_rest, 1, fh_product_thin_bytes}),
 };

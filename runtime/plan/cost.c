@@ -112,12 +112,24 @@ void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate) {
   candidate->units = gpu && !library ? device->info.compute_units : 0;
 }
 
-/* Blocks of a candidate's first launch; a text has 16 threads for an item. */
+/* Of a variant's launches the one that works: it keeps the most in shared memory. What prepares for it, or joins its parts, streams, and
+ * says nothing of how well the work is shared out. The first, where all keep as much. */
+static fh_block_shape working_shape(const fh_block_variant *block, const fh_bound *bound, int multiprocessors) {
+  fh_block_shape working = {0};
+  block->shape(bound, multiprocessors, &working);
+  for (int i = 0; i < block->rest_count; i++) {
+    fh_block_shape other = {0};
+    block->rest[i].shape(bound, multiprocessors, &other);
+    if (other.shared_bytes > working.shared_bytes) working = other;
+  }
+  return working;
+}
+
+/* Blocks of a candidate's launch; a text has 16 threads for an item. */
 static double blocks_of(const fh_candidate *candidate, const fh_bound *bound) {
   enum { TEXT_ITEMS = 8 }; /* of a block of 128 threads */
   if (!candidate->block) return ceil((double)bound->stages[0].items / TEXT_ITEMS);
-  fh_block_shape shape = {0};
-  candidate->block->shape(bound, candidate->units, &shape);
+  const fh_block_shape shape = working_shape(candidate->block, bound, candidate->units);
   return (double)shape.grid[0] * shape.grid[1] * shape.grid[2];
 }
 

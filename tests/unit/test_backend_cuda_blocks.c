@@ -501,16 +501,27 @@ static void expect_decision(fh_context *context, const char *part) {
   free(decision);
 }
 
-/* Without a measurement: of a product (m, k) by (k, n). */
-static void expect_guess(fh_context *context, const char *name, fh_dtype dtype, int64_t m, int64_t k, int64_t n, const char *part) {
+/* Without a measurement. */
+static void expect_choice(fh_context *context, const char *name, const fh_view_spec *views, int count, const char *part) {
   const fh_kernel *kernel = NULL;
-  const fh_view_spec views[] = {{dtype, FH_SHAPE(m, k)}, {dtype, FH_SHAPE(k, n)}, {FH_F32, FH_SHAPE(m, n)}};
   char *decision = NULL;
   FH_EXPECT_OK(fh_kernel_find(name, &kernel));
-  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, views, 3, NULL, 0, false, &decision));
+  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, views, count, NULL, 0, false, &decision));
   if (!strstr(decision, part)) print_error("no \"%s\" in:\n%s", part, decision);
   assert_non_null(strstr(decision, part));
   free(decision);
+}
+
+/* Of a product (m, k) by (k, n). */
+static void expect_guess(fh_context *context, const char *name, fh_dtype dtype, int64_t m, int64_t k, int64_t n, const char *part) {
+  const fh_view_spec views[] = {{dtype, FH_SHAPE(m, k)}, {dtype, FH_SHAPE(k, n)}, {FH_F32, FH_SHAPE(m, n)}};
+  expect_choice(context, name, views, 3, part);
+}
+
+/* Of n points of d numbers and k centroids. */
+static void expect_nearest(fh_context *context, int64_t n, int64_t d, int64_t k, const char *part) {
+  const fh_view_spec views[] = {{FH_F32, FH_SHAPE(n, d)}, {FH_F32, FH_SHAPE(k, d)}, {FH_I32, FH_SHAPE(n)}, {FH_F32, FH_SHAPE(n)}};
+  expect_choice(context, "kmeans_assign", views, 4, part);
 }
 
 /* Four large tiles leave 128 of 132 multiprocessors idle, 256 tiles do not. */
@@ -520,6 +531,16 @@ static void multiprocessors_are_filled(void) {
   expect_guess(context, "matmul_bf16", FH_BF16, 256, 8192, 256, "-> cuda:0/split");
   expect_guess(context, "matmul_bf16", FH_BF16, 2048, 2048, 2048, "-> cuda:0/mma");
   expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
+  expect_nearest(context, 1000000, 128, 128, "-> cuda:0/mma"); /* and not the few blocks that prepare its centroids */
+  fh_context_release(context);
+}
+
+/* The blocks that pack operands fill the machine, those of the product do not. */
+static void multiprocessors_are_filled_by_the_product(void) {
+  fh_context *context = open_context();
+  if (!context) return;
+  expect_guess(context, "matmul_tf32", FH_F32, 512, 16384, 512, "-> cuda:0/split");
+  expect_guess(context, "matmul_tf32", FH_F32, 4096, 4096, 4096, "-> cuda:0/wgmma");
   fh_context_release(context);
 }
 
@@ -595,6 +616,7 @@ int main(int argc, char **argv) {
       {"is planned in steps", "capability=60,multiprocessors=7", NULL, is_planned_in_steps, 0, 0, 0},
       {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},
       {"multiprocessors are filled", "capability=80,multiprocessors=132", NULL, multiprocessors_are_filled, 0, 0, 0},
+      {"by the product as well", "capability=90,multiprocessors=132", NULL, multiprocessors_are_filled_by_the_product, 0, 0, 0},
       {"is tested by columns", "capability=60,multiprocessors=7", NULL, is_tested_by_columns, 0, 0, 0},
       {"falls back to the dialect", "capability=60,multiprocessors=7", "cuModuleLoadDataEx@1=222", falls_back_to_the_dialect, 0, 0, 0},
   };

@@ -128,9 +128,30 @@ static void run_strange(int variant) {
     if (i < 30 && i != 20) assert_true(__builtin_isfinite(y[i * DV + 7]));
   tuned_call_free(&call);
 }
+/* What every row sees of the values is in every row, also where the last tile of keys is a part of one. */
+static void run_seen_by_all(int variant, const shape *s) {
+  static const layout compact[4] = {BY_HEADS, BY_HEADS, BY_HEADS, BY_HEADS};
+  if (!has_width(variant, s)) return;
+  tuned_call call = call_of(s, compact, true, 0);
+  float *v = call.first[2];
+  v[7 * s->dv + 3] = __builtin_nanf("");
+  v[8 * s->dv + 5] = __builtin_inff();
+  run_one(&call, s, variant);
+  const float *y = call.first[3];
+  for (int i = 0; i < s->queries; i++) {
+    assert_true(y[i * s->dv + 3] != y[i * s->dv + 3]);
+    assert_false(__builtin_isfinite(y[i * s->dv + 5]));
+    assert_true(__builtin_isfinite(y[i * s->dv + 4]));
+  }
+  tuned_call_free(&call);
+}
 static void test_strange_numbers(void **state) {
   (void)state;
-  for (int v = 0; v < fh_contract_attention.block_count; v++) run_strange(v);
+  static const shape seen_by_all[] = {{1, 1, 1, 64, 65, 10, 20, 0}, {1, 1, 1, 20, 19, 10, 20, 0}, {1, 1, 1, 1, 70, 10, 20, 1}};
+  for (int v = 0; v < fh_contract_attention.block_count; v++) {
+    run_strange(v);
+    for (size_t i = 0; i < sizeof seen_by_all / sizeof *seen_by_all; i++) run_seen_by_all(v, &seen_by_all[i]);
+  }
 }
 
 /* The sum of a row is -0 after what it sees; 0 times what it does not see must not turn that into +0. */

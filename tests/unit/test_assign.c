@@ -57,6 +57,16 @@ static void check_all(const fh_view_desc *views, bool at_end, size_t shift, chan
   }
 }
 
+/* The launch that goes through the rows: the last one. What prepares the centroids knows nothing of rows. */
+static fh_block_shape rows_shape(const fh_block_variant *block, const fh_bound *bound, int multiprocessors) {
+  fh_block_shape shape = {0};
+  if (block->rest_count > 0)
+    block->rest[block->rest_count - 1].shape(bound, multiprocessors, &shape);
+  else
+    block->shape(bound, multiprocessors, &shape);
+  return shape;
+}
+
 /* However many rows there are, blocks are as many as a device can use: some count all their threads in 32 bits. */
 static void blocks_of_many_rows(void **state) {
   (void)state;
@@ -64,15 +74,12 @@ static void blocks_of_many_rows(void **state) {
   for (int b = 0; b < contract->block_count; b++) {
     fh_view_desc views[4];
     fh_bound bound;
-    fh_block_shape shape = {0};
     describe(views, MANY, 4, 8, ROWS, ROWS, 1);
     assert_null(contract->bind(views, NULL, &bound));
-    contract->blocks[b].shape(&bound, MULTIPROCESSORS, &shape);
-    assert_in_range(shape.grid[0], MULTIPROCESSORS, 64 * MULTIPROCESSORS);
+    assert_in_range(rows_shape(&contract->blocks[b], &bound, MULTIPROCESSORS).grid[0], MULTIPROCESSORS, 64 * MULTIPROCESSORS);
     describe(views, 3, 4, 8, ROWS, ROWS, 1);
     assert_null(contract->bind(views, NULL, &bound));
-    contract->blocks[b].shape(&bound, MULTIPROCESSORS, &shape);
-    assert_in_range(shape.grid[0], 1, 3);
+    assert_in_range(rows_shape(&contract->blocks[b], &bound, MULTIPROCESSORS).grid[0], 1, 3);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/gpu/raw_opencl.h"
 #include "bench/gpu/rows.h"
 #include "runtime/base/clock.h"
 
@@ -121,6 +122,34 @@ void rows_launch(json_t *document, raw_device *raw, gpu_session *session, const 
   }
   raw_launch_close(&launch);
   gpu_case_close(own);
+}
+
+/* Against the driver's own loop on the same device; no target names it. */
+static void opencl_row(json_t *row, raw_opencl_launch *raw, gpu_case *own, const gpu_options *options) {
+  static const char *const kinds[] = {"foghorn", "limit"};
+  fh_contender waited[] = {{.name = "Foghorn", .sample = own_launch, .arg = own},
+                           {.name = "clEnqueueNDRangeKernel", .sample = raw_opencl_launch_sample, .arg = raw}};
+  if (figures_measure(row, waited, kinds, 2, options)) figures_value(row, waited[0].median / waited[1].median);
+}
+
+void rows_launch_opencl(json_t *document, const gpu_options *options) {
+  raw_opencl_launch launch;
+  char why[240];
+  json_t *row = figures_row(document, "axpy", "one element, one launch after another, OpenCL", "");
+  if (!options->opencl) {
+    figures_not_run(row, NULL, NULL, "no OpenCL GPU beside the CUDA one");
+    return;
+  }
+  const char *no_launch = raw_opencl_launch_open(raw_ordinal_of(options->opencl), &launch);
+  gpu_session *session = no_launch ? NULL : gpu_session_open(options->opencl, 0, why, (int)sizeof why);
+  gpu_case *own = session ? gpu_case_open(session, &one_element, 0, why, (int)sizeof why) : NULL;
+  if (own)
+    opencl_row(row, &launch, own, options);
+  else
+    figures_not_run(row, NULL, NULL, no_launch ? no_launch : why);
+  gpu_case_close(own);
+  gpu_session_close(session);
+  raw_opencl_launch_close(&launch);
 }
 
 /* ---- copies -------------------------------------------------------------------------------------------------------------- */

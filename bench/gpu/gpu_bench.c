@@ -49,6 +49,7 @@ static int measure_on(raw_device *raw, gpu_session *session, const gpu_options *
   fprintf(stderr, "limits\n");
   rows_limits(document, raw, options);
   rows_launch(document, raw, session, options);
+  rows_launch_opencl(document, options);
   rows_copies(document, raw, session, options);
   bool written = figures_write(document, options->out);
   fprintf(stderr, "starts\n");

@@ -208,7 +208,7 @@ double raw_fma(void *arg, long calls) {
 
 /* ---- one launch ------------------------------------------------------------------------------------------------------------------ */
 
-static const fh_kernel_image *axpy_image(void) {
+const fh_kernel_image *raw_axpy_image(void) {
   int count;
   const fh_kernel_image *images = fh_kernel_images(&count);
   for (int i = 0; i < count; i++)
@@ -217,6 +217,16 @@ static const fh_kernel_image *axpy_image(void) {
 }
 
 enum { AXPY_VIEWS = 2 };
+
+const char *raw_bind_axpy(fh_bound *out) {
+  const fh_view_desc one = {.dtype = FH_F32, .rank = 1, .shape = {1}, .strides = {1}};
+  const fh_view_desc views[AXPY_VIEWS] = {one, one};
+  const fh_value scalars[] = {{.f = 1}};
+  fh_status status = raw_axpy_image()->contract->bind(views, scalars, out);
+  if (!status) return NULL;
+  fh_status_free(status);
+  return "axpy cannot be bound to one element";
+}
 
 /* What a backend does with a bound stage, for a stage without scratch (backends/cuda/cuda_stream.c). */
 typedef struct raw_arguments {
@@ -247,7 +257,7 @@ static void take_arguments(raw_launch *launch, raw_arguments *out) {
 
 static const char *load_axpy(raw_launch *launch) {
   const raw_device *device = launch->device;
-  const fh_kernel_image *image = axpy_image();
+  const fh_kernel_image *image = raw_axpy_image();
   if (!image || !image->ptx) return "this build has no PTX";
   RAW_TRY(cuModuleLoadDataEx, (&launch->module, image->ptx, 0, NULL, NULL));
   RAW_TRY(cuModuleGetFunction, (&launch->function, launch->module, "axpy"));
@@ -259,17 +269,10 @@ static const char *load_axpy(raw_launch *launch) {
 }
 
 static const char *bind_axpy(raw_launch *launch) {
-  const fh_view_desc one = {.dtype = FH_F32, .rank = 1, .shape = {1}, .strides = {1}};
-  const fh_view_desc views[AXPY_VIEWS] = {one, one};
-  const fh_value scalars[] = {{.f = 1}};
   if (!(launch->arguments = calloc(1, sizeof *launch->arguments))) return "out of memory";
-  fh_status status = axpy_image()->contract->bind(views, scalars, &launch->arguments->bound);
-  if (status) {
-    fh_status_free(status);
-    return "axpy cannot be bound to one element";
-  }
-  take_arguments(launch, launch->arguments);
-  return NULL;
+  const char *why = raw_bind_axpy(&launch->arguments->bound);
+  if (!why) take_arguments(launch, launch->arguments);
+  return why;
 }
 
 const char *raw_launch_open(raw_device *device, raw_launch *out) {

@@ -4,6 +4,7 @@
 #define FOGHORN_BENCH_GPU_RAW_H_
 
 #include "detect/drivers/cuda_driver.h"
+#include "kernels/contract.h"
 
 typedef struct raw_device {
   fh_cuda_driver driver;
@@ -44,6 +45,10 @@ double raw_to_host(void *arg, long calls);
 /* Multiply-adds: raw_fma_operations of them in a call. */
 double raw_fma(void *device, long calls);
 double raw_fma_operations(const raw_device *device);
+
+/* The kernel of all launches here; NULL: the build has none. Bound to one element: NULL, or why not. */
+const fh_kernel_image *raw_axpy_image(void);
+const char *raw_bind_axpy(fh_bound *out_bound);
 
 /* One kernel of Foghorn's on one element, launched by the driver alone. */
 typedef struct raw_launch {

@@ -10,6 +10,8 @@
 void rows_limits(json_t *document, raw_device *raw, const gpu_options *options);
 /* A launch, and copies, against the same by the driver alone. */
 void rows_launch(json_t *document, raw_device *raw, gpu_session *session, const gpu_options *options);
+/* The same for the OpenCL device, against a loop of clEnqueueNDRangeKernel. */
+void rows_launch_opencl(json_t *document, const gpu_options *options);
 void rows_copies(json_t *document, raw_device *raw, gpu_session *session, const gpu_options *options);
 /* Every case of the list, against the limit that binds it and cuBLAS. */
 void rows_kernels(json_t *document, raw_device *raw, gpu_session *session, const gpu_options *options);

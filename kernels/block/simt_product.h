@@ -83,12 +83,23 @@ FH_INLINE void fh_panel_place(const fh_panel *panel, fh_local float *to, const f
 
 /* ---- sums ---- */
 
-/* One step of k: what lies at a and b are the thread's first row and column. */
-FH_INLINE void fh_simt_step(float sum[8][8], const fh_local float *a, const fh_local float *b) {
+/* A thread's rows and columns of one step of k: what lies at a and b are the first of each. */
+typedef struct fh_factors {
+  float x[8], y[8];
+} fh_factors;
+
+FH_INLINE fh_factors fh_simt_factors(const fh_local float *a, const fh_local float *b) {
   const fh_f32x4 a0 = fh_load4(a), a1 = fh_load4(a + 16), b0 = fh_load4(b), b1 = fh_load4(b + 32);
-  const float x[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
-  const float y[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
-  FH_UNROLL for (int i = 0; i < 8; i++) { FH_UNROLL for (int j = 0; j < 8; j++) sum[i][j] = fh_fma_u(x[i], y[j], sum[i][j]); }
+  const fh_factors out = {{a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w}, {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w}};
+  return out;
+}
+FH_INLINE void fh_simt_multiply(float sum[8][8], const fh_factors *of) {
+  FH_UNROLL for (int i = 0; i < 8; i++) { FH_UNROLL for (int j = 0; j < 8; j++) sum[i][j] = fh_fma_u(of->x[i], of->y[j], sum[i][j]); }
+}
+
+FH_INLINE void fh_simt_step(float sum[8][8], const fh_local float *a, const fh_local float *b) {
+  const fh_factors factors = fh_simt_factors(a, b);
+  fh_simt_multiply(sum, &factors);
 }
 
 /* Steps past k are not made: even fma(0, 0, s) would turn an s of -0 into +0. */

@@ -1,8 +1,12 @@
 /* A tile of a product of f32 from compute capability 8.0 on: panels come by asynchronous copies. SPDX-License-Identifier: Apache-2.0
  *
- * Panels of 8 steps go to shared memory FH_SIMT_STAGES - 1 panels ahead of the one that is multiplied. Shared memory wants [step][line]:
- * where lines are contiguous in memory (B by rows, A by columns) and on boundaries of 16 bytes, a copy takes four of them; otherwise each
- * element is a copy of its own, which turns the panel on its way. */
+ * One panel of 16 steps is multiplied while the next comes: the 1024 fma of a thread take two warps of a scheduler about 2000 cycles, twice
+ * what memory takes to answer. Shared memory wants [step][line]: where lines are contiguous in memory (B by rows, A by columns) and on
+ * boundaries of 16 bytes, a copy takes four of them; otherwise each element is a copy of its own, which turns the panel on its way.
+ *
+ * What a thread issues bounds it: of a panel 1024 fma, 64 loads of 16 bytes and about 80 others where both operands are by rows, so that
+ * 0.88 of it are fma. Hence addresses go from copy to copy by addition, copies ask for bounds at edges alone, and the factors of a step are
+ * loaded during the step before, those of the next panel's first one too: no thread waits for shared memory behind a barrier. */
 #ifndef FOGHORN_KERNELS_BLOCK_SIMT_STAGES_H_
 #define FOGHORN_KERNELS_BLOCK_SIMT_STAGES_H_
 
@@ -10,107 +14,150 @@
 #include "kernels/block/simt_product.h"
 #endif
 
-#define FH_SIMT_STAGES 4
-#define FH_STAGES_BYTES(side) (FH_SIMT_STAGES * 2 * FH_SIMT_PANEL(side) * 4)
+#define FH_STAGE_STEPS 16
+#define FH_STAGE_PANEL(lines) (FH_STAGE_STEPS * FH_SIMT_PITCH(lines)) /* floats */
+#define FH_STAGES_BYTES(side) (2 * 2 * FH_STAGE_PANEL(side) * 4)
 
-/* A panel that is copied: by single elements, or by four lines at a time, whose places are then those of `quads`. */
+/* How a panel is copied: four lines at a time, or single elements, of which neighbouring threads take what is nearer in memory. Of 8 steps
+ * of four lines, as of 32 lines of a step, the places lie in different banks. */
+#define FH_BY_QUADS 0
+#define FH_BY_LINES 1
+#define FH_BY_STEPS 2
+#define FH_STEPS_ALONG 8
+
+/* What a thread brings of each panel. */
 typedef struct fh_source {
-  fh_panel of;
-  bool quads;
+  fh_f32_in p;       /* its first element of the panel that is copied next */
+  long hop, advance; /* elements to its next one, and to the next panel; by steps, half a panel is behind the last of its lines */
+  int by;
+  int lines; /* of the panel that there are */
+  int place; /* in shared memory: its first line and step */
 } fh_source;
+
+/* From one copy of a thread to the next; by steps, 8 steps of all its lines come before the other 8. */
+FH_INLINE int fh_source_line_hop(int by, int threads) { return by == FH_BY_STEPS ? threads / FH_STEPS_ALONG : 0; }
+FH_INLINE int fh_source_step_hop(int by, int lines, int threads) {
+  return by == FH_BY_STEPS ? 0 : by == FH_BY_QUADS ? threads / (lines / 4) : threads / lines;
+}
+FH_INLINE int fh_source_run(int lines, int threads) { return lines / (threads / FH_STEPS_ALONG); }
 
 /* Four lines lie together, and each step begins on a boundary of 16 bytes. */
 FH_INLINE bool fh_in_quads(fh_f32_in p, long line, long step) { return line == 1 && step % 4 == 0 && fh_on_boundary(p, 16); }
 
-/* Quads of a panel: `lines` / 4 of each step, consecutive threads on consecutive ones. */
-FH_INLINE fh_panel fh_quads_begin(fh_f32_in p, long step, long left, int lines, int threads) {
-  const int t = fh_thread();
-  fh_panel out;
-  out.line = t % (lines / 4) * 4;
-  out.step = t / (lines / 4);
-  out.line_hop = 0;
-  out.step_hop = threads / (lines / 4);
-  out.p = p + out.line + out.step * step;
-  out.hop = out.step_hop * step;
-  out.advance = FH_SIMT_STEPS * step;
-  out.lines = (int)fh_least(left, lines);
-  out.place = out.step * FH_SIMT_PITCH(lines) + out.line;
-  out.place_hop = out.step_hop * FH_SIMT_PITCH(lines);
-  return out;
+FH_INLINE int fh_source_by(fh_f32_in p, long line, long step) {
+  if (fh_in_quads(p, line, step)) return FH_BY_QUADS;
+  return (step < 0 ? -step : step) < (line < 0 ? -line : line) ? FH_BY_STEPS : FH_BY_LINES;
+}
+
+/* The thread, anew for each tile: what follows from it would otherwise be kept in registers from one product of a batch to the next. */
+FH_INLINE int fh_source_thread(void) {
+  fh_f32x4 held;
+  held.x = fh_as_float(fh_thread()), held.y = held.z = held.w = 0.0f;
+  fh_hold4(held);
+  return fh_as_int(held.x);
 }
 
 FH_INLINE fh_source fh_source_begin(fh_f32_in p, long line, long step, long left, int lines, int threads) {
+  const int t = fh_source_thread(), by = fh_source_by(p, line, step);
   fh_source out;
-  out.quads = fh_in_quads(p, line, step);
-  if (out.quads)
-    out.of = fh_quads_begin(p, step, left, lines, threads);
-  else
-    out.of = fh_panel_begin(p, line, step, left, lines, threads);
+  out.by = by;
+  const int at_line = by == FH_BY_STEPS ? t / FH_STEPS_ALONG : by == FH_BY_QUADS ? t % (lines / 4) * 4 : t % lines;
+  const int at_step = by == FH_BY_STEPS ? t % FH_STEPS_ALONG : by == FH_BY_QUADS ? t / (lines / 4) : t / lines;
+  out.p = p + at_line * line + at_step * step;
+  out.hop = fh_source_line_hop(by, threads) * line + fh_source_step_hop(by, lines, threads) * step;
+  out.advance = FH_STAGE_STEPS * step;
+  out.lines = (int)fh_least(left, lines);
+  out.place = at_step * FH_SIMT_PITCH(lines) + at_line;
   return out;
 }
 
-/* Bytes of four lines that there are: those past the last become 0, and so do steps past k, from an address that is never read. */
-FH_INLINE int fh_quad_bytes(const fh_panel *of, int i, int steps) {
-  if (of->step + i * of->step_hop >= steps || of->line >= of->lines) return 0;
-  return 4 * (int)fh_least(of->lines - of->line, 4);
+/* How many of `width` lines there are, so far from the thread's first line and step. */
+FH_INLINE int fh_source_has(const fh_source *of, int line, int step, int width, int steps, int lines) {
+  const int left = of->lines - of->place % FH_SIMT_PITCH(lines) - line;
+  return of->place / FH_SIMT_PITCH(lines) + step >= steps || left <= 0 ? 0 : left < width ? left : width;
+}
+
+/* Not `whole`: what is past the last line or past k is not copied. Of its place come sums that nobody stores, or none. */
+FH_INLINE void fh_source_copy_by(int by, bool whole, const fh_source *from, fh_local float *to, int steps, int lines, int threads) {
+  const int width = by == FH_BY_QUADS ? 4 : 1, count = lines * FH_STAGE_STEPS / threads / width;
+  const int run = by == FH_BY_STEPS ? fh_source_run(lines, threads) : count;
+  fh_f32_in p = from->p;
+  FH_UNROLL for (int i = 0; i < count; i++) {
+    const int line = i % run * fh_source_line_hop(by, threads);
+    const int step = i % run * fh_source_step_hop(by, lines, threads) + i / run * FH_STEPS_ALONG;
+    const int there = whole ? width : fh_source_has(from, line, step, width, steps, lines);
+    fh_local float *const at = to + step * FH_SIMT_PITCH(lines) + line;
+    if (width == 4 && there) fh_copy_async16(at, p, 4 * there);
+    if (width == 1 && there) fh_copy_async4(at, p, 4);
+    p = i % run == run - 1 ? from->p + from->advance / 2 : p + from->hop;
+  }
+}
+
+FH_INLINE void fh_source_copy_some(bool whole, const fh_source *from, fh_local float *to, int steps, int lines, int threads) {
+  if (from->by == FH_BY_QUADS)
+    fh_source_copy_by(FH_BY_QUADS, whole, from, to, steps, lines, threads);
+  else if (from->by == FH_BY_STEPS)
+    fh_source_copy_by(FH_BY_STEPS, whole, from, to, steps, lines, threads);
+  else
+    fh_source_copy_by(FH_BY_LINES, whole, from, to, steps, lines, threads);
 }
 
 /* The next panel is on its way, `steps` of k being left. */
-FH_INLINE void fh_source_copy(fh_source *from, fh_f32_in base, fh_local float *to, long steps, int lines, int threads) {
-  fh_panel *const of = &from->of;
-  const int some = (int)fh_least(steps, FH_SIMT_STEPS);
-  if (from->quads) {
-    FH_UNROLL for (int i = 0; i < lines * FH_SIMT_STEPS / threads / 4; i++) {
-      const int bytes = fh_quad_bytes(of, i, some);
-      fh_copy_async16(to + of->place + i * of->place_hop, bytes ? of->p + i * of->hop : base, bytes);
-    }
-  } else {
-    FH_UNROLL for (int i = 0; i < lines * FH_SIMT_STEPS / threads; i++) {
-      const bool has = fh_panel_has(of, i, some);
-      fh_copy_async4(to + of->place + i * of->place_hop, has ? of->p + i * of->hop : base, has ? 4 : 0);
-    }
-  }
-  of->p += of->advance;
+FH_INLINE void fh_source_copy(fh_source *from, fh_local float *panel, long steps, int lines, int threads) {
+  if (steps >= FH_STAGE_STEPS && from->lines == lines)
+    fh_source_copy_some(true, from, panel + from->place, FH_STAGE_STEPS, lines, threads);
+  else
+    fh_source_copy_some(false, from, panel + from->place, (int)fh_least(steps, FH_STAGE_STEPS), lines, threads);
+  from->p += from->advance;
 }
 
-/* One tile of `rows` by `cols`; a and b begin at its first row and its first column. Each turn commits one group, also an empty one, so
- * that a wait for all but FH_SIMT_STAGES - 2 of them always means the panel at hand. */
+/* One tile of `rows` by `cols`; a and b begin at its first row and its first column. Behind the last panel the factors of a next one are
+ * loaded from what lies there, and are not used. */
 FH_INLINE void fh_simt_staged_tile(float total[8][8], fh_local float *shared, fh_f32_in a, long as1, long as, fh_f32_in b, long bs1,
                                    long bs, long m, long n, long k, int rows, int cols) {
-  const int threads = rows * cols / 64, stage = FH_SIMT_PANEL(rows) + FH_SIMT_PANEL(cols);
+  const int threads = rows * cols / 64, stage = FH_STAGE_PANEL(rows) + FH_STAGE_PANEL(cols);
   fh_source of_a = fh_source_begin(a, as1, as, m, rows, threads), of_b = fh_source_begin(b, bs, bs1, n, cols, threads);
-  const fh_local float *const from_a = shared + fh_simt_row(cols), *const from_b = shared + FH_SIMT_PANEL(rows) + fh_simt_col(cols);
+  const fh_local float *from_a = shared + fh_simt_row(cols), *from_b = shared + FH_STAGE_PANEL(rows) + fh_simt_col(cols);
   float sum[8][8];
-  long ahead = 0; /* the step of k whose panel is copied next */
-  int into = 0, at = 0;
-  fh_barrier(); /* the tile before has been read */
-  for (int i = 0; i < FH_SIMT_STAGES - 1; i++, ahead += FH_SIMT_STEPS) {
-    if (ahead < k) {
-      fh_source_copy(&of_a, a, shared + i * stage, k - ahead, rows, threads);
-      fh_source_copy(&of_b, b, shared + i * stage + FH_SIMT_PANEL(rows), k - ahead, cols, threads);
-    }
-    fh_copy_commit();
+  int at = 0;    /* the panel that is multiplied */
+  long left = k; /* steps, the first of which is that of the panel that is copied next */
+  fh_barrier();  /* the tile before has been read */
+  if (left > 0) {
+    fh_source_copy(&of_a, shared, left, rows, threads);
+    fh_source_copy(&of_b, shared + FH_STAGE_PANEL(rows), left, cols, threads);
   }
-  into = (FH_SIMT_STAGES - 1) * stage;
+  fh_copy_commit();
+  fh_copy_wait(0);
+  fh_barrier();
+  fh_factors now = fh_simt_factors(from_a, from_b);
   fh_simt_fill(total, -0.0f);
   for (long block = 0; block == 0 || block < k; block += FH_SIMT_BLOCK) {
-    const long end = fh_least(k, block + FH_SIMT_BLOCK);
+    const int steps = (int)fh_least(k - block, FH_SIMT_BLOCK);
     fh_simt_fill(sum, 0.0f);
-    for (long l = block; l < end; l += FH_SIMT_STEPS, ahead += FH_SIMT_STEPS) {
-      fh_copy_wait(FH_SIMT_STAGES - 2);
-      fh_barrier(); /* the panel is there for all, and the one before has been read by all: its place is free */
-      if (ahead < k) {
-        fh_source_copy(&of_a, a, shared + into, k - ahead, rows, threads);
-        fh_source_copy(&of_b, b, shared + into + FH_SIMT_PANEL(rows), k - ahead, cols, threads);
+    for (int panel = steps / FH_STAGE_STEPS; panel > 0; panel--) {
+      left -= FH_STAGE_STEPS;
+      if (left > 0) { /* to where the panel before was, which all have read */
+        fh_source_copy(&of_a, shared + (stage - at), left, rows, threads);
+        fh_source_copy(&of_b, shared + (stage - at) + FH_STAGE_PANEL(rows), left, cols, threads);
       }
       fh_copy_commit();
-      fh_simt_steps(sum, from_a + at, FH_SIMT_PITCH(rows), from_b + at, FH_SIMT_PITCH(cols), end - l);
-      into = at;
-      at = at + stage == FH_SIMT_STAGES * stage ? 0 : at + stage;
+      FH_UNROLL for (int l = 1; l < FH_STAGE_STEPS; l++) {
+        const fh_factors next = fh_simt_factors(from_a + at + l * FH_SIMT_PITCH(rows), from_b + at + l * FH_SIMT_PITCH(cols));
+        fh_simt_multiply(sum, &now);
+        now = next;
+      }
+      fh_copy_wait(0);
+      fh_barrier(); /* the next panel is there for all, and this one has been read by all: its place is free */
+      at = stage - at;
+      const fh_factors next = fh_simt_factors(from_a + at, from_b + at);
+      fh_simt_multiply(sum, &now);
+      now = next;
     }
+    /* Steps past k are not made: even fma(0, 0, s) would turn an s of -0 into +0. */
+    for (int l = 0; l < steps % FH_STAGE_STEPS; l++)
+      fh_simt_step(sum, from_a + at + l * FH_SIMT_PITCH(rows), from_b + at + l * FH_SIMT_PITCH(cols));
     fh_simt_fold(total, sum);
   }
-  fh_copy_wait(0);
 }
 
 #endif /* FOGHORN_KERNELS_BLOCK_SIMT_STAGES_H_ */

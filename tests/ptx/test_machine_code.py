@@ -16,11 +16,13 @@ import machine_code
 # an A100 are 9 KiB, 3.4 TB/s x 0.7 us / 132 of an H100 18 KiB; twice that is asked for, for requests do not come evenly.
 GPUS = {"sm_80": 20, "sm_90a": 32}
 
-Product = collections.namedtuple("Product", "pattern useful floor")
+Product = collections.namedtuple("Product", "pattern useful floor least", defaults=(0,))
 # Of the straight piece with the most of them. Floors lie a little below what was seen: 0.94 of products by tiles, which is 512 of them and
 # 32 loads of 16 bytes. Squares of differences need an addition each. Products by mma have the loads of fragments among them, tf32 also the
-# rounding of each element, by integers: a NaN must stay one.
-PRODUCTS = [Product(r"matmul_(tiles|split|stages|small|fused_\w+)", ("FFMA",), 0.92),
+# rounding of each element, by integers: a NaN must stay one. `least` of them are in one piece: what is issued once a panel, for the
+# barrier and the copies, is little beside a panel of 16 steps.
+PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
+            Product(r"matmul_(fused_)?(stages|small)", ("FFMA",), 0.92, 1024),
             Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
             Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
             Product(r"matmul_(bf16|f16)_mma", ("HMMA",), 0.60),
@@ -49,6 +51,8 @@ def product_faults(name, code):
             piece, found = share(product, code)
             if found < product.floor:
                 yield f"{found:.2f} of {len(piece)} instructions in its hot loop are {'/'.join(product.useful)}, expected {product.floor}"
+            if sum(one.is_a(*product.useful) for one in piece) < product.least:
+                yield f"no straight piece has {product.least} {'/'.join(product.useful)}"
             if "FFMA" in product.useful and any(one.is_a("LDS") and one.bytes() < 16 for one in piece):
                 yield "its hot loop reads shared memory by less than 16 bytes"
 

@@ -96,7 +96,8 @@ static void refuse(fh_replay *replay, int count, const char *why) {
   fh_log(FH_LOG_INFO, "%s: %d launches are queued one by one, and not as a graph: %s", replay->device->found->info.id, count, why);
 }
 
-/* The launches as a graph that nothing has run; the stream is as before, whatever comes of it. */
+/* The launches as a graph that nothing has run; the stream is as before, whatever comes of it. A launch for which the driver had no memory
+ * is no fault of the capture, which the driver may call broken then: there may be memory later. */
 static fh_cu_result capture(fh_stream *stream, const fh_command *commands, int count, fh_cu_graph *out_graph) {
   const fh_cuda_functions *fn = stream->device->fn;
   bool any = false;
@@ -104,8 +105,9 @@ static fh_cu_result capture(fh_stream *stream, const fh_command *commands, int c
   if (code != FH_CUDA_SUCCESS) return code;
   fh_status status = queue_each(stream, commands, count, &any);
   code = fn->cuStreamEndCapture(stream->handle, out_graph);
-  const bool failed = status != FH_OK;
+  const bool failed = status != FH_OK, starved = fh_status_code(status) == FH_RESOURCE_EXHAUSTED;
   fh_status_free(status); /* it comes again when the launches are queued one by one */
+  if (starved) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   return code == FH_CUDA_SUCCESS && failed ? FH_CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : code;
 }
 

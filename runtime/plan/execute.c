@@ -324,35 +324,74 @@ static bool is_of_batch(const fh_batch *batch, const fh_buffer *buffer) {
   return operand;
 }
 
-/* With all work there done. The operands of a batch (NULL: of none), which was just made resident, are those that were used last: they
- * stay.
- */
-static bool give_up_replica(fh_context *context, int device, const fh_batch *batch) {
+/* With all work there done; how many bytes. The operands of a batch (NULL: of none), which was just made resident, are those that were used
+ * last: they stay. */
+static uint64_t give_up_replica(fh_context *context, int device, const fh_batch *batch) {
   fh_buffer *buffer = victim_of(context, device, NULL, true);
-  if (!buffer) return false;
+  if (!buffer) return 0;
   const bool idle = !batch || !is_of_batch(batch, buffer);
+  const uint64_t bytes = buffer->bytes ? buffer->bytes : 1;
   if (idle) fh_replica_drop(context, buffer, device);
   fh_buffer_release(buffer);
-  return idle;
+  return idle ? bytes : 0;
 }
 
 /* Freed memory may be kept for this context's reuse. */
 static bool to_driver(const fh_plan_device *device) { return device->api->trim && device->api->trim(device->device) > 0; }
 
-/* What the batch that is about to run on `queue` needs stays; both may be NULL. */
-static bool give_way(fh_context *context, int device, const fh_queue *queue, const fh_batch *batch) {
-  const fh_plan_device *d = &context->devices[device];
+/* All work there is done, and the device goes on. */
+static bool comes_to_rest(fh_context *context, int device) {
   fh_status status = settle_all(context, device);
-  const bool idle = !status && d->state == FH_STATE_OPEN;
+  const bool idle = !status && context->devices[device].state == FH_STATE_OPEN;
   fh_status_free(status); /* of work before: reported to whoever asks for its results */
-  if (!idle) return false;
-  if (to_driver(d)) return true; /* costs nobody a copy */
-  const bool freed = scratch_trim(context, device, queue, FH_PLAN_SCRATCHES) > 0 || give_up_replica(context, device, batch);
+  return idle;
+}
+
+/* What costs nobody a copy: memory kept for reuse, then scratch, but that of `queue` (NULL: of none). */
+static bool give_up_spare(const fh_context *context, int device, const fh_queue *queue) {
+  const fh_plan_device *d = &context->devices[device];
+  if (to_driver(d)) return true;
+  const bool freed = scratch_trim(context, device, queue, FH_PLAN_SCRATCHES) > 0;
   (void)to_driver(d);
   return freed;
 }
 
-bool fh_device_give_way(fh_context *context, int device) { return give_way(context, device, NULL, NULL); }
+bool fh_device_give_way(fh_context *context, int device) {
+  if (!comes_to_rest(context, device)) return false;
+  if (give_up_spare(context, device, NULL)) return true;
+  const bool freed = give_up_replica(context, device, NULL) > 0;
+  (void)to_driver(&context->devices[device]);
+  return freed;
+}
+
+/* Replicas that made room for a graph. It takes little, and its memory is not all the device's: where a few did not help, or much is free,
+ * the others would go for nothing. */
+typedef struct fh_sacrifice {
+  int left;       /* times that some may still go */
+  uint64_t bytes; /* that went the last time */
+} fh_sacrifice;
+
+static bool has_plenty(const fh_plan_device *device) {
+  enum { PLENTY = 64 << 20 }; /* many times what the longest batch takes */
+  uint64_t bytes = 0;
+  fh_status status = device->api->query_free_memory(device->device, &bytes);
+  const bool plenty = !status && bytes >= PLENTY;
+  fh_status_free(status); /* not known: the other bound holds */
+  return plenty;
+}
+
+/* At least twice as much as the last time, so that few tries find out. */
+static bool give_up_replicas(fh_context *context, const fh_batch *batch, fh_sacrifice *made) {
+  const fh_plan_device *d = &context->devices[batch->device];
+  if (made->left == 0 || has_plenty(d)) return false;
+  uint64_t bytes = 0, more;
+  do bytes += more = give_up_replica(context, batch->device, batch);
+  while (more > 0 && bytes < 2 * made->bytes);
+  (void)to_driver(d);
+  made->left--;
+  made->bytes = bytes;
+  return bytes > 0;
+}
 
 int fh_device_trim(fh_queue *queue, int device, const fh_call *call) {
   fh_status status = settle_all(queue->context, device);
@@ -847,18 +886,27 @@ static fh_status make_all_resident(fh_queue *queue, const fh_batch *batch) {
   return FH_OK;
 }
 
-/* For a graph, say, room is made of what nobody needs now: memory kept for reuse, other queues' scratch, contents that the host has too.
- * Where that does not help, the launches need none, and for a while it is not tried again. */
+/* What the batch that is about to run on `queue` needs stays. */
+static bool make_room(fh_queue *queue, const fh_batch *batch, fh_sacrifice *made) {
+  fh_context *context = queue->context;
+  if (!comes_to_rest(context, batch->device)) return false;
+  return give_up_spare(context, batch->device, queue) || give_up_replicas(context, batch, made);
+}
+
+/* For a graph, say, room is made of what nobody needs now: memory kept for reuse, other queues' scratch, and the first time a few contents
+ * that the host has too. Where that does not help, the launches need none, and for a while it is not tried again. */
 static fh_status submit_again(fh_queue *queue, const fh_batch *batch, const fh_command *commands, int count, bool *out_ran) {
-  enum { FIRST_PAUSE = 16, LONGEST_PAUSE = 4096 };
+  enum { FIRST_PAUSE = 16, LONGEST_PAUSE = 4096, SACRIFICES = 4 };
   fh_recurrence *again = batch->again;
   const fh_plan_device *d = &queue->context->devices[batch->device];
+  fh_sacrifice made = {.left = again->pause == 0 ? SACRIFICES : 0};
+  const bool first = !again->kept; /* which is only taken note of, and asks for no memory */
   bool refused = false;
   do FH_TRY(stream_submit_as(queue, batch->device, commands, count, &again->kept, &refused));
-  while (refused && give_way(queue->context, batch->device, queue, batch));
+  while (refused && make_room(queue, batch, &made));
   again->short_of_memory = refused;
   *out_ran = !refused;
-  if (!refused) again->pause = 0;
+  if (!refused && !first) again->pause = 0;
   if (!refused || d->state != FH_STATE_OPEN) return FH_OK; /* lost while room was made: one by one they meet it */
   d->api->replay_end(again->kept);
   again->kept = NULL;

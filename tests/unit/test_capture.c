@@ -220,14 +220,43 @@ static void makes_room_for_a_graph(void) {
   assert_true(fh_cuda_calls("cuLaunchKernel") < 4 * ROUNDS);
 }
 
-/* There never is: the launches run one by one on the same stream, which is said once and counted, and it is tried again now and then. */
+/* There never is: the launches run one by one on the same stream, which is said once and counted, and it is tried again, less and less
+ * often. */
 static void runs_one_by_one_without_memory(void) {
-  enum { ROUNDS_MORE = 40 };
+  enum { ROUNDS_MORE = 56 };
   if (!has_ptx()) return;
-  check_short(ROUNDS_MORE, 1, 2 * (1 + 16), true); /* refused, then at rest */
+  check_short(ROUNDS_MORE, 1, 1 + 16 + 1 + 32, true); /* refused, then at rest */
   assert_true(fh_cuda_calls("cuStreamCreate") <= 2);
   assert_int_equal(fh_cuda_calls("cuGraphExecDestroy"), fh_cuda_calls("cuGraphLaunch") ? 2 : 0);
 }
+
+/* A graph takes little. Of many contents that the host has too a few make room the first time, and none where much is free: `gone` are
+ * those. */
+static void check_room_made(int gone) {
+  enum { MANY = 100, ROUNDS_MORE = 40, TRIES = 16 };
+  if (!has_ptx()) return;
+  float want[N];
+  fh_view others[MANY];
+  find_answer(SHORT, ROUNDS_MORE, want);
+  chain c = open_chain("cuda:0,cpu", SHORT, true);
+  for (int i = 0; i < MANY; i++) {
+    others[i] = zeros(c.context);
+    FH_EXPECT_OK(fh_queue_prefetch(c.queue, &others[i], "cuda:0", NULL));
+  }
+  run_rounds(&c, SHORT, ROUNDS_MORE, NULL);
+  expect_same(&c, want);
+  int there = 0;
+  for (int i = 0; i < MANY; i++) {
+    there += others[i].buffer->replicas[fh_device_named(c.context, "cuda:0")].memory != NULL;
+    fh_view_release(&others[i]);
+  }
+  assert_int_equal(there, MANY - gone);
+  assert_in_range(fh_cuda_calls("cuGraphInstantiateWithFlags"), 1, TRIES);
+  close_chain(&c);
+}
+
+static void gives_up_little_for_a_graph(void) { check_room_made(1 + 2 + 4 + 8); }
+static void gives_up_nothing_where_much_is_free(void) { check_room_made(0); }
 
 /* Later there is. */
 static void has_memory_again(void) {
@@ -367,19 +396,22 @@ static void refuses_what_looks_at_results(void) {
 
 int main(int argc, char **argv) {
   (void)argc;
-  static const char settings[] = "capability=80,multiprocessors=4";
+  static const char settings[] = "capability=80,multiprocessors=4", scarce[] = "capability=80,multiprocessors=4,memory=1GiB,others=1016MiB";
   static const fh_cuda_case cases[] = {
       {"runs as one graph", settings, NULL, runs_as_one_graph, 0, 0, 0},
       {"runs as one graph, memory from pools", "capability=80,multiprocessors=4,pools=1", NULL, runs_as_one_graph, 0, 0, 0},
       {"runs a long one", settings, NULL, runs_a_long_one, 0, 0, 0},
       {"goes on where nothing can be captured", settings, "cuStreamBeginCapture@1+=801", goes_on_without_graphs, 0, 0, 0},
       {"goes on where no graph is made", settings, "cuGraphInstantiateWithFlags@1+=801", goes_on_without_graphs, 0, 0, 0},
-      {"makes room to make a graph", settings, "cuGraphInstantiateWithFlags@1=OOM", makes_room_for_a_graph, 0, 0, 0},
-      {"makes room to run a graph", settings, "cuGraphLaunch@1=OOM", makes_room_for_a_graph, 0, 0, 0},
-      {"runs one by one where no graph has memory", settings, "cuGraphInstantiateWithFlags@1+=OOM", runs_one_by_one_without_memory, 0, 0,
-       0},
-      {"runs one by one where no graph has memory to run", settings, "cuGraphLaunch@1+=OOM", runs_one_by_one_without_memory, 0, 0, 0},
+      {"makes room to make a graph", scarce, "cuGraphInstantiateWithFlags@1=OOM", makes_room_for_a_graph, 0, 0, 0},
+      {"makes room to run a graph", scarce, "cuGraphLaunch@1=OOM", makes_room_for_a_graph, 0, 0, 0},
+      {"makes room to capture a graph", scarce, "cuLaunchKernel@17=OOM", makes_room_for_a_graph, 0, 0, 0},
+      {"runs one by one where no graph has memory", scarce, "cuGraphInstantiateWithFlags@1+=OOM", runs_one_by_one_without_memory, 0, 0, 0},
+      {"runs one by one where no graph has memory to run", scarce, "cuGraphLaunch@1+=OOM", runs_one_by_one_without_memory, 0, 0, 0},
       {"has memory for a graph again", settings, "cuGraphLaunch@1=OOM", has_memory_again, 0, 0, 0},
+      {"has memory to capture a graph again", settings, "cuLaunchKernel@17=OOM", has_memory_again, 0, 0, 0},
+      {"gives up little for a graph", scarce, "cuGraphInstantiateWithFlags@1+=OOM", gives_up_little_for_a_graph, 0, 0, 0},
+      {"gives up nothing where much is free", settings, "cuGraphInstantiateWithFlags@1+=OOM", gives_up_nothing_where_much_is_free, 0, 0, 0},
       {"goes on where no graph runs", settings, "cuGraphLaunch@1+=801", goes_on_where_no_graph_runs, 0, 0, 0},
       {"survives a device lost at a graph", settings, "cuGraphLaunch@2+=719", survives_a_lost_device, 0, 0, 0},
       {"survives a device lost in a graph", settings, "cuGraphLaunch@2=late:719", survives_a_lost_device, 0, 0, 0},

@@ -33,12 +33,28 @@ def find_nvdisasm():
     return next((str(place) for place in places if place and os.access(place, os.X_OK)), None)
 
 
+class Refused(Exception):
+    """nvdisasm does not read a cubin: in its words."""
+
+
+def version_of(said):
+    """Of what a program of the CUDA toolkit says of its version; empty: it is not understood."""
+    found = re.search(r"\bV(\d+(?:\.\d+)+)", said)
+    return tuple(int(part) for part in found.group(1).split(".")) if found else ()
+
+
+def may_read(nvdisasm_says, ptxas_says):
+    """Machine code is read by the toolkit that wrote it and by later ones; the last number is each program's own."""
+    return bool(version_of(nvdisasm_says)) and version_of(nvdisasm_says)[:2] >= version_of(ptxas_says)[:2]
+
+
 def disassemble(nvdisasm, cubin):
     """The instructions of each entry."""
-    command = [nvdisasm, "-c", str(cubin)]
-    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    done = subprocess.run([nvdisasm, "-c", str(cubin)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise Refused(f"{nvdisasm}: {done.stderr.strip() or f'exit status {done.returncode}'}")
     entries, code = {}, []
-    for line in shown.splitlines():
+    for line in done.stdout.splitlines():
         if found := re.match(r"\.text\.(\w+):", line):
             code = entries.setdefault(found.group(1), [])
         elif found := LABEL.match(line):

@@ -133,14 +133,14 @@ static void test_shifted_bytes(void **state) {
   (void)state;
   for (size_t shift = 1; shift < 4; shift++) {
     const fh_case c = case_of(&i8, (const int64_t[]){0, 32, 64, 128}, FH_PRODUCT_PLAIN);
-    tuned_call call = tuned_call_make(&fh_contract_matmul_i8, c.views, false, shift),
-               even = tuned_call_make(&fh_contract_matmul_i8, c.views, false, 0);
-    void *const shifted = call.first[0];
-    call.first[0] = even.first[0];
+    tuned_call call = tuned_call_make(&fh_contract_matmul_i8, c.views, false, 0),
+               odd = tuned_call_make(&fh_contract_matmul_i8, c.views, false, shift);
+    void *const whole = call.first[1];
+    call.first[1] = odd.first[1];
     check_call(&i8, &c, &call, shift % 2);
-    call.first[0] = shifted;
+    call.first[1] = whole;
     tuned_call_free(&call);
-    tuned_call_free(&even);
+    tuned_call_free(&odd);
   }
 }
 

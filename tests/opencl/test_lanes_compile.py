@@ -65,9 +65,10 @@ clang = find_clang()
 if not clang or not (BUILD / "kernels/axpy.cl").exists():
     print("NOT RUN: no clang here, or a build without PTX: no text was compiled")
     sys.exit(77)
-ptxas = assembly.find_ptxas()
-if not ptxas:
+assembler = assembly.assembler_for(assembly.find_assemblers(), "sm_80")
+if not assembler:
     print("NOT RUN: no ptxas here: what becomes of shfl.sync was not assembled")
+ptxas = assembler and assembler.path
 names = re.findall(r"^FH_KERNEL\((\w+),", (SOURCE / "kernels/kernels.def").read_text(), re.MULTILINE)
 assert len(names) > 50, names
 with tempfile.TemporaryDirectory() as folder:

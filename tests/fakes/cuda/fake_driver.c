@@ -249,13 +249,30 @@ fh_cu_result cuDevicePrimaryCtxReset_v2(fh_cu_device device) {
   return FH_CUDA_SUCCESS;
 }
 
-fh_cu_result cuCtxPushCurrent_v2(fh_cu_context context) {
-  BEGIN(cuCtxPushCurrent_v2);
-  NEED_INIT;
+static bool is_retained(fh_cu_context context) {
   bool known = false;
   pthread_mutex_lock(&fake_lock);
   for (int i = 0; i < FAKE_MAX_DEVICES; i++) known |= context == fake_primary(i) && context->retained;
   pthread_mutex_unlock(&fake_lock);
+  return known;
+}
+
+/* A context that a script has destroyed has nothing under way: destroying one waits for its work, or ends it. */
+static void end_work_of(fh_cu_context context) {
+  if (!is_retained(context)) return;
+  pthread_mutex_lock(&fake_lock);
+  fake_context_wait(context);
+  pthread_mutex_unlock(&fake_lock);
+}
+
+fh_cu_result cuCtxPushCurrent_v2(fh_cu_context context) {
+  fake_call call = fake_begin(FAKE_cuCtxPushCurrent_v2);
+  if (call.answered) {
+    if (call.answer == FH_CUDA_ERROR_INVALID_CONTEXT) end_work_of(context);
+    RETURN(call.answer);
+  }
+  NEED_INIT;
+  const bool known = is_retained(context);
   FAIL_IF(!known, FH_CUDA_ERROR_INVALID_CONTEXT);
   return fake_end(&call, fake_push(context) ? FH_CUDA_SUCCESS : FH_CUDA_ERROR_INVALID_VALUE);
 }

@@ -211,6 +211,7 @@ typedef struct trial {
   const fh_kernel_image *image;
   fh_case c;
   data_kind kind;
+  bool once;   /* the first layout that the variant takes is enough */
   int in, out; /* IN_PLACE: the input view that is the output view */
   fh_bound bound;
   char *input[FH_MAX_VIEWS], *want[FH_MAX_VIEWS], *plain[FH_MAX_VIEWS], *got[FH_MAX_VIEWS];
@@ -588,8 +589,10 @@ static bool is_tried(const trial *t, const fh_conform_options *options, const la
 
 static fh_status try_layouts(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, fh_conform_report *report) {
   layout how;
+  const int before = report->runs;
   for (int i = 0; layout_at(i, options->thorough, &how) && report->verdict == FH_CONFORM_PASS; i++) {
     setting s;
+    if (t->once && report->runs > before) break;
     if (!is_tried(t, options, &how)) continue;
     fh_status status = setting_new(t, &how, variant->alignment, options->guard, &s);
     if (!status) status = try_setting(t, variant, options, &how, &s, report);
@@ -646,18 +649,115 @@ static fh_status try_case(const fh_kernel_image *image, const fh_conform_variant
 /* A contract from outside may have no last case, and its variant may take none. */
 enum { MOST_CASES = 4096 };
 
+/* Inputs that are empty or of one element each say little of a text. */
+static bool says_little(const fh_kernel_contract *contract, const fh_case *c) {
+  int64_t most = 0;
+  for (int v = 0; v < contract->view_count; v++) {
+    if (contract->views[v].role == FH_ROLE_OUT) continue;
+    const int64_t count = count_of(&c->views[v]);
+    if (count == 0) return true;
+    if (count > most) most = count;
+  }
+  return most <= 1;
+}
+
+/* The first cases that the variant takes. */
+static fh_status try_first(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
+                           int *out_next, fh_conform_report *report) {
+  const fh_kernel_contract *contract = image->contract;
+  fh_case c = {0};
+  int taken = 0, i = 0;
+  for (; i < MOST_CASES && (options->cases == 0 || taken < options->cases) && contract->case_at(i, &c); i++) {
+    const int before = report->runs;
+    if (options->sample && says_little(contract, &c)) continue;
+    FH_TRY(try_case(image, variant, options, &c, report));
+    taken += report->runs > before;
+  }
+  *out_next = i;
+  return FH_OK;
+}
+
+/* ---- one call that reaches more ---------------------------------------------------------------------------- */
+
+/* Traffic of a call that still takes milliseconds. */
+static const double MANY_BYTES = 3e7;
+
+/* What a case would bring, by its first layout that the variant takes. */
+typedef struct promise {
+  int index; /* -1: the variant does not take it */
+  int reach;
+  double work;
+} promise;
+
+static fh_status promise_of_layout(const trial *t, const fh_conform_variant *variant, const layout *how, int index, promise *out) {
+  setting s;
+  fh_status status = setting_new(t, how, variant->alignment, false, &s);
+  if (!status && s.bound.stage_count > 0 && !is_unfit(t, variant, &s))
+    *out = (promise){index, variant->reach ? variant->reach(variant->arg, &s.bound) : 0, s.bound.flops + s.bound.bytes};
+  setting_free(&s, t);
+  return status;
+}
+
+static fh_status promise_of(trial *t, const fh_conform_variant *variant, const fh_conform_options *options, int index, promise *out) {
+  bool takes;
+  *out = (promise){.index = -1};
+  FH_TRY(t->image->contract->bind(t->c.views, t->c.scalars, &t->bound));
+  if (t->bound.flops > MANY_FLOPS || t->bound.bytes > MANY_BYTES) return FH_OK;
+  FH_TRY(takes_some_layout(t, variant, options, &takes));
+  if (!takes) return FH_OK;
+  FH_TRY(trial_alloc(t));
+  trial_fill(t); /* the data may say how a call is cut */
+  for (int i = 0; i < FIXED_LAYOUTS && out->index < 0; i++)
+    if (is_tried(t, options, &fixed_layouts[i])) FH_TRY(promise_of_layout(t, variant, &fixed_layouts[i], index, out));
+  return FH_OK;
+}
+
+static bool promises_more(const promise *a, const promise *b) {
+  if (a->index < 0 || b->index < 0) return a->index >= 0;
+  return a->reach != b->reach ? a->reach > b->reach : a->work > b->work;
+}
+
+/* The case from `first` on that reaches most. */
+static fh_status find_largest(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options, int first,
+                              promise *out_best) {
+  fh_case c = {0};
+  *out_best = (promise){.index = -1};
+  for (int i = first; i < MOST_CASES && image->contract->case_at(i, &c); i++) {
+    promise found;
+    trial t = {.image = image, .c = c};
+    fh_status status = promise_of(&t, variant, options, i, &found);
+    trial_free(&t);
+    FH_TRY(status);
+    if (promises_more(&found, out_best)) *out_best = found;
+  }
+  return FH_OK;
+}
+
+static fh_status try_largest(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options, int first,
+                             fh_conform_report *report) {
+  promise best;
+  fh_case c = {0};
+  FH_TRY(find_largest(image, variant, options, first, &best));
+  if (best.index < 0 || !image->contract->case_at(best.index, &c)) return FH_OK;
+  trial t = {.image = image, .c = c, .once = true};
+  fh_status status = try_trial(&t, variant, options, report);
+  trial_free(&t);
+  return status;
+}
+
 fh_status fh_conform(const fh_kernel_image *image, const fh_conform_variant *variant, const fh_conform_options *options,
                      fh_conform_report *out_report) {
+  fh_conform_options plain = *options;
+  int next;
   *out_report = (fh_conform_report){0};
   if (options->out_failure) *options->out_failure = FH_OK;
-  fh_case c = {0};
-  int taken = 0;
-  for (int i = 0; i < MOST_CASES && (options->cases == 0 || taken < options->cases) && image->contract->case_at(i, &c); i++) {
-    const int before = out_report->runs;
-    FH_TRY(try_case(image, variant, options, &c, out_report));
-    taken += out_report->runs > before;
+  FH_TRY(try_first(image, variant, options, &next, out_report));
+  if (options->sample && out_report->runs == 0 && out_report->verdict == FH_CONFORM_PASS) { /* what says little is all there is */
+    plain.sample = false;
+    FH_TRY(try_first(image, variant, &plain, &next, out_report));
   }
-  if (taken == 0 && out_report->verdict == FH_CONFORM_PASS) {
+  if (plain.sample && out_report->verdict == FH_CONFORM_PASS) FH_TRY(try_largest(image, variant, options, next, out_report));
+  if (out_report->runs == 0 && out_report->verdict == FH_CONFORM_PASS) {
     out_report->verdict = FH_CONFORM_UNSUPPORTED;
     snprintf(out_report->text, sizeof out_report->text, "no case of the contract fits %s, so that it could not be tested", variant->name);
   }

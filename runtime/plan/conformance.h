@@ -38,6 +38,8 @@ typedef struct fh_conform_variant {
    * left must prove something. Where nothing is, the variant is UNSUPPORTED, without a failure. At most 4096 cases are looked at.
    * `offsets`: of the views, in bytes from a boundary of 256. */
   bool (*unfit)(void *arg, const fh_bound *bound, const int64_t offsets[FH_MAX_VIEWS]);
+  /* For `sample`: how much of the variant's code a call that it takes reaches, by any measure; NULL: as much as any other. */
+  int (*reach)(void *arg, const fh_bound *bound);
 } fh_conform_variant;
 
 typedef struct fh_conform_options {
@@ -46,6 +48,9 @@ typedef struct fh_conform_options {
   bool quick;    /* compact operands and ordinary data only */
   bool forms;    /* with `quick`: also those whose last two dimensions have changed places, all of them and every other one */
   int cases;     /* only the first so many cases of the contract that the variant takes; 0: all */
+  /* With `quick` and `cases`: they are none with empty inputs or with inputs of one element, where the contract has others; and one call
+   * more is made, of the cases behind them that cost milliseconds: of those that reach most, the largest. */
+  bool sample;
   /* Takes the status of the run that failed (FH_OK: none did), for who must know more than its words; NULL: nobody. */
   fh_status *out_failure;
 } fh_conform_options;

@@ -10,7 +10,8 @@
 #include "runtime/plan/plan.h"
 
 /* The first cases are small and cost microseconds; `devprobe verify` runs them all, in every layout. Variants that take few cases come to
- * larger ones. */
+ * larger ones. Most loops and later launches of a variant for blocks do nothing in calls so small, so one call that has several blocks in
+ * as many launches as any is run beside them. */
 enum { SELFTEST_CASES = 3, SELFTEST_CASES_OF_FORMS = 5 };
 
 /* ---- a conformance call as a launch ------------------------------------------------------------------------ */
@@ -76,6 +77,20 @@ static bool unfit_for(void *arg, const fh_bound *bound, const int64_t offsets[FH
          (block && fh_block_misplaced(block, bound, offsets));
 }
 
+/* Launches of several blocks in a call: these work on pieces, and what follows brings the pieces together. */
+static int launches_of_many(void *arg, const fh_bound *bound) {
+  const runner *r = arg;
+  const fh_block_variant *block = r->candidate->block;
+  const fh_device_info *info = &r->queue->context->devices[r->candidate->device].info;
+  int launches = 0;
+  for (int step = 0; block && step < fh_block_steps(block); step++) {
+    fh_block_shape shape = {0};
+    fh_block_step_of(block, step).shape(bound, info->compute_units, &shape);
+    launches += shape.grid[0] > 1 || shape.grid[1] > 1 || shape.grid[2] > 1;
+  }
+  return launches;
+}
+
 fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const fh_conform_options *options, fh_conform_report *out_report) {
   const fh_kernel_image *image = fh_plan_kernel_in(queue->context, candidate->kernel)->image;
   const fh_device_info *info = &queue->context->devices[candidate->device].info;
@@ -85,7 +100,8 @@ fh_status fh_candidate_conform(fh_queue *queue, fh_candidate *candidate, const f
                                 .alignment = info->address_alignment ? info->address_alignment : 1,
                                 .run = run_call,
                                 .arg = &r,
-                                .unfit = unfit_for};
+                                .unfit = unfit_for,
+                                .reach = launches_of_many};
   return fh_conform(image, &variant, options, out_report);
 }
 
@@ -125,8 +141,11 @@ void fh_candidate_test(fh_queue *queue, fh_candidate *candidate) {
   /* Texts for one capability, which bring or pack tiles, have code of their own for each form of their operands; a reduction of rows that
    * lie side by side takes no compact ones. */
   const bool forms = candidate->block && candidate->block->only;
-  fh_conform_options options = {
-      .cases = forms ? SELFTEST_CASES_OF_FORMS : SELFTEST_CASES, .quick = true, .forms = forms, .out_failure = &failure};
+  fh_conform_options options = {.cases = forms ? SELFTEST_CASES_OF_FORMS : SELFTEST_CASES,
+                                .quick = true,
+                                .forms = forms,
+                                .sample = candidate->block != NULL,
+                                .out_failure = &failure};
   fh_conform_report report;
   fh_status status = fh_candidate_conform(queue, candidate, &options, &report);
   if (!status && !failure && candidate->block && !forms && report.verdict == FH_CONFORM_UNSUPPORTED) {

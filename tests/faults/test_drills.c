@@ -208,9 +208,9 @@ static void healthy_device_runs_everything(void **state) {
 
 static void device_lost_in_the_middle(void **state) {
   (void)state;
-  static const char *const scripts[] = {"cuLaunchKernel@55=719",    "cuLaunchKernel@58=700",      "cuEventRecord@52=999",
-                                        "cuMemcpyDtoHAsync@26=719", "cuLaunchKernel@56=late:214", "cuLaunchKernel@55+=709",
-                                        "cuCtxPushCurrent@230+=201"};
+  static const char *const scripts[] = {"cuLaunchKernel@60=719",    "cuLaunchKernel@58=700",      "cuEventRecord@62=999",
+                                        "cuMemcpyDtoHAsync@32=719", "cuLaunchKernel@61=late:214", "cuLaunchKernel@60+=709",
+                                        "cuCtxPushCurrent@270+=201"};
   int lost = 0;
   for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
     outcome o = drill("cuda:0,cpu", "", scripts[i]);

@@ -54,7 +54,7 @@ static inline void fh_nearest_wide_shape(const fh_bound *bound, int multiprocess
 
 /* Centroids that lie so close in few dimensions that many are candidates: by experiment a row in a hundred, and soon most, is then compared
  * with all. */
-static inline bool fh_sketch_crowded(int64_t d, int64_t k) { return d < 8 && k > 16ll << 2 * d; }
+static inline bool fh_sketch_crowded(int64_t d, int64_t k) { return d < 8 && k > INT64_C(16) << 2 * d; }
 
 static inline const char *fh_sketch_unfit(const fh_bound *bound, int64_t most) {
   const int64_t d = bound->stages[0].operands[FH_ASSIGN_D].i, k = bound->stages[0].operands[FH_ASSIGN_K].i;

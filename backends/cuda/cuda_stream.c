@@ -63,7 +63,7 @@ fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
   fh_stream *stream = fh_cuda_spare_take(device);
   fh_status status = stream ? FH_OK : make(device, &stream);
   fh_cuda_leave(device);
-  FH_TRY(status);
+  if (!stream) return status;
   enlist(stream);
   *out_stream = stream;
   return FH_OK;

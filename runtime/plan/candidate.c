@@ -346,6 +346,12 @@ static fh_reason first_reason(const fh_queue *queue, const fh_candidate *c, cons
   NO(c->test == FH_TEST_FAILED, .code = FH_REASON_SELFTEST, .cause = c->cause, .text = c->reason);
   return (fh_reason){0};
 }
+
+/* A library sums in an order of its own: only a measurement makes it the choice, also where nothing else was built for its device. */
+static fh_reason not_measured(const fh_candidate *candidate, fh_cost_source source) {
+  NO(fh_is_library_variant(candidate->block) && source < FH_COST_CALIBRATED, .code = FH_REASON_NOT_MEASURED);
+  return (fh_reason){0};
+}
 #undef NO
 
 static bool about_health(fh_reason_code code) {
@@ -360,6 +366,12 @@ fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candida
   fh_outlook outlook = fh_outlook_of(call);
   verdict.seconds = fh_cost(queue, candidate, call, &outlook, &verdict.source);
   verdict.transfer = outlook.transfer;
+  return verdict;
+}
+
+fh_verdict fh_candidate_judge_for_plan(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call) {
+  fh_verdict verdict = fh_candidate_judge(queue, candidate, call);
+  if (verdict.reason.code == FH_REASON_NONE) verdict.reason = not_measured(candidate, verdict.source);
   return verdict;
 }
 
@@ -386,9 +398,6 @@ static bool better(const fh_context *context, const bid *a, const bid *b) {
   return rank_a != rank_b ? rank_a < rank_b : a->weighed < b->weighed;
 }
 
-/* A library sums in an order of its own: only a measurement makes it the choice, also where nothing else was built for its device. */
-static bool never_by_guess(const fh_candidate *candidate) { return fh_is_library_variant(candidate->block); }
-
 static fh_plan choose(const fh_queue *queue, const fh_call *call) {
   fh_context *context = queue->context;
   fh_plan_kernel *k = fh_plan_kernel_in(context, call->kernel);
@@ -396,6 +405,7 @@ static fh_plan choose(const fh_queue *queue, const fh_call *call) {
   const int incumbent = k->incumbents[outlook.bucket];
   bid chosen = {0}, intended = {0};
   fh_reason why_not = {0}; /* the intended one */
+  fh_candidate *unmeasured = NULL;
   for (int i = 0; i < k->count; i++) {
     fh_candidate *candidate = &k->candidates[i];
     const fh_reason reason = first_reason(queue, candidate, call);
@@ -403,7 +413,10 @@ static fh_plan choose(const fh_queue *queue, const fh_call *call) {
     if (!ok && !about_health(reason.code)) continue; /* whatever it would take */
     fh_cost_source source;
     const double seconds = fh_cost(queue, candidate, call, &outlook, &source);
-    if (never_by_guess(candidate) && source < FH_COST_CALIBRATED) continue;
+    if (not_measured(candidate, source).code != FH_REASON_NONE) {
+      if (ok) unmeasured = candidate;
+      continue;
+    }
     const bid this = {candidate, seconds, seconds * (i + 1 == incumbent ? clearly_better : 1)};
     if (ok && better(context, &this, &chosen)) chosen = this;
     if (better(context, &this, &intended)) {
@@ -411,8 +424,11 @@ static fh_plan choose(const fh_queue *queue, const fh_call *call) {
       why_not = reason;
     }
   }
-  fh_plan plan = {
-      .chosen = chosen.candidate, .intended = intended.candidate, .chosen_seconds = chosen.seconds, .intended_seconds = intended.seconds};
+  fh_plan plan = {.chosen = chosen.candidate,
+                  .intended = intended.candidate,
+                  .unmeasured = unmeasured,
+                  .chosen_seconds = chosen.seconds,
+                  .intended_seconds = intended.seconds};
   if (plan.intended != plan.chosen) plan.fallback = why_not;
   return plan;
 }
@@ -478,6 +494,9 @@ void fh_reason_print(const fh_reason *reason, char *out, size_t size) {
       return;
     case FH_REASON_NO_LIBRARY:
       snprintf(out, size, "%s", text);
+      return;
+    case FH_REASON_NOT_MEASURED:
+      snprintf(out, size, "only a measurement chooses a library, and there is none: devprobe bench --calibrate");
       return;
     case FH_REASON_MEMORY:
       snprintf(out, size, "needs %.1f MiB of device memory, the device has %.1f MiB", (double)reason->need / 1048576,

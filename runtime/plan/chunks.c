@@ -188,7 +188,7 @@ fh_candidate *fh_candidate_best_on(const fh_queue *queue, int device, const fh_c
   double least = 0;
   for (int i = 0; i < k->count; i++) {
     if (k->candidates[i].device != device) continue;
-    const fh_verdict verdict = fh_candidate_judge(queue, &k->candidates[i], call);
+    const fh_verdict verdict = fh_candidate_judge_for_plan(queue, &k->candidates[i], call);
     if (verdict.reason.code != FH_REASON_NONE || (best && verdict.seconds >= least)) continue;
     best = &k->candidates[i];
     least = verdict.seconds;

@@ -27,7 +27,7 @@ static fh_status decide(const fh_queue *queue, const fh_call *call, decision *ou
   *out = (decision){.verdicts = calloc((size_t)k->count + 1, sizeof *out->verdicts)};
   if (!out->verdicts) return FH_STATUS(FH_RESOURCE_EXHAUSTED, "fh_explain: no memory");
   fh_profile_use(queue->context);
-  for (int i = 0; i < k->count; i++) out->verdicts[out->count++] = fh_candidate_judge(queue, &k->candidates[i], call);
+  for (int i = 0; i < k->count; i++) out->verdicts[out->count++] = fh_candidate_judge_for_plan(queue, &k->candidates[i], call);
   qsort(out->verdicts, (size_t)out->count, sizeof *out->verdicts, best_first);
   out->plan = fh_plan_make(queue, call);
   fh_split_find(queue, call, &out->plan, &out->split);

@@ -74,6 +74,17 @@ static fh_status refuse(fh_queue *queue, const fh_call *call, fh_code code, cons
   return status;
 }
 
+/* Nothing is left to run it. */
+static fh_status refuse_all(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_plan *plan) {
+  char why[320] = "no allowed device can run it";
+  if (plan->unmeasured)
+    snprintf(why, sizeof why,
+             "of the allowed devices only %s can run it, which a measurement alone chooses\n"
+             "next: devprobe bench --calibrate %s, or allow cpu",
+             plan->unmeasured->name, call->image->contract->name);
+  return refuse(queue, call, FH_UNAVAILABLE, wanted->cause[0] ? wanted->cause : NULL, why);
+}
+
 /* Is a fallback within what the caller allowed? */
 static fh_status check_fallback(fh_queue *queue, const fh_call *call, const intent *wanted, const fh_plan *plan) {
   const fh_config *config = &queue->context->config;
@@ -256,7 +267,7 @@ static fh_status launch(fh_queue *queue, fh_call *call, fh_candidate *planned) {
     }
     if (wanted.candidate) note_reason(context, &wanted, &plan.fallback);
     if (!plan.chosen) {
-      status = refuse(queue, call, FH_UNAVAILABLE, wanted.cause[0] ? wanted.cause : NULL, "no allowed device can run it");
+      status = refuse_all(queue, call, &wanted, &plan);
       break;
     }
     if (plan.chosen->test == FH_UNTESTED) {

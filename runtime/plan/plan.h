@@ -47,10 +47,11 @@ typedef enum fh_reason_code {
   FH_REASON_NUMERICS, /* EXACT asked, the variant is bounded */
   FH_REASON_INEXACT_DEVICE,
   FH_REASON_NO_DOUBLES,
-  FH_REASON_UNFIT,       /* the variant's own constraint */
-  FH_REASON_CAPABILITY,  /* a variant for blocks wants a newer CUDA device, or just another */
-  FH_REASON_BLOCK_LIMIT, /* its launch asks for more than the device gives a block or a grid */
-  FH_REASON_NO_LIBRARY,  /* it is a vendor's library, which is not here */
+  FH_REASON_UNFIT,        /* the variant's own constraint */
+  FH_REASON_CAPABILITY,   /* a variant for blocks wants a newer CUDA device, or just another */
+  FH_REASON_BLOCK_LIMIT,  /* its launch asks for more than the device gives a block or a grid */
+  FH_REASON_NO_LIBRARY,   /* it is a vendor's library, which is not here */
+  FH_REASON_NOT_MEASURED, /* it is a vendor's library, which a guess does not choose */
   FH_REASON_MEMORY,
   FH_REASON_SELFTEST,
   FH_REASON_VARIANT_QUARANTINED,
@@ -185,9 +186,10 @@ typedef struct fh_verdict {
 } fh_verdict;
 
 typedef struct fh_plan {
-  fh_candidate *chosen;   /* NULL: nothing may run */
-  fh_candidate *intended; /* what would run if every device and variant were healthy */
-  fh_reason fallback;     /* why intended is not chosen; NONE when they are the same */
+  fh_candidate *chosen;     /* NULL: nothing may run */
+  fh_candidate *intended;   /* what would run if every device and variant were healthy */
+  fh_reason fallback;       /* why intended is not chosen; NONE when they are the same */
+  fh_candidate *unmeasured; /* may run, and only a measurement would make it the choice; NULL: there is none */
   double chosen_seconds, intended_seconds;
 } fh_plan;
 
@@ -320,7 +322,10 @@ fh_account_row *fh_candidate_row(fh_context *context, fh_candidate *candidate);
 fh_reason fh_candidate_unfit(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound);
 /* Why it does not take a call that it fits where the operands lie, in words; NULL: it does. */
 const char *fh_candidate_misplaced(const fh_candidate *candidate, const fh_call *call);
+/* May it run, also to be measured? And what would it take? */
 fh_verdict fh_candidate_judge(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
+/* And may a plan choose it? */
+fh_verdict fh_candidate_judge_for_plan(const fh_queue *queue, const fh_candidate *candidate, const fh_call *call);
 /* Judges every candidate of the call's kernel; *out_count verdicts, best predicted first among those that may run. */
 fh_plan fh_plan_make(const fh_queue *queue, const fh_call *call);
 /* The call ran on this candidate, as planned: another must be clearly better to take its place. */
@@ -404,7 +409,7 @@ void fh_chunks_ended(const fh_call *call, bool all);
 fh_status fh_chunk_execute(fh_queue *queue, fh_candidate *candidate, const fh_call *chunk);
 /* The results of a chunk come home. */
 fh_status fh_chunk_fetch(fh_queue *queue, const fh_call *chunk);
-/* The best of a device's candidates for the call; NULL: none may run it. */
+/* The best of a device's candidates for the call, as a plan chooses; NULL: none may run it. */
 fh_candidate *fh_candidate_best_on(const fh_queue *queue, int device, const fh_call *call);
 /* Is one row at a time within so many bytes? */
 bool fh_call_fits_in_chunks(const fh_call *call, double bytes);

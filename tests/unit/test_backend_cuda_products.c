@@ -248,6 +248,39 @@ static void a_guess_never_chooses_it(void) {
   fh_context_release(context);
 }
 
+/* What is left when every other variant of its device fails: the refusal says what is missing, and so does each decision. */
+static void left_alone_it_says_what_it_lacks(void) {
+  fh_context *context;
+  char *decision;
+  load_stand_in("cublaslt");
+  fh_candidate *library = begin(FH_BOUNDED, NULL, &context);
+  memset(library->calibrated, 0, FH_PLAN_BUCKETS * sizeof *library->calibrated);
+  fh_plan_kernel *kernel = fh_plan_kernel_in(context, library->kernel);
+  for (int i = 0; i < kernel->count; i++)
+    if (&kernel->candidates[i] != library) kernel->candidates[i].ruled_out = (fh_reason){.code = FH_REASON_NOT_BUILT, .text = "left out"};
+  fh_queue *queue = fh_context_queue(context);
+  fh_view views[3];
+  for (int i = 0; i < 3; i++) wrap(context, (float *[]){a, b, c}[i], i < 2 ? FH_READ : FH_WRITE, &views[i]);
+  const fh_view *const operands[] = {&views[0], &views[1], &views[2]};
+  const fh_kernel *matmul;
+  FH_EXPECT_OK(fh_kernel_find("matmul", &matmul));
+  FH_EXPECT_OK(fh_explain(queue, matmul, operands, 3, NULL, 0, false, &decision));
+  if (!strstr(decision, "cuda:0/cublaslt      no: only a measurement chooses a library")) fail_msg("%s", decision);
+  free(decision);
+  fh_status status = fh_matmul(queue, &views[0], &views[1], &views[2], NULL);
+  assert_int_equal(fh_status_code(status), FH_UNAVAILABLE);
+  if (!strstr(fh_status_message(status), "only cuda:0/cublaslt can run it")) fail_msg("%s", fh_status_message(status));
+  if (!strstr(fh_status_message(status), "devprobe bench --calibrate matmul")) fail_msg("%s", fh_status_message(status));
+  fh_status_free(status);
+  fh_call call; /* nor does a chunk or a share of a launch begin with it */
+  FH_EXPECT_OK(fh_call_bind(context, matmul, operands, 3, NULL, 0, &call));
+  assert_null(fh_candidate_best_on(queue, library->device, &call));
+  for (int bucket = 0; bucket < FH_PLAN_BUCKETS; bucket++) fh_candidate_calibrate(library, bucket, 1e-9);
+  assert_ptr_equal(fh_candidate_best_on(queue, library->device, &call), library);
+  for (int i = 0; i < 3; i++) fh_view_release(&views[i]);
+  fh_context_release(context);
+}
+
 /* Whatever it lacks, others multiply, and nobody is warned. */
 static void goes_on_without(const char *reason) {
   fh_context *context;
@@ -316,6 +349,7 @@ static const fh_cuda_case cases[] = {
     {"without it there is a graph", NEW_ENOUGH, NULL, without_it_there_is_a_graph, 0, 0, 0},
     {"exact never chooses it", NEW_ENOUGH, NULL, exact_never_chooses_it, 0, 0, 0},
     {"a guess never chooses it", NEW_ENOUGH, NULL, a_guess_never_chooses_it, 0, 0, 0},
+    {"left alone it says what it lacks", NEW_ENOUGH, NULL, left_alone_it_says_what_it_lacks, 0, 0, 0},
     {"is not needed", "version=11080,capability=80", NULL, is_not_needed, 0, 0, 0},
     {"may be too old", NEW_ENOUGH, NULL, may_be_too_old, 0, 0, 0},
     {"may not start", NEW_ENOUGH, NULL, may_not_start, 0, 0, 0},

@@ -316,6 +316,7 @@ static fh_status begin_flight(pipeline *p) {
   f->last = p->next + p->step < p->progress->rows ? p->next + p->step : p->progress->rows;
   FH_TRY(fh_chunk_take(lane->context, p->call, p->progress->cut, p->next, f->last, &f->chunk));
   f->chunk.call.flows = true;
+  keep_host_copy(&f->chunk);
   fh_status status = fh_chunk_execute(lane, p->candidate, &f->chunk.call);
   if (status) {
     fh_chunk_end(&f->chunk);
@@ -361,16 +362,26 @@ static fh_status begin_or_fill(pipeline *p) {
   return fh_recover(context, p->candidate, p->candidate->device, status);
 }
 
-/* To the end, or until memory is short: then what is left has not begun. */
+/* *out_stop: the host has no memory for what comes home; those in the air begin again one at a time. */
+static fh_status end_or_stop(pipeline *p, bool *out_stop) {
+  fh_status status = end_flight(p);
+  *out_stop = fh_status_code(status) == FH_RESOURCE_EXHAUSTED;
+  if (!*out_stop) return status;
+  fh_status_free(status);
+  return FH_OK;
+}
+
+/* To the end, or until memory is short: then what is left has not begun, or nothing of it has come home. */
 static fh_status fly(pipeline *p) {
   fh_status status = FH_OK;
   const fh_plan_device *device = &p->lanes[0]->context->devices[p->candidate->device];
-  while (!status && p->progress->done < p->progress->rows) {
+  bool stop = false;
+  while (!status && !stop && p->progress->done < p->progress->rows) {
     p->full |= device->state != FH_STATE_OPEN;
     if (!p->full && p->next < p->progress->rows && p->begun - p->ended < LANES) {
       status = begin_or_fill(p);
     } else if (p->begun > p->ended) {
-      status = end_flight(p);
+      status = end_or_stop(p, &stop);
     } else {
       break;
     }

@@ -215,14 +215,16 @@ static void the_result_lies_beside_an_input(void) {
 
 enum { FEW = 300 };
 
-/* Rows of y += 1 in two chunks, one at a time, while the host has memory for n more allocations. Those that came home are new, the others
- * as they were: a chunk that there is no memory to take home beside its operand is not written over it, for a copy can fail half-way. */
-static fh_status add_with_memory_for(fh_context *context, const fh_view *x, const fh_view *y, int n, bool *out_failed, bool *out_kept) {
+/* Rows of y += 1 in chunks, one or two at a time, while the host has memory for n more allocations. Those that came home are new, the
+ * others as they were: a chunk that there is no memory to take home beside its operand is not written over it, for a copy can fail
+ * half-way. */
+static fh_status add_with_memory_for(fh_context *context, const fh_view *x, const fh_view *y, bool overlapped, int n, bool *out_failed,
+                                     bool *out_kept) {
   const fh_kernel *kernel;
   fh_call call;
   FH_EXPECT_OK(fh_kernel_find("axpy", &kernel));
   FH_EXPECT_OK(fh_call_bind(context, kernel, (const fh_view *[]){x, y}, 2, &(fh_param_value){.f = 1}, 1, &call));
-  fh_progress progress = {.step = FEW / 2, .halvings = 1};
+  fh_progress progress = {.step = FEW / 2, .halvings = !overlapped};
   progress.rows = fh_call_rows(&call, &progress.cut);
   float *data;
   FH_EXPECT_OK(fh_view_map(y, FH_READ, (void **)&data));
@@ -238,13 +240,13 @@ static fh_status add_with_memory_for(fh_context *context, const fh_view *x, cons
   FH_EXPECT_OK(fh_view_map(y, FH_READ, (void **)&data));
   for (int64_t i = 0; i < (int64_t)FEW * D; i++) assert_true(data[i] == (i < progress.done * D ? old + 1 : old));
   assert_int_equal(progress.done == FEW, status == FH_OK);
-  *out_kept = status && fh_cuda_calls("cuLaunchKernel") > launched + (progress.done > 0);
+  *out_kept = status && fh_cuda_calls("cuLaunchKernel") > launched + progress.chunks;
   FH_EXPECT_OK(fh_view_map(y, FH_WRITE, (void **)&data));
   for (int64_t i = 0; i < (int64_t)FEW * D; i++) data[i] = 0;
   return status;
 }
 
-static void a_chunk_that_cannot_come_home_stays_as_it_was(void) {
+static void chunks_stay_as_they_were(bool overlapped) {
   if (!fh_fail_alloc_possible()) {
     print_message("NOT RUN: this part: allocations cannot be made to fail here\n");
     return;
@@ -260,7 +262,7 @@ static void a_chunk_that_cannot_come_home_stays_as_it_was(void) {
   bool failed = true, any_kept = false;
   for (int n = -1; failed && n < 100; n++) {
     bool kept;
-    fh_status status = add_with_memory_for(context, &x, &y, n < 0 ? 1 << 20 : n, &failed, &kept);
+    fh_status status = add_with_memory_for(context, &x, &y, overlapped, n < 0 ? 1 << 20 : n, &failed, &kept);
     if (n < 0) failed = status == FH_OK; /* there was memory, and so there is something to look for */
     any_kept |= kept;
     if (status) assert_int_equal(fh_status_code(status), FH_RESOURCE_EXHAUSTED);
@@ -271,6 +273,9 @@ static void a_chunk_that_cannot_come_home_stays_as_it_was(void) {
   for (int v = 0; v < 2; v++) fh_view_release(views[v]);
   fh_context_release(context);
 }
+
+static void a_chunk_that_cannot_come_home_stays_as_it_was(void) { chunks_stay_as_they_were(false); }
+static void so_do_those_that_overlap(void) { chunks_stay_as_they_were(true); }
 
 /* Memory is there by its size, and not to be had. */
 static void no_memory_left(void) {
@@ -412,6 +417,7 @@ int main(int argc, char **argv) {
       {.name = "the result lies beside an input", .settings = SMALL, .run = the_result_lies_beside_an_input},
       {.name = "no memory left", .settings = "devices=1,memory=256MiB", .faults = "cuMemAlloc@1+=OOM", .run = no_memory_left},
       {.name = "a chunk that cannot come home stays as it was", .settings = SMALL, .run = a_chunk_that_cannot_come_home_stays_as_it_was},
+      {.name = "so do those that overlap", .settings = SMALL, .run = so_do_those_that_overlap},
       {.name = "refused once", .settings = SMALL, .faults = "cuLaunchKernel@2=OOM", .run = refused_once},
       {.name = "columns first", .settings = SMALL, .run = columns_first},
       {.name = "the least recently used goes first", .settings = "devices=1,memory=18MiB", .run = the_least_recently_used_goes_first},

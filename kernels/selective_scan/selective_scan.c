@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 #include "kernels/segments.h"
 
@@ -280,6 +281,27 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
     for (int64_t i = 0; i < view->shape[0] * view->shape[1]; i++) to[i] = -(float)(i % view->shape[1] + 1) * (1 + 0.1f * to[i]);
 }
 
+/* ---- blocks of threads ---- */
+enum { CHANNELS_OPERAND = 14, STATES_OPERAND = 15 };
+enum { BLOCK_CHANNELS = 4, BLOCK_STATES = 16, BLOCK_MOST = 65535 }; /* of selective_scan_block.k, and of a grid's second dimension */
+
+static void blocks_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  const fh_stage *stage = &bound->stages[0];
+  const int64_t channels = stage->operands[CHANNELS_OPERAND].i;
+  const int64_t sequences = stage->items / fh_divide_up(channels, 16);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_divide_up(channels, BLOCK_CHANNELS), (uint32_t)sequences, 1},
+                          .threads = BLOCK_CHANNELS * BLOCK_STATES};
+}
+
+static const char *blocks_unfit(const fh_bound *bound) {
+  const fh_stage *stage = &bound->stages[0];
+  const int64_t channels = stage->operands[CHANNELS_OPERAND].i;
+  if (stage->operands[STATES_OPERAND].i > BLOCK_STATES) return "a channel has more states than 16 threads";
+  if (stage->items / fh_divide_up(channels, 16) > BLOCK_MOST) return "there are more sequences than a grid has rows of blocks";
+  return fh_divide_up(channels, BLOCK_CHANNELS) > INT32_MAX ? "there are more channels than a grid has blocks" : NULL;
+}
+
 const fh_kernel_contract fh_contract_selective_scan = {
     .name = "selective_scan",
     .version = 1,
@@ -301,4 +323,6 @@ const fh_kernel_contract fh_contract_selective_scan = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
+    FH_BLOCKS(
+        {"blocks", "selective_scan_blocks", "selective_scan_block", FH_BLOCK_PORTABLE, false, FH_EXACT, blocks_shape, blocks_unfit, 0.3}),
 };

@@ -87,6 +87,19 @@ static void test_variance(void **state) {
   block_cases_check_all(&fh_contract_variance, MOST, layouts, LAYOUTS);
 }
 
+/* Least and largest of every shape; short rows, a thread each, and columns of several parts. */
+static void test_arg_extreme(void **state) {
+  (void)state;
+  for (int largest = 0; largest < 2; largest++) check_shapes(&fh_contract_arg_extreme, largest, 0, 1);
+  static const int64_t rows[][2] = {{700, 3}, {300, 16}, {40, 31}, {9, 33}, {19, 100}, {20, 513}, {4100, 40}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    fh_case c = rows_to(&fh_contract_arg_extreme, rows[i][0], rows[i][1], false);
+    c.scalars[0].i = (int64_t)i % 2;
+    check(&fh_contract_arg_extreme, &c);
+  }
+  block_cases_check_all(&fh_contract_arg_extreme, MOST, layouts, LAYOUTS);
+}
+
 /* Pieces enough that their values are several rows themselves. */
 static void test_many_pieces(void **state) {
   (void)state;
@@ -96,6 +109,6 @@ static void test_many_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce), cmocka_unit_test(test_dot), cmocka_unit_test(test_variance),
-                                     cmocka_unit_test(test_many_pieces)};
+                                     cmocka_unit_test(test_arg_extreme), cmocka_unit_test(test_many_pieces)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,7 +187,7 @@ typedef struct fh_backend_api {
   fh_status (*alias)(fh_device *device, const void *host, size_t bytes, fh_memory **out_memory);
 
   /* Freed memory that the device keeps for reuse goes back to the driver, for whoever else uses it; waits for work that is still in it.
-   * Returns how many bytes. NULL: none is kept. */
+   * Returns how many bytes, 1 where it cannot tell. NULL: none is kept. */
   uint64_t (*trim)(fh_device *device);
 
   /* Why a vendor's library of products (backends/library.h) does not run on the device, in words that live as long as its backend. NULL:

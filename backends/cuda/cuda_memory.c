@@ -143,11 +143,13 @@ uint64_t fh_cuda_trim(fh_device *device) {
   if (!fh_cuda_enter_quietly(device)) return 0;
   pthread_mutex_lock(&device->lock);
   const uint64_t before = taken(device);
+  const bool spares = device->spares;
   fh_cuda_give_back(device);
   const uint64_t after = taken(device);
+  const bool ended = spares && !device->spares; /* what the driver had for them is not known, and may be what was lacking */
   pthread_mutex_unlock(&device->lock);
   fh_cuda_leave(device);
-  return before > after ? before - after : 0;
+  return before > after ? before - after : ended;
 }
 
 void fh_cuda_free(fh_memory *memory) {

@@ -153,6 +153,18 @@ static void short_memory_ends_idle_streams(void) {
   tear_down(&b);
 }
 
+/* Who is short of memory tries once more after it. */
+static void an_ended_stream_counts_as_given_back(void) {
+  bench b;
+  set_up(&b);
+  api->stream_close(b.stream);
+  assert_true(api->trim(b.f.device) > 0);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), 1);
+  assert_int_equal(api->trim(b.f.device), 0);
+  FH_EXPECT_OK(api->stream_open(b.f.device, &b.stream));
+  tear_down(&b);
+}
+
 /* 16 MiB can be pinned in all, and an idle stream has them. */
 static void pinned_memory_goes_to_who_needs_it(void) {
   bench b;
@@ -398,6 +410,7 @@ int main(int argc, char **argv) {
       {.name = "pins a share only", .run = pins_a_share_only},
       {.name = "the next stream takes over", .run = the_next_stream_takes_over},
       {.name = "short memory ends idle streams", .run = short_memory_ends_idle_streams},
+      {.name = "an ended stream counts as given back", .run = an_ended_stream_counts_as_given_back},
       {.name = "pinned memory goes to who needs it", .settings = "pinned=16MiB", .run = pinned_memory_goes_to_who_needs_it},
       {.name = "threads share idle streams", .settings = "pools=1", .run = threads_share_idle_streams},
       {.name = "a failed stream ends", .run = a_failed_stream_ends},

@@ -131,4 +131,10 @@ fh_status fh_cuda_alive(const fh_device *device) {
                          device->found->info.id, fh_cuda_result_name((int)dead), dead, m->next);
 }
 
+fh_status fh_cuda_was_reset(fh_device *device) {
+  fh_cu_result alive = FH_CUDA_SUCCESS;
+  atomic_compare_exchange_strong(&device->dead, &alive, FH_CUDA_ERROR_CONTEXT_IS_DESTROYED);
+  return fh_cuda_alive(device);
+}
+
 bool fh_cuda_same_process(const fh_backend *backend) { return backend->pid == fh_process_id(); }

@@ -169,6 +169,7 @@ struct fh_executable {
 /* Pinned memory on the way between a device and other memory. */
 typedef struct fh_cuda_chunk {
   char *host;
+  uint64_t id; /* that the driver gave its memory; 0: it was not told */
   fh_cu_event event;
   bool queued;    /* the device may still use it: its event is recorded and not seen yet */
   fh_point point; /* of the batch that does */
@@ -213,6 +214,8 @@ fh_status fh_cuda_fail(const fh_backend *backend, fh_device *device, fh_cu_resul
 
 /* UNAVAILABLE when the device's context is dead. */
 fh_status fh_cuda_alive(const fh_device *device);
+/* It is found to be another context than ours: says so, and kills the device. */
+fh_status fh_cuda_was_reset(fh_device *device);
 /* False in a child of the process that opened the backend: the driver must not be called. */
 bool fh_cuda_same_process(const fh_backend *backend);
 
@@ -280,6 +283,9 @@ fh_status fh_cuda_staging_settle(fh_stream *stream, const void *host, size_t byt
 /* The device has come to the point: what it copied to the host before goes where it belongs. */
 void fh_cuda_staging_reached(fh_stream *stream, fh_point point);
 void fh_cuda_staging_close(fh_stream *stream);
+/* UNAVAILABLE when what the stream copies through went with a context that somebody has reset; the device is lost then. With the context
+ * current. */
+fh_status fh_cuda_staging_check(const fh_stream *stream);
 
 bool fh_cuda_reaches(fh_device *device, fh_device *other);
 /* Queues a copy to the stream's device from another's memory. With the context current. */
@@ -354,8 +360,9 @@ void fh_cuda_stream_close(fh_stream *stream);
 void fh_cuda_stream_end_handles(fh_stream *stream);
 /* Takes a stream that is closed in all but its handles, and has nothing under way; false: there are enough. */
 bool fh_cuda_spare_keep(fh_stream *stream);
-/* One of them, as if new, for the caller to list; NULL: there is none. */
-fh_stream *fh_cuda_spare_take(fh_device *device);
+/* One of them, as if new, for the caller to list; NULL: there is none, or the context is not the one that it was made in: UNAVAILABLE. With
+ * the context current. */
+fh_status fh_cuda_spare_take(fh_device *device, fh_stream **out_stream);
 /* Ends all of them; with the lock held, and the context current when `entered`. False: there was none. */
 bool fh_cuda_spares_end(fh_device *device, bool entered);
 fh_status fh_cuda_submit(fh_stream *stream, const fh_command *commands, int count, fh_point *out_point);

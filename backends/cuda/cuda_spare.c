@@ -46,12 +46,33 @@ bool fh_cuda_spare_keep(fh_stream *stream) {
   return kept;
 }
 
-fh_stream *fh_cuda_spare_take(fh_device *device) {
+static fh_stream *take_first(fh_device *device) {
   pthread_mutex_lock(&device->lock);
   fh_stream *stream = device->spares;
   if (stream) device->spares = stream->next;
   pthread_mutex_unlock(&device->lock);
   return stream;
+}
+
+/* Another library may have reset the context, and made it anew, while no call of ours would have met it. Its memory is asked about first:
+ * that is answered for any address. */
+static fh_status check(const fh_stream *stream) {
+  FH_TRY(fh_cuda_staging_check(stream));
+  const fh_cu_result code = stream->device->fn->cuStreamSynchronize(stream->handle); /* idle as it is, nothing is waited for */
+  if (code == FH_CUDA_ERROR_INVALID_HANDLE) return fh_cuda_was_reset(stream->device);
+  return code == FH_CUDA_SUCCESS ? FH_OK : FH_CUDA_FAIL(stream->device, code, "cuStreamSynchronize", "opening a stream");
+}
+
+fh_status fh_cuda_spare_take(fh_device *device, fh_stream **out_stream) {
+  *out_stream = NULL;
+  fh_stream *stream = take_first(device);
+  fh_status status = stream ? check(stream) : FH_OK;
+  if (status) {
+    free(stream); /* what the driver made for it is gone, or the device is */
+  } else {
+    *out_stream = stream;
+  }
+  return status;
 }
 
 bool fh_cuda_spares_end(fh_device *device, bool entered) {

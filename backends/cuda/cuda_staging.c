@@ -30,6 +30,15 @@ static size_t piece_bytes(size_t bytes) {
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------------ */
 
+/* The driver's number of pinned memory; 0: it knows of none there, or cannot tell. */
+static uint64_t id_of(const fh_cuda_functions *fn, const void *host) {
+  unsigned long long id = 0;
+  if (!fn->cuPointerGetAttribute ||
+      fn->cuPointerGetAttribute(&id, FH_CU_POINTER_ATTRIBUTE_BUFFER_ID, (fh_cu_ptr)(uintptr_t)host) != FH_CUDA_SUCCESS)
+    return 0;
+  return id;
+}
+
 /* Makes one more chunk; false where the system or the limit has no room. */
 static bool add_chunk(fh_stream *stream) {
   fh_device *device = stream->device;
@@ -45,8 +54,16 @@ static bool add_chunk(fh_stream *stream) {
     atomic_fetch_sub(&device->pinned_bytes, CHUNK_BYTES);
     return false;
   }
+  chunk.id = id_of(device->fn, chunk.host);
   staging->chunks[staging->count++] = chunk;
   return true;
+}
+
+/* All chunks of a stream end with their context, and no other memory has the number of one: the driver never gives it again. */
+fh_status fh_cuda_staging_check(const fh_stream *stream) {
+  const fh_cuda_staging *staging = &stream->staging;
+  if (staging->count == 0 || staging->chunks[0].id == 0) return FH_OK;
+  return id_of(stream->device->fn, staging->chunks[0].host) == staging->chunks[0].id ? FH_OK : fh_cuda_was_reset(stream->device);
 }
 
 /* What idle streams have is given back where this one lacks it. */
@@ -220,6 +237,7 @@ fh_status fh_cuda_upload(fh_stream *stream, fh_memory *memory, bool fresh, fh_cu
   FH_TRY(fh_cuda_staging_settle(stream, from, bytes));
   const copy_way way = way_of(stream, from, bytes);
   const upload_fn upload = way == STAGED ? upload_pieces : upload_straight;
+  if (way == STAGED) FH_TRY(fh_cuda_staging_check(stream)); /* else a chunk might be no memory any more */
   const bool busy = stream->completed + 1 < stream->submitted;
   fh_cu_stream beside = way != IN_ORDER && fresh && busy ? copier_of(stream) : NULL;
   if (way == STAGED || beside) FH_TRY(settle_written(stream, from, bytes)); /* read ahead of what was submitted before */
@@ -230,6 +248,7 @@ fh_status fh_cuda_download(fh_stream *stream, void *to, fh_cu_ptr from, size_t b
   FH_TRY(fh_cuda_staging_settle(stream, to, bytes));
   const bool staged = way_of(stream, to, bytes) == STAGED;
   const size_t piece = staged ? piece_bytes(bytes) : bytes;
+  if (staged) FH_TRY(fh_cuda_staging_check(stream));
   for (size_t done = 0, part; done < bytes; done += part) {
     fh_cuda_chunk *chunk = NULL;
     part = bytes - done < piece ? bytes - done : piece;

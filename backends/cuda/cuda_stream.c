@@ -60,8 +60,9 @@ static fh_status make(fh_device *device, fh_stream **out_stream) {
 fh_status fh_cuda_stream_open(fh_device *device, fh_stream **out_stream) {
   *out_stream = NULL;
   FH_TRY(fh_cuda_enter(device));
-  fh_stream *stream = fh_cuda_spare_take(device);
-  fh_status status = stream ? FH_OK : make(device, &stream);
+  fh_stream *stream;
+  fh_status status = fh_cuda_spare_take(device, &stream);
+  if (!status && !stream) status = make(device, &stream);
   fh_cuda_leave(device);
   if (!stream) return status;
   enlist(stream);

@@ -137,6 +137,7 @@ enum {
   X(STREAM_CAPTURE_MODE_RELAXED, 2)                         \
   X(MEMHOSTREGISTER_PORTABLE, 1)                            \
   X(POINTER_ATTRIBUTE_MEMORY_TYPE, 2)                       \
+  X(POINTER_ATTRIBUTE_BUFFER_ID, 7)                         \
   X(POINTER_ATTRIBUTE_RANGE_START_ADDR, 11)                 \
   X(POINTER_ATTRIBUTE_RANGE_SIZE, 12)                       \
   X(MEMORYTYPE_HOST, 1)                                     \

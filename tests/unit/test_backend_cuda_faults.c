@@ -198,7 +198,15 @@ static void device_lost(void) { device_is_lost(FH_UNAVAILABLE, "DEVICE-LOST"); }
 static void ecc_error(void) { device_is_lost(FH_UNAVAILABLE, "NV-ECC-RESET-REQUIRED"); }
 static void launch_timeout(void) { device_is_lost(FH_DEADLINE_EXCEEDED, "LAUNCH-TIMEOUT"); }
 
-/* Another library of the process ends the context: said at the next call, and none of its handles is used again. */
+/* What another library of the process may call. */
+static fh_cu_result foreign_reset(const fh_cuda_driver *driver) {
+  void *symbol = fh_dynlib_symbol(driver->library, "cuDevicePrimaryCtxReset_v2");
+  fh_cu_result (*reset)(fh_cu_device) = NULL;
+  memcpy(&reset, &symbol, sizeof reset);
+  return reset(0);
+}
+
+/* It ends the context: said at the next call, and none of its handles is used again. */
 static void a_foreign_reset(void) {
   fh_backend_fixture f;
   open_fake(0, &f);
@@ -207,14 +215,11 @@ static void a_foreign_reset(void) {
   fh_executable *executable = NULL;
   fh_memory *memory = NULL;
   FH_EXPECT_OK(fh_cuda_driver_load(&driver));
-  void *symbol = fh_dynlib_symbol(driver.library, "cuDevicePrimaryCtxReset_v2");
-  fh_cu_result (*reset)(fh_cu_device) = NULL;
-  memcpy(&reset, &symbol, sizeof reset);
   FH_EXPECT_OK(api->stream_open(f.device, &stream));
   FH_EXPECT_OK(api->alloc(f.device, 64, &memory));
   FH_EXPECT_OK(api->prepare(f.device, &(fh_recipe){.image = fh_cuda_axpy()}, &executable));
   FH_EXPECT_OK(api->wait(stream, submit_fill(stream, memory), -1));
-  assert_int_equal(reset(0), 0);
+  assert_int_equal(foreign_reset(&driver), 0);
   fh_point point;
   fh_command fill = {.kind = FH_COMMAND_FILL, .fill = {.to = {.memory = memory}, .bytes = 64, .value = 1}};
   fh_status status = api->submit(stream, &fill, 1, &point);
@@ -238,6 +243,53 @@ static void a_foreign_reset(void) {
   fh_cuda_driver_close(&driver);
   fh_backend_fixture_close(&f);
 }
+
+enum { STAGED_BYTES = 1 << 20 }; /* through pinned memory */
+
+static fh_status upload(fh_stream *stream, fh_memory *memory, const void *from) {
+  fh_point point;
+  const fh_command copy = {.kind = FH_COMMAND_COPY,
+                           .copy = {.from = {.host = (void *)(uintptr_t)from}, .to = {.memory = memory}, .bytes = STAGED_BYTES}};
+  fh_status status = api->submit(stream, &copy, 1, &point);
+  return status ? status : api->wait(stream, point, -1);
+}
+
+/* It begins anew between two of our calls, which then find a context again: not that of our streams, nor of the memory that they copy
+ * through, be they open or kept. */
+static void a_foreign_reset_unseen(bool kept, bool copied) {
+  fh_backend_fixture f;
+  open_fake(0, &f);
+  fh_cuda_driver driver;
+  fh_stream *stream = NULL;
+  fh_memory *memory = NULL;
+  fh_cu_context anew = NULL;
+  char *host = calloc(1, STAGED_BYTES);
+  assert_non_null(host);
+  FH_EXPECT_OK(fh_cuda_driver_load(&driver));
+  FH_EXPECT_OK(api->stream_open(f.device, &stream));
+  FH_EXPECT_OK(api->alloc(f.device, STAGED_BYTES, &memory));
+  if (copied) FH_EXPECT_OK(upload(stream, memory, host));
+  if (kept) api->stream_close(stream);
+  assert_int_equal(foreign_reset(&driver), 0);
+  assert_int_equal(driver.fn.cuDevicePrimaryCtxRetain(&anew, 0), 0);
+  expect(kept ? api->stream_open(f.device, &stream) : upload(stream, memory, host), FH_UNAVAILABLE, "DEVICE-LOST");
+  expect_all_refused(f.device, "DEVICE-LOST");
+  const int streams = fh_cuda_calls("cuStreamDestroy_v2"), pinned = fh_cuda_calls("cuMemFreeHost");
+  if (!kept) api->stream_close(stream);
+  api->free(memory);
+  api->device_close(f.device);
+  assert_int_equal(fh_cuda_calls("cuStreamDestroy_v2"), streams);
+  assert_int_equal(fh_cuda_calls("cuMemFreeHost"), pinned);
+  FH_EXPECT_OK(api->device_open(f.backend, 0, &f.device));
+  FH_EXPECT_OK(fh_cuda_run_axpy(f.device));
+  fh_cuda_driver_close(&driver);
+  fh_backend_fixture_close(&f);
+  free(host);
+}
+
+static void a_reset_under_an_open_stream(void) { a_foreign_reset_unseen(false, true); }
+static void a_reset_under_a_kept_stream(void) { a_foreign_reset_unseen(true, true); }
+static void a_reset_under_a_stream_that_copied_nothing(void) { a_foreign_reset_unseen(true, false); }
 
 /* Another process has taken nearly all: what is left is told, and used to the last. */
 static void little_is_left(void) {
@@ -336,7 +388,11 @@ int main(int argc, char **argv) {
       {.name = "a late fault names the launch", .faults = "cuLaunchKernel@1=late:719", .run = late_fault_names_the_launch},
       {.name = "a failure stays", .faults = "cuMemsetD8Async@1=late:999", .run = failure_stays},
       {.name = "a foreign reset", .run = a_foreign_reset},
+      {.name = "a reset under an open stream", .run = a_reset_under_an_open_stream},
+      {.name = "a reset under an open stream, with a pool", .settings = "pools=1", .run = a_reset_under_an_open_stream},
+      {.name = "a reset under a kept stream", .run = a_reset_under_a_kept_stream},
       {.name = "a foreign reset, with a pool", .settings = "pools=1", .run = a_foreign_reset},
+      {.name = "a reset under a stream that copied nothing", .run = a_reset_under_a_stream_that_copied_nothing},
       {.name = "another process has nearly all", .settings = "memory=1GiB,others=1016MiB", .run = little_is_left},
       {.name = "another process has nearly all, with a pool", .settings = "pools=1,memory=1GiB,others=1016MiB", .run = little_is_left},
       {.name = "stuck work", .faults = "cuMemsetD8Async@1=late:hang", .run = stuck_work},

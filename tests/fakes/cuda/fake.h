@@ -241,12 +241,23 @@ void fake_pool_end(fake_allocation *allocation, const fake_stream *stream);
 /* The allocation ends with its context. */
 void fake_pool_forget(const fake_allocation *allocation);
 
-fh_cu_result fake_pin_new(size_t bytes, void **out_host);
+typedef struct fake_pin {
+  fh_cu_context context; /* ends with it */
+  char *host;
+  size_t bytes;
+  uint64_t id; /* never given twice */
+  bool owned;  /* from cuMemHostAlloc */
+  struct fake_pin *next;
+} fake_pin;
+
+fh_cu_result fake_pin_new(fh_cu_context context, size_t bytes, void **out_host);
 fh_cu_result fake_pin_free(void *host);
-fh_cu_result fake_pin_register(void *host, size_t bytes);
+fh_cu_result fake_pin_register(fh_cu_context context, void *host, size_t bytes);
 fh_cu_result fake_pin_unregister(void *host);
 /* What the page of `host` was pinned with; false: it is not pinned. */
-bool fake_pin_find(const void *host, void **out_start, size_t *out_bytes);
+bool fake_pin_find(const void *host, fake_pin *out_pin);
+/* What ends with its context: memory of cuMemHostAlloc is mapped no more. */
+void fake_pins_end(fh_cu_context context);
 
 /* ---- modules -------------------------------------------------------------------------------------------------------- */
 

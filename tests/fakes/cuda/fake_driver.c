@@ -473,7 +473,7 @@ fh_cu_result cuMemHostAlloc(void **host, size_t bytes, unsigned int flags) {
   FAIL_IF(!host || flags, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   NEED_NO_CAPTURE;
-  FINISH(fake_pin_new(bytes, host));
+  FINISH(fake_pin_new(context, bytes, host));
 }
 
 fh_cu_result cuMemFreeHost(void *host) {
@@ -487,17 +487,18 @@ fh_cu_result cuPointerGetAttribute(void *value, fh_cu_pointer_attribute attribut
   BEGIN(cuPointerGetAttribute);
   FAIL_IF(!value, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
-  void *start = NULL;
-  size_t bytes = 0;
-  const bool of_host = fake_pin_find((const void *)(uintptr_t)pointer, &start, &bytes);
+  fake_pin pin = {0};
+  const bool of_host = fake_pin_find((const void *)(uintptr_t)pointer, &pin);
   const unsigned type = of_host ? FH_CU_MEMORYTYPE_HOST : FH_CU_MEMORYTYPE_DEVICE;
   if (!of_host && !fake_translate(context, pointer, 1)) FINISH(FH_CUDA_ERROR_INVALID_VALUE);
   if (attribute == FH_CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
     memcpy(value, &type, sizeof type);
   else if (of_host && attribute == FH_CU_POINTER_ATTRIBUTE_RANGE_START_ADDR)
-    memcpy(value, &start, sizeof start);
+    memcpy(value, &pin.host, sizeof pin.host);
   else if (of_host && attribute == FH_CU_POINTER_ATTRIBUTE_RANGE_SIZE)
-    memcpy(value, &bytes, sizeof bytes);
+    memcpy(value, &pin.bytes, sizeof pin.bytes);
+  else if (of_host && attribute == FH_CU_POINTER_ATTRIBUTE_BUFFER_ID)
+    memcpy(value, &pin.id, sizeof pin.id);
   else
     FINISH(FH_CUDA_ERROR_INVALID_VALUE);
   FINISH(FH_CUDA_SUCCESS);
@@ -508,7 +509,7 @@ fh_cu_result cuMemHostRegister_v2(void *host, size_t bytes, unsigned int flags) 
   FAIL_IF(flags & ~(unsigned)FH_CU_MEMHOSTREGISTER_PORTABLE, FH_CUDA_ERROR_INVALID_VALUE);
   NEED_CONTEXT;
   NEED_NO_CAPTURE;
-  FINISH(fake_pin_register(host, bytes));
+  FINISH(fake_pin_register(context, host, bytes));
 }
 
 fh_cu_result cuMemHostUnregister(void *host) {

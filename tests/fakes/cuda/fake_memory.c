@@ -2,6 +2,7 @@
  * A pool keeps what streams have freed, up to its threshold, and its device counts that as used. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fake.h"
 
@@ -118,20 +119,14 @@ void fake_pool_forget(const fake_allocation *allocation) {
 
 /* ---- pinned host memory ------------------------------------------------------------------------------------------------ */
 
-typedef struct pin {
-  char *host;
-  size_t bytes;
-  bool owned; /* from cuMemHostAlloc */
-  struct pin *next;
-} pin;
-
-static pin *pins;
+static fake_pin *pins;
 static uint64_t pinned_bytes;
 
-static fh_cu_result pin_add(char *host, size_t bytes, bool owned) {
-  pin *p = malloc(sizeof *p);
+static fh_cu_result pin_add(fh_cu_context context, char *host, size_t bytes, bool owned) {
+  static uint64_t ids;
+  fake_pin *p = malloc(sizeof *p);
   if (!p) return FH_CUDA_ERROR_OUT_OF_MEMORY;
-  *p = (pin){.host = host, .bytes = bytes, .owned = owned, .next = pins};
+  *p = (fake_pin){.context = context, .host = host, .bytes = bytes, .id = ++ids, .owned = owned, .next = pins};
   pins = p;
   pinned_bytes += bytes;
   return FH_CUDA_SUCCESS;
@@ -139,27 +134,46 @@ static fh_cu_result pin_add(char *host, size_t bytes, bool owned) {
 
 static bool has_room(size_t bytes) { return bytes <= fake_get_settings()->pinned - pinned_bytes; }
 
-fh_cu_result fake_pin_new(size_t bytes, void **out_host) {
+/* Whole pages, so that nothing of it can be touched when it is freed. */
+static size_t mapped(size_t bytes) {
+  enum { PAGE = 4096 };
+  return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+fh_cu_result fake_pin_new(fh_cu_context context, size_t bytes, void **out_host) {
   if (bytes == 0) return FH_CUDA_ERROR_INVALID_VALUE;
   if (!has_room(bytes)) return FH_CUDA_ERROR_OUT_OF_MEMORY;
-  char *host = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-  if (!host) return FH_CUDA_ERROR_OUT_OF_MEMORY;
+  char *host = mmap(NULL, mapped(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (host == MAP_FAILED) return FH_CUDA_ERROR_OUT_OF_MEMORY;
   memset(host, 0xA5, bytes);
-  fh_cu_result code = pin_add(host, bytes, true);
-  if (code) free(host);
+  fh_cu_result code = pin_add(context, host, bytes, true);
+  if (code) (void)munmap(host, mapped(bytes));
   *out_host = code ? NULL : host;
   return code;
 }
 
+static void pin_remove(fake_pin **link) {
+  fake_pin *p = *link;
+  *link = p->next;
+  pinned_bytes -= p->bytes;
+  if (p->owned) (void)munmap(p->host, mapped(p->bytes));
+  free(p);
+}
+
+void fake_pins_end(fh_cu_context context) {
+  for (fake_pin **link = &pins; *link;)
+    if ((*link)->context == context)
+      pin_remove(link);
+    else
+      link = &(*link)->next;
+}
+
 static fh_cu_result pin_end(const char *call, void *host, bool owned, fh_cu_result unknown) {
-  for (pin **link = &pins; *link; link = &(*link)->next) {
-    pin *p = *link;
+  for (fake_pin **link = &pins; *link; link = &(*link)->next) {
+    const fake_pin *p = *link;
     if (p->host != host || p->owned != owned) continue;
     if (fake_streams_touch(NULL, host, p->bytes)) fake_complain("%s: a copy from or to %p is under way", call, host);
-    *link = p->next;
-    pinned_bytes -= p->bytes;
-    if (owned) free(p->host);
-    free(p);
+    pin_remove(link);
     return FH_CUDA_SUCCESS;
   }
   fake_complain("%s: %p is not the start of such memory", call, host);
@@ -169,28 +183,27 @@ static fh_cu_result pin_end(const char *call, void *host, bool owned, fh_cu_resu
 fh_cu_result fake_pin_free(void *host) { return pin_end("cuMemFreeHost", host, true, FH_CUDA_ERROR_INVALID_VALUE); }
 
 /* Whole pages are pinned. */
-static bool share_a_page(const pin *p, const char *host, size_t bytes) {
+static bool share_a_page(const fake_pin *p, const char *host, size_t bytes) {
   enum { PAGE = 4096 };
   return (uintptr_t)host / PAGE <= ((uintptr_t)p->host + p->bytes - 1) / PAGE &&
          (uintptr_t)p->host / PAGE <= ((uintptr_t)host + bytes - 1) / PAGE;
 }
 
-fh_cu_result fake_pin_register(void *host, size_t bytes) {
+fh_cu_result fake_pin_register(fh_cu_context context, void *host, size_t bytes) {
   if (!host || !bytes) return FH_CUDA_ERROR_INVALID_VALUE;
-  for (const pin *p = pins; p; p = p->next)
+  for (const fake_pin *p = pins; p; p = p->next)
     if (share_a_page(p, host, bytes)) return FH_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-  return has_room(bytes) ? pin_add(host, bytes, false) : FH_CUDA_ERROR_OUT_OF_MEMORY;
+  return has_room(bytes) ? pin_add(context, host, bytes, false) : FH_CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 fh_cu_result fake_pin_unregister(void *host) {
   return pin_end("cuMemHostUnregister", host, false, FH_CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
 }
 
-bool fake_pin_find(const void *host, void **out_start, size_t *out_bytes) {
-  for (const pin *p = pins; p; p = p->next) {
+bool fake_pin_find(const void *host, fake_pin *out_pin) {
+  for (const fake_pin *p = pins; p; p = p->next) {
     if (!share_a_page(p, host, 1)) continue;
-    *out_start = p->host;
-    *out_bytes = p->bytes;
+    *out_pin = *p;
     return true;
   }
   return false;

@@ -248,6 +248,7 @@ void fake_context_clear(fh_cu_context context) {
     fake_allocation_free(a);
   }
   for (fake_object *o; (o = any_object(context));) end_object(o);
+  fake_pins_end(context);
   context->poison = FH_CUDA_SUCCESS;
   context->used_bytes = 0;
 }

@@ -18,8 +18,9 @@
  * numbers, 4 steps of 8 lines in a row: two neighbouring chunks of each step, in eight different places modulo 8, each bank once.
  *
  * A warp has 64 rows by 32 columns, as 4 x 4 products of 16 x 8. What lies past the last line or step is 0 in both operands. f32 is
- * rounded to tf32 as it comes to the registers: of 24 numbers for 16 products, beside which that is little; as it comes to shared memory
- * fewer would be rounded, but they would be read and written once more where shared memory is what the tensor cores wait for.
+ * rounded to tf32 as it comes to the registers: of 24 numbers, by 96 operations, for 16 products, which is what such products wait for. As
+ * it comes to shared memory fewer would be rounded, but they would be read and written once more where shared memory is busy all of the
+ * time. Where both operands are long enough a launch before rounds them (mma_panels.h).
  *
  * Where tiles are too few for the multiprocessors, k is cut into parts: the grid's second dimension. The sums of a part, 64 KiB, go to
  * scratch, and a second launch adds them in the order of parts: results depend on how many there are, but never on who is first. A part

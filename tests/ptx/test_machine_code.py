@@ -19,25 +19,26 @@ GPUS = {"sm_80": 20, "sm_90a": 32}
 Product = collections.namedtuple("Product", "pattern useful floor least", defaults=(0,))
 # Of the straight piece with the most of them. Floors lie a little below what was seen: 0.94 of products by tiles, which is 512 of them and
 # 32 loads of 16 bytes. Squares of differences need an addition each. Products by mma have the loads of fragments among them, tf32 also the
-# rounding of each element, by integers: a NaN must stay one. `least` of them are in one piece: what is issued once a panel, for the
-# barrier and the copies, is little beside a panel of 16 steps.
+# rounding of each element, by integers: a NaN must stay one; where a launch before has rounded them, 64 products have 16 loads. `least`
+# of them are in one piece: what is issued once a panel, for the barrier and the copies, is little beside a panel of 16 steps.
 PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
             Product(r"matmul_(fused_)?(stages|small)", ("FFMA",), 0.92, 1024),
             Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
             Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
             Product(r"matmul_(bf16|f16)_mma", ("HMMA",), 0.60),
             Product(r"matmul_tf32_mma", ("HMMA",), 0.12),
+            Product(r"matmul_tf32_mma_packed", ("HMMA",), 0.70, 64),
             Product(r"matmul_i8_mma", ("IMMA",), 0.50)]
 # Entries, and instructions of which each has one at least.
-USES = [(r"matmul_\w*mma", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
+USES = [(r"matmul_\w*mma(_packed)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
         (r"matmul_\w*_mma", ("LDSM",)),
-        (r"matmul_(\w+_)?(mma|stages)|matmul_(fused_)?small", ("LDGSTS",)),
+        (r"matmul_(\w+_)?(mma|mma_packed|stages)|matmul_(fused_)?small", ("LDGSTS",)),
         (r"matmul_\w*_wgmma(_packed)?(_small)?", ("HGMMA", "IGMMA")),
         (r"matmul_\w*_wgmma(_packed)?(_small)?", ("UTMALDG", "UBLKCP"))]
 # Whose limit is the memory; the first of them move 16 bytes at a time, or 8 on the narrow side of a conversion.
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
 ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance)_(many|few)"
-STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|" + ROWS
+STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" + ROWS
 
 
 def share(product, code):

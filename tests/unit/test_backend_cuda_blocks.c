@@ -530,6 +530,9 @@ static void multiprocessors_are_filled(void) {
   if (!context) return;
   expect_guess(context, "matmul_bf16", FH_BF16, 256, 8192, 256, "-> cuda:0/split");
   expect_guess(context, "matmul_bf16", FH_BF16, 2048, 2048, 2048, "-> cuda:0/mma");
+  expect_guess(context, "matmul_tf32", FH_F32, 512, 16384, 512, "-> cuda:0/split");
+  expect_guess(context, "matmul_tf32", FH_F32, 4096, 4096, 4096, "-> cuda:0/mma_packed");
+  expect_guess(context, "matmul_tf32", FH_F32, 100, 4096, 32768, "-> cuda:0/mma"); /* packed, they are longer on their way */
   expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
   expect_nearest(context, 1000000, 128, 128, "-> cuda:0/mma"); /* and not the few blocks that prepare its centroids */
   fh_context_release(context);

@@ -23,7 +23,8 @@ typedef struct product {
 static const product tf32 = {&fh_contract_matmul_tf32, "wgmma", "wgmma_small", 1, true};
 static const product i8 = {&fh_contract_matmul_i8, "wgmma_packed", "wgmma_packed_small", 4, false};
 
-static const product by_mma = {&fh_contract_matmul_tf32, "mma", "mma", 1, true}; /* for what these have in common */
+static const product rounded = {&fh_contract_matmul_tf32, "mma_packed", "mma_packed", 1, true}; /* test_blocks_narrow has its shapes */
+static const product by_mma = {&fh_contract_matmul_tf32, "mma", "mma", 1, true};                /* for what these have in common */
 
 static const fh_block_variant *variant_of(const product *p, bool wide) {
   const fh_block_variant *all = p->contract->blocks;
@@ -149,6 +150,7 @@ static void test_many_tiles_and_shared_matrices(void **state) {
   (void)state;
   const fh_case tall = case_of(&tf32, (const int64_t[]){0, 2200, 260, 16}, FH_PRODUCT_PLAIN);
   check(&tf32, &tall, true, false, 0);
+  check(&rounded, &tall, true, false, 0);
   const fh_case bytes = case_of(&i8, (const int64_t[]){6, 130, 136, 144}, FH_PRODUCT_PLAIN);
   check(&i8, &bytes, false, false, 0);
   for (int v = 0; v < 2; v++) {
@@ -156,6 +158,7 @@ static void test_many_tiles_and_shared_matrices(void **state) {
     fh_case of_bytes = case_of(&i8, (const int64_t[]){3, 40, 48, 80}, FH_PRODUCT_PLAIN);
     c.views[v].strides[0] = of_bytes.views[v].strides[0] = 0;
     check(&tf32, &c, v, false, 0);
+    check(&rounded, &c, v, false, 0);
     check(&i8, &of_bytes, v, false, 0);
   }
 }
@@ -173,6 +176,7 @@ static void test_rounding(void **state) {
     memcpy(call.first[0], &odd[i], sizeof odd[i]);
     memcpy((float *)call.first[1] + 5 * c.views[1].strides[0] + 3 * c.views[1].strides[1], &odd[i], sizeof odd[i]);
     check_call(&tf32, &c, &call, i % 2);
+    check_call(&rounded, &c, &call, false);
     check_call(&by_mma, &c, &call, false);
     tuned_call_free(&call);
   }
@@ -202,6 +206,11 @@ static void test_unfit(void **state) {
   expect_unfit(&tf32, &c, false, "fewer than 524288");
   c = case_of(&tf32, (const int64_t[]){0, 15, 6400, 6400}, FH_PRODUCT_PACKED);
   expect_unfit(&tf32, &c, false, "fewer than 16 rows");
+  expect_unfit(&rounded, &c, false, "at most 128 rows");
+  c = case_of(&tf32, (const int64_t[]){3, 129, 129, 0}, FH_PRODUCT_PLAIN);
+  expect_unfit(&rounded, &c, false, "nothing to pack");
+  c = case_of(&tf32, (const int64_t[]){0, 129, 129, 1}, FH_PRODUCT_PACKED);
+  expect_unfit(&rounded, &c, false, NULL);
   c = case_of(&i8, (const int64_t[]){0, 256, 256, 64}, FH_PRODUCT_PACKED);
   expect_unfit(&i8, &c, false, NULL);
   c.views[0].strides[0] = 65;
@@ -212,7 +221,7 @@ static void test_unfit(void **state) {
   expect_unfit(&i8, &c, false, NULL);
 }
 
-/* Panels of 16 KiB: 128 lines by 32 numbers or 128 bytes; a matrix that all share is packed once. */
+/* Panels of 16 KiB: 128 lines by 32 numbers or 128 bytes, for mma half of them; a matrix that all share is packed once. */
 static void test_scratch(void **state) {
   (void)state;
   enum { PANEL = 16 << 10, FEW = 2 };
@@ -226,6 +235,10 @@ static void test_scratch(void **state) {
   assert_int_equal(shape.grid[0], FEW * FH_PANELS_BLOCKS);
   variant_of(&tf32, true)->shape(&bound, 0, &shape);
   assert_int_equal(shape.grid[0], 3 * (2 * 2 + 4 * 2));
+  assert_int_equal(variant_of(&rounded, true)->scratch_bytes(&bound, 0), 3 * (2 * 3 + 3 * 3) * PANEL / 2);
+  c.views[0].strides[0] = 0;
+  assert_null(tf32.contract->bind(c.views, NULL, &bound));
+  assert_int_equal(variant_of(&rounded, true)->scratch_bytes(&bound, 0), (2 * 3 + 3 * 3 * 3) * PANEL / 2);
   c = case_of(&i8, (const int64_t[]){3, 129, 257, 160}, FH_PRODUCT_PLAIN);
   c.views[1].strides[0] = 0;
   assert_null(i8.contract->bind(c.views, NULL, &bound));

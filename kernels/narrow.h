@@ -27,11 +27,11 @@ static inline uint16_t fh_bf16_from_f32(float f) {
   return (uint16_t)(kept + (rest > 0x8000 || (rest == 0x8000 && (kept & 1))));
 }
 
+/* By its bits, for oracles widen each factor of a product: the power of two moves the exponent to its place, for denormals too. */
 static inline float fh_f32_from_f16(uint16_t h) {
-  const int exponent = h >> 10 & 31, fraction = h & 1023;
-  const float sign = h >> 15 ? -1.0f : 1.0f;
-  if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-  return sign * (exponent ? ldexpf((float)(1024 + fraction), exponent - 25) : ldexpf((float)fraction, -24));
+  const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+  const uint32_t finite = fh_bits_from_f32(fh_f32_from_bits(magnitude) * 0x1p112f);
+  return fh_f32_from_bits((magnitude < 0x0f800000 ? finite : magnitude | 0x7f800000) | sign);
 }
 
 static inline uint16_t fh_f16_from_f32(float f) {

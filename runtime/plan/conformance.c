@@ -706,7 +706,7 @@ static fh_status promise_of(trial *t, const fh_conform_variant *variant, const f
   FH_TRY(takes_some_layout(t, variant, options, &takes));
   if (!takes) return FH_OK;
   FH_TRY(trial_alloc(t));
-  trial_fill(t); /* the data may say how a call is cut */
+  if (t->image->contract->inspect) trial_fill(t); /* the data says how a call is cut */
   for (int i = 0; i < FIXED_LAYOUTS && out->index < 0; i++)
     if (is_tried(t, options, &fixed_layouts[i])) FH_TRY(promise_of_layout(t, variant, &fixed_layouts[i], index, out));
   return FH_OK;

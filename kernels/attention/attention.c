@@ -216,6 +216,7 @@ FH_CASES_OF(fill_case, cases, benches)
 
 enum { OP_HEADS = 5, OP_GROUP, OP_QUERIES, OP_KEYS, OP_D, OP_DV };
 enum { FEWEST_ROWS = 16, COLUMNS = 64, MOST_COLUMNS = 128 };
+enum { MOST_KEYS = INT32_MAX - 128 }; /* the number that ends a loop over tiles of them is an int, too */
 
 static int64_t operand(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
 
@@ -233,7 +234,7 @@ static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_sha
 static const char *block_unfit(const fh_bound *bound, bool wide) {
   if (operand(bound, OP_DV) > MOST_COLUMNS) return "v has more than 128 columns: their sums do not fit the registers";
   if (wide != (operand(bound, OP_DV) > COLUMNS)) return wide ? "v has at most 64 columns" : "v has more than 64 columns";
-  return operand(bound, OP_KEYS) > INT32_MAX ? "more keys than an int counts" : NULL;
+  return operand(bound, OP_KEYS) > MOST_KEYS ? "more keys than an int counts" : NULL;
 }
 
 static const char *tiles_unfit_of(const fh_bound *bound, bool wide) {
@@ -280,14 +281,14 @@ enum {
 
 static int64_t heads_of(const fh_bound *bound) { /* of k, in all batches */
   const int64_t blocks = (rows_of(bound) + ROWS - 1) / ROWS;
-  return tiles_of(bound) / blocks;
+  return blocks > 0 ? tiles_of(bound) / blocks : 0;
 }
 static int64_t split_tiles(const fh_bound *bound) { return heads_of(bound) * ((rows_of(bound) + SPLIT_ROWS - 1) / SPLIT_ROWS); }
 
 /* As many as keep the device busy, and no more than there are tiles of keys. */
 static int64_t split_pieces(const fh_bound *bound, int multiprocessors) {
   const int64_t wanted = BLOCKS_EACH * (int64_t)(multiprocessors > 0 ? multiprocessors : USUAL_PROCESSORS), tiles = split_tiles(bound);
-  const int64_t of_keys = (operand(bound, OP_KEYS) + SPLIT_KEYS - 1) / SPLIT_KEYS, pieces = (wanted + tiles - 1) / tiles;
+  const int64_t of_keys = (operand(bound, OP_KEYS) + SPLIT_KEYS - 1) / SPLIT_KEYS, pieces = tiles > 0 ? (wanted + tiles - 1) / tiles : 1;
   const int64_t most = of_keys < MOST_PIECES ? of_keys : MOST_PIECES;
   return pieces < most ? pieces : most > 0 ? most : 1;
 }

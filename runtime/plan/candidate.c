@@ -237,7 +237,7 @@ static bool wants_doubles(const fh_context *context, const fh_call *call) {
 
 size_t fh_candidate_scratch(const fh_context *context, const fh_candidate *candidate, const fh_bound *bound) {
   const fh_block_variant *block = candidate->block;
-  if (!block || !block->scratch_bytes) return 0;
+  if (!block || !block->scratch_bytes || bound->stage_count < 1) return 0;
   return block->scratch_bytes(bound, context->devices[candidate->device].info.compute_units);
 }
 

@@ -547,6 +547,43 @@ static void multiprocessors_are_filled_by_the_product(void) {
   fh_context_release(context);
 }
 
+/* Without rows, say. The first such case of a kernel; 0: all of its cases have work. */
+static int explain_nothing(fh_context *context, const fh_kernel_contract *contract) {
+  fh_case c = {0};
+  for (int i = 0; contract->case_at(i, &c); i++, c = (fh_case){0}) {
+    fh_bound bound;
+    FH_EXPECT_OK(contract->bind(c.views, c.scalars, &bound));
+    if (bound.stage_count > 0) continue;
+    const fh_kernel *kernel = NULL;
+    fh_view_spec specs[FH_MAX_VIEWS] = {0};
+    fh_param_value params[FH_MAX_PARAMS];
+    char *decision = NULL;
+    for (int v = 0; v < contract->view_count; v++) {
+      specs[v] = (fh_view_spec){c.views[v].dtype, {.rank = c.views[v].rank}};
+      memcpy(specs[v].shape.extents, c.views[v].shape, sizeof specs[v].shape.extents);
+    }
+    memcpy(params, c.scalars, sizeof params);
+    FH_EXPECT_OK(fh_kernel_find(contract->name, &kernel));
+    FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, specs, contract->view_count, params, contract->scalar_count, false,
+                                   &decision));
+    assert_non_null(strstr(decision, "cuda:0"));
+    free(decision);
+    return 1;
+  }
+  return 0;
+}
+
+/* A variant is asked about work alone: its shape and its scratch are of stages. */
+static void nothing_to_do_is_explained(void) {
+  int count, empty = 0;
+  const fh_kernel_image *images = fh_kernel_images(&count);
+  fh_context *context = open_context();
+  if (!context) return;
+  for (int i = 0; i < count; i++) empty += explain_nothing(context, images[i].contract);
+  assert_true(empty > 20);
+  fh_context_release(context);
+}
+
 static void is_planned_and_tested(void) {
   fh_context *context = open_context();
   if (!context) return;
@@ -620,6 +657,7 @@ int main(int argc, char **argv) {
       {"is planned and tested", "capability=60,multiprocessors=7", NULL, is_planned_and_tested, 0, 0, 0},
       {"multiprocessors are filled", "capability=80,multiprocessors=132", NULL, multiprocessors_are_filled, 0, 0, 0},
       {"by the product as well", "capability=90,multiprocessors=132", NULL, multiprocessors_are_filled_by_the_product, 0, 0, 0},
+      {"nothing to do is explained", "capability=90,multiprocessors=132", NULL, nothing_to_do_is_explained, 0, 0, 0},
       {"is tested by columns", "capability=60,multiprocessors=7", NULL, is_tested_by_columns, 0, 0, 0},
       {"falls back to the dialect", "capability=60,multiprocessors=7", "cuModuleLoadDataEx@1=222", falls_back_to_the_dialect, 0, 0, 0},
   };

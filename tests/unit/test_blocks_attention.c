@@ -182,6 +182,8 @@ static void test_unfit(void **state) {
                {{1, 4, 4, 70, 70, 129, 64, 0}, {"tiles"}},
                {{1, 32, 8, 1, 4096, 128, 128, 1}, {"split_wide"}},
                {{1, 12, 12, 15, 100, 16, 16, 1}, {"split"}},
+               {{1, 1, 1, 64, INT32_MAX - 128, 8, 8, 0}, {"tiles", "split", "mma"}},
+               {{1, 1, 1, 64, INT32_MAX - 64, 8, 8, 0}, {NULL}}, /* the first number behind the last tile would be no int */
                {{1, 1, 1, 64, 64, 64, 129, 0}, {NULL}}};
   static const fh_value scalars[] = {{.i = 0}, {.f = 1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -16,10 +16,14 @@ typedef struct fh_cluster_work {
 /* Blocks along the columns: bands as even as whole sectors of memory allow, each at most a column to a thread. */
 static inline int64_t fh_cluster_bands(fh_cluster_work w) { return fh_most(1, fh_divide_up(w.d, FH_CLUSTER_THREADS)); }
 
-/* Blocks along the clusters: as many clusters in each as accumulators fit. */
+/* Blocks along the clusters: as many clusters in each as accumulators fit. Of narrow rows, which few threads of a block add one behind the
+ * other, fewer, so that there are 1024 blocks: each looks at all labels of its chunk, but has less to add. A group of 4 clusters or more
+ * that have a quarter of the rows on the whole reads more of x than of labels from 4 columns on. */
 static inline int64_t fh_cluster_groups(fh_cluster_work w) {
+  enum { BLOCKS = 1024, FEWEST = 4 };
   const int64_t width = FH_CLUSTER_ALIGN * fh_most(1, fh_divide_up(fh_divide_up(w.d, fh_cluster_bands(w)), FH_CLUSTER_ALIGN));
-  return fh_most(1, fh_divide_up(w.k, fh_least(FH_CLUSTER_MOST, FH_CLUSTER_SUMS / width)));
+  const int64_t wanted = fh_least(BLOCKS / fh_most(1, w.chunks * fh_cluster_bands(w)), fh_least(w.k / FEWEST, w.d / FEWEST));
+  return fh_most(fh_most(1, wanted), fh_divide_up(w.k, fh_least(FH_CLUSTER_MOST, FH_CLUSTER_SUMS / width)));
 }
 
 static inline void fh_cluster_sums_shape(fh_cluster_work w, fh_block_shape *out) {

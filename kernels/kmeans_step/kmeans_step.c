@@ -206,6 +206,37 @@ static const char *wide_unfit(const fh_bound *bound) {
   return reason ? reason : blocks_unfit(bound);
 }
 
+/* ---- few centroids of wide rows: block/cluster_step.h, and its numbers ---- */
+enum { FUSED_THREADS = 256, FUSED_TILE = 32, FUSED_COLUMNS = 64, FUSED_CENTROIDS = 16, FUSED_WIDE = 128, FUSED_BYTES = 227 << 10 };
+
+static int64_t fused_class(int64_t centroids) {
+  return centroids <= 4 ? 4 : centroids <= 8 ? 8 : centroids <= 10 ? 10 : centroids <= 12 ? 12 : 16;
+}
+
+static int64_t fused_bytes(const fh_cluster_work *work) {
+  const int64_t passes = fh_divide_up(work->k, FUSED_CENTROIDS), slots = passes * fused_class(fh_divide_up(work->k, passes));
+  const int64_t centroids = slots * FUSED_COLUMNS * fh_divide_up(work->d, FUSED_COLUMNS), sums = work->k * 4 * fh_divide_up(work->d, 4);
+  return 4 * (centroids + sums + 2 * (int64_t)FUSED_TILE + work->k);
+}
+
+static void fused_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  const fh_cluster_work work = work_of(bound);
+  (void)multiprocessors;
+  *out = (fh_block_shape){
+      .grid = {(uint32_t)fh_most(1, work.chunks), 1, 1}, .threads = FUSED_THREADS, .shared_bytes = (uint32_t)fused_bytes(&work)};
+}
+
+static const char *fused_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  const char *reason = few_unfit(bound);
+  if (reason) return reason;
+  if (op[FH_ASSIGN_D].i < FUSED_WIDE) return "rows of fewer than 128 numbers: a tile of them is little work between two barriers";
+  if (op[FH_ASSIGN_X_STRIDES + 1].i != 1) return "the numbers of a row of x do not lie side by side";
+  const fh_cluster_work work = work_of(bound);
+  return work.d > FUSED_BYTES || fused_bytes(&work) > FUSED_BYTES ? "centroids and their sums do not fit shared memory" : NULL;
+}
+
+static const fh_block_step fused_rest[] = {{"kmeans_step_fused_chunks", chunks_shape}};
 static const fh_block_step rest[] = {{"kmeans_step_sums", sums_shape}, {"kmeans_step_chunks", chunks_shape}};
 #define STEP_VARIANT(name, numerics, efficiency)                                                                                   \
   {#name,      "kmeans_step_" #name, "kmeans_step_block",          FH_BLOCK_PORTABLE, false, numerics, name##_shape, name##_unfit, \
@@ -214,9 +245,22 @@ static const fh_block_step mma_rest[] = {
     {"kmeans_step_mma", fh_nearest_mma_shape}, {"kmeans_step_mma_sums", sums_shape}, {"kmeans_step_mma_chunks", chunks_shape}};
 static const fh_block_step wide_rest[] = {
     {"kmeans_step_wide", fh_nearest_wide_shape}, {"kmeans_step_mma_sums", sums_shape}, {"kmeans_step_mma_chunks", chunks_shape}};
-#define BLOCKS_OF_FLOATS                                                            \
-  FH_BLOCKS(STEP_VARIANT(tiles, FH_BOUNDED, 0.3), STEP_VARIANT(few, FH_EXACT, 0.3), \
-            FH_NEAREST_SKETCHED("mma", "kmeans_step", mma_unfit, 0.95, mma_rest),   \
+/* Reads x once, where `few` reads it twice: a guess, nothing has been measured. */
+#define FUSED_VARIANT   \
+  {"fused",             \
+   "kmeans_step_fused", \
+   "kmeans_step_sm80",  \
+   80,                  \
+   false,               \
+   FH_EXACT,            \
+   fused_shape,         \
+   fused_unfit,         \
+   0.5,                 \
+   .rest = fused_rest,  \
+   .rest_count = FH_LENGTH(fused_rest)}
+#define BLOCKS_OF_FLOATS                                                                           \
+  FH_BLOCKS(STEP_VARIANT(tiles, FH_BOUNDED, 0.3), STEP_VARIANT(few, FH_EXACT, 0.3), FUSED_VARIANT, \
+            FH_NEAREST_SKETCHED("mma", "kmeans_step", mma_unfit, 0.95, mma_rest),                  \
             FH_NEAREST_SKETCHED("wide", "kmeans_step", wide_unfit, 0.9, wide_rest)),
 #else
 #define BLOCKS_OF_FLOATS

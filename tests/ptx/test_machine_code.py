@@ -25,6 +25,7 @@ PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
             Product(r"matmul_(fused_)?(stages|small)", ("FFMA",), 0.92, 1024),
             Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
             Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
+            Product(r"kmeans_step_fused", ("FADD", "FMUL"), 0.92, 352),
             Product(r"matmul_(bf16|f16)_mma", ("HMMA",), 0.60),
             Product(r"matmul_tf32_mma", ("HMMA",), 0.12),
             Product(r"matmul_tf32_mma_packed", ("HMMA",), 0.70, 64),
@@ -38,7 +39,8 @@ USES = [(r"matmul_\w*mma(_packed)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
 # Whose limit is the memory; the first of them move 16 bytes at a time, or 8 on the narrow side of a conversion.
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
 ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance)_(many|few)"
-STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" + ROWS
+STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" \
+    r"kmeans_step_fused|" + ROWS
 
 
 def share(product, code):

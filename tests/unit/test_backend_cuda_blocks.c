@@ -524,6 +524,13 @@ static void expect_nearest(fh_context *context, int64_t n, int64_t d, int64_t k,
   expect_choice(context, "kmeans_assign", views, 4, part);
 }
 
+/* One step of k-means with as many. */
+static void expect_step(fh_context *context, int64_t n, int64_t d, int64_t k, const char *part) {
+  const fh_view_spec views[] = {{FH_F32, FH_SHAPE(n, d)}, {FH_F32, FH_SHAPE(k, d)}, {FH_I32, FH_SHAPE(n)},
+                                {FH_F32, FH_SHAPE(n)},    {FH_F32, FH_SHAPE(k, d)}, {FH_I32, FH_SHAPE(k)}};
+  expect_choice(context, "kmeans_step", views, 6, part);
+}
+
 /* Four large tiles leave 128 of 132 multiprocessors idle, 256 tiles do not. */
 static void multiprocessors_are_filled(void) {
   fh_context *context = open_context();
@@ -535,6 +542,8 @@ static void multiprocessors_are_filled(void) {
   expect_guess(context, "matmul_tf32", FH_F32, 100, 4096, 32768, "-> cuda:0/mma"); /* packed, they are longer on their way */
   expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
   expect_nearest(context, 1000000, 128, 128, "-> cuda:0/mma"); /* and not the few blocks that prepare its centroids */
+  expect_step(context, 60000, 784, 10, "-> cuda:0/fused");
+  expect_step(context, 1000000, 16, 8, "-> cuda:0/few");
   fh_context_release(context);
 }
 

@@ -17,7 +17,7 @@
 #include "tests/support/block_cases.h"
 
 static const block_layout layouts[] = {{1, 0, 0, true, false}, {1, 3, 4, false, false}, {3, 1, 8, false, false}};
-enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 80000 };
+enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST = 100000 };
 
 static const fh_block_variant *variant_of(const fh_kernel_contract *contract, const char *name) {
   for (int i = 0; i < contract->block_count; i++)
@@ -71,6 +71,18 @@ static void test_few(void **state) {
   }
 }
 
+/* Both in one look at a row: passes of every class, chunks that end within a tile, columns that are no multiple of anything. */
+static void test_fused(void **state) {
+  (void)state;
+  static const int64_t shapes[][3] = {{33, 128, 3},   {100, 157, 1}, {130, 784, 10}, {70, 300, 17},
+                                      {41, 1030, 12}, {700, 258, 5}, {90, 320, 31}};
+  static const block_layout by_rows[] = {{1, 0, 0, true, false}, {1, 3, 4, false, false}};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    const fh_case c = step_case(shapes[i][0], shapes[i][1], shapes[i][2]);
+    for (int l = 0; l < 2; l++) check(&fh_contract_kmeans_step, "fused", &c, &by_rows[l]);
+  }
+}
+
 /* By tiles, too: labels and distances within the bounds of kmeans_assign, sums by the labels that were given. */
 static void test_step(void **state) {
   (void)state;
@@ -79,6 +91,6 @@ static void test_step(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_update), cmocka_unit_test(test_update_grids), cmocka_unit_test(test_few),
-                                     cmocka_unit_test(test_step)};
+                                     cmocka_unit_test(test_fused), cmocka_unit_test(test_step)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,13 @@ def bytes_under_way(loop):
     return most
 
 
+def long_loops(code):
+    """The innermost loops that fetch the most in a round: they do the work of long rows, others what is left of them."""
+    fetched = [(sum(one.bytes() for one in loop if one.is_a("LDG")), loop) for loop in loops_of(code)]
+    most = max((size for size, _ in fetched), default=0)
+    return [loop for size, loop in fetched if size == most > 0]
+
+
 def resident(registers, threads):
     """Blocks of a multiprocessor of a large GPU, as far as registers and threads say."""
     return max(1, min(THREADS // threads, REGISTERS // ((registers + 7) // 8 * 8 * threads)))

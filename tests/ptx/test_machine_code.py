@@ -61,10 +61,11 @@ def product_faults(name, code):
 
 
 def stream_of(entry, code):
-    """Bytes of a thread on their way, and the KiB of a multiprocessor."""
-    threads = re.search(rf"fh_threads {entry.name} (\d+)", entry.text.path.read_text())
-    mine = max((machine_code.bytes_under_way(loop) for loop in machine_code.loops_of(code)), default=0)
-    return mine, mine * int(threads.group(1)) * machine_code.resident(entry.registers, int(threads.group(1))) // 1024
+    """Bytes of a thread on their way, in the worst of its long loops, and the KiB of a multiprocessor: 0 where no threads are stated."""
+    said = re.search(rf"fh_threads {entry.name} (\d+)", entry.text.path.read_text())
+    threads = int(said.group(1)) if said else 0
+    mine = min((machine_code.bytes_under_way(loop) for loop in machine_code.long_loops(code)), default=0)
+    return mine, mine * threads * machine_code.resident(entry.registers, max(1, threads)) // 1024
 
 
 def stream_faults(entry, code, least):
@@ -149,6 +150,11 @@ def check_the_check():
     assert machine_code.bytes_under_way(loop(first, second, use)) == 32
     code = [machine_code.Instruction("", ".L_x_1"), *loop(first, use, "BRA `(.L_x_1)", "EXIT ")]
     assert [len(found) for found in machine_code.loops_of(code)] == [4], machine_code.loops_of(code)
+    # A long loop that has lost its second fetch is not made up for by what does the rest, nor by one as long that has not.
+    rest = [machine_code.Instruction("", ".L_x_2"), *loop(first, "BRA `(.L_x_2)")]
+    lost = [machine_code.Instruction("", ".L_x_3"), *loop(first, use, second, "BRA `(.L_x_3)")]
+    whole = [machine_code.Instruction("", ".L_x_4"), *loop(first, second, use, "BRA `(.L_x_4)")]
+    assert [machine_code.bytes_under_way(long) for long in machine_code.long_loops(rest + lost + whole)] == [16, 32]
     assert list(product_faults("matmul_tiles", code)) and not list(product_faults("another", code))
     old, new = "Cuda compilation tools, release 11.8, V11.8.86", "Cuda compilation tools, release 12.9, V12.9.86"
     assert machine_code.may_read(new, old) and machine_code.may_read(new, new) and not machine_code.may_read(old, new)

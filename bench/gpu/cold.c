@@ -91,7 +91,8 @@ static double cold_sample(void *arg, long calls) {
 
 /* Not by fh_rounds_run: it repeats what is short, and a start is measured once at a time. */
 static void take_turns(fh_contender *contenders, int count) {
-  for (int i = 0; i < count; i++) contenders[i].failed = cold_sample(contenders[i].arg, 1) < 0; /* fills the file cache */
+  /* Fills the file cache, and shows in a child that the driver works: the starts after it know so (detect/os_proven.h). */
+  for (int i = 0; i < count; i++) contenders[i].failed = cold_sample(contenders[i].arg, 1) < 0;
   for (int round = 0; round < COLD_ROUNDS; round++)
     for (int i = 0; i < count; i++) {
       fh_contender *c = &contenders[(round + i) % count];

@@ -1,13 +1,15 @@
 /* Which devices a context has: opened, or rejected with the cause. SPDX-License-Identifier: Apache-2.0
  *
- * Driver libraries are loaded into this process only after a child has shown that they work. OpenCL, which may load a
- * whole compiler, is touched only when it is asked for by name or when hardware is here that only it can drive.
+ * Driver libraries are loaded into this process only after a child has shown that they work: for this process, or CUDA's for one before
+ * it that was not long ago (detect/os_proven.h). OpenCL, which may load a whole compiler, is touched only when it is asked for by name or
+ * when hardware is here that only it can drive.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "detect/findings.h"
+#include "detect/os_proven.h"
 #include "runtime/base/log.h"
 #include "runtime/plan/plan.h"
 
@@ -156,7 +158,7 @@ static void rejected_from(fh_context *context, const fh_judgement *judgement, co
 
 /* ---- deciding what to open -------------------------------------------------------------------------------------- */
 
-/* The CUDA driver is asked in a child before it is loaded here, so "not present" is then a proven no. Others are tried. */
+/* The CUDA driver is asked in a child before it is loaded here, or was, so "not present" is then a proven no. Others are tried. */
 static bool detection_judges(const char *backend) { return strcmp(backend, "cuda") == 0; }
 
 static bool isa_is_usable(const fh_facts_isa *isa) {
@@ -240,27 +242,64 @@ static fh_status check_policy(const fh_context *context) {
   return FH_OK;
 }
 
+/* ---- all together ---------------------------------------------------------------------------------------------------- */
+
 /* Looks at the machine once, as far as the devices that may be used make it worth. */
-static fh_status look(const fh_config *config, bool cpu_alone, fh_facts **out_facts) {
-  fh_os *os = NULL;
-  FH_TRY(fh_os_live(NULL, PROBE_TIMEOUT_NS, &os));
+static fh_status look(fh_os *os, const fh_config *config, bool cpu_alone, fh_facts **out_facts) {
   bool cuda = config->device_count == 0 || asked_word(config, "cuda") || asked_word(config, "gpu");
-  fh_status status =
-      cpu_alone ? fh_facts_gather_cpu(os, out_facts) : fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), out_facts);
-  fh_os_destroy(os);
-  return status;
+  return cpu_alone ? fh_facts_gather_cpu(os, out_facts) : fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), out_facts);
 }
 
-fh_status fh_devices_find(fh_context *context) {
-  bool cpu_alone = only_cpu(&context->config) && !context->config.require[0];
+static fh_status find_by(fh_context *context, fh_os *os, bool cpu_alone) {
   fh_facts *facts = NULL;
-  FH_TRY(look(&context->config, cpu_alone, &facts));
+  FH_TRY(look(os, &context->config, cpu_alone, &facts));
   context->platform = facts->where.platform;
   context->contained = facts->where.container;
   isa_from(context, facts);
   fh_status status = cpu_alone ? FH_OK : accelerators_open(context, facts);
   if (!status) status = backend_open(context, "cpu", facts); /* always: self-tests and recovery need it, even where no launch may use it */
   fh_facts_destroy(facts);
+  return status;
+}
+
+/* Some device of CUDA was opened, and none failed. */
+static bool cuda_works(const fh_context *context) {
+  bool works = false, fails = false;
+  for (int i = 0; i < context->device_count; i++) {
+    const fh_plan_device *d = &context->devices[i];
+    if (strncmp(d->info.id, "cuda:", 5) != 0) continue;
+    works |= d->device != NULL;
+    fails |= d->state != FH_STATE_OPEN;
+  }
+  return works && !fails;
+}
+
+/* By what is kept of a driver that worked, where that is wanted: who requires something wants it shown. */
+static fh_os *with_proof(const fh_context *context, bool cpu_alone, fh_os *live) {
+  const fh_config *config = &context->config;
+  return cpu_alone || config->require[0] || !config->cache_dir[0] ? NULL : fh_os_proven(live, config->cache_dir);
+}
+
+/* Tells whether the driver was taken for a working one and is none: a child then tells why. */
+static fh_status find_by_proof(fh_context *context, fh_os *proven, bool *out_again) {
+  fh_status status = find_by(context, proven, false);
+  const bool works = !status && cuda_works(context);
+  *out_again = !works && fh_os_proven_used(proven);
+  if (works) fh_os_proven_keep(proven);
+  if (!*out_again) return status;
+  fh_status_free(status);
+  fh_devices_close(context);
+  return FH_OK;
+}
+
+fh_status fh_devices_find(fh_context *context) {
+  bool cpu_alone = only_cpu(&context->config) && !context->config.require[0], again = true;
+  fh_os *os = NULL;
+  FH_TRY(fh_os_live(NULL, PROBE_TIMEOUT_NS, &os));
+  fh_os *proven = with_proof(context, cpu_alone, os);
+  fh_status status = proven ? find_by_proof(context, proven, &again) : FH_OK;
+  if (again) status = find_by(context, os, cpu_alone);
+  fh_os_destroy(proven ? proven : os);
   return status ? status : check_policy(context);
 }
 

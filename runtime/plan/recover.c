@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detect/os_proven.h"
 #include "runtime/base/log.h"
 #include "runtime/plan/plan.h"
 
@@ -346,6 +347,7 @@ static void device_quarantine(fh_context *context, int device, fh_status failure
   snprintf(d->cause, sizeof d->cause, "%s", fh_fault_cause(failure));
   first_line(fh_status_message(failure), d->reason, sizeof d->reason);
   fh_fault_fix(context, d->cause, d->fix, sizeof d->fix);
+  if (strncmp(d->info.id, "cuda:", 5) == 0) fh_os_proven_forget(context->config.cache_dir);
   fh_streams_end(context, device); /* it may live, and its copies still run: host memory is about to be used elsewhere */
 }
 

@@ -1,6 +1,7 @@
 /* The contract of causal_conv1d: a short causal filter for each channel of sequences. SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 #include "kernels/unaligned.h"
 
@@ -156,6 +157,53 @@ static bool fill_case(const shape *s, fh_case *out) {
 
 FH_CASES_OF(fill_case, cases, benches)
 
+/* ---- blocks of threads: causal_conv1d_block.k, whose numbers these are ---- */
+enum { CHANNELS_OPERAND = 7, N_OPERAND, TAPS_OPERAND, PIECES_OPERAND, XT_OPERAND = 14, YT_OPERAND = 26 };
+enum { BLOCK_THREADS = 256, BLOCK_LEAST = 8, BLOCK_TAPS = 64, CHANNEL_THREADS = 128, STRIP = 16, SHORT = 32, MOST_BATCHES = 65535 };
+
+static int64_t operand(const fh_bound *bound, int place) { return bound->stages[0].operands[place].i; }
+
+/* Sequences: an item is a piece of 16 channels of one. */
+static int64_t batches(const fh_bound *bound) {
+  const int64_t lines = fh_divide_up(operand(bound, CHANNELS_OPERAND), 16);
+  return fh_divide_up(bound->stages[0].items, lines * operand(bound, PIECES_OPERAND));
+}
+static void grid_of(const fh_bound *bound, int64_t rows, int64_t samples, uint32_t threads, fh_block_shape *out) {
+  const int64_t pieces = fh_divide_up(operand(bound, N_OPERAND), samples);
+  *out = (fh_block_shape){.grid = {(uint32_t)(fh_divide_up(operand(bound, CHANNELS_OPERAND), rows) * pieces), (uint32_t)batches(bound), 1},
+                          .threads = threads};
+}
+
+static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  int64_t lanes = BLOCK_LEAST;
+  while (lanes < BLOCK_THREADS && 4 * lanes < operand(bound, N_OPERAND)) lanes *= 2;
+  grid_of(bound, BLOCK_THREADS / lanes, 4 * lanes, BLOCK_THREADS, out);
+}
+static void channels_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  grid_of(bound, CHANNEL_THREADS, STRIP, CHANNEL_THREADS, out);
+}
+
+/* A row of samples that neighbouring threads read by whole lines. */
+static bool side_by_side(const fh_bound *bound) {
+  return operand(bound, N_OPERAND) >= SHORT && operand(bound, XT_OPERAND) == 1 && operand(bound, YT_OPERAND) == 1;
+}
+static const char *unfit(const fh_bound *bound, int64_t most_taps) {
+  if (bound->stages[0].entry != WHOLE) return "there are no samples";
+  if (operand(bound, TAPS_OPERAND) > most_taps) return "a channel has more taps than a block takes";
+  if (batches(bound) > MOST_BATCHES) return "there are more sequences than a grid has rows of blocks";
+  return operand(bound, CHANNELS_OPERAND) > INT32_MAX / fh_divide_up(operand(bound, N_OPERAND), STRIP) ? "a grid has fewer blocks" : NULL;
+}
+static const char *rows_unfit(const fh_bound *bound) {
+  const char *reason = unfit(bound, BLOCK_TAPS);
+  return reason ? reason : side_by_side(bound) ? NULL : "the samples of a channel are few, or do not lie side by side";
+}
+static const char *channels_unfit(const fh_bound *bound) {
+  const char *reason = unfit(bound, STRIP + 1);
+  return reason ? reason : side_by_side(bound) ? "the samples of a channel lie side by side" : NULL;
+}
+
 const fh_kernel_contract fh_contract_causal_conv1d = {
     .name = "causal_conv1d",
     .version = 1,
@@ -176,4 +224,7 @@ const fh_kernel_contract fh_contract_causal_conv1d = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = compare,
+    FH_BLOCKS({"rows", "causal_conv1d_rows", "causal_conv1d_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, rows_unfit, 0.8},
+              {"channels", "causal_conv1d_channels", "causal_conv1d_block", FH_BLOCK_PORTABLE, false, FH_EXACT, channels_shape,
+               channels_unfit, 0.6}),
 };

@@ -1,6 +1,7 @@
 /* The contract of fir: a filter of finite response over channels. SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "kernels/arithmetic.h"
 #include "kernels/rows.h"
 
 enum { X, TAPS, STATE, Y };
@@ -41,10 +42,13 @@ static fh_status fir_bind(const fh_view_desc *v, const fh_value *scalars, fh_bou
   FH_TRY(fh_check_scratch("fir", channels, past + ahead > 0 ? past + ahead : 1, sizeof(float), &out->temp_bytes[0]));
   if (past > 0) {
     fh_stage *head = fh_add_stage(out, HEAD_STAGE, channels, (double)(past + ahead));
-    fh_push(head, fh_op_view(FH_OPERAND_IN, STATE, 0));
+    fh_push(head, fh_op_view(FH_OPERAND_INOUT, STATE, 0));
     fh_push(head, fh_op_view(FH_OPERAND_IN, X, 0));
     fh_push(head, fh_op_temp(0));
     FH_PUSH_I64(head, past, ahead, ss[0], ss[1], xs[0], xs[1]);
+    fh_push(head, fh_op_view(FH_OPERAND_IN, TAPS, 0));
+    fh_push(head, fh_op_view(FH_OPERAND_OUT, Y, 0));
+    FH_PUSH_I64(head, n, v[TAPS].strides[0], ys[0], ys[1]);
   }
   fh_stage *stage = fh_add_stage(out, FIR_STAGE, channels * pieces, 2.0 * (double)taps * (double)(n < PIECE ? n : PIECE));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
@@ -133,6 +137,23 @@ static bool fir_case(const fir_shape *s, fh_case *out) {
 
 FH_CASES_OF(fir_case, cases, benches)
 
+/* ---- blocks of threads: fir_block.k ---- */
+enum { PAST_OPERAND = 3, N_OPERAND = 11 }; /* of the first entry */
+enum { BLOCK_THREADS = 256, TILE = 2048 }; /* FIR_THREADS and FIR_TILE of fir_block.k */
+
+static int64_t tiles_of(const fh_bound *bound) {
+  return bound->stages[0].items * fh_divide_up(bound->stages[0].operands[N_OPERAND].i, TILE); /* an item is a channel */
+}
+static void tiles_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)tiles_of(bound), 1, 1}, .threads = BLOCK_THREADS};
+}
+static const char *tiles_unfit(const fh_bound *bound) {
+  if (bound->stages[0].entry != HEAD_STAGE) return "a single tap needs no tile";
+  if (bound->stages[0].operands[PAST_OPERAND].i > TILE) return "there are more samples before a tile than in it";
+  return tiles_of(bound) > INT32_MAX ? "a grid has fewer blocks" : NULL;
+}
+
 const fh_kernel_contract fh_contract_fir = {
     .name = "fir",
     .version = 1,
@@ -147,4 +168,5 @@ const fh_kernel_contract fh_contract_fir = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = fir_compare,
+    FH_BLOCKS({"tiles", "fir_tiles", "fir_block", FH_BLOCK_PORTABLE, false, FH_EXACT, tiles_shape, tiles_unfit, 0.7}),
 };

@@ -24,7 +24,14 @@ static void test_scans(void **state) {
   block_cases_check_all(&fh_contract_selective_scan, MOST, layouts, LAYOUTS);
 }
 
+/* Rows and channels, taps around a multiple of four, states longer than a sequence. */
+static void test_filters(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_causal_conv1d, MOST, layouts, LAYOUTS);
+  block_cases_check_all(&fh_contract_fir, MOST, layouts, LAYOUTS);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scans)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scans), cmocka_unit_test(test_filters)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@ enum {
   FH_MATMUL_GRID_DEPTH = 65535,
   FH_MATMUL_LARGE_SIDE = 128,
   FH_MATMUL_LARGE_THREADS = 256,
+  FH_MATMUL_STAGES_BYTES = 2 * 2 * 32 * (FH_MATMUL_LARGE_SIDE + 4) * 4, /* two panels of 32 steps of each operand, by a pitch of 132 */
   FH_MATMUL_SMALL_SIDE = 64,
   FH_MATMUL_SMALL_THREADS = 64,
   FH_MATMUL_FEW_TILES = 32,
@@ -29,6 +30,11 @@ static inline fh_block_shape fh_matmul_shape(const fh_bound *bound, int64_t side
 static inline void fh_matmul_large_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   (void)multiprocessors;
   *out = fh_matmul_shape(bound, FH_MATMUL_LARGE_SIDE, FH_MATMUL_LARGE_THREADS);
+}
+
+static inline void fh_matmul_stages_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_matmul_large_shape(bound, multiprocessors, out);
+  out->shared_bytes = FH_MATMUL_STAGES_BYTES;
 }
 
 static inline void fh_matmul_small_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {

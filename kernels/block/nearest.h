@@ -40,7 +40,7 @@ FH_INLINE void fh_nearest_look(fh_nearest_found *best, float sums[8][8], long fi
 FH_INLINE int fh_nearest_place(int finder, int row) { return finder * FH_PAIRS_SIDE + row; }
 
 FH_INLINE void fh_nearest_tell(const fh_nearest_found *best, fh_local float *distances, fh_local int *labels) {
-  const int finder = fh_simt_col(FH_PAIRS_SIDE) / 64 * 8 + fh_thread() % 8;
+  const int finder = fh_simt_col(FH_PAIRS_SIDE) / 64 * 8 + fh_simt_lane_col();
   FH_UNROLL for (int i = 0; i < 8; i++) {
     const int at = fh_nearest_place(finder, fh_simt_row(FH_PAIRS_SIDE) + i / 4 * 16 + i % 4);
     distances[at] = best->distance[i];

@@ -2,8 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A warp has 32 rows by 64 columns of the tile, 4 by 8 threads. Of a thread's 8 rows four lie together and four 16 further on, of its
- * columns four together and four 32 further on: the 8 threads of a row of the warp read 128 bytes in a row, every bank of shared memory
- * once, and those of a column the same four numbers.
+ * columns four together and four 32 further on: the threads of a row of the warp read 128 bytes in a row, every bank of shared memory
+ * once, and those of a column the same four numbers. Loads of 16 bytes are served by quarters of a warp, and two quarters at once where
+ * neighbours, or threads two apart, read the same: so neighbours stand in one column, threads two apart in one row, and each half of a
+ * warp in 4 by 4.
  *
  * Shared memory has panels of 8 steps of k: [step][line], a line being a row of A or a column of B, with a pitch of `lines` + 4. Where k
  * is contiguous in memory, 8 neighbours of a warp take 8 steps of one of four lines: banks 4 step + line, each once.
@@ -121,8 +123,10 @@ FH_INLINE void fh_simt_fold(float total[8][8], float sum[8][8]) {
 }
 
 /* ---- where a thread stands in its tile ---- */
-FH_INLINE int fh_simt_row(int columns) { return fh_thread() / 32 / (columns / 64) * 32 + fh_thread() % 32 / 8 * 4; }
-FH_INLINE int fh_simt_col(int columns) { return fh_thread() / 32 % (columns / 64) * 64 + fh_thread() % 8 * 4; }
+FH_INLINE int fh_simt_lane_row(void) { return fh_thread() % 2 + fh_thread() / 8 % 2 * 2; }
+FH_INLINE int fh_simt_lane_col(void) { return fh_thread() / 2 % 4 + fh_thread() / 16 % 2 * 4; }
+FH_INLINE int fh_simt_row(int columns) { return fh_thread() / 32 / (columns / 64) * 32 + fh_simt_lane_row() * 4; }
+FH_INLINE int fh_simt_col(int columns) { return fh_thread() / 32 % (columns / 64) * 64 + fh_simt_lane_col() * 4; }
 
 /* Four neighbours of a row, of which the first `left` are there. */
 FH_INLINE void fh_simt_store4(fh_f32_out c, long cs, long left, bool wide, const float *v) {

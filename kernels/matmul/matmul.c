@@ -295,7 +295,7 @@ const fh_kernel_contract fh_contract_matmul = {
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
     /* The efficiencies are guesses: none of them has been measured. */
     FH_BLOCKS(
-        {"stages", "matmul_stages", "matmul_sm80", 80, false, FH_EXACT, fh_matmul_large_shape, fh_matmul_stages_unfit, 0.7},
+        {"stages", "matmul_stages", "matmul_sm80", 80, false, FH_EXACT, fh_matmul_stages_shape, fh_matmul_stages_unfit, 0.7},
         {"small", "matmul_small", "matmul_sm80", 80, false, FH_EXACT, fh_matmul_small_shape, fh_matmul_small_unfit, 0.6},
         {"tiles", "matmul_tiles", "matmul_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_matmul_large_shape, fh_matmul_tiles_unfit, 0.5},
         /* Where it fits, others leave most multiprocessors idle. */

@@ -8,7 +8,7 @@ import subprocess
 
 import assembly
 
-INSTRUCTION = re.compile(r"\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)\s*([^;]*);")
+INSTRUCTION = re.compile(r"\s*/\*[0-9a-f]+\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)\s*([^;]*);")
 LABEL = re.compile(r"(\.L_\w+):")
 BRANCH = re.compile(r"\((\.L_\w+)\)")
 REGISTER = re.compile(r"\bR(\d+)\b")
@@ -20,6 +20,7 @@ REGISTERS, THREADS = 65536, 2048  # of a multiprocessor
 class Instruction:
     name: str  # "LDG.E.128"; empty for a label
     operands: str  # of a label its name
+    predicated: bool = False
 
     def is_a(self, *kinds):
         return self.name.split(".")[0] in kinds
@@ -60,7 +61,7 @@ def disassemble(nvdisasm, cubin):
         elif found := LABEL.match(line):
             code.append(Instruction("", found.group(1)))
         elif found := INSTRUCTION.match(line):
-            code.append(Instruction(found.group(1), found.group(2)))
+            code.append(Instruction(found.group(2), found.group(3), bool(found.group(1))))
     return entries
 
 
@@ -87,6 +88,27 @@ def densest(code, kinds):
     """The straight piece with the most of them: its instructions, and how many they are."""
     found = max(pieces_of(code), key=lambda piece: sum(one.is_a(*kinds) for one in piece), default=[])
     return found, sum(one.is_a(*kinds) for one in found)
+
+
+def turns_of(loop):
+    """What is issued from a loop's label to its end, for every way through its forward branches."""
+    places = {one.operands: i for i, one in enumerate(loop) if not one.name}
+    ways = [(0, [])]
+    while ways:
+        i, issued = ways.pop()
+        while i < len(loop):
+            one = loop[i]
+            i += 1
+            if one.name:
+                issued.append(one)
+            if i < len(loop) and one.is_a("BRA"):
+                to = places.get(BRANCH.search(one.operands).group(1), 0)
+                if to >= i:
+                    ways.append((to, issued[:]))
+                if not one.predicated and one.operands.startswith("`"):
+                    break
+        else:
+            yield issued
 
 
 def bytes_under_way(loop):

@@ -16,13 +16,16 @@ import machine_code
 # an A100 are 9 KiB, 3.4 TB/s x 0.7 us / 132 of an H100 18 KiB; twice that is asked for, for requests do not come evenly.
 GPUS = {"sm_80": 20, "sm_90a": 32}
 
-Product = collections.namedtuple("Product", "pattern useful floor least", defaults=(0,))
+Product = collections.namedtuple("Product", "pattern useful floor least turn", defaults=(0, 0))
 # Of the straight piece with the most of them. Floors lie a little below what was seen: 0.94 of products by tiles, which is 512 of them and
 # 32 loads of 16 bytes. Squares of differences need an addition each. Products by mma have the loads of fragments among them, tf32 also the
 # rounding of each element, by integers: a NaN must stay one; where a launch before has rounded them, 64 products have 16 loads. `least`
-# of them are in one piece: what is issued once a panel, for the barrier and the copies, is little beside a panel of 16 steps.
+# of them are in one piece: what is issued once a panel, for the barrier and the copies, is little beside a panel of 16 steps or 32.
+# `turn`: of all that a turn of the loop issues, copies and their addresses too, where both operands are by rows; it is what the products
+# reach where each instruction takes a turn of the scheduler.
 PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
-            Product(r"matmul_(fused_)?(stages|small)", ("FFMA",), 0.92, 1024),
+            Product(r"matmul_(fused_)?stages", ("FFMA",), 0.93, 2048, 0.905),
+            Product(r"matmul_(fused_)?small", ("FFMA",), 0.92, 1024, 0.865),
             Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
             Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
             Product(r"kmeans_step_fused", ("FADD", "FMUL"), 0.92, 352),
@@ -49,6 +52,18 @@ def share(product, code):
     return piece, useful / max(1, len(piece))
 
 
+def by_rows(turn):
+    """One operand comes by 16 bytes, the other by elements, and nothing asks for bounds."""
+    copies = [one for one in turn if one.is_a("LDGSTS")]
+    return {one.bytes() for one in copies} == {4, 16} and not any(one.predicated or ".ZFILL" in one.name for one in copies)
+
+
+def share_of_turn(product, code):
+    hot = max(machine_code.loops_of(code), key=lambda loop: sum(one.is_a(*product.useful) for one in loop), default=[])
+    return max((sum(one.is_a(*product.useful) for one in turn) / len(turn) for turn in machine_code.turns_of(hot) if by_rows(turn)),
+               default=0)
+
+
 def product_faults(name, code):
     for product in PRODUCTS:
         if re.fullmatch(product.pattern, name):
@@ -57,6 +72,8 @@ def product_faults(name, code):
                 yield f"{found:.2f} of {len(piece)} instructions in its hot loop are {'/'.join(product.useful)}, expected {product.floor}"
             if sum(one.is_a(*product.useful) for one in piece) < product.least:
                 yield f"no straight piece has {product.least} {'/'.join(product.useful)}"
+            if product.turn and (whole := share_of_turn(product, code)) < product.turn:
+                yield f"{whole:.3f} of a turn of its hot loop are {'/'.join(product.useful)}, expected {product.turn}"
             if "FFMA" in product.useful and any(one.is_a("LDS") and one.bytes() < 16 for one in piece):
                 yield "its hot loop reads shared memory by less than 16 bytes"
 
@@ -91,7 +108,8 @@ def faults_of(entry, code, least):
 
 
 def row(entry, code):
-    products = [f"{share(p, code)[1]:5.2f} of {len(share(p, code)[0])}" for p in PRODUCTS if re.fullmatch(p.pattern, entry.name)]
+    products = [f"{share(p, code)[1]:5.2f} of {len(share(p, code)[0])}" + (f", {share_of_turn(p, code):.3f} of a turn" if p.turn else "")
+                for p in PRODUCTS if re.fullmatch(p.pattern, entry.name)]
     stream = f"{stream_of(entry, code)[1]:4} KiB" if re.fullmatch(STREAMS, entry.name) else ""
     return f"{entry.name:26}{entry.registers:10}{len([one for one in code if one.name]):13}  {''.join(products):12}{stream}"
 
@@ -156,6 +174,8 @@ def check_the_check():
     lost = [machine_code.Instruction("", ".L_x_3"), *loop(first, use, second, "BRA `(.L_x_3)")]
     whole = [machine_code.Instruction("", ".L_x_4"), *loop(first, second, use, "BRA `(.L_x_4)")]
     assert [machine_code.bytes_under_way(long) for long in machine_code.long_loops(rest + lost + whole)] == [16, 32]
+    skips = [*loop("FFMA R1, R1", "BRA P5, `(.L_x_2)", "LDGSTS.E [R1]"), machine_code.Instruction("", ".L_x_2"), *loop("BRA `(.L_x_1)")]
+    assert sorted(len(turn) for turn in machine_code.turns_of(skips)) == [3, 4]
     assert list(product_faults("matmul_tiles", code)) and not list(product_faults("another", code))
     old, new = "Cuda compilation tools, release 11.8, V11.8.86", "Cuda compilation tools, release 12.9, V12.9.86"
     assert machine_code.may_read(new, old) and machine_code.may_read(new, new) and not machine_code.may_read(old, new)

@@ -57,8 +57,9 @@ class Assembler:
 
 
 def fetched(name):
-    """Programs that `sh tools/dev test` has from PyPI."""
-    return sorted(pathlib.Path(os.environ["FH_SOURCE_DIR"], "build", "cuda-venv").glob(f"lib/python3*/site-packages/nvidia/*/bin/{name}"))
+    """Programs that `sh tools/dev test` has from PyPI (fetch.sh); none where that did not come to its end."""
+    environment = pathlib.Path(os.environ["FH_SOURCE_DIR"], "build", "cuda-venv")
+    return sorted(environment.glob(f"lib/python3*/site-packages/nvidia/*/bin/{name}")) if (environment / "holds").exists() else []
 
 
 def said_by(*command):

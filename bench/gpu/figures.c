@@ -17,6 +17,17 @@ json_t *figures_row(json_t *document, const char *kernel, const char *label, con
   return row;
 }
 
+json_t *figures_begin(json_t *document, const char *kernel, const char *label, const char *target, const gpu_options *options) {
+  char name[WATCH_NAME];
+  snprintf(name, sizeof name, "%s %s", kernel, label);
+  if (!watch_begin(options->watch, name)) return NULL;
+  json_t *row = figures_row(document, kernel, label, target);
+  figures_not_run(row, NULL, NULL, "its process crashed, or did not come to an end");
+  (void)figures_write(document, options->out);
+  json_object_del(row, "not_run");
+  return row;
+}
+
 void figures_not_run(json_t *row, const char *name, const char *kind, const char *why) {
   if (!name) {
     json_object_set_new(row, "not_run", fh_json_text(why));

@@ -6,6 +6,7 @@
 
 #include "bench/engine/rounds.h"
 #include "runtime/base/json.h"
+#include "tests/support/watch.h"
 
 /* What every measuring step is told. */
 typedef struct gpu_options {
@@ -15,10 +16,14 @@ typedef struct gpu_options {
   double case_seconds;  /* of the rounds of one row */
   double total_seconds; /* rows begun later are named and left out */
   double start;
+  watch *watch; /* each row is a turn */
 } gpu_options;
 
 /* A row: {"case", "kernel", "target", "results": []}, added to the document's rows. Borrowed. */
 json_t *figures_row(json_t *document, const char *kernel, const char *label, const char *target);
+/* A row that is a turn of its own; NULL: it was another process's. It is on disk before it is measured, as one that took its process along.
+ */
+json_t *figures_begin(json_t *document, const char *kernel, const char *label, const char *target, const gpu_options *options);
 /* Why a row, or one of its contenders (name not NULL), has no figures. */
 void figures_not_run(json_t *row, const char *name, const char *kind, const char *why);
 /* Times the contenders in turns and adds what they took; `kinds` are "foghorn", "peer" or "limit". False: no turn was finished. */

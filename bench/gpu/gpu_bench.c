@@ -19,7 +19,7 @@
 #include "bench/gpu/rows.h"
 #include "runtime/base/clock.h"
 
-enum { USAGE = 2, NOT_RUN = 77, FAKE_EXTENT = 48 };
+enum { USAGE = 2, NOT_RUN = 77, FAKE_EXTENT = 48, SILENT_SECONDS = 60, SILENT_SECONDS_FAKE = 300 };
 
 static int usage(void) {
   fputs(
@@ -35,41 +35,51 @@ static int say_not_run(const char *why) {
   return NOT_RUN;
 }
 
-static json_t *new_document(const gpu_options *options) {
+/* What processes before this one have measured, or none of it. */
+static json_t *open_document(const gpu_options *options) {
   char date[32];
   const time_t now = time(NULL);
+  json_t *before = options->watch->first > 0 ? json_load_file(options->out, 0, NULL) : NULL;
+  if (before) return before;
   strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
   return json_pack("{ss ss ss sb ss s[] s[]}", "schema", "foghorn.gpu-measurement/1", "version", fh_version(), "date", date, "fake",
                    options->fake, "device", options->device, "limits", "rows");
 }
 
-/* In the order of worth: a run that is cut short has what comes first. */
-static int measure_on(raw_device *raw, gpu_session *session, const gpu_options *options) {
-  json_t *document = new_document(options);
+static void measure_driver(json_t *document, raw_device *raw, gpu_session *session, const gpu_options *options) {
   fprintf(stderr, "limits\n");
   rows_limits(document, raw, options);
   rows_launch(document, raw, session, options);
   rows_launch_opencl(document, options);
   rows_copies(document, raw, session, options);
-  bool written = figures_write(document, options->out);
+  (void)figures_write(document, options->out);
+}
+
+static void measure_starts(json_t *document, const gpu_options *options) {
   fprintf(stderr, "starts\n");
   rows_cold(document, options);
-  written = figures_write(document, options->out) && written;
+  (void)figures_write(document, options->out);
+}
+
+/* In the order of worth: a run that is cut short has what comes first. */
+static int measure_on(raw_device *raw, gpu_session *session, const gpu_options *options) {
+  json_t *document = open_document(options);
+  if (watch_begin(options->watch, "limits, launches and copies")) measure_driver(document, raw, session, options);
+  if (watch_begin(options->watch, "starts")) measure_starts(document, options);
   rows_kernels(document, raw, session, options);
   rows_evenness(document, raw, session, options);
-  written = figures_write(document, options->out) && written;
+  const bool written = figures_write(document, options->out);
   printf("%zu rows, %zu limits%s\n", json_array_size(json_object_get(document, "rows")),
          json_array_size(json_object_get(document, "limits")), options->fake ? " of the stand-in driver: no GPU was measured" : "");
   json_decref(document);
   return written ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int measure(gpu_options *options) {
+static int measure_here(void *arg, watch *w) {
+  gpu_options *options = arg;
   raw_device raw;
   char why[240];
-  if (!options->out) return usage();
-  options->most_extent = options->fake ? FAKE_EXTENT : 0;
-  options->start = fh_now_seconds();
+  options->watch = w;
   const char *no_device = raw_open(raw_ordinal_of(options->device), options->fake, &raw);
   if (no_device) return say_not_run(no_device);
   gpu_session *session = gpu_session_open(options->device, options->fake, why, (int)sizeof why);
@@ -77,6 +87,14 @@ static int measure(gpu_options *options) {
   gpu_session_close(session);
   raw_close(&raw);
   return result;
+}
+
+/* A row that takes the device along, or never ends, does not take the rows behind it. */
+static int measure(gpu_options *options) {
+  if (!options->out) return usage();
+  options->most_extent = options->fake ? FAKE_EXTENT : 0;
+  options->start = fh_now_seconds();
+  return watch_run(measure_here, options, options->fake ? SILENT_SECONDS_FAKE : SILENT_SECONDS);
 }
 
 static const struct option long_options[] = {{"out", required_argument, NULL, 'o'},     {"device", required_argument, NULL, 'd'},

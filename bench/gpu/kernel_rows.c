@@ -117,7 +117,8 @@ void rows_kernels(json_t *document, raw_device *raw, gpu_session *session, const
   for (int i = 0; (spec = gpu_case_at(i)); i++) {
     char label[96], why[240];
     label_of(spec, options->most_extent, label);
-    json_t *row = figures_row(document, spec->kernel, label, spec->target);
+    json_t *row = figures_begin(document, spec->kernel, label, spec->target, options);
+    if (!row) continue;
     if (fh_now_seconds() - options->start > options->total_seconds) {
       figures_not_run(row, NULL, NULL, "the time for this part was used up");
       continue;
@@ -130,6 +131,7 @@ void rows_kernels(json_t *document, raw_device *raw, gpu_session *session, const
       figures_not_run(row, NULL, NULL, why);
     gpu_case_close(t.own);
     (void)figures_write(document, options->out);
+    if (!raw_finish(raw)) watch_leave(options->watch); /* the device was lost */
   }
 }
 
@@ -193,7 +195,9 @@ static double on_gpu(json_t *row, const char *device, gpu_session *session, raw_
 
 void rows_evenness(json_t *document, raw_device *raw, gpu_session *session, const gpu_options *options) {
   char why[240] = "";
-  json_t *row = figures_row(document, "axpy", "the same kernel on CPU, OpenCL and CUDA, as parts of each one's copy", "evenness");
+  json_t *row =
+      figures_begin(document, "axpy", "the same kernel on CPU, OpenCL and CUDA, as parts of each one's copy", "evenness", options);
+  if (!row) return;
   if (!options->opencl) {
     figures_not_run(row, NULL, NULL, "no OpenCL GPU beside the CUDA one");
     return;

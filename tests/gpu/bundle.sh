@@ -1,14 +1,15 @@
 #!/bin/sh
 # Collects what check.sh needs, for a machine that has none of the build's packages. SPDX-License-Identifier: Apache-2.0
-# usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]
-#   then carry DIR (or the archive, a fifth of it) to the machine with the GPU and run: sh DIR/check.sh
+# usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.gz]
+#   then carry DIR (or the archive, a third of it) to the machine with the GPU and run: sh DIR/check.sh
+#   (.tar.xz is smaller still, but small images have no xz)
 set -eu
 
 die() {
   echo "bundle.sh: $*" >&2
   exit 2
 }
-[ $# -eq 2 ] || [ $# -eq 3 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]"
+[ $# -eq 2 ] || [ $# -eq 3 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.gz]"
 build=$1 out=$2 archive=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 [ -d "$build" ] || die "there is no build folder $build"
@@ -54,6 +55,15 @@ for program in "$out"/bin/* "$out"/fakes/*; do
     [ -e "$out/lib/$name" ] || cp -L "$path" "$out/lib/$name"
   done
 done
+
+# The OpenCL loader, apart: for a machine that has a vendor's OpenCL and none.
+loader=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | sed -n 's/.*libOpenCL\.so\.1 (libc6,x86-64.*=> //p' | head -n 1)
+if [ -n "$loader" ]; then
+  mkdir -p "$out/opencl"
+  cp -L "$loader" "$out/opencl/libOpenCL.so.1"
+else
+  echo 'bundle.sh: left out, there is no libOpenCL.so.1 here'
+fi
 
 # The oldest C library that will do, for the first line of check.sh.
 for program in "$out"/bin/* "$out"/lib/*; do

@@ -4,20 +4,22 @@
 # checker where it is. Ends with a table and one JSON file (docs/gpu-check.md). SPDX-License-Identifier: Apache-2.0
 # usage: sh check.sh [--long]       in a folder made by bundle.sh
 #   FOGHORN_GPU_CHECK_SECONDS=520   all of it takes no longer; what is cut is named. --long: three hours, and every case
-#   FOGHORN_GPU_CHECK_CASES=12      cases of each kernel, straight through the backends
+#   FOGHORN_GPU_CHECK_CASES=12      cases of each kernel, straight through the backends; a third of them through the planner
 #   FOGHORN_GPU_CHECK_LOGS, FOGHORN_GPU_CHECK_RESULTS   where logs and the result go: logs/ and results/ beside this file
 #   FOGHORN_GPU_CHECK_PYTHON=python3   the Python that has PyTorch, CuPy or Triton
 #   FOGHORN_GPU_CHECK_FAKE=1        uses the stand-in driver in the GPU's place: proves this script, and nothing of a GPU
 #   FOGHORN_GPU_CHECK_SAMPLE='axpy matmul'   with the stand-in: verify tries these kernels alone, and the step before it fewer layouts
+# Of several GPUs the first is checked; with --long all of them.
 # Exit status: 0 all that could run passed on a GPU, 1 something failed or was cut, 77 there is no usable GPU here.
 set -u
 begin=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$here/bin logs=${FOGHORN_GPU_CHECK_LOGS:-$here/logs} results=${FOGHORN_GPU_CHECK_RESULTS:-$here/results}
-fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-520} cases=${FOGHORN_GPU_CHECK_CASES:-12} bench_seconds=85 times=1
+fake=${FOGHORN_GPU_CHECK_FAKE:-} budget=${FOGHORN_GPU_CHECK_SECONDS:-520} cases=${FOGHORN_GPU_CHECK_CASES:-12}
+bench_seconds=85 times=1 long=
 case ${1:-} in
 '') ;;
---long) budget=${FOGHORN_GPU_CHECK_SECONDS:-10800} cases=0 bench_seconds=900 times=20 ;;
+--long) budget=${FOGHORN_GPU_CHECK_SECONDS:-10800} cases=0 bench_seconds=900 times=20 long=yes ;;
 *)
   echo "usage: sh check.sh [--long]" >&2
   exit 2
@@ -29,12 +31,19 @@ case $budget in
   exit 2
   ;;
 esac
-[ -x "$bin/gpu_conformance" ] || {
+[ -e "$bin/gpu_conformance" ] || {
   echo "check.sh: $bin has no gpu_conformance: make this folder with tests/gpu/bundle.sh" >&2
   exit 2
 }
-mkdir -p "$logs" || exit 2
-rm -f "$logs"/*.log "$logs"/*.json "$logs/devices" "$logs/steps"
+[ -x "$bin/gpu_conformance" ] || chmod +x "$bin"/* || { # some uploads drop that bit
+  echo "check.sh: the programs in $bin may not be started: make them executable, or copy the folder to where they may be" >&2
+  exit 2
+}
+mkdir -p "$logs" || {
+  echo "check.sh: $logs cannot be written: FOGHORN_GPU_CHECK_LOGS and FOGHORN_GPU_CHECK_RESULTS name other folders" >&2
+  exit 2
+}
+rm -f "$logs"/*.log "$logs"/*.json "$logs"/*.status "$logs/devices" "$logs/steps" "$logs/asides"
 
 plain_path=${LD_LIBRARY_PATH:-}
 LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -73,36 +82,73 @@ note_of() {
 # Seconds that are left for steps; the report takes a few.
 left() { echo $((begin + budget - 8 - $(date +%s))); }
 
-# step NAME LIMIT COMMAND...: one line in the table; the whole output in a log. The limit is the step's own, and no step outlives the check:
-# what is stopped or not begun for that reason is cut, which is neither passed nor failed.
+log_of() { echo "$logs/$(echo "$1" | tr -c 'a-zA-Z0-9\n' '-').log"; }
+
+# Sets $limit: the step's own $1, or what is left of the check where that is less: then $own is empty. False: the time is used up.
+limit_to() {
+  limit=$(($1 * times)) own=1 left=$(left)
+  [ "$left" -ge 3 ] || return 1
+  [ "$limit" -le "$left" ] || limit=$left own=
+}
+
+# judge NAME STATUS SECONDS: a line in the table. What is stopped or not begun because the check's time is used up is cut, which is neither
+# passed nor failed.
+judge() {
+  log=$(log_of "$1")
+  case $2 in
+  0) record "$1" pass "$3" "$(tail -n 1 "$log" | cut -c1-110)" ;;
+  77) record "$1" 'not run' "$3" "$(note_of "$log")" ;;
+  124 | 137)
+    if [ -n "$own" ]; then
+      record "$1" FAIL "$3" "not done after $limit s: $(note_of "$log")"
+    else
+      record "$1" cut "$3" "stopped after $limit s: the $budget s of this check were used up"
+    fi
+    ;;
+  *) record "$1" FAIL "$3" "exit status $2: $(note_of "$log")" ;;
+  esac
+}
+
+# step NAME LIMIT COMMAND...: the whole output in a log.
 step() {
-  name=$1 limit=$(($2 * times)) own=1
-  shift 2
-  log=$logs/$(echo "$name" | tr -c 'a-zA-Z0-9\n' '-').log
-  left=$(left)
-  if [ "$left" -lt 3 ]; then
+  name=$1
+  if ! limit_to "$2"; then
     record "$name" cut 0 "not begun: the $budget s of this check were used up"
     return 1
   fi
-  [ "$limit" -le "$left" ] || limit=$left own=
+  shift 2
   echo "... $name"
   start=$(date +%s)
-  timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null
+  timeout -k 5 "$limit" "$@" >"$(log_of "$name")" 2>&1 </dev/null
   status=$?
-  seconds=$(($(date +%s) - start))
-  case $status in
-  0) record "$name" pass $seconds "$(tail -n 1 "$log" | cut -c1-110)" ;;
-  77) record "$name" 'not run' $seconds "$(note_of "$log")" ;;
-  124 | 137)
-    if [ -n "$own" ]; then
-      record "$name" FAIL $seconds "not done after $limit s"
-    else
-      record "$name" cut $seconds "stopped after $limit s: the $budget s of this check were used up"
-    fi
-    ;;
-  *) record "$name" FAIL $seconds "exit status $status: $(note_of "$log")" ;;
-  esac
+  judge "$name" $status $(($(date +%s) - start))
   return $status
+}
+
+# aside NAME LIMIT COMMAND...: a step that needs no GPU, beside others until end_asides.
+aside() {
+  name=$1
+  limit_to "$2" || limit=1 own=
+  shift 2
+  echo "... $name, beside"
+  log=$(log_of "$name")
+  printf '%s\n' "$name" >>"$logs/asides"
+  (
+    start=$(date +%s)
+    timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null
+    echo "$? $(($(date +%s) - start)) $limit $own" >"$log.status"
+  ) &
+}
+
+end_asides() {
+  wait
+  [ -e "$logs/asides" ] || return 0
+  while IFS= read -r name; do
+    status='' seconds=''
+    read -r status seconds limit own <"$(log_of "$name").status"
+    judge "$name" "$status" "$seconds"
+  done <"$logs/asides"
+  rm -f "$logs/asides"
 }
 
 # Devices of a backend, "cuda:0 cuda:1"; empty without any.
@@ -120,9 +166,8 @@ echo "needs $(cat "$here/glibc" 2>/dev/null || echo '?'); here: $(ldd --version 
   exit 1
 }
 cuda=$(devices_of cuda --gpus $fake_option)
-opencl=$(devices_of opencl --gpus)
+first_cuda=${cuda%% *} this_cuda=''
 timeout 60 "$bin/gpu_conformance" cuda --list --gpus $fake_option | tee "$logs/devices"
-timeout 60 "$bin/gpu_conformance" opencl --list --gpus | tee -a "$logs/devices"
 
 # ---- right? ------------------------------------------------------------------------------------------------------------------------
 
@@ -134,16 +179,47 @@ step 'devprobe --json' 60 sh -c '"$0" --json >"$1/devprobe.json" || [ $? -eq 1 ]
   if command -v python3 >/dev/null; then python3 -m json.tool "$1/devprobe.json" >/dev/null || exit 1; fi
   grep -q "\"schema\": *\"foghorn.devprobe/1\"" "$1/devprobe.json" && echo "$(wc -c <"$1/devprobe.json") bytes"' "$bin/devprobe" "$logs"
 
-# Every kernel straight through the backend's table, then as a user would, through the planner.
+# Images for CUDA have the vendor's OpenCL library, but often neither a loader nor the file that names it: the bundle has a loader, and
+# this names it. devprobe above has told the machine as it is.
+opencl=$(devices_of opencl --gpus)
+why_no_opencl=$(why_none opencl --gpus)
+if [ -z "$opencl" ] && [ -n "$cuda" ] && [ -z "$fake" ] && mkdir -p "$logs/vendors"; then
+  echo libnvidia-opencl.so.1 >"$logs/vendors/nvidia.icd"
+  opencl=$(
+    OCL_ICD_VENDORS=$logs/vendors LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$here/opencl
+    export OCL_ICD_VENDORS
+    devices_of opencl --gpus
+  )
+  if [ -n "$opencl" ]; then
+    echo "OpenCL through this check's own loader and list of drivers, for this machine has none that work: $why_no_opencl"
+    OCL_ICD_VENDORS=$logs/vendors LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$here/opencl
+    export OCL_ICD_VENDORS
+  fi
+fi
+first_opencl=${opencl%% *} this_opencl=''
+timeout 60 "$bin/gpu_conformance" opencl --list --gpus | tee -a "$logs/devices"
+if [ -z "$long" ] && [ "$cuda$opencl" != "$first_cuda$first_opencl" ]; then
+  record 'all but the first GPU' 'not run' 0 "of $(echo $cuda $opencl): --long checks all of them"
+  cuda=$first_cuda opencl=$first_opencl this_cuda="--device $first_cuda" this_opencl="--device $first_opencl"
+fi
+
+# The drills on the stand-in are about faults that no real GPU should be given.
+for drill in stand_in faults blocks ''; do
+  program=$bin/test_backend_cuda${drill:+_$drill}
+  if [ -x "$program" ]; then
+    aside "drills (stand-in): ${drill:-backend}" 200 env LD_LIBRARY_PATH="$real_path" "$program"
+  else
+    record "drills (stand-in): ${drill:-backend}" 'not run' 0 'not in this bundle'
+  fi
+done
+
+# Every kernel straight through the backend's table. A variant that fails, crashes or is silent for long ends its process and not the step.
+apart=$([ -n "$fake" ] && echo 200 || echo 45)
 if [ -n "$cuda" ]; then
-  step 'kernels on CUDA' 240 "$bin/gpu_conformance" cuda --gpus $fake_option --cases "$cases" ${sample:+--quick}
+  # shellcheck disable=SC2086 # words
+  step 'kernels on CUDA' 240 "$bin/gpu_conformance" cuda --gpus $this_cuda $fake_option --cases "$cases" --apart "$apart" ${sample:+--quick}
 else
   record 'kernels on CUDA' 'not run' 0 "$(why_none cuda $fake_option)"
-fi
-if [ -n "$opencl" ]; then
-  step "kernels on the vendor's OpenCL" 100 "$bin/gpu_conformance" opencl --gpus --cases "$cases"
-else
-  record "kernels on the vendor's OpenCL" 'not run' 0 "$(why_none opencl --gpus)"
 fi
 # What the driver answers where devprobe names a cause, and faults that are safe beside other users of the GPU.
 if [ -n "$cuda" ]; then
@@ -153,10 +229,10 @@ else
   record 'confirmations' 'not run' 0 'no CUDA device'
   record 'drills (this GPU)' 'not run' 0 'no CUDA device'
 fi
+end_asides
 
 # ---- fast? -------------------------------------------------------------------------------------------------------------------------
 
-first_cuda=${cuda%% *} first_opencl=${opencl%% *}
 python=${FOGHORN_GPU_CHECK_PYTHON:-$(command -v python3 || :)}
 if [ -z "$first_cuda" ]; then
   record 'calibration' 'not run' 0 'no CUDA device'
@@ -166,51 +242,51 @@ else
   quick=${fake:+0.02}
   [ -z "$fake" ] || bench_seconds=40
   # The planner chooses by what it measured, as on a machine that is set up; devprobe shows the links then.
-  step 'calibration' 80 sh -c '"$0" bench --calibrate --device "$1" --within "$2" $3 && { "$0"; [ $? -le 1 ]; }' "$bin/devprobe" "$first_cuda" \
-    "$([ -n "$fake" ] && echo 5 || echo 40)" "${fake:+--allow-fake}"
+  step 'calibration' 80 sh -c '"$0" bench --calibrate --device "$1" --within "$2" $3 && { "$0"; [ $? -le 1 ]; }' \
+    "$bin/devprobe" "$first_cuda" "$([ -n "$fake" ] && echo 5 || echo 40)" "${fake:+--allow-fake}"
   step 'bench' $((bench_seconds / times + 40)) "$bin/gpu_bench" measure --device "$first_cuda" ${first_opencl:+--opencl "$first_opencl"} \
     $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-0.6}" --out "$logs/bench.json"
   if [ -z "$python" ]; then
     record 'bench: peers' 'not run' 0 'no python3 here'
   else
     # Python's libraries bring their own: nothing of this folder is put before them. libgpu_bench.so knows where its own lie.
-    LD_LIBRARY_PATH=$plain_path step 'bench: peers' $((bench_seconds / times + 40)) "$python" "$here/peers.py" --library "$bin/libgpu_bench.so" \
-      --device "$first_cuda" $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-0.6}" --out "$logs/peers.json"
+    step 'bench: peers' $((bench_seconds / times + 40)) env LD_LIBRARY_PATH="$plain_path" "$python" "$here/peers.py" \
+      --library "$bin/libgpu_bench.so" --device "$first_cuda" $fake_option --seconds "$bench_seconds" --case-seconds "${quick:-0.6}" \
+      --out "$logs/peers.json"
   fi
 fi
 
 # ---- the rest, as far as there is time ------------------------------------------------------------------------------------------------
 
+if [ -n "$opencl" ]; then
+  # shellcheck disable=SC2086 # words
+  step "kernels on the vendor's OpenCL" 240 "$bin/gpu_conformance" opencl --gpus $this_opencl --cases $(((cases + 1) / 2)) --apart "$apart"
+else
+  record "kernels on the vendor's OpenCL" 'not run' 0 "$why_no_opencl"
+fi
+
+# As a user would, through the planner.
+verify_cases=
+[ "$cases" -eq 0 ] || verify_cases="--cases $(((cases + 2) / 3))"
 for device in $cuda $opencl; do
   # shellcheck disable=SC2086 # words
-  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake --cases "$cases"} $sample
-done
-
-# The drills on the stand-in are about faults that no real GPU should be given.
-for drill in stand_in faults blocks ''; do
-  program=$bin/test_backend_cuda${drill:+_$drill}
-  seconds=100
-  [ "$drill" = blocks ] && seconds=200 # every variant through the emulator: 45 s on an idle machine
-  if [ -x "$program" ]; then
-    LD_LIBRARY_PATH=$real_path step "drills (stand-in): ${drill:-backend}" $seconds "$program"
-  else
-    record "drills (stand-in): ${drill:-backend}" 'not run' 0 'not in this bundle'
-  fi
+  step "devprobe verify --device $device" 400 "$bin/devprobe" verify --device "$device" ${fake:+--allow-fake} $verify_cases $sample
 done
 
 # On some virtual machines the checker refuses the device: then it is not run, and no kernel is to blame.
 sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer || :)
-trial=$logs/compute-sanitizer-trial.log
+trial=$logs/compute-sanitizer-trial.log refusals='not supported|unable|cannot|failed to init'
 if [ -z "$cuda" ] || [ -n "$fake" ]; then
   record 'compute-sanitizer' 'not run' 0 'no GPU to watch'
 elif [ -z "$sanitizer" ]; then
   record 'compute-sanitizer' 'not run' 0 'not installed (it comes with the CUDA toolkit)'
-elif [ "$(left)" -ge 20 ] && ! timeout -k 5 60 "$sanitizer" "$bin/gpu_conformance" cuda --cases 1 axpy >"$trial" 2>&1 &&
-  grep -qiE 'not supported|unable|cannot|failed to init' "$trial"; then
-  record 'compute-sanitizer' 'not run' 0 "it does not work here: $(grep -m1 -iE 'not supported|unable|cannot|failed to init' "$trial" | cut -c1-80)"
+elif limit_to 60 && ! timeout -k 5 "$limit" "$sanitizer" "$bin/gpu_conformance" cuda --cases 1 axpy >"$trial" 2>&1 &&
+  grep -qiE "$refusals" "$trial"; then
+  record 'compute-sanitizer' 'not run' 0 "it does not work here: $(grep -m1 -iE "$refusals" "$trial" | cut -c1-80)"
 else
   for tool in memcheck racecheck; do
-    step "compute-sanitizer $tool" 120 "$sanitizer" --tool $tool --error-exitcode 1 "$bin/gpu_conformance" cuda --cases 1
+    # shellcheck disable=SC2086 # words
+    step "compute-sanitizer $tool" 300 "$sanitizer" --tool $tool --error-exitcode 1 "$bin/gpu_conformance" cuda $this_cuda --cases 1 --quick
   done
 fi
 

@@ -53,12 +53,14 @@ static void print_variants(const fh_kernel_image *image, fh_screen *screen) {
 }
 
 /* Where a variant for blocks runs. */
-static void print_blocks(const fh_kernel_contract *contract, fh_screen *screen) {
+static void print_blocks(const fh_kernel_image *image, fh_screen *screen) {
+  const fh_kernel_contract *contract = image->contract;
   for (int i = 0; i < contract->block_count; i++) {
     const fh_block_variant *block = &contract->blocks[i];
+    const fh_block_image *text = fh_block_image_of(image, block);
     fh_screen_line(screen, FH_DIM, "", "%s: cuda/%s, for compute capability %d.%d%s%s", numerics_name(block->numerics), block->name,
                    block->capability / 10, block->capability % 10, block->only ? " alone" : " and later",
-                   block->capability == FH_BLOCK_PORTABLE ? ", and OpenCL" : "");
+                   block->capability == FH_BLOCK_PORTABLE && text && text->cl_source ? ", and OpenCL" : "");
   }
 }
 
@@ -81,7 +83,7 @@ static int emit_one(const fh_cli *cli, const fh_kernel_image *image) {
                  contract->dialect_numerics == FH_EXACT ? "the same bits from every variant that is called exact" : "bounded",
                  contract->bound_rel, contract->bound_abs, contract->bound_source);
   print_variants(image, &screen);
-  print_blocks(contract, &screen);
+  print_blocks(image, &screen);
   return fh_cli_emit_text(cli, &screen.text, FH_EXIT_OK);
 }
 

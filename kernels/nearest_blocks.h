@@ -31,11 +31,12 @@ static inline size_t fh_sketch_scratch(const fh_bound *bound, int multiprocessor
   return 4 * FH_SKETCH_MOST + (size_t)(fh_sketch_tiles(bound) * (fh_sketch_panels(bound) * FH_SKETCH_PANEL_BYTES + FH_SKETCH_TERMS));
 }
 
-/* A warp for each centroid. */
+/* A warp for each centroid, as far as blocks are at work at a time: each finds the centre anew, from up to 64 rows. */
 static inline void fh_sketch_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  (void)multiprocessors;
-  *out = (fh_block_shape){.grid = {(uint32_t)(fh_sketch_tiles(bound) * FH_SKETCH_TILE * 32 / FH_SKETCH_THREADS), 1, 1},
-                          .threads = FH_SKETCH_THREADS};
+  enum { EACH = 4 }; /* half of the threads that a multiprocessor has room for: rows come from the second cache, if not from memory */
+  const int64_t blocks = fh_sketch_tiles(bound) * FH_SKETCH_TILE * 32 / FH_SKETCH_THREADS;
+  const int64_t most = multiprocessors > 0 ? EACH * (int64_t)multiprocessors : blocks;
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(blocks, most), 1, 1}, .threads = FH_SKETCH_THREADS};
 }
 
 static inline void fh_nearest_rows_shape(const fh_bound *bound, int64_t rows, int multiprocessors, fh_block_shape *out) {

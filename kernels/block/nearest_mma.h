@@ -8,9 +8,12 @@
  * How far off that is, as a part of |x'| |c'|, is FH_SKETCH_ERROR:
  *   2^-10 + 2^-14  both factors rounded to f16, 2^-11 each; numbers that f16 has no exponent for: 2^-14 each, of lengths of 128, even where
  *                  a device takes them for 0
- *   (d + 48) 2^-23 each product of 16 and their sum off by 2^-19 of the largest partial sum, which is at most the product of the lengths:
- *                  four groups of 4 products, each of which cuts 5 addends at 2^-24 and their sum at 2^-23, are off by less
- *                  (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA tensor cores, 2021, found less than half of that)
+ *   (d + 48) 2^-23 each product of 16 and their sum off by 2^-19 of the largest partial sum, which is at most the product of the lengths.
+ *                  The ISA does not say how much it is. Devices were found to cut the addends of a group of products to a little more than
+ *                  the 24 bits of the largest, and the group's sum to 24 (Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA
+ *                  tensor cores, 2021; Khattak, Mikaitis: Accurate models of NVIDIA tensor cores, 2025). Four groups of 4 with addends cut
+ *                  at 2^-24 come to 14 of these 16 2^-23, larger groups to less. So that the bits depend on no such model, each launch
+ *                  tries its device (fh_sketch_sums_well): where sums are off by more all rows are compared with all centroids
  *   the rest, to 2^-10 + 2^-13 + (d + 64) 2^-23, is for lengths and scales.
  * What is a part of (|x'| + |c'|)^2 is FH_SKETCH_SLACK, in units of 2^-23: |c'|^2 is summed with an error below (d + 8) / 2, and is taken
  * for d + 32 less than it is (FH_SKETCH_LESS); the text's own distances are off by (d / 16 + 8) / 2, twice; what m rounds changes a
@@ -59,11 +62,13 @@
 #define FH_SKETCH_LESS(d) (((d) + 32) * 0x1p-23f)
 #define FH_SKETCH_ERROR(d) (0x1p-10f + 0x1p-13f + ((d) + 64) * 0x1p-23f)
 #define FH_SKETCH_SLACK(d) ((4 * (d) + 128) * 0x1p-23f)
+#define FH_SKETCH_SUM_ERROR 0x1p-19f /* of 16 products and their sum, as a part of the largest partial sum */
 
 /* How sketches are made and judged: always the same but in tests, which show that the margin is needed and that it suffices. */
 typedef struct fh_sketch_rule {
   uint keep;          /* bits of a pair of f16 */
   float error, slack; /* parts of |x'| |c'| and of (|x'| + |c'|)^2 */
+  float sum_error;    /* with which a device's sums are good enough */
 } fh_sketch_rule;
 
 FH_INLINE fh_sketch_rule fh_sketch_rule_of(long d) {
@@ -71,6 +76,7 @@ FH_INLINE fh_sketch_rule fh_sketch_rule_of(long d) {
   out.keep = 0xffffffff;
   out.error = FH_SKETCH_ERROR((float)d);
   out.slack = FH_SKETCH_SLACK((float)d);
+  out.sum_error = FH_SKETCH_SUM_ERROR;
   return out;
 }
 
@@ -102,6 +108,58 @@ FH_INLINE int fh_sketch_place(int lines, int line, int l) {
   return l / FH_SKETCH_PANEL * lines * 64 + fh_mma_by_lines(line, l % FH_SKETCH_PANEL / 8) + l % 8 * 2;
 }
 
+/* ---- the device's sums ---- */
+#define FH_SKETCH_NEARLY 0x1.ffcp0f /* all bits of an f16 */
+
+FH_INLINE uint fh_sketch_pair(float a, float b) { return fh_sketch_word(a, b, 1.0f, 0xffffffff); }
+FH_INLINE float fh_sketch_power(int exponent) { return fh_as_float((127 + exponent) << 23); }
+
+/* Is the sum of 1 and others off by more? Both differences have no error of their own. */
+FH_INLINE float fh_sketch_is_off(float sum, float others, float most) {
+  const float off = fh_add_u(fh_add_u(sum, -1.0f), -others);
+  return off <= most && off >= -most ? 0.0f : 1.0f;
+}
+
+/* 16 products beside a sum of 1, of 2^-17 less a little in the first column to 2^-24 in the last. */
+FH_INLINE float fh_sketch_off_beside_sum(int line, int two, float most) {
+  float sum[4], wrong = 0.0f;
+  uint a[4], b[2];
+  FH_UNROLL for (int i = 0; i < 4; i++) sum[i] = 1.0f, a[i] = fh_sketch_pair(0x1p-12f, 0x1p-12f);
+  const float number = fh_mul_u(FH_SKETCH_NEARLY, fh_sketch_power(-6 - line));
+  b[0] = b[1] = fh_sketch_pair(number, number);
+  fh_mma_f16(sum, a, b);
+  FH_UNROLL for (int i = 0; i < 4; i++) wrong =
+      fh_add_u(wrong, fh_sketch_is_off(sum[i], fh_mul_u(FH_SKETCH_NEARLY, fh_sketch_power(-14 - two - i % 2)), most));
+  return wrong;
+}
+
+/* 15 products of 2^-exponent times nearly 2 beside one of 1, whose place is the row's number. */
+FH_INLINE float fh_sketch_off_beside_product(int line, int two, int exponent, float most) {
+  const float big = 0x1p10f, small = fh_mul_u(FH_SKETCH_NEARLY, fh_sketch_power(10 - exponent));
+  float sum[4], wrong = 0.0f;
+  uint a[4], b[2];
+  FH_UNROLL for (int i = 0; i < 4; i++) {
+    const int row = line + i % 2 * 8, at = two + i / 2 * 8;
+    sum[i] = 0.0f;
+    a[i] = fh_sketch_pair(at == row ? big : small, at + 1 == row ? big : small);
+  }
+  b[0] = b[1] = fh_sketch_pair(0x1p-10f, 0x1p-10f);
+  fh_mma_f16(sum, a, b);
+  const float others = fh_mul_u(15.0f * FH_SKETCH_NEARLY, fh_sketch_power(-exponent));
+  FH_UNROLL for (int i = 0; i < 4; i++) wrong = fh_add_u(wrong, fh_sketch_is_off(sum[i], others, most));
+  return wrong;
+}
+
+/* Does the device sum as the margin has it? What is cut off is largest where addends are just below a power of two that the largest has no
+ * bit for. By all threads of a warp, in the time of a few products. */
+FH_INLINE bool fh_sketch_sums_well(float most) {
+  const int line = fh_thread_here() % 32 / 4, two = fh_thread_here() % 4 * 2;
+  float wrong = fh_sketch_off_beside_sum(line, two, most);
+  FH_UNROLL for (int exponent = 18; exponent <= 24; exponent += 2) wrong =
+      fh_add_u(wrong, fh_sketch_off_beside_product(line, two, exponent, most));
+  return fh_sketch_sum(wrong) == 0.0f;
+}
+
 /* ---- centroids ---- */
 
 /* The mean of some; any vector does that is the same for all, and finite. */
@@ -117,10 +175,12 @@ FH_INLINE void fh_sketch_centre(fh_local float *centre, fh_f32_in c, long cs1, l
   }
 }
 
-/* A warp has a centroid. Those behind the last are never the nearest, nor are those that are not compared by sketches. */
-FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out scratch, long cs1, long cs, long d, long k, uint keep) {
+/* A warp has a centroid at a time. Those behind the last are never the nearest, nor are those that are not compared by sketches. */
+FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out scratch, long cs1, long cs, long d, long k,
+                                   fh_sketch_rule rule) {
   fh_local float *const centre = (fh_local float *)bytes;
   const int t = fh_thread(), lane = t % 32, panels = fh_sketch_panels(d), whole = panels * FH_SKETCH_PANEL;
+  const bool sound = fh_sketch_sums_well(rule.sum_error);
   fh_sketch_centre(centre, c, cs1, cs, (int)d, k);
   fh_barrier();
   if (fh_block(0) == 0) {
@@ -135,13 +195,13 @@ FH_INLINE void fh_sketch_centroids(fh_local uchar *bytes, fh_f32_in c, fh_u8_out
       square = fh_fma_u(number, number, square);
     }
     square = fh_sketch_sum(square);
-    const bool is = j < k && square <= FH_SKETCH_FAR;
+    const bool is = sound && j < k && square <= FH_SKETCH_FAR;
     const float length = fh_sketch_length(square), scale = fh_div_u(FH_SKETCH_LENGTH, length);
     const fh_u8_out tile = FH_SKETCH_TILES(scratch) + j / FH_SKETCH_TILE * fh_sketch_tile_bytes(panels);
     const int line = (int)(j % FH_SKETCH_TILE);
     for (int l = 2 * lane; l < whole; l += 64) {
       const float a = fh_sketch_number(mine, cs, l, (int)d, centre[l]), b = fh_sketch_number(mine, cs, l + 1, (int)d, centre[l + 1]);
-      *(fh_i32_out)(tile + fh_sketch_place(FH_SKETCH_TILE, line, l)) = is ? (int)fh_sketch_word(a, b, scale, keep) : 0;
+      *(fh_i32_out)(tile + fh_sketch_place(FH_SKETCH_TILE, line, l)) = is ? (int)fh_sketch_word(a, b, scale, rule.keep) : 0;
     }
     if (lane == 0) {
       const fh_f32_out terms = FH_SKETCH_TERMS(scratch, tiles, panels) + 2 * j;

@@ -88,6 +88,11 @@ static void test_shapes(void **state) {
   tuned_call_free(&call);
 }
 
+static void one_sketch(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  fh_sketch_shape(bound, multiprocessors, out);
+  out->grid[0] = 1;
+}
+
 static void one_block(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
   fh_nearest_mma_shape(bound, multiprocessors, out);
   out->grid[0] = 1;
@@ -98,6 +103,7 @@ static void test_strides_of_the_grid(void **state) {
   (void)state;
   static const fh_block_step rest[] = {{"kmeans_assign_mma", one_block}};
   fh_block_variant variant = *variant_of("mma");
+  variant.shape = one_sketch;
   variant.rest = rest;
   tuned_call call = call_of((shape){400, 150, 12}, true, 0);
   x_row(&call, 3)[1] = NAN, x_row(&call, 300)[5] = INFINITY, x_row(&call, 399)[0] = NAN;
@@ -202,10 +208,41 @@ static void test_margin(void **state) {
   tuned_call_free(&call);
 }
 
+/* On how many of a block's threads a device's sums are found to be good. */
+static int found_good(void) {
+  int found[FH_SKETCH_THREADS], good = 0;
+  const char *wrong =
+      fake_block_run(fake_block_find("nearest_sums"), &(fh_slot){.p = found}, 1, (const unsigned[]){1, 1, 1}, FH_SKETCH_THREADS, 0);
+  if (wrong) fail_msg("%s", wrong);
+  for (int t = 0; t < FH_SKETCH_THREADS; t++) good += found[t];
+  return good;
+}
+
+/* A device whose tensor cores cut sums at fewer bits than the margin allows is found out, and has the bits of the text. Taken for good, it
+ * has not. */
+static void test_other_sums(void **state) {
+  (void)state;
+  static const fh_block_step launch[] = {{"nearest_trusting_mma", fh_nearest_mma_shape}};
+  const fh_block_variant trusting = variant_with("nearest_trusting_sketch", launch);
+  tuned_call call = call_of((shape){256, 64, 48}, true, 0);
+  plant_near_ties(&call);
+  for (int bits = 26; bits >= 6; bits--) {
+    fake_block_cut_sums(bits);
+    if (bits >= 24) assert_int_equal(found_good(), FH_SKETCH_THREADS);
+    if (bits <= 21) assert_int_equal(found_good(), 0);
+    if (bits % 5 == 1) check_both(&call, "sums of fewer bits");
+  }
+  assert_non_null(tuned_call_check_block(&call, &trusting));
+  fake_block_cut_sums(0);
+  assert_int_equal(found_good(), FH_SKETCH_THREADS);
+  check(&call, &trusting, "good sums");
+  tuned_call_free(&call);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes),     cmocka_unit_test(test_strides_of_the_grid),
                                      cmocka_unit_test(test_near_ties),  cmocka_unit_test(test_equals),
                                      cmocka_unit_test(test_magnitudes), cmocka_unit_test(test_no_numbers),
-                                     cmocka_unit_test(test_margin)};
+                                     cmocka_unit_test(test_margin),     cmocka_unit_test(test_other_sums)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

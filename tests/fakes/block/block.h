@@ -43,4 +43,8 @@ const char *fake_block_run(const fake_block_entry *entry, const fh_slot *slots, 
  * once. Each costs a device another turn. */
 long fake_block_conflicts(void);
 
+/* Products of fragments of floats cut what they add at 2^-bits of the largest from now on, in this thread; 0: they do not, which is the
+ * default. */
+void fake_block_cut_sums(int bits);
+
 #endif /* FOGHORN_TESTS_FAKES_BLOCK_BLOCK_H_ */

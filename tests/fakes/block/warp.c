@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/narrow.h"
+#include "tests/fakes/block/block.h"
 
 /* ---- shuffles ------------------------------------------------------------------------------------------------------- */
 
@@ -112,15 +113,28 @@ float fake_truncated(double sum) {
 
 typedef double (*word_fn)(unsigned a, unsigned b); /* the products of the elements of two words, summed */
 
+static _Thread_local int cut_at;
+void fake_block_cut_sums(int bits) { cut_at = bits; }
+
+/* As devices do, if with fewer bits: all that is added is brought to the exponent of the largest, and cut. */
+static double cut_sum(const double addends[1 + WORDS]) {
+  double largest = 0, plain = 0, sum = 0;
+  for (int i = 0; i <= WORDS; i++) largest = fmax(largest, fabs(addends[i])), plain += addends[i];
+  if (largest == 0 || !isfinite(plain)) return plain;
+  const double unit = ldexp(1, ilogb(largest) - cut_at);
+  for (int i = 0; i <= WORDS; i++) sum += trunc(addends[i] / unit) * unit;
+  return sum;
+}
+
 static void product_f32(const void *const in[FAKE_LANES], void *const out[FAKE_LANES], word_fn word) {
   const matrices m = gather(in);
   for (int lane = 0; lane < FAKE_LANES; lane++) {
     const operands *own = in[lane];
     for (int i = 0; i < 4; i++) {
       const int row = lane / 4 + 8 * (i / 2), col = lane % 4 * 2 + i % 2;
-      double sum = (double)fh_f32_from_bits(own->d[i]);
-      for (int k = 0; k < WORDS; k++) sum += word(m.a[row][k], m.b[col][k]);
-      ((unsigned *)out[lane])[i] = fh_bits_from_f32(fake_truncated(sum));
+      double addends[1 + WORDS] = {(double)fh_f32_from_bits(own->d[i])}, sum = addends[0];
+      for (int k = 0; k < WORDS; k++) sum += addends[1 + k] = word(m.a[row][k], m.b[col][k]);
+      ((unsigned *)out[lane])[i] = fh_bits_from_f32(fake_truncated(cut_at ? cut_sum(addends) : sum));
     }
   }
 }

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Collects what check.sh needs, for a machine that has none of the build's packages. SPDX-License-Identifier: Apache-2.0
-# usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.gz]
-#   then carry DIR (or the archive, a third of it) to the machine with the GPU and run: sh DIR/check.sh
-#   (.tar.xz is smaller still, but small images have no xz)
+# usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]
+#   then carry DIR (or the archive, a thirtieth of it) to the machine with the GPU and run: sh DIR/check.sh
+#   (.tar.gz is a third of it, for images that have no xz)
 set -eu
 
 die() {
   echo "bundle.sh: $*" >&2
   exit 2
 }
-[ $# -eq 2 ] || [ $# -eq 3 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.gz]"
+[ $# -eq 2 ] || [ $# -eq 3 ] || die "usage: sh tests/gpu/bundle.sh BUILD DIR [ARCHIVE.tar.xz]"
 build=$1 out=$2 archive=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 [ -d "$build" ] || die "there is no build folder $build"
@@ -72,6 +72,7 @@ done | sort -u -t. -k2n | tail -1 >"$out/glibc"
 
 echo "$out: $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f1), needs $(cat "$out/glibc") or newer"
 if [ -n "$archive" ]; then
+  export XZ_OPT="${XZ_OPT:---lzma2=preset=3,dict=256MiB}" # the window spans all programs, which have most bytes in common
   tar -C "$(dirname "$out")" -caf "$archive" "$(basename "$out")"
   echo "$archive: $(du -h "$archive" | cut -f1)"
 fi

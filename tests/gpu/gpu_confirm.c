@@ -134,7 +134,8 @@ static bool forbid_devices(const char *node, char *why, size_t size) {
 
 /* The toolkit's library for linking, found before the driver's. */
 static bool stub_first(const char *folder, char *why, size_t size) {
-  char link[64] = "/tmp/foghorn-stub-XXXXXX", name[128], target[256];
+  char link[64] = "/tmp/foghorn-stub-XXXXXX", name[128], target[256], places[TEXT];
+  const char *before = getenv("LD_LIBRARY_PATH"); /* where devprobe's own libraries are */
   snprintf(target, sizeof target, "%s/libcuda.so", folder);
   if (access(target, F_OK) != 0) {
     snprintf(why, size, "there is no %s", target);
@@ -142,7 +143,8 @@ static bool stub_first(const char *folder, char *why, size_t size) {
   }
   if (!mkdtemp(link)) return false;
   snprintf(name, sizeof name, "%s/libcuda.so.1", link);
-  return symlink(target, name) == 0 && setenv("LD_LIBRARY_PATH", link, 1) == 0;
+  snprintf(places, sizeof places, "%s%s%s", link, before && *before ? ":" : "", before ? before : "");
+  return symlink(target, name) == 0 && setenv("LD_LIBRARY_PATH", places, 1) == 0;
 }
 
 static const situation situations[] = {

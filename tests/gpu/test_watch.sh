@@ -47,6 +47,12 @@ grep -q '^cuda:0 *softmax/.* FAIL: nothing for 4 s' "$work/log" || fail 'the var
 check 1 60 'cuInit@1=crash'
 check 77 60 'cuInit@1=NO_DEVICE'
 
+# A GPU that one process alone may use: drills of several are not run, and nothing fails.
+unset FOGHORN_FAKE_CUDA_FAULTS
+FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,compute_mode=3 timeout 100 "$FH_BINARY_DIR/tests/gpu/gpu_drills" --fake >"$work/log" 2>&1
+[ $? -eq 0 ] || fail 'a drill failed on a GPU for one process'
+grep -q '^0 of 8 drills failed, 3 not run' "$work/log" || fail 'three drills should not be run on a GPU for one process'
+
 # Every launch crashes: each row of the benchmark is there and says so.
 FOGHORN_FAKE_CUDA_FAULTS='cuLaunchKernel@1=crash' timeout 100 "$FH_BINARY_DIR/bench/gpu/gpu_bench" measure --fake --out "$work/bench.json" \
   --seconds 1000 --case-seconds 0.02 >"$work/log" 2>&1

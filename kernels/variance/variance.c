@@ -12,7 +12,20 @@ static const fh_view_param params[] = {FH_REDUCTION_OPERANDS(FH_ELEMENT)};
 static const fh_scalar_param scalars_of[] = {
     {"ddof", 'i', 0, "what is taken off the count to divide by: 0 for the variance, 1 for an estimate"}};
 
+/* Pieces of a result: runs of `full` ones of `piece` elements, each followed by one of `rest` where that is above 0. */
+typedef struct runs {
+  int64_t full, piece, rest;
+} runs;
+
+/* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
+static runs runs_of(const fh_reduction *r) {
+  const int64_t left = r->x.d % FH_REDUCTION_PIECE;
+  const bool even = r->chunks == 1 || left == 0;
+  return (runs){even ? r->joined : r->chunks - 1, r->chunks == 1 ? r->x.d : FH_REDUCTION_PIECE, even ? 0 : left};
+}
+
 static void bind_first(const fh_reduction *r, int64_t divisor, fh_bound *out) {
+  const runs of = runs_of(r);
   fh_stage *stage = fh_add_stage(out, r->columns ? COLUMNS_STAGE : ROWS_STAGE, r->items, 4 * fh_reduction_work(r));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, r->joined ? fh_op_temp(SQUARES) : fh_op_view(FH_OPERAND_OUT, Y, 0));
@@ -23,20 +36,19 @@ static void bind_first(const fh_reduction *r, int64_t divisor, fh_bound *out) {
   fh_reduction_push_x(stage, r);
   fh_reduction_push_place(stage, r);
   fh_push(stage, fh_op_i64(r->x.rows));
+  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
+  FH_PUSH_I64(stage, r->joined, r->results, r->of_each, divisor, of.full, of.piece, of.rest, r->n1, r->ys0, r->ys1);
 }
 
-/* Rows of one chunk are pieces of d; longer ones have whole pieces and what is left. */
 static void bind_join(const fh_reduction *r, int64_t divisor, fh_bound *out) {
-  const int64_t left = r->x.d % FH_REDUCTION_PIECE;
-  const bool even = r->chunks == 1 || left == 0;
-  const int64_t full = even ? r->joined : r->chunks - 1, piece = r->chunks == 1 ? r->x.d : FH_REDUCTION_PIECE;
+  const runs of = runs_of(r);
   fh_stage *stage = fh_add_stage(out, JOIN_STAGE, r->results, 4.0 * (double)r->joined);
   fh_push(stage, fh_op_temp(SUMS));
   fh_push(stage, fh_op_temp(SQUARES));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_i64(r->of_each));
   fh_push(stage, fh_op_i64(divisor));
-  FH_PUSH_I64(stage, r->joined, full, piece, even ? 0 : left, r->n1, r->ys0, r->ys1);
+  FH_PUSH_I64(stage, r->joined, of.full, of.piece, of.rest, r->n1, r->ys0, r->ys1);
 }
 
 static fh_status variance_bind(const fh_view_desc *views, const fh_value *scalars, fh_bound *out) {
@@ -115,27 +127,72 @@ static bool variance_bench_at(int i, fh_case *out) {
   return fh_reduction_bench(i, &out->views[X], &out->views[Y], out->label);
 }
 
-/* ---- blocks of threads: for floats, and rows that are one piece ---- */
+/* ---- blocks of threads: for floats ---- */
 
 #ifndef FH_OF_DOUBLES
-enum { KEEP_OPERAND = 3, D_OPERAND = 7, STEP_OPERAND = 10, ROWS_OPERAND = 14, FEW = 1024 };
+enum { CHUNKS_OPERAND = 5, N1_OPERAND, D_OPERAND, STEP_OPERAND = 10, ROWS_OPERAND = 14, JOINED_OPERAND = 16, RESULTS_OPERAND };
+enum { FULL_OPERAND = 20, REST_OPERAND = 22 };
+enum { FEW = 1024, SIDE = 8, SIDE_THREADS = 512, MOST_RUNS = 64 };
+
+static int64_t operand(const fh_bound *bound, int i) { return bound->stages[0].operands[i].i; }
 
 static void rows_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
-  fh_pieces_shape(bound->stages[0].operands[ROWS_OPERAND].i, multiprocessors, out);
+  fh_pieces_shape(operand(bound, ROWS_OPERAND) * operand(bound, CHUNKS_OPERAND), multiprocessors, out);
 }
-static const char *rows_unfit(const fh_bound *bound, int64_t least, int64_t most) {
-  const fh_operand *op = bound->stages[0].operands;
+static void columns_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  const int64_t n1 = operand(bound, N1_OPERAND), outer = operand(bound, ROWS_OPERAND) / fh_most(1, n1);
+  fh_pieces_grid(outer * operand(bound, CHUNKS_OPERAND) * fh_divide_up(n1, SIDE), multiprocessors, out);
+  out->threads = SIDE_THREADS;
+}
+static void results_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)operand(bound, RESULTS_OPERAND), 1, 1}, .threads = FH_PIECES_THREADS};
+}
+
+/* What the variants of a form have in common: how long pieces are, and what becomes of them. */
+typedef struct pieces {
+  int64_t least, most; /* elements of a row, without its pieces */
+  bool joined;
+} pieces;
+
+static const char *pieces_unfit(const fh_bound *bound, const pieces *of) {
+  const int64_t joined = operand(bound, JOINED_OPERAND), d = operand(bound, D_OPERAND);
+  if ((joined > 0) != of->joined) return joined ? "results are joined from pieces" : "each result is one piece";
+  if (operand(bound, REST_OPERAND) > 0 && joined / (operand(bound, FULL_OPERAND) + 1) > MOST_RUNS)
+    return "rows with a piece that is not whole are joined one by one";
+  if (d < of->least && of->least <= FH_PIECES_LEAST) return FH_PIECES_SHORT;
+  return d < of->least || d > of->most ? "the other variant keeps as many elements in registers as a row has" : NULL;
+}
+static const char *by_rows_unfit(const fh_bound *bound, const pieces *of) {
   if (bound->stages[0].entry != ROWS_STAGE) return "it is reduced by columns";
-  if (op[KEEP_OPERAND].i) return "results are joined from pieces";
-  if (op[STEP_OPERAND].i != 1) return "the elements of a row are not side by side";
-  if (op[D_OPERAND].i < FH_PIECES_LEAST) return FH_PIECES_SHORT;
-  return op[D_OPERAND].i < least || op[D_OPERAND].i > most ? "the other variant keeps as many elements in registers as a row has" : NULL;
+  return operand(bound, STEP_OPERAND) != 1 ? "the elements of a row are not side by side" : pieces_unfit(bound, of);
 }
-static const char *few_unfit(const fh_bound *bound) { return rows_unfit(bound, FH_PIECES_LEAST, FEW); }
-static const char *many_unfit(const fh_bound *bound) { return rows_unfit(bound, FEW + 1, FH_REDUCTION_PIECE); }
-#define BLOCKS_OF_FLOATS                                                                                               \
-  FH_BLOCKS({"few", "variance_few", "variance_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, few_unfit, 0.8}, \
-            {"many", "variance_many", "variance_block", FH_BLOCK_PORTABLE, false, FH_EXACT, rows_shape, many_unfit, 0.8}),
+static const char *by_columns_unfit(const fh_bound *bound, const pieces *of) {
+  return bound->stages[0].entry != COLUMNS_STAGE ? "it is reduced by rows" : pieces_unfit(bound, of);
+}
+
+#define UNFIT(name, unfit, ...) \
+  static const char *name(const fh_bound *bound) { return unfit(bound, &(const pieces){__VA_ARGS__}); }
+UNFIT(few_unfit, by_rows_unfit, FH_PIECES_LEAST, FEW, false)
+UNFIT(many_unfit, by_rows_unfit, FEW + 1, FH_REDUCTION_PIECE, false)
+UNFIT(pieces_of_rows_unfit, by_rows_unfit, FH_PIECES_LEAST, INT64_MAX, true)
+UNFIT(side_few_unfit, by_columns_unfit, FH_COLUMNS_LEAST, FEW, false)
+UNFIT(side_many_unfit, by_columns_unfit, FEW / 4 + 1, FH_REDUCTION_PIECE, false)
+UNFIT(pieces_of_columns_unfit, by_columns_unfit, FH_COLUMNS_LEAST, INT64_MAX, true)
+
+static const fh_block_step results[] = {{"variance_results", results_shape}};
+
+#define VARIANCE_ROW(variant, entry, shape, unfit, ...) \
+  {variant, "variance_" entry, "variance_block", FH_BLOCK_PORTABLE, false, FH_EXACT, shape, unfit, __VA_ARGS__}
+#define ALONE .rest = NULL
+#define JOINED .rest = results, .rest_count = 1
+#define BLOCKS_OF_FLOATS                                                                           \
+  FH_BLOCKS(VARIANCE_ROW("few", "few", rows_shape, few_unfit, 0.85, ALONE),                        \
+            VARIANCE_ROW("many", "many", rows_shape, many_unfit, 0.8, ALONE),                      \
+            VARIANCE_ROW("pieces", "many", rows_shape, pieces_of_rows_unfit, 0.8, JOINED),         \
+            VARIANCE_ROW("columns_few", "side_few", columns_shape, side_few_unfit, 0.85, ALONE),   \
+            VARIANCE_ROW("columns_many", "side_many", columns_shape, side_many_unfit, 0.8, ALONE), \
+            VARIANCE_ROW("column_pieces", "side_many", columns_shape, pieces_of_columns_unfit, 0.8, JOINED)),
 #else
 #define BLOCKS_OF_FLOATS
 #endif

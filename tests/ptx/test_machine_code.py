@@ -42,7 +42,7 @@ USES = [(r"matmul_\w*mma(_packed)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
         (r"matmul_\w*_wgmma(_packed)?(_small)?", ("UTMALDG", "UBLKCP"))]
 # Whose limit is the memory; the first of them move 16 bytes at a time, or 8 on the narrow side of a conversion.
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
-ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance)_(many|few)"
+ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance|variance_side)_(many|few)"
 STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" \
     r"kmeans_step_fused|" + ROWS
 

@@ -75,7 +75,7 @@ static void test_dot(void **state) {
   block_cases_check_all(&fh_contract_dot, MOST, layouts, LAYOUTS);
 }
 
-/* Rows that registers hold, to their last element; longer ones are for the text. */
+/* Rows that registers hold, to their last element, and pieces of longer ones. */
 static void test_variance(void **state) {
   (void)state;
   static const int64_t lengths[] = {256, 257, 1023, 1024, 1025, 3000, 4095, 4096};
@@ -84,6 +84,7 @@ static void test_variance(void **state) {
     c.scalars[0].i = (int64_t)i % 2;
     check(&fh_contract_variance, &c);
   }
+  check_shapes(&fh_contract_variance, 1, 0, 1);
   block_cases_check_all(&fh_contract_variance, MOST, layouts, LAYOUTS);
 }
 

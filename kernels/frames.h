@@ -123,18 +123,28 @@ static inline fh_status fh_frames_of(const char *kernel, const fh_view_param *pa
 
 enum { FH_FRAMES_ENDS, FH_FRAMES_SCRATCH, FH_FRAMES_TEMPS }; /* scratch */
 
-/* The stage that copies the padded ends, where there are any. */
-static inline fh_status fh_frames_bind_ends(const char *kernel, const fh_frames *f, const fh_view_desc *x, int x_index, int entry,
-                                            fh_bound *out) {
+/* The stage that copies the padded ends, where there are any, without operands. */
+static inline fh_status fh_frames_add_ends(const char *kernel, const fh_frames *f, int entry, fh_bound *out) {
   out->temp_count = FH_FRAMES_TEMPS;
   FH_TRY(fh_check_scratch(kernel, f->channels, fh_most(1, f->edge), sizeof(float), &out->temp_bytes[FH_FRAMES_ENDS]));
   if (f->edge == 0) return FH_OK;
-  fh_stage *stage = fh_add_stage(out, entry, f->channels * f->pieces, FH_FRAMES_PIECE);
+  fh_add_stage(out, entry, f->channels * f->pieces, FH_FRAMES_PIECE);
+  return FH_OK;
+}
+
+/* Its operands, where they are no more than FH_FRAMES_PAD_PARAMS. */
+static inline void fh_frames_push_ends(fh_stage *stage, const fh_frames *f, const fh_view_desc *x, int x_index) {
   fh_push(stage, fh_op_view(FH_OPERAND_IN, x_index, 0));
   fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
   FH_PUSH_I64(stage, f->pieces, f->samples, f->pad, f->mode == FH_PAD_MODE_ZEROS, f->left, f->right_at, f->edge, x->strides[0],
               x->strides[1]);
-  return FH_OK;
+}
+
+/* Both stages have the operands of the one on frames. */
+static inline void fh_frames_share_operands(fh_bound *bound) {
+  const fh_stage *from = &bound->stages[bound->stage_count - 1];
+  for (fh_stage *to = bound->stages; to < from; to++)
+    for (to->operand_count = 0; to->operand_count < from->operand_count;) fh_push(to, from->operands[to->operand_count]);
 }
 
 /* The stage on frames: items, scratch, views, and the parameters FH_FRAMES_PARAMS. Views before `result` are inputs; what is done with a
@@ -151,7 +161,8 @@ static inline fh_stage *fh_frames_bind(const fh_frames *f, const fh_view_desc *v
   out->temp_bytes[FH_FRAMES_SCRATCH] = groups.scratch_bytes;
   out->flops = work * (double)f->channels * (double)f->frames;
   FH_PUSH_I64(stage, f->n, fh_frames_area(f->n), groups.count, groups.per_item, f->frames, f->of_channel, f->hop, f->pad, f->first_inner,
-              f->first_right, f->left, f->right_at, f->edge, v[x].strides[0], v[x].strides[1], v[window].strides[0], v[table].strides[0]);
+              f->first_right, f->left, f->right_at, f->edge, v[x].strides[0], v[x].strides[1], v[window].strides[0], v[table].strides[0],
+              f->pieces, f->samples, f->mode == FH_PAD_MODE_ZEROS);
   return stage;
 }
 

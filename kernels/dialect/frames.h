@@ -41,7 +41,7 @@ FH_INLINE void fh_frames_ends(fh_f32_in x, long xs, long samples, long pad, int 
   fh_frames_pad(x, xs, samples, pad, zeros, right_at + middle - left, stop - middle, y + middle);
 }
 
-/* The entry that copies the ends; an item is a piece of one channel. */
+/* The entry that copies the ends; an item is a piece of one channel. Of its parameters a kernel's may be more. */
 // clang-format off
 #define FH_FRAMES_PAD_PARAMS(P) \
   P(IN, x) P(TEMP, ends) P(I64, pieces) P(I64, samples) P(I64, pad) P(I64, zeros) P(I64, left) P(I64, right_at) P(I64, edge) \
@@ -56,7 +56,8 @@ FH_INLINE void fh_frames_ends(fh_f32_in x, long xs, long samples, long pad, int 
  * the window, into `work`. */
 #define FH_FRAMES_PARAMS(P) \
   P(I64, n) P(I64, area) P(I64, groups) P(I64, per_item) P(I64, frames) P(I64, of_channel) P(I64, hop) P(I64, pad) P(I64, first_inner) \
-  P(I64, first_right) P(I64, left) P(I64, right_at) P(I64, edge) P(I64, xc) P(I64, xs) P(I64, ws) P(I64, ts)
+  P(I64, first_right) P(I64, left) P(I64, right_at) P(I64, edge) P(I64, xc) P(I64, xs) P(I64, ws) P(I64, ts) \
+  P(I64, pieces) P(I64, samples) P(I64, zeros)
 #define FH_FRAMES_GATHER(channel, group, rows, work)                                                                            \
   if ((group) >= first_inner && (group) < first_right)                                                                          \
     fh_fft_gather(x + (channel) * xc + ((group) * 16 * hop - pad) * xs, hop * xs, xs, rows, n, window, ws, work);               \

@@ -1,5 +1,6 @@
 /* The contract of fft: the spectrum of real rows. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/frames.h"
+#include "kernels/transform_blocks.h"
 
 enum { X, TABLE, Y };
 enum { SCRATCH };
@@ -45,28 +46,29 @@ enum { FEW = 8, SHORT = 512 };
 
 static bool done_alone(const fh_rows *x) { return x->rows <= FEW && x->d >= SHORT && x->d % 32 == 0; }
 
-static void bind_alone(const fh_view_desc *v, const fh_rows *x, const fh_rows *y, fh_bound *out) {
-  const int64_t area = fh_most(x->d + 32, 1024); /* half of the scratch; fft.k says what lies there */
-  fh_stage *stage = fh_add_stage(out, ALONE, x->rows, fh_transform_flops(x->d));
+/* Of both entries: `groups` are those of rows that are done together. */
+static void push_operands(fh_stage *stage, const fh_view_desc *v, const fh_rows *x, const fh_rows *y, int64_t area,
+                          const fh_groups *groups) {
   fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_IN, TABLE, 0));
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   fh_push(stage, fh_op_temp(SCRATCH));
-  FH_PUSH_I64(stage, x->d, area, x->n1, v[TABLE].strides[0], x->s0, x->s1, x->step, y->s0, y->s1, y->step, v[Y].strides[v[Y].rank - 1]);
+  FH_PUSH_I64(stage, x->d, area, groups->count, groups->per_item, x->n1, fh_divide_up(x->n1, 16), v[TABLE].strides[0], x->s0, x->s1,
+              x->step, y->s0, y->s1, y->step, v[Y].strides[v[Y].rank - 1], x->rows);
+}
+
+static void bind_alone(const fh_view_desc *v, const fh_rows *x, const fh_rows *y, fh_bound *out) {
+  const int64_t area = fh_most(x->d + 32, 1024); /* half of the scratch; fft.k says what lies there */
+  const fh_groups none = {0};
+  push_operands(fh_add_stage(out, ALONE, x->rows, fh_transform_flops(x->d)), v, x, y, area, &none);
   out->temp_bytes[SCRATCH] = (size_t)(x->rows * 2 * area) * sizeof(float);
 }
 
 static void bind_together(const fh_view_desc *v, const fh_rows *x, const fh_rows *y, fh_bound *out) {
-  const int64_t n = x->d, of_outer = fh_divide_up(x->n1, 16);
   /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): n1 is 1 at least */
-  const fh_groups groups = fh_groups_of(x->rows / x->n1 * of_outer, n);
-  fh_stage *stage = fh_add_stage(out, TOGETHER, groups.items, 16 * fh_transform_flops(n) * (double)groups.per_item);
-  fh_push(stage, fh_op_view(FH_OPERAND_IN, X, 0));
-  fh_push(stage, fh_op_view(FH_OPERAND_IN, TABLE, 0));
-  fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
-  fh_push(stage, fh_op_temp(SCRATCH));
-  FH_PUSH_I64(stage, n, fh_frames_area(n), groups.count, groups.per_item, x->n1, of_outer, v[TABLE].strides[0], x->s0, x->s1, x->step,
-              y->s0, y->s1, y->step, v[Y].strides[v[Y].rank - 1]);
+  const fh_groups groups = fh_groups_of(x->rows / x->n1 * fh_divide_up(x->n1, 16), x->d);
+  fh_stage *stage = fh_add_stage(out, TOGETHER, groups.items, 16 * fh_transform_flops(x->d) * (double)groups.per_item);
+  push_operands(stage, v, x, y, fh_frames_area(x->d), &groups);
   out->temp_bytes[SCRATCH] = groups.scratch_bytes;
 }
 
@@ -165,6 +167,21 @@ static void fft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
   fh_fill_uniform(&c->views[index], data, seed);
 }
 
+/* ---- blocks of threads ---- */
+enum { N_OPERAND = 4, ALL_OPERAND = 18 };
+
+static int64_t blocks_of(const fh_bound *bound) {
+  const fh_operand *operands = bound->stages[0].operands;
+  return fh_transform_blocks(operands[N_OPERAND].i, 1, operands[ALL_OPERAND].i);
+}
+static void blocks_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  fh_transform_shape(blocks_of(bound), out);
+}
+static const char *blocks_unfit(const fh_bound *bound) {
+  return fh_transform_unfit(bound->stages[0].operands[N_OPERAND].i, blocks_of(bound));
+}
+
 const fh_kernel_contract fh_contract_fft = {
     .name = "fft",
     .version = 1,
@@ -180,4 +197,5 @@ const fh_kernel_contract fh_contract_fft = {
     .bench_at = bench_at,
     .fill = fft_fill,
     .compare = fft_compare,
+    FH_BLOCKS({"blocks", "fft_blocks", "fft_block", FH_BLOCK_PORTABLE, false, FH_EXACT, blocks_shape, blocks_unfit, 0.3}),
 };

@@ -1,5 +1,6 @@
 /* The contract of log_mel: logarithms of the energy in mel bands, frame by frame. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/frames.h"
+#include "kernels/transform_blocks.h"
 
 enum { X, WINDOW, TABLE, BANDS, WEIGHTS, Y };
 enum { HOP, PAD, FLOOR, SCALE };   /* scalars */
@@ -41,7 +42,7 @@ static fh_status log_mel_bind(const fh_view_desc *v, const fh_value *scalars, fh
   const int64_t mels = v[Y].shape[1], width = v[WEIGHTS].shape[1];
   if (f.channels == 0 || f.frames == 0 || mels == 0) return FH_OK;
 
-  FH_TRY(fh_frames_bind_ends("log_mel", &f, &v[X], X, PAD_STAGE, out));
+  FH_TRY(fh_frames_add_ends("log_mel", &f, PAD_STAGE, out));
   /* Neighbouring bands share their bins: about four operations a bin; and a logarithm for each band. */
   const double more = 8.0 * (double)fh_bins(f.n) + 30.0 * (double)mels;
   fh_stage *stage = fh_frames_bind(&f, v, X, WINDOW, TABLE, Y, LOG_MEL_STAGE, more, out);
@@ -49,6 +50,7 @@ static fh_status log_mel_bind(const fh_view_desc *v, const fh_value *scalars, fh
   FH_PUSH_I64(stage, mels, width, bs[0], bs[1], ws[0], ws[1], ys[0], ys[1], ys[2]);
   fh_push(stage, fh_op_f32((float)scalars[FLOOR].f));
   fh_push(stage, fh_op_f32((float)(scalars[SCALE].f / log(10.0))));
+  fh_frames_share_operands(out);
   out->bytes = 4.0 * (double)f.channels * ((double)f.samples + (double)f.frames * (double)mels);
   return FH_OK;
 }
@@ -188,6 +190,10 @@ static void log_mel_fill(int index, const fh_case *c, void *data, uint64_t seed)
   }
 }
 
+/* ---- blocks of threads ---- */
+enum { N_OPERAND = 8 };
+FH_FRAMES_FUNCTIONS(N_OPERAND)
+
 const fh_kernel_contract fh_contract_log_mel = {
     .name = "log_mel",
     .version = 1,
@@ -206,4 +212,5 @@ const fh_kernel_contract fh_contract_log_mel = {
     .bench_at = bench_at,
     .fill = log_mel_fill,
     .compare = log_mel_compare,
+    FH_BLOCKS({"frames", "log_mel_frames", "log_mel_block", FH_BLOCK_PORTABLE, false, FH_EXACT, frames_shape, frames_unfit, 0.3}),
 };

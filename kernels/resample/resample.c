@@ -105,7 +105,8 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
                     .right_at = p.right_at,
                     .edge = p.edge,
                     .pieces = fh_divide_up(p.edge, FH_FRAMES_PIECE)};
-  FH_TRY(fh_frames_bind_ends("resample", &ends, &v[X], X, PAD_STAGE, out));
+  FH_TRY(fh_frames_add_ends("resample", &ends, PAD_STAGE, out));
+  if (p.edge > 0) fh_frames_push_ends(&out->stages[0], &ends, &v[X], X);
   out->temp_count = 1;
   const int64_t pieces = fh_divide_up(p.outputs, PIECE);
   const double work = 2.0 * (double)(p.k + 16) * (double)fh_least(p.outputs, PIECE);

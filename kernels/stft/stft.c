@@ -1,5 +1,6 @@
 /* The contract of stft: spectra of the frames of signals. SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/frames.h"
+#include "kernels/transform_blocks.h"
 
 enum { X, WINDOW, TABLE, Y };
 enum { PAD_STAGE, STFT_STAGE }; /* entries */
@@ -28,10 +29,11 @@ static fh_status stft_bind(const fh_view_desc *v, const fh_value *scalars, fh_bo
   FH_TRY(stft_check(v, scalars, &f));
   if (f.channels == 0 || f.frames == 0) return FH_OK;
 
-  FH_TRY(fh_frames_bind_ends("stft", &f, &v[X], X, PAD_STAGE, out));
+  FH_TRY(fh_frames_add_ends("stft", &f, PAD_STAGE, out));
   fh_stage *stage = fh_frames_bind(&f, v, X, WINDOW, TABLE, Y, STFT_STAGE, 0, out);
   const int64_t *ys = v[Y].strides;
   FH_PUSH_I64(stage, ys[0], ys[1], ys[2], ys[3]);
+  fh_frames_share_operands(out);
   out->bytes = 4.0 * (double)f.channels * ((double)f.samples + 2.0 * (double)f.frames * (double)fh_bins(f.n));
   return FH_OK;
 }
@@ -117,6 +119,10 @@ static void stft_fill(int index, const fh_case *c, void *data, uint64_t seed) {
     fh_fill_uniform(&c->views[index], data, seed);
 }
 
+/* ---- blocks of threads ---- */
+enum { N_OPERAND = 6 };
+FH_FRAMES_FUNCTIONS(N_OPERAND)
+
 const fh_kernel_contract fh_contract_stft = {
     .name = "stft",
     .version = 1,
@@ -135,4 +141,5 @@ const fh_kernel_contract fh_contract_stft = {
     .bench_at = bench_at,
     .fill = stft_fill,
     .compare = stft_compare,
+    FH_BLOCKS({"frames", "stft_frames", "stft_block", FH_BLOCK_PORTABLE, false, FH_EXACT, frames_shape, frames_unfit, 0.3}),
 };

@@ -31,7 +31,15 @@ static void test_filters(void **state) {
   block_cases_check_all(&fh_contract_fir, MOST, layouts, LAYOUTS);
 }
 
+/* Every radix, odd lengths, padding of both kinds. */
+static void test_transforms(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_fft, MOST, layouts, LAYOUTS);
+  block_cases_check_all(&fh_contract_stft, MOST, layouts, LAYOUTS);
+  block_cases_check_all(&fh_contract_log_mel, MOST, layouts, LAYOUTS);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scans), cmocka_unit_test(test_filters)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scans), cmocka_unit_test(test_filters), cmocka_unit_test(test_transforms)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@ The cases, their data and Foghorn's launches are those of bench/gpu/case.c, reac
 their own memory. Each result is compared with Foghorn's before anything is timed. What is not here is NOT RUN with the reason.
 f32 products are f32: TF32 is off, and where it is measured as well it is named and not counted. --fake: the stand-in driver, extents cut
 to 48, and PyTorch on the CPU: it tries the formulations below and measures nothing.
+A case that takes the device or its process along is named, and the next ones are measured in a fresh process.
 Exit status: 0 done, 1 a result is wrong, 2 usage, 77 nothing could be compared (the reason is printed).
 """
 import argparse
@@ -17,13 +18,14 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 
 SAMPLE_SECONDS, LEAST_ROUNDS, MOST_ROUNDS = 0.02, 3, 31
 FAKE_EXTENT = 48
 COUNTED = ("matmul_f32", "matmul_bf16", "matmul_f16", "matmul_tf32", "attention", "kmeans", "topk")  # the targets that are about peers
-NOT_RUN = 77
+NOT_RUN, LOST = 77, 75
 MODULES, MISSING = {}, {}
 PEERS = []
 
@@ -522,23 +524,42 @@ def write(path, document):
     temporary.replace(path)
 
 
+def is_lost(on):
+    """A fault ends the context that all libraries of the process share."""
+    if on == "cpu":
+        return False
+    try:
+        for module in {"torch", "cupy"} & MODULES.keys():
+            synchronizer(module, on)()
+    except Exception:  # each library has its own
+        return True
+    return False
+
+
 def measure_all(options, lib, session, document, on):
-    begin, most_extent, i = time.monotonic(), FAKE_EXTENT if options.fake else 0, 0
-    while spec := lib.gpu_case_at(i):
+    most_extent, i = FAKE_EXTENT if options.fake else 0, -1
+    while spec := lib.gpu_case_at(i + 1):
         i, spec = i + 1, spec.contents
         peers = [p for p in PEERS if p["kernel"] == spec.kernel.decode()]
-        if not peers:
+        if not peers or i < options.first:
             continue
         target = spec.target.decode() if spec.target.decode() in COUNTED else ""
         row = {"kernel": spec.kernel.decode(), "case": spec.label(most_extent), "target": target, "results": []}
         document["rows"].append(row)
         if all(p["module"] in MISSING for p in peers):
             row["results"] = [not_run(p, MISSING[p["module"]]) for p in peers]
-        elif time.monotonic() - begin > options.seconds:
+        elif time.monotonic() - document["begin"] > options.seconds:
             row["not_run"] = "the time for this part was used up"
         else:
             print(row["kernel"], row["case"], file=sys.stderr, flush=True)
+            row["not_run"], document["reached"] = "its process crashed", i + 1
+            write(options.out, document)
+            del row["not_run"]
             measure_case(lib, session, spec, most_extent, row, peers, on, options.case_seconds)
+            if is_lost(on):
+                write(options.out, document)
+                sys.stdout.flush()
+                os._exit(LOST)
         write(options.out, document)
 
 
@@ -581,7 +602,34 @@ def main():
     parser.add_argument("--fake", action="store_true")
     parser.add_argument("--seconds", type=float, default=90)
     parser.add_argument("--case-seconds", type=float, default=1.2)
+    parser.add_argument("--first", type=int, help=argparse.SUPPRESS)  # case, of the process that measures
     options = parser.parse_args()
+    return watch(options) if options.first is None else measure_here(options)
+
+
+def reached(path):
+    """The case behind the one that a process was in when it ended."""
+    try:
+        return json.loads(path.read_text()).get("reached", 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def watch(options):
+    """Exit status. The process that measures may end at a case; another goes on behind it."""
+    first = 0
+    options.out.unlink(missing_ok=True)
+    while True:
+        code = subprocess.run([sys.executable, *sys.argv, "--first", str(first)], check=False).returncode
+        if code in (0, 1, 2, NOT_RUN):
+            return code if first == 0 else 1
+        print(f"FAIL: a process ended with status {code}" + (", the device was lost" if code == LOST else ""), flush=True)
+        if reached(options.out) <= first:
+            return 1
+        first = reached(options.out)
+
+
+def measure_here(options):
     find_modules(options.fake)
     if "numpy" in MISSING:
         MISSING.update({name: f"NumPy is not here: {MISSING['numpy']}" for name in ("torch", "cupy", "triton")})
@@ -593,9 +641,14 @@ def main():
         return NOT_RUN
     libraries = {name: getattr(module, "__version__", "?") for name, module in MODULES.items()} | {name: f"NOT RUN: {text}" for name, text in MISSING.items()}
     document = {"schema": "foghorn.gpu-measurement/1", "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "fake": options.fake, "device": options.device, "libraries": libraries, "limits": [], "rows": []}
+                "fake": options.fake, "device": options.device, "libraries": libraries, "limits": [], "rows": [], "begin": time.monotonic()}
+    if options.first > 0:
+        document = json.loads(options.out.read_text())
     measure_all(options, lib, session, document, "cpu" if options.fake else options.device)
     lib.gpu_session_close(session)
+    for own in ("begin", "reached"):
+        document.pop(own, None)
+    write(options.out, document)
     compared = sum(1 for row in document["rows"] for r in row["results"] if r["kind"] == "peer" and "median_s" in r)
     wrong = sorted({f"{row['kernel']} {row['case']}: {r['name']}" for row in document["rows"] for r in row["results"] if "WRONG" in r.get("not_run", "")})
     for text in wrong:

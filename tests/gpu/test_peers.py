@@ -42,6 +42,13 @@ assert all(row["value"] > 0 for row in document["rows"] if row["target"] in ("ma
 assert not any("WRONG" in r.get("not_run", "") for row in document["rows"] for r in row["results"]), document["rows"]
 print(done.stdout.splitlines()[-1])
 
+# A case that takes its process along is named, and there is another process for the next ones; by then the time is used up.
+done, crashed = run("--fake", "--seconds", "0.5", FOGHORN_FAKE_CUDA_FAULTS="cuLaunchKernel@1=crash", **fakes)
+reasons = [row.get("not_run") for row in crashed["rows"]]
+assert done.returncode == 1 and "FAIL: a process ended with status -11" in done.stdout, done
+assert len(reasons) == len(document["rows"]) and reasons[0] == "its process crashed", reasons
+assert reasons[-1] == "the time for this part was used up" and "reached" not in crashed, crashed
+
 # Without --fake the stand-in is refused.
 done, document = run(**fakes)
 assert done.returncode == 77 and document is None and "NOT RUN" in done.stdout, done

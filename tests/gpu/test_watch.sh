@@ -41,7 +41,7 @@ for fault in late:700 700 crash; do
 done
 check 1 4 "cuLaunchKernel@$at=hang"
 [ "$(results pass)" -eq $((variants - 1)) ] || fail "one of $variants should hang"
-grep -q '^cuda:0 *softmax/.* FAIL: nothing for 4 s' "$work/log" || fail 'the variant that hangs is not named'
+grep -q '^cuda:0 *softmax/.* FAIL: no end within 4 s' "$work/log" || fail 'the variant that hangs is not named'
 
 # A driver that does not start is no endless story.
 check 1 60 'cuInit@1=crash'

@@ -234,6 +234,11 @@ end_asides
 # ---- fast? -------------------------------------------------------------------------------------------------------------------------
 
 python=${FOGHORN_GPU_CHECK_PYTHON:-$(command -v python3 || :)}
+# Where cuBLAS came with PyTorch and not with a toolkit, no path of the machine leads to it.
+cublas=$([ -z "$python" ] || [ -n "$fake" ] || timeout 20 "$python" -c 'import glob, os, sys
+found = [path for place in sys.path for path in sorted(glob.glob(place + "/nvidia/*/lib/libcublas.so.*"))]
+print(os.path.dirname(found[0]) if found else "")' 2>/dev/null)
+[ -z "$cublas" ] || LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$cublas
 if [ -z "$first_cuda" ]; then
   record 'calibration' 'not run' 0 'no CUDA device'
   record 'bench' 'not run' 0 'no CUDA device'

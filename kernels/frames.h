@@ -132,15 +132,7 @@ static inline fh_status fh_frames_add_ends(const char *kernel, const fh_frames *
   return FH_OK;
 }
 
-/* Its operands, where they are no more than FH_FRAMES_PAD_PARAMS. */
-static inline void fh_frames_push_ends(fh_stage *stage, const fh_frames *f, const fh_view_desc *x, int x_index) {
-  fh_push(stage, fh_op_view(FH_OPERAND_IN, x_index, 0));
-  fh_push(stage, fh_op_temp(FH_FRAMES_ENDS));
-  FH_PUSH_I64(stage, f->pieces, f->samples, f->pad, f->mode == FH_PAD_MODE_ZEROS, f->left, f->right_at, f->edge, x->strides[0],
-              x->strides[1]);
-}
-
-/* Both stages have the operands of the one on frames. */
+/* Both stages have the operands of the last one. */
 static inline void fh_frames_share_operands(fh_bound *bound) {
   const fh_stage *from = &bound->stages[bound->stage_count - 1];
   for (fh_stage *to = bound->stages; to < from; to++)

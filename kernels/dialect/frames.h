@@ -41,12 +41,9 @@ FH_INLINE void fh_frames_ends(fh_f32_in x, long xs, long samples, long pad, int 
   fh_frames_pad(x, xs, samples, pad, zeros, right_at + middle - left, stop - middle, y + middle);
 }
 
-/* The entry that copies the ends; an item is a piece of one channel. Of its parameters a kernel's may be more. */
+/* The entry that copies the ends; an item is one of so many pieces of a channel. It has the parameters of the kernel's other entry. */
 // clang-format off
-#define FH_FRAMES_PAD_PARAMS(P) \
-  P(IN, x) P(TEMP, ends) P(I64, pieces) P(I64, samples) P(I64, pad) P(I64, zeros) P(I64, left) P(I64, right_at) P(I64, edge) \
-  P(I64, xc) P(I64, xs)
-#define FH_FRAMES_PAD_ENTRY(entry)                                                                                          \
+#define FH_FRAMES_PAD_ENTRY(entry, pieces)                                                                                  \
   FH_ENTRY(entry) {                                                                                                         \
     const long channel = fh_item / pieces;                                                                                  \
     fh_frames_ends(x + channel * xc, xs, samples, pad, zeros != 0, left, right_at, edge, fh_item % pieces, ends + channel * edge); \

@@ -106,7 +106,6 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
                     .edge = p.edge,
                     .pieces = fh_divide_up(p.edge, FH_FRAMES_PIECE)};
   FH_TRY(fh_frames_add_ends("resample", &ends, PAD_STAGE, out));
-  if (p.edge > 0) fh_frames_push_ends(&out->stages[0], &ends, &v[X], X);
   out->temp_count = 1;
   const int64_t pieces = fh_divide_up(p.outputs, PIECE);
   const double work = 2.0 * (double)(p.k + 16) * (double)fh_least(p.outputs, PIECE);
@@ -117,7 +116,8 @@ static fh_status resample_bind(const fh_view_desc *v, const fh_value *scalars, f
   fh_push(stage, fh_op_view(FH_OPERAND_OUT, Y, 0));
   const int64_t *xs = v[X].strides, *ts = v[TAPS].strides, *ys = v[Y].strides;
   FH_PUSH_I64(stage, p.outputs, pieces, p.k, p.up, p.down, p.first, p.inner, p.right, p.left, p.right_at, p.edge, xs[0], xs[1], ts[0],
-              ts[1], ys[0], ys[1], segment_of(&p));
+              ts[1], ys[0], ys[1], segment_of(&p), ends.samples, ends.pad, ends.mode == FH_PAD_MODE_ZEROS, ends.pieces);
+  fh_frames_share_operands(out);
   const double outputs = (double)p.channels * (double)p.outputs;
   out->flops = 2.0 * (double)p.k * outputs;
   out->bytes = 4.0 * ((double)p.channels * (double)p.n + outputs);
@@ -197,6 +197,31 @@ static bool resample_case(const resample_shape *s, fh_case *out) {
 
 FH_CASES_OF(resample_case, cases, benches)
 
+/* ---- blocks of threads: resample_sm60.k ---- */
+enum { OUTPUTS_OPERAND = 4, K_OPERAND = 6, UP_OPERAND, DOWN_OPERAND, XS_OPERAND = 16, TP_OPERAND, TK_OPERAND, SAMPLES_OPERAND = 22 };
+enum { BLOCK_THREADS = 128, BLOCK_OUTPUTS = 256 }; /* RESAMPLE_THREADS and RESAMPLE_OUTPUTS of resample_sm60.k */
+
+static int64_t operand(const fh_bound *bound, int place) { return bound->stages[0].operands[place].i; }
+
+/* The last stage has an item for each piece of a channel. */
+static int64_t halves_blocks(const fh_bound *bound) {
+  const int64_t outputs = operand(bound, OUTPUTS_OPERAND),
+                channels = bound->stages[bound->stage_count - 1].items / fh_divide_up(outputs, PIECE);
+  return channels * fh_divide_up(outputs, BLOCK_OUTPUTS);
+}
+static void halves_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)halves_blocks(bound), 1, 1}, .threads = BLOCK_THREADS};
+}
+static const char *halves_unfit(const fh_bound *bound) {
+  if (operand(bound, XS_OPERAND) != 1 || operand(bound, TK_OPERAND) != 1) return "samples or taps do not lie side by side";
+  if (operand(bound, TP_OPERAND) > INT32_MAX / operand(bound, UP_OPERAND)) return "taps are counted by 32 bits";
+  /* The samples that the last outputs of a block would need, there or not. */
+  const int64_t past = operand(bound, K_OPERAND) + BLOCK_OUTPUTS * (operand(bound, DOWN_OPERAND) / operand(bound, UP_OPERAND) + 1);
+  if (operand(bound, SAMPLES_OPERAND) + past > INT32_MAX) return "samples are counted by 32 bits";
+  return halves_blocks(bound) > INT32_MAX ? "a grid has fewer blocks" : NULL;
+}
+
 const fh_kernel_contract fh_contract_resample = {
     .name = "resample",
     .version = 1,
@@ -214,4 +239,5 @@ const fh_kernel_contract fh_contract_resample = {
     .case_at = case_at,
     .bench_at = bench_at,
     .compare = resample_compare,
+    FH_BLOCKS({"halves", "resample_halves", "resample_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, halves_shape, halves_unfit, 0.3}),
 };

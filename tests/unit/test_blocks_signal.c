@@ -29,6 +29,7 @@ static void test_filters(void **state) {
   (void)state;
   block_cases_check_all(&fh_contract_causal_conv1d, MOST, layouts, LAYOUTS);
   block_cases_check_all(&fh_contract_fir, MOST, layouts, LAYOUTS);
+  block_cases_check_all(&fh_contract_resample, MOST, layouts, LAYOUTS);
 }
 
 /* Every radix, odd lengths, padding of both kinds. */

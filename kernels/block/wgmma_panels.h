@@ -17,6 +17,9 @@
 #ifndef FOGHORN_KERNELS_BLOCK_WGMMA_PANELS_H_
 #define FOGHORN_KERNELS_BLOCK_WGMMA_PANELS_H_
 
+#ifndef FOGHORN_KERNELS_BLOCK_TURN_BYTES_H_
+#include "kernels/block/turn_bytes.h"
+#endif
 #ifndef FOGHORN_KERNELS_BLOCK_WGMMA_PRODUCT_H_
 #include "kernels/block/wgmma_product.h"
 #endif
@@ -99,17 +102,6 @@ FH_INLINE void fh_panels_words(uint words[4], fh_f32x4 v) {
   words[0] = (uint)fh_as_int(v.x), words[1] = (uint)fh_as_int(v.y), words[2] = (uint)fh_as_int(v.z), words[3] = (uint)fh_as_int(v.w);
 }
 
-/* Four words of four bytes each, turned: byte i of word j becomes byte j of word i. */
-FH_INLINE void fh_panels_turn_bytes(uint w[4]) {
-  const uint even = 0x00ff00ff, odd = 0xff00ff00;
-  const uint a = (w[0] & even) | (w[1] & even) << 8, b = (w[0] & odd) >> 8 | (w[1] & odd);
-  const uint c = (w[2] & even) | (w[3] & even) << 8, d = (w[2] & odd) >> 8 | (w[3] & odd);
-  w[0] = (a & 0xffff) | c << 16;
-  w[1] = (b & 0xffff) | d << 16;
-  w[2] = a >> 16 | (c & 0xffff0000);
-  w[3] = b >> 16 | (d & 0xffff0000);
-}
-
 FH_INLINE void fh_panels_chunks(const fh_panels_operand *of, fh_u8_in p, fh_u8_out panel, int line, int chunk, int size) {
   fh_f32x4 v[4];
   uint words[4];
@@ -137,7 +129,7 @@ FH_INLINE void fh_panels_turned(const fh_panels_operand *of, fh_u8_in p, fh_u8_o
       FH_UNROLL for (int e = 0; e < 4; e++) words[i][e] = (uint) * (fh_i32_in)(p + i * of->word + e * of->number);
     }
   }
-  FH_UNROLL for (int i = 0; size == 1 && i < 4; i++) fh_panels_turn_bytes(words[i]);
+  FH_UNROLL for (int i = 0; size == 1 && i < 4; i++) fh_turn_bytes(words[i]);
   fh_panels_put_turned(panel, line, chunk, words, size);
 }
 

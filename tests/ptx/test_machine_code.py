@@ -35,7 +35,7 @@ PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
             Product(r"matmul_tf32_mma_packed", ("HMMA",), 0.70, 64),
             Product(r"matmul_i8_mma", ("IMMA",), 0.50)]
 # Entries, and instructions of which each has one at least.
-USES = [(r"matmul_\w*mma(_packed)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
+USES = [(r"matmul_\w*mma(_packed|_thin)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
         (r"matmul_\w*_mma", ("LDSM",)),
         (r"matmul_(\w+_)?(mma|mma_packed|stages)|matmul_(fused_)?small", ("LDGSTS",)),
         (r"matmul_\w*_wgmma(_packed)?(_small)?", ("HGMMA", "IGMMA")),
@@ -44,7 +44,7 @@ USES = [(r"matmul_\w*mma(_packed)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
 ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance|variance_side)_(many|few)"
 STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" \
-    r"kmeans_step_fused|" + ROWS
+    r"matmul_i8_mma_thin|kmeans_step_fused|" + ROWS
 
 
 def share(product, code):

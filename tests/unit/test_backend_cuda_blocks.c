@@ -518,6 +518,12 @@ static void expect_guess(fh_context *context, const char *name, fh_dtype dtype, 
   expect_choice(context, name, views, 3, part);
 }
 
+/* Of u8 (m, k) by s8 (k, n). */
+static void expect_bytes(fh_context *context, int64_t m, int64_t k, int64_t n, const char *part) {
+  const fh_view_spec views[] = {{FH_U8, FH_SHAPE(m, k)}, {FH_I8, FH_SHAPE(k, n)}, {FH_I32, FH_SHAPE(m, n)}};
+  expect_choice(context, "matmul_i8", views, 3, part);
+}
+
 /* Of n points of d numbers and k centroids. */
 static void expect_nearest(fh_context *context, int64_t n, int64_t d, int64_t k, const char *part) {
   const fh_view_spec views[] = {{FH_F32, FH_SHAPE(n, d)}, {FH_F32, FH_SHAPE(k, d)}, {FH_I32, FH_SHAPE(n)}, {FH_F32, FH_SHAPE(n)}};
@@ -540,6 +546,7 @@ static void multiprocessors_are_filled(void) {
   expect_guess(context, "matmul_tf32", FH_F32, 512, 16384, 512, "-> cuda:0/split");
   expect_guess(context, "matmul_tf32", FH_F32, 4096, 4096, 4096, "-> cuda:0/mma_packed");
   expect_guess(context, "matmul_tf32", FH_F32, 100, 4096, 32768, "-> cuda:0/mma"); /* packed, they are longer on their way */
+  expect_bytes(context, 2048, 2048, 2048, "-> cuda:0/mma");
   expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
   expect_nearest(context, 1000000, 128, 128, "-> cuda:0/mma"); /* and not the few blocks that prepare its centroids */
   expect_step(context, 60000, 784, 10, "-> cuda:0/fused");

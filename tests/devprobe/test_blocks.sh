@@ -7,6 +7,10 @@ set -eu
 run 0 kernels matmul
 says out "exact: cuda/tiles, for compute capability 6.0 and later, and OpenCL"
 says out "exact: cuda/stages, for compute capability 8.0 and later"
+run 0 kernels csr_matvec # whose text for blocks only CUDA has
+says out "exact: cuda/rows, for compute capability 6.0 and later"
+! grep -q 'later, and OpenCL' "$work/out" || fail "OpenCL is said to have csr_matvec's text for blocks: $(cat "$work/out")"
+run 0 kernels matmul
 if grep -q 'not for CUDA' "$work/out"; then
   echo "NOT RUN: all but their names: this build has no PTX"
   exit "$((failures > 0))"

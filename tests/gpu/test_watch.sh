@@ -47,6 +47,14 @@ grep -q '^cuda:0 *softmax/.* FAIL: no end within 4 s' "$work/log" || fail 'the v
 check 1 60 'cuInit@1=crash'
 check 77 60 'cuInit@1=NO_DEVICE'
 
+# A text for blocks that only CUDA has is no failure of an OpenCL device.
+timeout 100 "$program" opencl --cases 1 --quick csr_matvec >"$work/log" 2>&1
+case $? in
+0) grep -q '^opencl:[0-9]* *csr_matvec/rows NOT RUN: its text is for CUDA alone' "$work/log" || fail 'a text of CUDA alone is not named' ;;
+77) grep -m1 "NOT RUN" "$work/log" ;;
+*) fail 'csr_matvec is not right on OpenCL' ;;
+esac
+
 # A GPU that one process alone may use: drills of several are not run, and nothing fails.
 unset FOGHORN_FAKE_CUDA_FAULTS
 FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,compute_mode=3 timeout 100 "$FH_BINARY_DIR/tests/gpu/gpu_drills" --fake >"$work/log" 2>&1

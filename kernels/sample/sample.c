@@ -253,6 +253,27 @@ static void fill(int index, const fh_case *c, void *data, uint64_t seed) {
   }
 }
 
+/* ---- blocks of threads: a block to a row ---- */
+
+enum { N_OPERAND = 3, PER_TEMPERATURE_OPERAND = 11, THREADS = 512, DRAW_LEAST = 256 };
+
+static void row_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  (void)multiprocessors;
+  *out = (fh_block_shape){.grid = {(uint32_t)bound->stages[0].items, 1, 1}, .threads = THREADS};
+}
+static const char *any_unfit(const fh_bound *bound) {
+  return bound->stages[0].items > INT32_MAX ? "a grid has no more blocks than 2^31 - 1" : NULL;
+}
+static const char *largest_unfit(const fh_bound *bound) {
+  return isinf(bound->stages[0].operands[PER_TEMPERATURE_OPERAND].f) ? any_unfit(bound) : "the temperature is above 0";
+}
+static const char *draw_unfit(const fh_bound *bound) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (isinf(op[PER_TEMPERATURE_OPERAND].f)) return "the temperature is 0: the largest is looked for";
+  return op[N_OPERAND].i < DRAW_LEAST ? "short rows leave threads without work" : any_unfit(bound);
+}
+static const fh_block_step drawn[] = {{"sample_draw", row_shape}};
+
 const fh_kernel_contract fh_contract_sample = {
     .name = "sample",
     .version = 1,
@@ -273,4 +294,7 @@ const fh_kernel_contract fh_contract_sample = {
     .bench_at = bench_at,
     .fill = fill,
     .compare = compare,
+    FH_BLOCKS({"largest", "sample_largest", "sample_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, row_shape, largest_unfit, 0.8},
+              {"draw", "sample_weights", "sample_sm60", FH_BLOCK_PORTABLE, false, FH_EXACT, row_shape, draw_unfit, 0.5, .rest = drawn,
+               .rest_count = 1}),
 };

@@ -101,6 +101,22 @@ static void test_arg_extreme(void **state) {
   block_cases_check_all(&fh_contract_arg_extreme, MOST, layouts, LAYOUTS);
 }
 
+/* Rows without a number, and with infinities, among those of the contract; a turned one is strided. */
+static void test_sample(void **state) {
+  (void)state;
+  block_cases_check_all(&fh_contract_sample, 20000, layouts, 3);
+  for (int k = 0; k < 4; k++) {
+    const int64_t logits[] = {3, 9000 + k}, ids = 3;
+    fh_case c = {.views = {fh_compact(FH_F32, 2, logits), fh_compact(FH_I32, 1, &ids)}};
+    c.scalars[0].f = k % 2 ? 1 : 0.05;
+    c.scalars[1].i = k < 2 ? 0 : 7;
+    c.scalars[2].f = k == 1 ? 0.999 : 1;
+    c.scalars[3].i = 11 * k;
+    snprintf(c.label, sizeof c.label, "sample %d", k);
+    check(&fh_contract_sample, &c);
+  }
+}
+
 /* Pieces enough that their values are several rows themselves. */
 static void test_many_pieces(void **state) {
   (void)state;
@@ -109,7 +125,7 @@ static void test_many_pieces(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce), cmocka_unit_test(test_dot), cmocka_unit_test(test_variance),
-                                     cmocka_unit_test(test_arg_extreme), cmocka_unit_test(test_many_pieces)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_reduce),      cmocka_unit_test(test_dot),    cmocka_unit_test(test_variance),
+                                     cmocka_unit_test(test_arg_extreme), cmocka_unit_test(test_sample), cmocka_unit_test(test_many_pieces)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,24 +43,22 @@ static inline const char *fh_panels_wide_unfit(const fh_bound *bound) {
   return why ? why : fh_tensor_few_tiles(bound);
 }
 
+/* Of tiles of one width, `wide` or `narrow`, what a row of FH_BLOCKS names: the launch that packs PANELS, a number of them that `bound`
+ * gives, the scratch, and the launch behind it. */
+#define FH_PANELS_LAUNCHES(kernel, width, PANELS, PRODUCT)                                               \
+  static void kernel##_##width##_pack(const fh_bound *bound, int multiprocessors, fh_block_shape *out) { \
+    fh_panels_pack_shape(PANELS, multiprocessors, out);                                                  \
+  }                                                                                                      \
+  static size_t kernel##_##width##_bytes(const fh_bound *bound, int multiprocessors) {                   \
+    (void)multiprocessors;                                                                               \
+    return (size_t)(PANELS) * FH_PANELS_PANEL;                                                           \
+  }                                                                                                      \
+  static const fh_block_step kernel##_##width##_rest[] = {{PRODUCT, fh_tensor_##width##_shape}};
+
 /* FH_PANELS_PRODUCT(matmul_tf32, 4): the functions that the two rows of FH_BLOCKS below name. */
-#define FH_PANELS_PRODUCT(kernel, SIZE)                                                                                      \
-  static void kernel##_wide_pack(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                          \
-    fh_panels_pack_shape(fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE), multiprocessors, out);   \
-  }                                                                                                                          \
-  static void kernel##_narrow_pack(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                        \
-    fh_panels_pack_shape(fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE), multiprocessors, out); \
-  }                                                                                                                          \
-  static size_t kernel##_wide_bytes(const fh_bound *bound, int multiprocessors) {                                            \
-    (void)multiprocessors;                                                                                                   \
-    return (size_t)(fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE)) * FH_PANELS_PANEL;            \
-  }                                                                                                                          \
-  static size_t kernel##_narrow_bytes(const fh_bound *bound, int multiprocessors) {                                          \
-    (void)multiprocessors;                                                                                                   \
-    return (size_t)(fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE)) * FH_PANELS_PANEL;          \
-  }                                                                                                                          \
-  static const fh_block_step kernel##_wide_rest[] = {{#kernel "_wgmma", fh_tensor_wide_shape}};                              \
-  static const fh_block_step kernel##_narrow_rest[] = {{#kernel "_wgmma_small", fh_tensor_narrow_shape}};
+#define FH_PANELS_PRODUCT(kernel, SIZE)                                                                                         \
+  FH_PANELS_LAUNCHES(kernel, wide, fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE), #kernel "_wgmma") \
+  FH_PANELS_LAUNCHES(kernel, narrow, fh_panels_of_a(bound, SIZE) + fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE), #kernel "_wgmma_small")
 
 /* The two rows, of <kernel>_sm90a.k. The efficiency is a guess: nothing has been measured. */
 #define FH_PANELS_ROWS_OF(kernel, NUMERICS)                                                                                         \
@@ -102,28 +100,14 @@ static inline void fh_panels_b_maps(const fh_bound *bound, fh_dtype a_type, fh_t
 
 /* FH_PANELS_B_PRODUCT(matmul_i8, 4, FH_U8, 1): the functions that the two rows of FH_BLOCKS below name. */
 #define FH_PANELS_B_PRODUCT(kernel, GROUP_, A, SIZE)                                                                 \
-  static void kernel##_wide_pack(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                  \
-    fh_panels_pack_shape(fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE), multiprocessors, out);                         \
-  }                                                                                                                  \
-  static void kernel##_narrow_pack(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                \
-    fh_panels_pack_shape(fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE), multiprocessors, out);                       \
-  }                                                                                                                  \
-  static size_t kernel##_wide_bytes(const fh_bound *bound, int multiprocessors) {                                    \
-    (void)multiprocessors;                                                                                           \
-    return (size_t)fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE) * FH_PANELS_PANEL;                                    \
-  }                                                                                                                  \
-  static size_t kernel##_narrow_bytes(const fh_bound *bound, int multiprocessors) {                                  \
-    (void)multiprocessors;                                                                                           \
-    return (size_t)fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE) * FH_PANELS_PANEL;                                  \
-  }                                                                                                                  \
+  FH_PANELS_LAUNCHES(kernel, wide, fh_panels_of_b(bound, FH_TENSOR_WIDE, SIZE), #kernel "_wgmma_packed")             \
+  FH_PANELS_LAUNCHES(kernel, narrow, fh_panels_of_b(bound, FH_TENSOR_NARROW, SIZE), #kernel "_wgmma_packed_small")   \
   static const char *kernel##_packed_unfit(const fh_bound *bound) { return fh_panels_b_unfit(bound, GROUP_, SIZE); } \
   static const char *kernel##_wide_packed_unfit(const fh_bound *bound) {                                             \
     const char *why = kernel##_packed_unfit(bound);                                                                  \
     return why ? why : fh_tensor_few_tiles(bound);                                                                   \
   }                                                                                                                  \
-  static void kernel##_packed_maps(const fh_bound *bound, fh_tensor_map *out) { fh_panels_b_maps(bound, A, out); }   \
-  static const fh_block_step kernel##_wide_rest[] = {{#kernel "_wgmma_packed", fh_tensor_wide_shape}};               \
-  static const fh_block_step kernel##_narrow_rest[] = {{#kernel "_wgmma_packed_small", fh_tensor_narrow_shape}};
+  static void kernel##_packed_maps(const fh_bound *bound, fh_tensor_map *out) { fh_panels_b_maps(bound, A, out); }
 
 /* The two rows, of <kernel>_sm90a.k. The efficiency is a guess: nothing has been measured. */
 #define FH_PANELS_B_ROWS_OF(kernel, NUMERICS)                                                                                             \

@@ -22,15 +22,16 @@ enum {
 typedef struct fh_tensor_side {
   const char *name;
   int64_t lines, line, step, sheet; /* how many; from line to line, along k, from product to product */
+  int64_t sheets;
 } fh_tensor_side;
 
 static inline fh_tensor_side fh_tensor_side_a(const fh_operand *op) {
   const fh_operand *s = op + FH_PRODUCT_A_STRIDES;
-  return (fh_tensor_side){"a", op[FH_PRODUCT_M].i, s[1].i, s[2].i, s[0].i};
+  return (fh_tensor_side){"a", op[FH_PRODUCT_M].i, s[1].i, s[2].i, s[0].i, op[FH_PRODUCT_BATCH].i};
 }
 static inline fh_tensor_side fh_tensor_side_b(const fh_operand *op) {
   const fh_operand *s = op + FH_PRODUCT_B_STRIDES;
-  return (fh_tensor_side){"b", op[FH_PRODUCT_N].i, s[2].i, s[4].i, s[0].i};
+  return (fh_tensor_side){"b", op[FH_PRODUCT_N].i, s[2].i, s[4].i, s[0].i, op[FH_PRODUCT_BATCH].i};
 }
 
 /* Packed weights have as few bytes of k together as a word has. */
@@ -43,6 +44,15 @@ static inline bool fh_tensor_stride_fits(int64_t stride, int64_t least, int64_t 
   return stride >= least && stride * size % FH_TENSOR_STEP == 0 && stride < (INT64_C(1) << 40) / size;
 }
 
+/* Does each matrix of a batch lie behind the one before, or all of their first lines before all of their second ones? A map whose boxes
+ * overlap is none that a driver promises to take. In doubles: strides are of 40 bits, extents of up to 63. */
+static inline bool fh_tensor_sheets_apart(const fh_tensor_side *s, int64_t k) {
+  const bool turned = s->step != 1;
+  const double near = (double)(turned ? s->lines : k), far = (double)(turned ? k : s->lines);
+  const double pitch = (double)(turned ? s->step : s->line), sheet = (double)s->sheet;
+  return sheet >= (far - 1) * pitch + near || (sheet >= near && ((double)s->sheets - 1) * sheet + near <= pitch);
+}
+
 /* NULL, or why no tensor map describes it. `turns`: may its lines be what is contiguous? */
 static inline const char *fh_tensor_side_unfit(const fh_tensor_side *s, int64_t k, int64_t size, bool turns) {
   const bool turned = s->step != 1;
@@ -53,6 +63,7 @@ static inline const char *fh_tensor_side_unfit(const fh_tensor_side *s, int64_t 
     return "lines of an operand overlap, or are not a multiple of 16 bytes apart: tensor maps want that";
   if (s->sheet && !fh_tensor_stride_fits(s->sheet, 1, size))
     return "matrices of a batch are not a multiple of 16 bytes apart, forwards: tensor maps want that";
+  if (s->sheet && s->sheets > 1 && !fh_tensor_sheets_apart(s, k)) return "matrices of a batch overlap: tensor maps want them apart";
   return NULL;
 }
 

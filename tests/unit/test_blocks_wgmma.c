@@ -236,6 +236,12 @@ static void expect_unfit(const fh_case *c, const char *name, const char *part) {
   if (!why || !strstr(why, part)) fail_msg("expected \"%s\" in: %s", part, why ? why : "(it fits)");
 }
 
+static void expect_fits(const fh_case *c, const char *name) {
+  const fh_bound bound = bound_of(c);
+  const char *why = variant_of(bf16, name)->unfit(&bound);
+  if (why) fail_msg("%s: %s", c->label, why);
+}
+
 static void test_unfit(void **state) {
   (void)state;
   const int64_t shape[] = {0, 64, 64, 64};
@@ -256,7 +262,16 @@ static void test_unfit(void **state) {
   expect_unfit(&c, "wgmma_small", "k is 0");
   c = make_case((const int64_t[]){2, 64, 64, 64}, 0, 0);
   c.views[0].strides[0] = 64 * 64 + 4;
-  expect_unfit(&c, "wgmma_small", "matrices of a batch");
+  expect_unfit(&c, "wgmma_small", "matrices of a batch are not");
+  for (int v = 0; v < 2; v++) { /* windows of one long matrix, then lines of both in turn */
+    c = make_case((const int64_t[]){2, 64, 64, 64}, 0, 0);
+    c.views[v].strides[0] = 63 * c.views[v].strides[1];
+    expect_unfit(&c, "wgmma_small", "matrices of a batch overlap");
+    c.views[v].strides[0] = 64, c.views[v].strides[1] = 128;
+    expect_fits(&c, "wgmma_small");
+    c.views[v].strides[0] = 56;
+    expect_unfit(&c, "wgmma_small", "matrices of a batch overlap");
+  }
   c = fh_product_case(shape, FH_BF16, FH_BF16, FH_F32, 2, FH_PRODUCT_PACKED);
   expect_unfit(&c, "wgmma_small", "packed");
 }

@@ -13,7 +13,7 @@ enum {
   FH_MATMUL_STAGES_BYTES = 2 * 2 * 32 * (FH_MATMUL_LARGE_SIDE + 4) * 4, /* two panels of 32 steps of each operand, by a pitch of 132 */
   FH_MATMUL_SMALL_SIDE = 64,
   FH_MATMUL_SMALL_THREADS = 64,
-  FH_MATMUL_FEW_TILES = 32,
+  FH_MATMUL_FEW_TILES = 8,
 };
 
 static inline int64_t fh_matmul_operand(const fh_bound *bound, int which) { return bound->stages[0].operands[which].i; }
@@ -54,7 +54,7 @@ static inline const char *fh_matmul_stages_unfit(const fh_bound *bound) {
   if (fh_matmul_is_thin(bound, FH_MATMUL_SMALL_SIDE + 1)) return "at most 64 rows or columns: half of a tile of 128 x 128 would be empty";
   const fh_block_shape shape = fh_matmul_shape(bound, FH_MATMUL_LARGE_SIDE, FH_MATMUL_LARGE_THREADS);
   if ((int64_t)shape.grid[0] * shape.grid[2] < FH_MATMUL_FEW_TILES)
-    return "fewer than 32 tiles of 128 x 128: too few for the multiprocessors of a GPU";
+    return "fewer than 8 tiles of 128 x 128: too few for the multiprocessors of a GPU";
   return NULL;
 }
 

@@ -140,7 +140,7 @@ static const shape
             {0, 7, 1, 31, 10},    {0, 15, 16, 17, 1},  {3, 4, 5, 6, 11},      {2, 17, 15, 33, 1},  {0, 31, 32, 33, 11},
             {0, 63, 65, 64, 1},   {0, 129, 3, 128, 0}, {0, 17, 33, 257, 11},  {0, 3, 67, 1030, 1}, {0, 9, 260, 259, 11},
             {0, 41, 257, 256, 1}, {0, 5, 19, 7, 2},    {0, 33, 65, 40, 12},   {0, 6, 31, 9, 13},   {0, 40, 33, 21, 4},
-            {0, 7, 17, 300, 15},  {2, 9, 35, 8, 16},   {16, 66, 129, 21, 11}, /* as many tiles as the largest variant for blocks of threads
+            {0, 7, 17, 300, 15},  {2, 9, 35, 8, 16},   {2, 130, 129, 69, 11}, /* as many tiles as the largest variant for blocks of threads
                                                                                  wants */
 };
 static const shape bench_shapes[] = {
@@ -181,10 +181,10 @@ const fh_kernel_contract fh_contract_matmul_fused = {
     FH_TUNED(({"tuned", FH_ISA_AVX512, FH_EXACT, fh_matmul_fused_avx512, fh_matmul_scratch_avx512, NULL, 0.9, 0},
               {"tuned", FH_ISA_AVX2, FH_EXACT, fh_matmul_fused_avx2, fh_matmul_scratch_avx2, NULL, 0.85, 0}),
              ({"tuned", FH_ISA_NEON, FH_EXACT, fh_matmul_fused_neon, fh_matmul_scratch_neon, NULL, 0.85, 0})),
-    /* The efficiencies are guesses: none of them has been measured. */
+    /* The efficiencies are guesses, those of matmul: none of them has been measured. */
     FH_BLOCKS(
-        {"stages", "matmul_fused_stages", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_stages_shape, fh_matmul_stages_unfit, 0.7},
-        {"small", "matmul_fused_small", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_small_shape, fh_matmul_small_unfit, 0.6},
+        {"stages", "matmul_fused_stages", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_stages_shape, fh_matmul_stages_unfit, 0.85},
+        {"small", "matmul_fused_small", "matmul_fused_sm80", 80, false, FH_EXACT, fh_matmul_small_shape, fh_matmul_small_unfit, 0.75},
         {"tiles", "matmul_fused_tiles", "matmul_fused_block", FH_BLOCK_PORTABLE, false, FH_EXACT, fh_matmul_large_shape,
-         fh_matmul_tiles_unfit, 0.5}),
+         fh_matmul_tiles_unfit, 0.7}),
 };

@@ -125,20 +125,28 @@ static fh_block_shape working_shape(const fh_block_variant *block, const fh_boun
   return working;
 }
 
-/* Blocks of a candidate's launch; a text has 16 threads for an item. */
-static double blocks_of(const fh_candidate *candidate, const fh_bound *bound) {
-  enum { TEXT_ITEMS = 8 }; /* of a block of 128 threads */
-  if (!candidate->block) return ceil((double)bound->stages[0].items / TEXT_ITEMS);
+/* Blocks of a candidate's launch, and threads of each; a text has 16 threads for an item. */
+typedef struct share_out {
+  double blocks, threads;
+} share_out;
+
+static share_out share_out_of(const fh_candidate *candidate, const fh_bound *bound) {
+  enum { TEXT_THREADS = 128, TEXT_ITEMS = TEXT_THREADS / 16 };
+  if (!candidate->block) return (share_out){ceil((double)bound->stages[0].items / TEXT_ITEMS), TEXT_THREADS};
   const fh_block_shape shape = working_shape(candidate->block, bound, candidate->units);
-  return (double)shape.grid[0] * shape.grid[1] * shape.grid[2];
+  return (share_out){(double)shape.grid[0] * shape.grid[1] * shape.grid[2], shape.threads};
 }
 
-/* The part of all multiprocessors' time in which they have a block: 64 blocks leave half of 132 idle, and so do 133, one of which is the
- * last. What is shared out by the driver, or by a library, is taken to be shared out well. */
+/* The part of all multiprocessors' time in which they are at work: 64 blocks leave half of 132 idle, and so do 133, one of which is the
+ * last. Of a multiprocessor that has a block of 64 threads alone two of four schedulers are idle: it takes as long as two would. What is
+ * shared out by the driver, or by a library, is taken to be shared out well. */
 static double busy(const fh_candidate *candidate, const fh_bound *bound) {
+  enum { WARP = 32, SCHEDULERS = 4 };
   if (candidate->units <= 0 || bound->stage_count < 1) return 1;
-  const double blocks = blocks_of(candidate, bound), rounds = ceil(blocks / candidate->units);
-  return blocks > 0 ? blocks / (rounds * candidate->units) : 1;
+  const share_out out = share_out_of(candidate, bound);
+  const double least = SCHEDULERS / fmin(SCHEDULERS, ceil(out.threads / WARP));
+  const double rounds = fmax(ceil(out.blocks / candidate->units), least);
+  return out.blocks > 0 ? out.blocks / (rounds * candidate->units) : 1;
 }
 
 /* What launches leave for each other is written and read. */
@@ -153,6 +161,16 @@ static double prior_seconds(const fh_candidate *candidate, const fh_bound *bound
   double arithmetic = bound->flops * candidate->flop_s / busy(candidate, bound);
   double memory = (bound->bytes + scratch_traffic(candidate, bound)) * candidate->byte_s;
   return arithmetic > memory ? arithmetic + 0.25 * memory : memory + 0.25 * arithmetic;
+}
+
+/* A launch waits for the host; those behind it are queued by then, and wait for the one before to drain. */
+static double launches_of(const fh_candidate *candidate, const fh_bound *bound) {
+  static const double behind = 0.25;
+  return candidate->block ? 1 + behind * (fh_block_steps(candidate->block) - 1) : bound->stage_count;
+}
+
+double fh_candidate_guessed_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound, double scale) {
+  return prior_seconds(candidate, bound) * scale + launches_of(candidate, bound) * device->info.launch_s;
 }
 
 /* A guess is worth nothing beside a measurement of another variant, unless it is held to the same scale: how far off the guess for a
@@ -259,8 +277,7 @@ double fh_cost(const fh_queue *queue, const fh_candidate *candidate, const fh_ca
   if (execution <= 0) {
     double scale = guess_scale(outlook, queue->context, candidate, &call->bound);
     *out_source = scale > 0 ? FH_COST_SCALED : FH_COST_GUESS;
-    execution = prior_seconds(candidate, &call->bound) * (scale > 0 ? scale : 1);
-    execution += (candidate->block ? fh_block_steps(candidate->block) : call->bound.stage_count) * device->info.launch_s;
+    execution = fh_candidate_guessed_seconds(device, candidate, &call->bound, scale > 0 ? scale : 1);
   }
   return execution + outlook->transfer.seconds;
 }

@@ -334,6 +334,8 @@ void fh_plan_settled(fh_context *context, const fh_call *call, const fh_candidat
 /* cost.c */
 /* The guess that a candidate is worth before anything was measured. */
 void fh_candidate_guess(const fh_plan_device *device, fh_candidate *candidate);
+/* By the guess alone, times `scale`, and its launches. */
+double fh_candidate_guessed_seconds(const fh_plan_device *device, const fh_candidate *candidate, const fh_bound *bound, double scale);
 /* Launches of nearly one size and of one kind (bound by memory, by arithmetic, or between) share an estimate. */
 int fh_cost_bucket(const fh_bound *bound);
 /* Is it worth timing a launch on it? Asked once for each. */

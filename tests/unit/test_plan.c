@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <foghorn/foghorn.h>
 
+#include "backends/library.h"
+#include "kernels/contracts.h"
 #include "runtime/plan/conformance.h"
 #include "runtime/plan/plan.h"
 
@@ -264,6 +266,80 @@ static void every_launch_of_blocks_has_some_on_an_unknown_device(void **state) {
   }
 }
 
+/* ---- tiles of products and multiprocessors ---- */
+
+/* By data sheets; 8 us a launch, as the CUDA backend has it. */
+enum { H100, A100, GPUS };
+static const fh_plan_device gpus[GPUS] = {
+    [H100] = {.info = {.kind = FH_DEVICE_GPU, .compute_units = 132, .peak_flops = 66.9e12, .peak_bytes_per_s = 3.35e12, .launch_s = 8e-6}},
+    [A100] = {.info = {.kind = FH_DEVICE_GPU, .compute_units = 108, .peak_flops = 19.5e12, .peak_bytes_per_s = 1.555e12, .launch_s = 8e-6}},
+};
+
+/* Without a variant: the kernel's text. */
+static double guessed(const fh_plan_device *gpu, const fh_block_variant *variant, const fh_bound *bound) {
+  fh_candidate candidate = {.block = variant};
+  fh_candidate_guess(gpu, &candidate);
+  return fh_candidate_guessed_seconds(gpu, &candidate, bound, 1);
+}
+
+/* What a GPU would take for a product of matrices by rows before anything was measured. */
+static const char *tiles_for(const fh_plan_device *gpu, int64_t m, int64_t n, int64_t k) {
+  const fh_view_desc views[] = {{FH_F32, 2, {m, k}, {k, 1}}, {FH_F32, 2, {k, n}, {n, 1}}, {FH_F32, 2, {m, n}, {n, 1}}};
+  const fh_block_variant *best = NULL;
+  fh_bound bound;
+  assert_int_equal(fh_contract_matmul.bind(views, NULL, &bound), FH_OK);
+  for (int i = 0; i < fh_contract_matmul.block_count; i++) {
+    const fh_block_variant *variant = &fh_contract_matmul.blocks[i];
+    if (fh_is_library_variant(variant) || (variant->unfit && variant->unfit(&bound))) continue;
+    if (guessed(gpu, variant, &bound) < guessed(gpu, best, &bound)) best = variant;
+  }
+  return best ? best->name : "text";
+}
+
+/* 1536 has 144 tiles of 128 x 128, one round and a few for 132 multiprocessors, and 576 of 64 x 64; 2048 has 256, two rounds for 132 and
+ * three for 108. Where even the small ones are too few, blocks of k are shared out. */
+static void large_tiles_are_for_those_who_have_enough(void **state) {
+  (void)state;
+  static const struct {
+    int64_t m, n, k;
+    const char *name[GPUS];
+  } products[] = {
+      {512, 512, 512, {"split", "split"}},      {768, 768, 768, {"split", "split"}},     {1024, 1024, 1024, {"small", "small"}},
+      {1536, 1536, 1536, {"small", "small"}},   {2048, 2048, 2048, {"stages", "small"}}, {4096, 4096, 4096, {"stages", "stages"}},
+      {8192, 8192, 8192, {"stages", "stages"}}, {64, 64, 8192, {"split", "split"}},      {128, 3072, 768, {"split", "split"}},
+      {8, 8192, 8192, {"thin", "thin"}},        {4096, 8, 4096, {"thin", "thin"}},       {31, 769, 3067, {"split", "split"}},
+      {1000, 8000, 2000, {"stages", "stages"}},
+  };
+  for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+    for (int g = 0; g < GPUS; g++) {
+      const char *found = tiles_for(&gpus[g], products[i].m, products[i].n, products[i].k);
+      if (strcmp(found, products[i].name[g]) != 0)
+        fail_msg("%dx%dx%d on %d multiprocessors: %s, expected %s", (int)products[i].m, (int)products[i].n, (int)products[i].k,
+                 gpus[g].info.compute_units, found, products[i].name[g]);
+    }
+  }
+}
+
+/* A block of 64 threads has two warps for four schedulers: half of a multiprocessor, as long as it is alone there. */
+static void a_block_of_few_threads_does_not_fill_a_multiprocessor(void **state) {
+  (void)state;
+  const fh_view_desc views[] = {{FH_F32, 2, {640, 4096}, {4096, 1}}, {FH_F32, 2, {4096, 640}, {640, 1}}, {FH_F32, 2, {640, 640}, {640, 1}}};
+  fh_bound one, two;
+  assert_int_equal(fh_contract_matmul.bind(views, NULL, &one), FH_OK); /* 100 tiles of 64 x 64 */
+  const fh_view_desc twice[] = {{FH_F32, 3, {2, 640, 4096}, {2621440, 4096, 1}},
+                                {FH_F32, 3, {2, 4096, 640}, {2621440, 640, 1}},
+                                {FH_F32, 3, {2, 640, 640}, {409600, 640, 1}}};
+  assert_int_equal(fh_contract_matmul.bind(twice, NULL, &two), FH_OK);
+  for (int i = 0; i < fh_contract_matmul.block_count; i++) {
+    const fh_block_variant *variant = &fh_contract_matmul.blocks[i];
+    if (strcmp(variant->name, "small") != 0) continue;
+    const double alone = guessed(&gpus[H100], variant, &one), both = guessed(&gpus[H100], variant, &two);
+    assert_true(both < 1.1 * alone); /* the other half of each takes the second product */
+    return;
+  }
+  fail_msg("matmul has no variant called small: mend this test");
+}
+
 static void a_sick_variant_is_intended_but_not_chosen(void **state) {
   (void)state;
   fh_candidate *first = plan().chosen;
@@ -327,6 +403,8 @@ int main(void) {
       cmocka_unit_test(every_case_with_work_has_a_cost),
       cmocka_unit_test(a_copy_of_a_call_lacks_nothing),
       cmocka_unit_test(every_launch_of_blocks_has_some_on_an_unknown_device),
+      cmocka_unit_test(large_tiles_are_for_those_who_have_enough),
+      cmocka_unit_test(a_block_of_few_threads_does_not_fill_a_multiprocessor),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),
       cmocka_unit_test_setup_teardown(exact_numerics_leave_the_bounded_out, setup, teardown),
       cmocka_unit_test_setup_teardown(nothing_allowed_means_nothing_chosen, setup, teardown),

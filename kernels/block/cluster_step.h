@@ -2,26 +2,25 @@
  *
  * The bits of the text: a distance is 16 chains, one of each lane, and a sum has the order of dialect/clusters.h. A block has a chunk of
  * rows of kmeans_update, 32 of them at a time: 16 threads have two rows, a lane each, and all centroids of a pass. Then the labels are in
- * shared memory, and each thread adds the rows, which come from the first cache or the second, to its columns of the accumulators. So
- * x is read from memory once. Centroids and accumulators stay in shared memory for the whole chunk.
+ * shared memory, and each thread adds the rows, which come from the first cache or the second, to its columns of the accumulators. So x
+ * is read from memory once. Centroids and accumulators stay in shared memory for the whole chunk.
  *
- * A thread reads a centroid by 16 bytes for 24 operations (subtract, multiply, add: rounded one by one, as in the text), and has 128 bytes
- * of its rows on their way, 32 KiB of a block. For 60000 rows of 784 numbers and 10 centroids the memory of an H100 wants 56 us by its data
- * sheet, 3 operations for each number and centroid 50 us on the 125 multiprocessors that have a chunk, and the accumulators another 10:
- * 70 to 90 us are predicted, where two launches that read x once each want 112 of the memory alone. */
+ * Distances are those of block/lane_rows.h, with 32 KiB of a block on their way. For 60000 rows of 784 numbers and 10 centroids the memory
+ * of an H100 wants 56 us by its data sheet, 3 operations for each number and centroid 50 us on the 125 multiprocessors that have a chunk,
+ * and the accumulators another 10: 70 to 90 us are predicted, where two launches that read x once each want 112 of the memory alone. */
 #ifndef FOGHORN_KERNELS_BLOCK_CLUSTER_STEP_H_
 #define FOGHORN_KERNELS_BLOCK_CLUSTER_STEP_H_
 
 #ifndef FOGHORN_KERNELS_BLOCK_NEAREST_H_
 #include "kernels/block/nearest.h"
 #endif
+#ifndef FOGHORN_KERNELS_BLOCK_LANE_ROWS_H_
+#include "kernels/block/lane_rows.h"
+#endif
 
-#define FH_STEP_THREADS 256 /* of kmeans_step.c, as FH_STEP_TILE and the classes of centroids */
-#define FH_STEP_LANES 16
-#define FH_STEP_TILE 32 /* rows: two for 16 threads */
-#define FH_STEP_COLUMNS 64
-#define FH_STEP_AHEAD 4 /* times 64 columns */
-#define FH_STEP_CENTROIDS 16
+#define FH_STEP_THREADS FH_LANE_THREADS /* of kmeans_step.c, as the classes of centroids and these */
+#define FH_STEP_TILE FH_LANE_TILE
+#define FH_STEP_CENTROIDS FH_LANE_LINES
 #define FH_STEP_BATCH 8 /* rows that are fetched together to be added */
 
 /* Centroids of a pass are 4, 8, 10, 12 or 16, those behind the last being zeros. */
@@ -43,10 +42,10 @@ FH_INLINE fh_step_room fh_step_divide(fh_local uchar *shared, long d, long k) {
   out.passes = (int)((k + FH_STEP_CENTROIDS - 1) / FH_STEP_CENTROIDS);
   out.of_pass = (int)((k + out.passes - 1) / out.passes);
   out.slots = fh_step_class(out.of_pass);
-  out.blocks = (int)((d + FH_STEP_COLUMNS - 1) / FH_STEP_COLUMNS);
+  out.blocks = (int)((d + FH_LANE_COLUMNS - 1) / FH_LANE_COLUMNS);
   out.width = (int)(d + 3) / 4 * 4;
   out.c = (fh_local float *)shared;
-  out.sums = out.c + out.passes * out.slots * out.blocks * FH_STEP_COLUMNS;
+  out.sums = out.c + out.passes * out.slots * out.blocks * FH_LANE_COLUMNS;
   out.labels = (fh_local int *)(out.sums + k * out.width);
   out.counts = out.labels + 2 * FH_STEP_TILE;
   return out;
@@ -54,14 +53,13 @@ FH_INLINE fh_step_room fh_step_divide(fh_local uchar *shared, long d, long k) {
 
 /* Neighbours of a centroid come from neighbouring threads. */
 FH_INLINE void fh_step_begin(const fh_step_room *room, fh_f32_in c, long cs1, long cs, long d, long k) {
-  const int t = fh_thread(), columns = room->blocks * FH_STEP_COLUMNS;
+  const int t = fh_thread(), columns = room->blocks * FH_LANE_COLUMNS;
   for (int at = 0; at < room->passes * room->slots; at++) {
     const int pass = at / room->slots, slot = at % room->slots;
     const long j = (long)pass * room->of_pass + slot;
-    fh_local float *const to = room->c + (pass * room->blocks * room->slots + slot) * FH_STEP_COLUMNS;
+    fh_local float *const to = room->c + (pass * room->blocks * room->slots + slot) * FH_LANE_COLUMNS;
     for (int i = t; i < columns; i += FH_STEP_THREADS) {
-      const int place = i / FH_STEP_COLUMNS * room->slots * FH_STEP_COLUMNS + i % FH_STEP_LANES * 4 + i % FH_STEP_COLUMNS / FH_STEP_LANES;
-      to[place] = slot < room->of_pass && j < k && i < d ? c[j * cs1 + i * cs] : 0.0f;
+      to[fh_lane_place(room->slots, i)] = slot < room->of_pass && j < k && i < d ? c[j * cs1 + i * cs] : 0.0f;
     }
   }
   for (int i = t; i < k * room->width; i += FH_STEP_THREADS) room->sums[i] = 0.0f;
@@ -71,57 +69,9 @@ FH_INLINE void fh_step_begin(const fh_step_room *room, fh_f32_in c, long cs1, lo
 
 /* ---- distances ---- */
 
-/* The lane's columns of two rows, of which `left` are there. What is not is 0, as in the centroids: that adds 0 to sums that are never -0.
- */
-FH_INLINE void fh_step_fetch(float to[2][4], fh_f32_in x0, fh_f32_in x1, long at, long left) {
-  const int lane = fh_thread() % FH_STEP_LANES;
-  x0 += at + lane;
-  x1 += at + lane;
-  if (left >= FH_STEP_COLUMNS) {
-    FH_UNROLL for (int h = 0; h < 4; h++) to[0][h] = x0[h * FH_STEP_LANES], to[1][h] = x1[h * FH_STEP_LANES];
-  } else {
-    FH_UNROLL for (int h = 0; h < 4; h++) {
-      const bool there = lane + h * FH_STEP_LANES < left;
-      to[0][h] = there ? x0[h * FH_STEP_LANES] : 0.0f;
-      to[1][h] = there ? x1[h * FH_STEP_LANES] : 0.0f;
-    }
-  }
-}
-
-FH_INLINE void fh_step_fetch_first(float ahead[FH_STEP_AHEAD][2][4], fh_f32_in x0, fh_f32_in x1, long d) {
-  FH_UNROLL for (int s = 0; s < FH_STEP_AHEAD; s++) {
-    if (s * FH_STEP_COLUMNS < d) fh_step_fetch(ahead[s], x0, x1, s * FH_STEP_COLUMNS, d - s * FH_STEP_COLUMNS);
-  }
-}
-
-FH_INLINE float fh_step_squares(float sum, const float x[4], fh_f32x4 c) {
-  return fh_few_square(fh_few_square(fh_few_square(fh_few_square(sum, x[0], c.x), x[1], c.y), x[2], c.z), x[3], c.w);
-}
-
-/* Sums of row r and centroid j are at FH_STEP_CENTROIDS r + j. The first columns are on their way. */
-FH_INLINE void fh_step_pass(int slots, const fh_local float *c, float ahead[FH_STEP_AHEAD][2][4], fh_f32_in x0, fh_f32_in x1, long d,
-                            float sums[2 * FH_STEP_CENTROIDS]) {
-  c += fh_thread() % FH_STEP_LANES * 4;
-  FH_UNROLL for (int j = 0; j < slots; j++) sums[j] = sums[FH_STEP_CENTROIDS + j] = 0.0f;
-  for (long from = 0; from < d; from += FH_STEP_AHEAD * FH_STEP_COLUMNS) {
-    FH_UNROLL for (int s = 0; s < FH_STEP_AHEAD; s++) {
-      const long at = from + s * FH_STEP_COLUMNS, next = at + FH_STEP_AHEAD * FH_STEP_COLUMNS;
-      if (at < d) {
-        FH_UNROLL for (int j = 0; j < slots; j++) {
-          const fh_f32x4 of_c = fh_load4(c + j * FH_STEP_COLUMNS);
-          sums[j] = fh_step_squares(sums[j], ahead[s][0], of_c);
-          sums[FH_STEP_CENTROIDS + j] = fh_step_squares(sums[FH_STEP_CENTROIDS + j], ahead[s][1], of_c);
-        }
-        if (next < d) fh_step_fetch(ahead[s], x0, x1, next, d - next);
-        c += slots * FH_STEP_COLUMNS;
-      }
-    }
-  }
-}
-
 /* The tree over lanes: each has the sum. */
 FH_INLINE float fh_step_join(float sum) {
-  FH_UNROLL for (int other = FH_STEP_LANES / 2; other > 0; other /= 2) sum = fh_add_u(sum, fh_shuffle_xor(sum, other));
+  FH_UNROLL for (int other = FH_LANE_COUNT / 2; other > 0; other /= 2) sum = fh_add_u(sum, fh_shuffle_xor(sum, other));
   return sum;
 }
 
@@ -135,15 +85,15 @@ FH_INLINE void fh_step_look(int slots, fh_few_found found[2], const float sums[2
   }
 }
 
-FH_INLINE void fh_step_nearest_of(int slots, const fh_step_room *room, int pass, float ahead[FH_STEP_AHEAD][2][4], fh_f32_in x0,
+FH_INLINE void fh_step_nearest_of(int slots, const fh_step_room *room, int pass, float ahead[FH_LANE_AHEAD][2][4], fh_f32_in x0,
                                   fh_f32_in x1, long d, long k, fh_few_found found[2]) {
   const long first = (long)pass * room->of_pass;
   float sums[2 * FH_STEP_CENTROIDS];
-  fh_step_pass(slots, room->c + pass * slots * room->blocks * FH_STEP_COLUMNS, ahead, x0, x1, d, sums);
+  fh_lane_pass(FH_LANE_SQUARES, slots, room->c + pass * slots * room->blocks * FH_LANE_COLUMNS, ahead, x0, x1, d, sums);
   fh_step_look(slots, found, sums, first, (int)fh_least(k - first, room->of_pass));
 }
 
-FH_INLINE void fh_step_nearest(const fh_step_room *room, int pass, float ahead[FH_STEP_AHEAD][2][4], fh_f32_in x0, fh_f32_in x1, long d,
+FH_INLINE void fh_step_nearest(const fh_step_room *room, int pass, float ahead[FH_LANE_AHEAD][2][4], fh_f32_in x0, fh_f32_in x1, long d,
                                long k, fh_few_found found[2]) {
   if (room->slots == 4) fh_step_nearest_of(4, room, pass, ahead, x0, x1, d, k, found);
   if (room->slots == 8) fh_step_nearest_of(8, room, pass, ahead, x0, x1, d, k, found);
@@ -206,15 +156,10 @@ FH_INLINE void fh_step_sum(const fh_step_room *room, const fh_step_mine *mine, c
 
 /* ---- a chunk ---- */
 
-/* Where the two rows of a thread lie; behind the last row the last is read. */
-FH_INLINE fh_f32_in fh_step_row(fh_f32_in x, long xs1, long row, int r, long last) {
-  return x + fh_least(row + fh_thread() / FH_STEP_LANES * 2 + r, last - 1) * xs1;
-}
-
 /* Tells labels and distances of the tile that begins at `row`: two threads for two rows. */
 FH_INLINE void fh_step_tell(const fh_step_room *room, fh_local int *of_tile, const fh_few_found found[2], fh_i32_out labels,
                             fh_f32_out distances, long ls, long ds, long row, long last) {
-  const int lane = fh_thread() % FH_STEP_LANES, place = fh_thread() / FH_STEP_LANES * 2 + lane;
+  const int lane = fh_thread() % FH_LANE_COUNT, place = fh_thread() / FH_LANE_COUNT * 2 + lane;
   if (lane >= 2) return;
   const bool there = row + place < last, none = (lane ? found[1].label : found[0].label) < 0;
   const int label = none ? 0 : (int)(lane ? found[1].label : found[0].label);
@@ -242,18 +187,18 @@ FH_INLINE void fh_step_chunk(fh_local uchar *shared, fh_f32_in x, fh_f32_in c, f
   const fh_step_room room = fh_step_divide(shared, d, k);
   const bool whole = fh_on_boundary(x, 16) && xs1 % 4 == 0 && d % 4 == 0;
   const long begin = fh_block(0) * chunk_rows, last = fh_least(n, begin + chunk_rows);
-  float ahead[FH_STEP_AHEAD][2][4];
+  float ahead[FH_LANE_AHEAD][2][4];
   fh_step_begin(&room, c, cs1, cs, d, k);
-  fh_step_fetch_first(ahead, fh_step_row(x, xs1, begin, 0, last), fh_step_row(x, xs1, begin, 1, last), d);
+  fh_lane_fetch_first(ahead, fh_lane_row(x, xs1, begin, 0, last), fh_lane_row(x, xs1, begin, 1, last), d);
   const fh_step_mine mine = fh_step_mine_of(room.width);
   fh_local int *of_tile = room.labels;
   for (long row = begin; row < last; row += FH_STEP_TILE) {
-    const fh_f32_in x0 = fh_step_row(x, xs1, row, 0, last), x1 = fh_step_row(x, xs1, row, 1, last);
+    const fh_f32_in x0 = fh_lane_row(x, xs1, row, 0, last), x1 = fh_lane_row(x, xs1, row, 1, last);
     fh_few_found found[2] = {{FH_INFINITY, 0.0f, -1}, {FH_INFINITY, 0.0f, -1}};
     for (int pass = 0; pass < room.passes; pass++) {
       const long next = pass + 1 < room.passes ? row : row + FH_STEP_TILE;
       fh_step_nearest(&room, pass, ahead, x0, x1, d, k, found);
-      if (next < last) fh_step_fetch_first(ahead, fh_step_row(x, xs1, next, 0, last), fh_step_row(x, xs1, next, 1, last), d);
+      if (next < last) fh_lane_fetch_first(ahead, fh_lane_row(x, xs1, next, 0, last), fh_lane_row(x, xs1, next, 1, last), d);
     }
     fh_step_tell(&room, of_tile, found, labels, distances, ls, ds, row, last);
     fh_barrier(); /* one for a tile: the labels of the one before are those of the other half */

@@ -287,6 +287,85 @@ static const char *block_unfit(const fh_bound *bound) {
   return op[FH_TOPK_M].i > INT32_MAX ? "more queries than a grid has blocks" : NULL;
 }
 
+/* ---- few queries: topk_sm80.k, and its numbers ---- */
+enum { ONE = 1, FEW = 8, SOME = 16, TILE_PITCH = 129, LINE_COLUMNS = 64, BLOCKS_EACH = 2, CHUNK_ROWS = 512, FEW_BYTES = 96 << 10 };
+
+static int64_t few_bytes(const fh_bound *bound, int64_t lines) {
+  const int64_t columns = LINE_COLUMNS * fh_most(1, fh_divide_up(bound->stages[0].operands[FH_TOPK_D].i, LINE_COLUMNS));
+  return lines * (2 * (int64_t)TILE_PITCH + columns) * (int64_t)sizeof(float);
+}
+
+/* As many as keep the device busy; their lists are brought together in two launches, in each of which a block sorts what it is given. */
+static int64_t few_chunks(const fh_bound *bound, int64_t lines, int multiprocessors) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t wanted =
+      BLOCKS_EACH * (int64_t)(multiprocessors > 0 ? multiprocessors : USUAL_MULTIPROCESSORS) / fh_divide_up(op[FH_TOPK_M].i, lines);
+  const int64_t side = ENTRIES / op[FH_TOPK_K].i;
+  return fh_most(1, fh_least(wanted, fh_least(op[FH_TOPK_N].i / CHUNK_ROWS, side * side)));
+}
+
+static int64_t joined(int64_t chunks) { /* lists into one */
+  int64_t side = 1;
+  while (side * side < chunks) side++;
+  return side;
+}
+
+static void few_shape_of(const fh_bound *bound, int64_t lines, int multiprocessors, fh_block_shape *out) {
+  const int64_t tiles = fh_divide_up(bound->stages[0].operands[FH_TOPK_M].i, lines);
+  *out = (fh_block_shape){.grid = {(uint32_t)few_chunks(bound, lines, multiprocessors), (uint32_t)tiles, 1},
+                          .threads = BLOCK_THREADS,
+                          .shared_bytes = (uint32_t)few_bytes(bound, lines)};
+}
+static void join_shape_of(const fh_bound *bound, int64_t lines, int multiprocessors, fh_block_shape *out) {
+  const int64_t chunks = few_chunks(bound, lines, multiprocessors);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_divide_up(chunks, joined(chunks)), (uint32_t)bound->stages[0].operands[FH_TOPK_M].i, 1},
+                          .threads = BLOCK_THREADS};
+}
+static size_t few_scratch_of(const fh_bound *bound, int64_t lines, int multiprocessors) {
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t chunks = few_chunks(bound, lines, multiprocessors), lists = chunks + fh_divide_up(chunks, joined(chunks));
+  return HEAD_BYTES + (size_t)(op[FH_TOPK_M].i * lists * op[FH_TOPK_K].i) * (sizeof(float) + sizeof(int32_t));
+}
+static const char *few_unfit_of(const fh_bound *bound, int64_t fewest, int64_t most, int64_t lines) {
+  const fh_operand *op = bound->stages[0].operands;
+  if (op[FH_TOPK_K].i > MOST_K) return "more than 128 neighbours: their lists do not fit the registers of a warp";
+  if (op[FH_TOPK_M].i >= FEWEST_QUERIES && block_unfit(bound) == NULL) return "32 queries and more are compared by tiles";
+  if (op[FH_TOPK_M].i < fewest) return "fewer queries than the least of these";
+  if (op[FH_TOPK_M].i > most) return "of so many queries more are compared with a row at a time";
+  if (op[FH_TOPK_N].i < 1) return "there are no rows";
+  if (op[FH_TOPK_X_STRIDES + 1].i != 1) return "the numbers of a row of x do not lie side by side";
+  return op[FH_TOPK_D].i > FEW_BYTES || few_bytes(bound, lines) > FEW_BYTES ? "the queries do not fit shared memory" : NULL;
+}
+
+/* From `fewest` queries to `most`, `lines` of them at a time. */
+#define FEW_QUERIES(name, fewest, most, lines)                                                                                       \
+  static void name##_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                                        \
+    few_shape_of(bound, lines, multiprocessors, out);                                                                                \
+  }                                                                                                                                  \
+  static void name##_join_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {                                   \
+    join_shape_of(bound, lines, multiprocessors, out);                                                                               \
+  }                                                                                                                                  \
+  static size_t name##_scratch(const fh_bound *bound, int multiprocessors) { return few_scratch_of(bound, lines, multiprocessors); } \
+  static const char *name##_unfit(const fh_bound *bound) { return few_unfit_of(bound, fewest, most, lines); }                        \
+  static const fh_block_step name##_rest[] = {{"topk_join", name##_join_shape}, {"topk_last", sample_shape}};
+FEW_QUERIES(one, 1, 1, ONE)
+FEW_QUERIES(few, 2, FEW, FEW)
+FEW_QUERIES(some, FEW + 1, 2 * SOME, SOME)
+
+/* The efficiency is a guess: nothing has been measured. */
+#define FEW_VARIANT(NAME)                \
+  {.name = #NAME,                        \
+   .entry = "topk_" #NAME,               \
+   .text = "topk_sm80",                  \
+   .capability = 80,                     \
+   .numerics = FH_EXACT,                 \
+   .shape = NAME##_shape,                \
+   .unfit = NAME##_unfit,                \
+   .efficiency = 0.4,                    \
+   .rest = NAME##_rest,                  \
+   .rest_count = FH_LENGTH(NAME##_rest), \
+   .scratch_bytes = NAME##_scratch}
+
 const fh_kernel_contract fh_contract_topk = {
     .name = "topk",
     .version = 1,
@@ -319,5 +398,6 @@ const fh_kernel_contract fh_contract_topk = {
                .efficiency = 0.35,
                .rest = block_rest,
                .rest_count = FH_LENGTH(block_rest),
-               .scratch_bytes = block_scratch}),
+               .scratch_bytes = block_scratch},
+              FEW_VARIANT(one), FEW_VARIANT(few), FEW_VARIANT(some)),
 };

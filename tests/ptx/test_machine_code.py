@@ -28,6 +28,7 @@ PRODUCTS = [Product(r"matmul_(tiles|split|fused_tiles)", ("FFMA",), 0.92),
             Product(r"matmul_(fused_)?small", ("FFMA",), 0.92, 1024, 0.865),
             Product(r"pairwise_(cosines|products)|topk_chunks", ("FFMA",), 0.88),
             Product(r"pairwise_squares|kmeans_\w+_tiles", ("FFMA", "FADD"), 0.92),
+            Product(r"topk_(few|some)", ("FADD", "FMUL"), 0.88, 192),
             Product(r"kmeans_step_fused", ("FADD", "FMUL"), 0.92, 352),
             Product(r"fir_tiles", ("FMUL", "FADD"), 0.88, 128),
             Product(r"matmul_(bf16|f16)_mma", ("HMMA",), 0.60),
@@ -44,7 +45,7 @@ USES = [(r"matmul_\w*mma(_packed|_thin)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
 ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance|variance_side)_(many|few)"
 STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" \
-    r"matmul_i8_mma_thin|kmeans_step_fused|" + ROWS
+    r"matmul_i8_mma_thin|kmeans_step_fused|topk_(one|few|some)|" + ROWS
 
 
 def share(product, code):

@@ -502,14 +502,19 @@ static void expect_decision(fh_context *context, const char *part) {
 }
 
 /* Without a measurement. */
-static void expect_choice(fh_context *context, const char *name, const fh_view_spec *views, int count, const char *part) {
+static void expect_choice_of(fh_context *context, const char *name, const fh_view_spec *views, int count, const fh_param_value *params,
+                             int param_count, const char *part) {
   const fh_kernel *kernel = NULL;
   char *decision = NULL;
   FH_EXPECT_OK(fh_kernel_find(name, &kernel));
-  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, views, count, NULL, 0, false, &decision));
+  FH_EXPECT_OK(fh_explain_shapes(fh_context_queue(context), kernel, views, count, params, param_count, false, &decision));
   if (!strstr(decision, part)) print_error("no \"%s\" in:\n%s", part, decision);
   assert_non_null(strstr(decision, part));
   free(decision);
+}
+
+static void expect_choice(fh_context *context, const char *name, const fh_view_spec *views, int count, const char *part) {
+  expect_choice_of(context, name, views, count, NULL, 0, part);
 }
 
 /* Of a product (m, k) by (k, n). */
@@ -537,6 +542,12 @@ static void expect_step(fh_context *context, int64_t n, int64_t d, int64_t k, co
   expect_choice(context, "kmeans_step", views, 6, part);
 }
 
+/* The 10 nearest of n rows of d numbers for m queries. */
+static void expect_topk(fh_context *context, int64_t m, int64_t n, int64_t d, const char *part) {
+  const fh_view_spec views[] = {{FH_F32, FH_SHAPE(m, d)}, {FH_F32, FH_SHAPE(n, d)}, {FH_F32, FH_SHAPE(m, 10)}, {FH_I32, FH_SHAPE(m, 10)}};
+  expect_choice_of(context, "topk", views, 4, &(fh_param_value){.i = 0}, 1, part);
+}
+
 /* Four large tiles leave 128 of 132 multiprocessors idle, 256 tiles do not. */
 static void multiprocessors_are_filled(void) {
   fh_context *context = open_context();
@@ -549,6 +560,10 @@ static void multiprocessors_are_filled(void) {
   expect_bytes(context, 2048, 2048, 2048, "-> cuda:0/mma");
   expect_guess(context, "matmul", FH_F32, 4096, 4096, 4096, "-> cuda:0/stages");
   expect_nearest(context, 1000000, 128, 128, "-> cuda:0/mma"); /* and not the few blocks that prepare its centroids */
+  expect_topk(context, 1, 1000000, 128, "-> cuda:0/one");
+  expect_topk(context, 8, 1000000, 32, "-> cuda:0/few");
+  expect_topk(context, 31, 100000, 128, "-> cuda:0/some");
+  expect_topk(context, 256, 100000, 128, "-> cuda:0/chunks");
   expect_step(context, 60000, 784, 10, "-> cuda:0/fused");
   expect_step(context, 1000000, 16, 8, "-> cuda:0/few");
   fh_context_release(context);

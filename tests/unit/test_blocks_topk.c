@@ -57,6 +57,64 @@ static void test_shapes(void **state) {
   check(32, 2048, 5, 128, DOT, BY_ROWS);
 }
 
+/* Few queries, against rows that lie side by side, and are narrow or wide; chunks of all sizes. */
+static const fh_block_variant *few_of(const fh_bound *bound) {
+  for (int i = 1; i < fh_contract_topk.block_count; i++)
+    if (!fh_contract_topk.blocks[i].unfit(bound)) return &fh_contract_topk.blocks[i];
+  fail_msg("no variant for few queries fits");
+  return NULL;
+}
+
+static void check_few(const char *name, int64_t m, int64_t n, int64_t d, int64_t k, int metric, layout of_rows) {
+  const fh_view_desc views[] = {rows_of(FH_F32, m, d, (of_rows + 1) % LAYOUTS), rows_of(FH_F32, n, d, of_rows),
+                                rows_of(FH_F32, m, k, (of_rows + 2) % LAYOUTS), rows_of(FH_I32, m, k, of_rows)};
+  const fh_value scalars[] = {{.i = metric}};
+  tuned_call call = tuned_call_make(&fh_contract_topk, views, (m + k) % 2, 4);
+  float *x = call.first[1];
+  for (int64_t i = 0; i < n * d / 2; i += 97) x[i] = i % 5 ? 1e19f : i % 2 ? __builtin_nanf("") : -__builtin_inff();
+  fh_bound bound;
+  call.scalars = scalars;
+  assert_null(fh_contract_topk.bind(call.views, scalars, &bound));
+  const fh_block_variant *variant = few_of(&bound);
+  assert_string_equal(variant->name, name);
+  const char *wrong = tuned_call_check_block(&call, variant);
+  if (wrong) fail_msg("%s: %d queries, %d rows of %d, k = %d: %s", name, (int)m, (int)n, (int)d, (int)k, wrong);
+  call.scalars = NULL;
+  tuned_call_free(&call);
+}
+
+static void test_few_queries(void **state) {
+  (void)state;
+  check_few("one", 1, 1, 1, 1, L2, BY_ROWS);
+  check_few("one", 1, 2603, 19, 33, L2, BY_ROWS);
+  check_few("one", 1, 7001, 64, 10, DOT, PADDED);
+  check_few("one", 1, 1030, 65, 128, L2, PADDED);
+  check_few("few", 2, 129, 0, 3, DOT, BY_ROWS);
+  check_few("few", 8, 1700, 320, 12, L2, PADDED);
+  check_few("few", 5, 140, 300, 128, DOT, BY_ROWS);
+  check_few("some", 9, 2100, 32, 5, L2, BY_ROWS);
+  check_few("some", 16, 600, 257, 40, DOT, PADDED);
+  check_few("some", 31, 1290, 48, 7, L2, PADDED);
+}
+
+/* Rows that come again and again, in all chunks. */
+static void test_few_queries_of_equal_rows(void **state) {
+  (void)state;
+  enum { N = 5000, D = 2 };
+  const fh_view_desc views[] = {rows_of(FH_F32, 3, D, BY_ROWS), rows_of(FH_F32, N, D, BY_ROWS), rows_of(FH_F32, 3, 20, BY_ROWS),
+                                rows_of(FH_I32, 3, 20, BY_ROWS)};
+  tuned_call call = tuned_call_make(&fh_contract_topk, views, 0, 4);
+  const fh_value scalars[] = {{.i = L2}};
+  float *x = call.first[1];
+  for (int i = 0; i < N * D; i++) x[i] = (float)(i / D % 7 == 0 ? i % D : i / D % 32);
+  fh_bound bound;
+  call.scalars = scalars;
+  assert_null(fh_contract_topk.bind(call.views, scalars, &bound));
+  assert_null(tuned_call_check_block(&call, few_of(&bound)));
+  call.scalars = NULL;
+  tuned_call_free(&call);
+}
+
 static void test_layouts(void **state) {
   (void)state;
   for (int how = 1; how < LAYOUTS; how += 2) check(32, 2049, 9, 2, how % 2 ? L2 : DOT, (layout)how);
@@ -123,8 +181,9 @@ static void test_unfit(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes),       cmocka_unit_test(test_layouts),
-                                     cmocka_unit_test(test_far_away),     cmocka_unit_test(test_equal_rows),
-                                     cmocka_unit_test(test_strange_rows), cmocka_unit_test(test_unfit)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_shapes),       cmocka_unit_test(test_few_queries), cmocka_unit_test(test_few_queries_of_equal_rows),
+      cmocka_unit_test(test_layouts),      cmocka_unit_test(test_far_away),    cmocka_unit_test(test_equal_rows),
+      cmocka_unit_test(test_strange_rows), cmocka_unit_test(test_unfit)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

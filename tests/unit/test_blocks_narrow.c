@@ -230,13 +230,33 @@ static void test_thin(void **state) {
       }
 }
 
+/* So many products that k stays whole: more of it than has its rows in shared memory at a time, and more rows than an instruction takes. */
+static void test_thin_chunks(void **state) {
+  (void)state;
+  enum { PRODUCTS = 33 };
+  const fh_block_variant *variant = &i8.contract->blocks[i8.contract->block_count - 1];
+  assert_string_equal(variant->name, "mma_thin");
+  for (int form = 0; form < FH_PRODUCT_FORMS; form++) {
+    const fh_case c = make_case(&i8, PRODUCTS, form ? 3 : 17, 68, 1096, (fh_product_form)form);
+    fh_bound bound;
+    fh_block_shape shape;
+    assert_null(i8.contract->bind(c.views, c.scalars, &bound));
+    variant->shape(&bound, 4, &shape);
+    assert_int_equal(shape.grid[1], 1);
+    tuned_call call = tuned_call_make(i8.contract, c.views, form % 2, 0);
+    const char *wrong = tuned_call_check_block(&call, variant);
+    if (wrong) fail_msg("%s %s: %s", variant->entry, c.label, wrong);
+    tuned_call_free(&call);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sizes_bf16),     cmocka_unit_test(test_sizes_i8),     cmocka_unit_test(test_sizes_f16),
       cmocka_unit_test(test_sizes_tf32),     cmocka_unit_test(test_layouts_bf16), cmocka_unit_test(test_layouts_tf32),
       cmocka_unit_test(test_special_values), cmocka_unit_test(test_thin),         cmocka_unit_test(test_layouts_i8),
       cmocka_unit_test(test_odd_offsets),    cmocka_unit_test(test_batches),      cmocka_unit_test(test_extremes),
-      cmocka_unit_test(test_split),
+      cmocka_unit_test(test_split),          cmocka_unit_test(test_thin_chunks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,9 +250,11 @@ static fh_status look(fh_os *os, const fh_config *config, bool cpu_alone, fh_fac
   return cpu_alone ? fh_facts_gather_cpu(os, out_facts) : fh_facts_gather(os, FH_GATHER_STATIC | (cuda ? FH_GATHER_CUDA : 0), out_facts);
 }
 
-static fh_status find_by(fh_context *context, fh_os *os, bool cpu_alone) {
+/* Tells how many devices CUDA's driver was shown to have. */
+static fh_status find_by(fh_context *context, fh_os *os, bool cpu_alone, int *out_shown) {
   fh_facts *facts = NULL;
   FH_TRY(look(os, &context->config, cpu_alone, &facts));
+  *out_shown = facts->nvidia.cuda.device_count;
   context->platform = facts->where.platform;
   context->contained = facts->where.container;
   isa_from(context, facts);
@@ -262,16 +264,18 @@ static fh_status find_by(fh_context *context, fh_os *os, bool cpu_alone) {
   return status;
 }
 
-/* Some device of CUDA was opened, and none failed. */
-static bool cuda_works(const fh_context *context) {
+/* Some device of CUDA was opened, none failed, and those that the driver was shown to have are all here. */
+static bool cuda_works(const fh_context *context, int shown) {
   bool works = false, fails = false;
+  int found = 0;
   for (int i = 0; i < context->device_count; i++) {
     const fh_plan_device *d = &context->devices[i];
     if (strncmp(d->info.id, "cuda:", 5) != 0) continue;
     works |= d->device != NULL;
     fails |= d->state != FH_STATE_OPEN;
+    found++;
   }
-  return works && !fails;
+  return works && !fails && (found == shown || context->device_count == FH_PLAN_MAX_DEVICES);
 }
 
 /* By what is kept of a driver that worked, where that is wanted: who requires something wants it shown. */
@@ -280,10 +284,11 @@ static fh_os *with_proof(const fh_context *context, bool cpu_alone, fh_os *live)
   return cpu_alone || config->require[0] || !config->cache_dir[0] ? NULL : fh_os_proven(live, config->cache_dir);
 }
 
-/* Tells whether the driver was taken for a working one and is none: a child then tells why. */
+/* Tells whether the driver was taken for what it is no more: a child then tells why. */
 static fh_status find_by_proof(fh_context *context, fh_os *proven, bool *out_again) {
-  fh_status status = find_by(context, proven, false);
-  const bool works = !status && cuda_works(context);
+  int shown = 0;
+  fh_status status = find_by(context, proven, false, &shown);
+  const bool works = !status && cuda_works(context, shown);
   *out_again = !works && fh_os_proven_used(proven);
   if (works) fh_os_proven_keep(proven);
   if (!*out_again) return status;
@@ -294,11 +299,12 @@ static fh_status find_by_proof(fh_context *context, fh_os *proven, bool *out_aga
 
 fh_status fh_devices_find(fh_context *context) {
   bool cpu_alone = only_cpu(&context->config) && !context->config.require[0], again = true;
+  int shown;
   fh_os *os = NULL;
   FH_TRY(fh_os_live(NULL, PROBE_TIMEOUT_NS, &os));
   fh_os *proven = with_proof(context, cpu_alone, os);
   fh_status status = proven ? find_by_proof(context, proven, &again) : FH_OK;
-  if (again) status = find_by(context, os, cpu_alone);
+  if (again) status = find_by(context, os, cpu_alone, &shown);
   fh_os_destroy(proven ? proven : os);
   return status ? status : check_policy(context);
 }

@@ -21,9 +21,11 @@
 /* ---- the answer ---------------------------------------------------------------------------------------------------- */
 
 enum { KEPT_TICKET = 4711 };
-static const char kept[] =
-    "{\"library\":\"libcuda.so.1\",\"init_code\":0,\"count_code\":0,\"count\":1,\"version\":12040,"
-    "\"devices\":[{\"index\":0,\"name\":\"stand-in\",\"capability\":80,\"memory_total\":1073741824,\"context_code\":0}]}";
+#define DEVICE(index) "{\"index\":" #index ",\"name\":\"stand-in\",\"capability\":80,\"memory_total\":1073741824,\"context_code\":0}"
+#define ANSWER(count, devices) \
+  "{\"library\":\"libcuda.so.1\",\"init_code\":0,\"count_code\":0,\"count\":" #count ",\"version\":12040,\"devices\":[" devices "]}"
+static const char one_device[] = ANSWER(1, DEVICE(0)), two_devices[] = ANSWER(2, DEVICE(0) "," DEVICE(1));
+static const char *kept = one_device;
 
 static bool has_answer;
 static int given, put_back, forgotten; /* answers, times */
@@ -132,6 +134,19 @@ static void what_failed_since_is_rejected(void) {
   fh_context_release(context);
 }
 
+/* The driver starts, and has one device less than it had: only a child finds what became of the other, and nothing is put back. */
+static void a_child_is_asked_where_a_device_is_missing(void) {
+  fh_context *context;
+  has_answer = true;
+  kept = two_devices;
+  FH_EXPECT_OK(open_cuda(&context));
+  expect_lives(context);
+  assert_int_equal(given, 1);
+  assert_int_equal(put_back, 0);
+  assert_int_equal(fh_cuda_calls("cuInit"), 3);
+  fh_context_release(context);
+}
+
 static void nothing_is_taken_where_proof_is_required(void) {
   fh_context *context;
   has_answer = true;
@@ -168,6 +183,7 @@ int main(int argc, char **argv) {
       {"a child tells why the driver fails since", settings, "cuInit@1+=999", a_child_tells_what_failed_since, 0, 0, 0},
       {"a child tells why the device fails since", settings, "cuDevicePrimaryCtxRetain@1+=2", a_child_tells_what_failed_since, 0, 0, 0},
       {"what failed since is rejected", settings, "cuDevicePrimaryCtxRetain@1+=2", what_failed_since_is_rejected, 0, 0, 0},
+      {"a child is asked where a device is missing", settings, NULL, a_child_is_asked_where_a_device_is_missing, 0, 0, 0},
       {"nothing is taken where proof is required", settings, NULL, nothing_is_taken_where_proof_is_required, 0, 0, 0},
       {"a lost device is forgotten", settings, "cuMemcpyHtoDAsync_v2@1+=719", a_lost_device_is_forgotten, 0, 0, 0},
   };

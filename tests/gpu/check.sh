@@ -151,6 +151,18 @@ end_asides() {
   rm -f "$logs/asides"
 }
 
+# list BACKEND [OPTION]...: its devices on the screen and in the table's head. A driver that crashes or hangs is no missing one.
+list() {
+  timeout -k 5 60 "$bin/gpu_conformance" "$@" --list --gpus >"$logs/list.log" 2>&1
+  status=$?
+  tee -a "$logs/devices" <"$logs/list.log"
+  case $status in
+  0 | 77) ;;
+  124 | 137) record "devices of $1" FAIL 60 'the driver does not come back' ;;
+  *) record "devices of $1" FAIL 0 "exit status $status: the driver crashed, or the program did" ;;
+  esac
+}
+
 # Devices of a backend, "cuda:0 cuda:1"; empty without any.
 devices_of() { timeout 60 "$bin/gpu_conformance" "$@" --list 2>/dev/null | sed -n 's/^\([a-z]*:[0-9]*\) .*/\1/p'; }
 why_none() { timeout 60 "$bin/gpu_conformance" "$@" --list 2>&1 | grep -m1 'NOT RUN' | cut -c1-110; }
@@ -167,7 +179,7 @@ echo "needs $(cat "$here/glibc" 2>/dev/null || echo '?'); here: $(ldd --version 
 }
 cuda=$(devices_of cuda --gpus $fake_option)
 first_cuda=${cuda%% *} this_cuda=''
-timeout 60 "$bin/gpu_conformance" cuda --list --gpus $fake_option | tee "$logs/devices"
+list cuda $fake_option
 
 # ---- right? ------------------------------------------------------------------------------------------------------------------------
 
@@ -197,7 +209,7 @@ if [ -z "$opencl" ] && [ -n "$cuda" ] && [ -z "$fake" ] && mkdir -p "$logs/vendo
   fi
 fi
 first_opencl=${opencl%% *} this_opencl=''
-timeout 60 "$bin/gpu_conformance" opencl --list --gpus | tee -a "$logs/devices"
+list opencl
 if [ -z "$long" ] && [ "$cuda$opencl" != "$first_cuda$first_opencl" ]; then
   record 'all but the first GPU' 'not run' 0 "of $(echo $cuda $opencl): --long checks all of them"
   cuda=$first_cuda opencl=$first_opencl this_cuda="--device $first_cuda" this_opencl="--device $first_opencl"

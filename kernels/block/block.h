@@ -78,7 +78,8 @@
  *   FH_NEEDS_PTX(8.4)                  at the head of a text: a PTX newer than 8.0, which older drivers do not take
  *   fh_store2(p, x, y) fh_store2_i     two numbers, p on a boundary of 8
  *
- * The order in which a product of fragments of floats is summed, and how, the ISA does not say: what uses it is bounded, never exact.
+ * The order in which a product of fragments of floats is summed, and how, the ISA does not say: what uses it for a result is bounded, never
+ * exact. What uses it to find where to look is exact if it tries the device first (nearest_mma.h).
  */
 #ifndef FOGHORN_KERNELS_BLOCK_BLOCK_H_
 #define FOGHORN_KERNELS_BLOCK_BLOCK_H_

@@ -128,7 +128,7 @@ static bool is_good_text(const char *text) {
 
 static bool is_recent(int64_t made) {
   const int64_t now = (int64_t)time(NULL);
-  return made <= now && now - made < LONGEST_SECONDS;
+  return made <= now && made > now - LONGEST_SECONDS; /* whatever the file says it is */
 }
 
 /* Is the machine as it was when the answer was kept? */

@@ -99,10 +99,35 @@ static void make_folders(char *path) {
   }
 }
 
-static const char *write_and_rename(const char *path, const char *temporary, const fh_cache_part *parts, int part_count) {
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return strerror(errno);
+static bool name_temporary(const char *path, char temporary[static PATH_SIZE]) {
+  static _Atomic unsigned serial;
+  const int length = snprintf(temporary, PATH_SIZE, "%s.%ld.%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+  return length >= 0 && length < PATH_SIZE;
+}
+
+/* Opens a new file beside the path, and makes the folders that lead there. A name may be taken: by a process of another container with the
+ * number of this one, or by what such a one left when it was killed. *out_why: why it returns -1. */
+static int open_temporary(const char *path, char temporary[static PATH_SIZE], const char **out_why) {
+  enum { NAMES = 1000 };
+  int fd = -1;
+  for (int i = 0; i < NAMES; i++) {
+    if (!name_temporary(path, temporary)) {
+      *out_why = "its path is too long";
+      return -1;
+    }
+    if (i == 0) make_folders(temporary);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 || errno != EEXIST) break;
+  }
+  if (fd < 0) *out_why = strerror(errno);
+  return fd;
+}
+
+const char *fh_cache_file_write(const char *path, const fh_cache_part *parts, int part_count) {
+  char temporary[PATH_SIZE];
   const char *why = NULL;
+  const int fd = open_temporary(path, temporary, &why);
+  if (fd < 0) return why;
   for (int i = 0; i < part_count && !why; i++) why = write_all(fd, parts[i].bytes, parts[i].size);
   if (close(fd) != 0 && !why) why = strerror(errno);
   if (!why && rename(temporary, path) != 0) why = strerror(errno);
@@ -110,27 +135,13 @@ static const char *write_and_rename(const char *path, const char *temporary, con
   return why;
 }
 
-static bool name_temporary(const char *path, char temporary[static PATH_SIZE]) {
-  static _Atomic unsigned serial;
-  const int length = snprintf(temporary, PATH_SIZE, "%s.%ld.%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-  return length >= 0 && length < PATH_SIZE;
-}
-
-const char *fh_cache_file_write(const char *path, const fh_cache_part *parts, int part_count) {
-  char temporary[PATH_SIZE];
-  if (!name_temporary(path, temporary)) return "its path is too long";
-  make_folders(temporary);
-  return write_and_rename(path, temporary, parts, part_count);
-}
-
 const char *fh_cache_file_writable(const char *path) {
   char temporary[PATH_SIZE];
   struct stat st;
-  if (!name_temporary(path, temporary)) return "its path is too long";
+  const char *why = NULL;
   if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) return strerror(EISDIR);
-  make_folders(temporary);
-  const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return strerror(errno);
+  const int fd = open_temporary(path, temporary, &why);
+  if (fd < 0) return why;
   close(fd);
   unlink(temporary);
   return NULL;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "detect/answer_object.h"
+#include "detect/parse.h"
 #include "runtime/base/cache_file.h"
 #include "runtime/base/text.h"
 
@@ -81,6 +82,20 @@ static void add_environment(fh_os *os, fh_text *out) {
   }
 }
 
+/* Filters of system calls: one that kills ends the process whose driver meets it. */
+static void add_filters(fh_os *os, fh_text *out) {
+  static const char *const keys[] = {"Seccomp", "Seccomp_filters"};
+  char *status = NULL;
+  size_t size = 0;
+  if (os->api->read(os, "/proc/self/status", MOST_BYTES, &status, &size) == 0) {
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+      const char *value = fh_key_value(status, keys[i], ':', &size);
+      fh_text_add(out, "%s %.*s\n", keys[i], value ? (int)size : 0, value ? value : "");
+    }
+  }
+  free(status);
+}
+
 /* All that a driver's start depends on, but for the hardware, as text; NULL: not known here. Caller frees. */
 static char *state_of(fh_os *os, const json_t *answer) {
   static const char *const files[] = {"/proc/sys/kernel/random/boot_id", "/proc/driver/nvidia/version", "/proc/self/cgroup"};
@@ -95,6 +110,7 @@ static char *state_of(fh_os *os, const json_t *answer) {
   const char *library = json_string_value(json_object_get(answer, "library"));
   if (library) add_stat(os, library, true, &out);
   add_nodes(os, &out);
+  add_filters(os, &out);
   add_environment(os, &out);
   if (known && library) return fh_text_take(&out);
   fh_text_free(&out);

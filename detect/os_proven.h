@@ -2,7 +2,8 @@
  *
  * To show that the driver works, a child starts it and makes a context on every device, which is as much as the program itself does after
  * it: all would start in twice the driver's own time. So a good answer is kept, and stands for a child's while the machine is the same:
- * boot, kernel driver, library, nodes, environment, container, user, and not longer than an hour. A bad answer is never kept.
+ * boot, kernel driver, library, nodes, environment, container, filters of system calls, user, and not longer than an hour. A bad answer is
+ * never kept.
  *
  * Who takes the answer takes its file away, and puts it back when the driver has worked. So one process at most meets a driver unwarned
  * that hangs or crashes since, and the next one asks a child again. */

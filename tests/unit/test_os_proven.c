@@ -34,6 +34,7 @@ static int setup(void **state) {
   folder_put(&machine, "fs/proc/sys/kernel/random/boot_id", "one\n");
   folder_put(&machine, "fs/proc/driver/nvidia/version", "550\n");
   folder_put(&machine, "fs/proc/self/cgroup", "0::/\n");
+  folder_put(&machine, "fs/proc/self/status", "Name:\tjob\nSeccomp:\t0\nSeccomp_filters:\t0\n");
   folder_put(&machine, "fs/usr/lib/libcuda.so.1.stat", "type=f size=28712096 mtime=99");
   folder_put(&machine, "fs/dev/nvidia0.stat", "type=c rdev=195:0 mode=0666");
   folder_put(&machine, "answers/cuda.json", GOOD);
@@ -189,6 +190,8 @@ static void another_machine_asks_again(void **state) {
       {"fs/proc/sys/kernel/random/boot_id", "two\n"},
       {"fs/proc/driver/nvidia/version", "560\n"},
       {"fs/proc/self/cgroup", "0::/pod\n"},
+      {"fs/proc/self/status", "Seccomp:\t2\nSeccomp_filters:\t1\n"},
+      {"fs/proc/self/status", "Seccomp:\t2\nSeccomp_filters:\t2\n"},
       {"fs/usr/lib/libcuda.so.1.stat", "type=f size=28712096 mtime=100"},
       {"fs/dev/nvidia0.stat", "type=c rdev=195:0 mode=0600"},
       {"fs/dev/nvidia1.stat", "type=c rdev=195:1 mode=0666"},

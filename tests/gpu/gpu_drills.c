@@ -299,8 +299,8 @@ static const struct {
     {"a reset by another library", reset_by_another, false},
 };
 
-/* Its compute mode. */
-static bool allows_processes(void) {
+/* By its compute mode; where the driver does not tell, drills show what is wrong. */
+static bool is_for_one_process(void) {
   fh_cuda_driver driver;
   fh_cu_device device;
   int mode = FH_CU_COMPUTEMODE_DEFAULT;
@@ -308,7 +308,7 @@ static bool allows_processes(void) {
   if (!status && !driver.fn.cuInit(0) && !driver.fn.cuDeviceGet(&device, 0))
     (void)driver.fn.cuDeviceGetAttribute(&mode, FH_CU_DEVICE_ATTRIBUTE_COMPUTE_MODE, device);
   fh_status_free(status);
-  return mode == FH_CU_COMPUTEMODE_DEFAULT;
+  return mode != FH_CU_COMPUTEMODE_DEFAULT;
 }
 
 static bool has_gpu(void) {
@@ -328,7 +328,7 @@ int main(int argc, char **argv) {
     puts("NOT RUN: there is no usable CUDA device here");
     return NOT_RUN;
   }
-  const bool alone = !ended_well(start(allows_processes));
+  const bool alone = ended_well(start(is_for_one_process));
   for (size_t i = 0; i < sizeof drills / sizeof *drills; i++) {
     if (alone && drills[i].shared) {
       printf("NOT RUN: %s: the GPU's compute mode gives it to one process\n", drills[i].name);

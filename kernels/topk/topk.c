@@ -292,7 +292,8 @@ enum { ONE = 1, FEW = 8, SOME = 16, TILE_PITCH = 129, LINE_COLUMNS = 64, BLOCKS_
 
 static int64_t few_bytes(const fh_bound *bound, int64_t lines) {
   const int64_t columns = LINE_COLUMNS * fh_most(1, fh_divide_up(bound->stages[0].operands[FH_TOPK_D].i, LINE_COLUMNS));
-  return lines * (2 * (int64_t)TILE_PITCH + columns) * (int64_t)sizeof(float);
+  const int64_t keys = 4 * fh_divide_up(2 * lines * TILE_PITCH, 4); /* queries begin on a boundary of 16 bytes */
+  return (keys + lines * columns) * (int64_t)sizeof(float);
 }
 
 /* As many as keep the device busy; their lists are brought together in two launches, in each of which a block sorts what it is given. */

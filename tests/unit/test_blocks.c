@@ -60,9 +60,15 @@ FH_BLOCK(divided, THREADS, 16) {
 }
 #define outside_PARAMS(P) P(OUT_I32, out)
 FH_BLOCK(outside, THREADS, 256) { ((int *)fh_shared)[fh_thread() + 1] = out[0]; }
+#define aside_PARAMS(P) P(OUT_I32, out)
+FH_BLOCK(aside, THREADS, 256) { out[0] = (int)fh_load4(fh_shared + 8).x; }
+#define aside_long_PARAMS(P) P(OUT_I32, out)
+FH_BLOCK(aside_long, THREADS, 256) { fh_store_long(fh_shared + 4, out[0]); }
 
 static void test_mistakes(void **state) {
   (void)state;
+  expect_wrong(&fake_block_aside, "not on a boundary of 16");
+  expect_wrong(&fake_block_aside_long, "not on a boundary of 8");
   expect_wrong(&fake_block_lonely, "for thread 5, which has ended");
   expect_wrong(&fake_block_outside, "outside of the 256 bytes");
   int out = 0;

@@ -3,6 +3,7 @@
  * The texts are built as C (prelude.h). The threads of a block are fibres on one thread of the system, which give way where they meet.
  * It is stricter than a device where a device lets mistakes pass in silence:
  *   - shared memory begins as NaN, and what is written outside of it is an error;
+ *   - a load or a store of 8 or 16 bytes wants its address on such a boundary;
  *   - the destination of an asynchronous copy is NaN from the start of the copy until its thread waits for it;
  *   - what compute capability 9.0 adds is watched as closely: async.h;
  *   - a barrier, or an operation of a warp, that not all reach, or at two places of the text, is an error and not a hang;

@@ -65,12 +65,33 @@ FH_INLINE FH_UNUSED float fh_as_float(int x) {
 typedef struct fh_f32x4 {
   float x, y, z, w;
 } __attribute__((aligned(16), may_alias)) fh_f32x4;
-FH_INLINE FH_UNUSED fh_f32x4 fh_load4(const void *p) { return *(const fh_f32x4 *)p; }
-FH_INLINE FH_UNUSED fh_f32x4 fh_fetch4(const void *p) { return *(const fh_f32x4 *)p; }
-FH_INLINE FH_UNUSED void fh_store4(void *p, fh_f32x4 v) { *(fh_f32x4 *)p = v; }
 typedef long fh_any_long __attribute__((may_alias));
-FH_INLINE FH_UNUSED long fh_fetch_long(const void *p) { return *(const fh_any_long *)p; }
-FH_INLINE FH_UNUSED void fh_store_long(void *p, long v) { *(fh_any_long *)p = v; }
+
+/* The host forgives an address off its boundary, a device does not. */
+FH_INLINE FH_UNUSED void fake_align(const void *p, unsigned boundary, fake_place place) {
+  if ((uintptr_t)p % boundary) fake_fail(place, "an address is not on a boundary of %u bytes", boundary);
+}
+FH_INLINE FH_UNUSED fh_f32x4 fake_load4(const void *p, fake_place place) {
+  fake_align(p, 16, place);
+  return *(const fh_f32x4 *)p;
+}
+FH_INLINE FH_UNUSED void fake_store4(void *p, fh_f32x4 v, fake_place place) {
+  fake_align(p, 16, place);
+  *(fh_f32x4 *)p = v;
+}
+FH_INLINE FH_UNUSED long fake_load_long(const void *p, fake_place place) {
+  fake_align(p, 8, place);
+  return *(const fh_any_long *)p;
+}
+FH_INLINE FH_UNUSED void fake_store_long(void *p, long v, fake_place place) {
+  fake_align(p, 8, place);
+  *(fh_any_long *)p = v;
+}
+#define fh_load4(p) fake_load4(p, FAKE_HERE)
+#define fh_fetch4(p) fake_load4(p, FAKE_HERE)
+#define fh_store4(p, v) fake_store4(p, v, FAKE_HERE)
+#define fh_fetch_long(p) fake_load_long(p, FAKE_HERE)
+#define fh_store_long(p, v) fake_store_long(p, v, FAKE_HERE)
 FH_INLINE FH_UNUSED void fh_count(int32_t *p, int n) { *p += n; } /* one fibre runs at a time */
 #define fh_count_shared fh_count
 #define fh_on_boundary(p, n) (((uintptr_t)(p) & ((n) - 1)) == 0)

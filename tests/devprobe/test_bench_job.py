@@ -63,7 +63,8 @@ def expect(told, bound):
 # A real job: its launches are seen, its output stays its own.
 done = run(0, "--", devprobe, "run", "kmeans", "--demo-data", "-k", "8", "--device", "cpu", "--json")
 assert json.loads(done.stdout)["schema"].startswith("foghorn.kmeans/"), done.stdout[:200]
-assert "kernels   kmeans_step on cpu" in done.stderr and "ceiling" in done.stderr, done.stderr
+# Which kernel comes first is a matter of time.
+assert "kernels   kmeans_" in done.stderr and "kmeans_step on cpu" in done.stderr and "ceiling" in done.stderr, done.stderr
 real = judged(0, "--", devprobe, "run", "kmeans", "--demo-data", "-k", "8", "--device", "cpu")
 assert {k["kernel"] for k in real["kernels"]} >= {"kmeans_step"} and 0 < real["kernel_part"] < 1 and real["launch_s"] > 0, real
 

@@ -92,6 +92,27 @@ static bool pack_weights_bench_at(int i, fh_case *out) {
   return case_of(i, shapes, FH_LENGTH(shapes), out);
 }
 
+/* ---- blocks of threads ---- */
+enum { N_OPERAND = 3, GROUPS_OPERAND };
+
+/* 256 threads with 64 bytes each; blocks stride over the tiles. */
+static void panels_shape(const fh_bound *bound, int multiprocessors, fh_block_shape *out) {
+  enum { THREADS = 256, TILE = THREADS * 64, GROUP_BYTES = 4 * FH_PANEL, MOST = 32 };
+  const fh_operand *op = bound->stages[0].operands;
+  const int64_t bytes = fh_divide_up(op[N_OPERAND].i, FH_PANEL) * op[GROUPS_OPERAND].i * GROUP_BYTES;
+  const int64_t most = MOST * (int64_t)(multiprocessors > 0 ? multiprocessors : 1);
+  *out = (fh_block_shape){.grid = {(uint32_t)fh_least(fh_divide_up(bytes, TILE), most), 1, 1}, .threads = THREADS};
+}
+
+static const char *panels_unfit(const fh_bound *bound, int entry) {
+  return bound->stages[0].entry == entry ? NULL : "it is for elements of another size";
+}
+static const char *bytes_unfit(const fh_bound *bound) { return panels_unfit(bound, 0); }
+static const char *halves_unfit(const fh_bound *bound) { return panels_unfit(bound, 1); }
+static const char *words_unfit(const fh_bound *bound) { return panels_unfit(bound, 2); }
+#define PANELS(bits, unfit) \
+  {"panels_" bits, "pack_weights_" bits "_panels", "pack_weights_block", FH_BLOCK_PORTABLE, false, FH_EXACT, panels_shape, unfit, 0.85}
+
 const fh_kernel_contract fh_contract_pack_weights = {
     .name = "pack_weights",
     .version = 1,
@@ -104,4 +125,5 @@ const fh_kernel_contract fh_contract_pack_weights = {
     .reference = pack_weights_reference,
     .case_at = pack_weights_case_at,
     .bench_at = pack_weights_bench_at,
+    FH_BLOCKS(PANELS("8", bytes_unfit), PANELS("16", halves_unfit), PANELS("32", words_unfit)),
 };

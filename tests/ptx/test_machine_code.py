@@ -45,7 +45,7 @@ USES = [(r"matmul_\w*mma(_packed|_thin)?", ("HMMA", "IMMA", "HGMMA", "IGMMA")),
 WIDE = r"map_\w+_wide|axpy_wide|(bf16|f16)_from_f32_wide|f32_from_(bf16|f16)_wide"
 ROWS = r"(layer_norm|rms_norm|l2_normalize|softmax|variance|variance_side)_(many|few)"
 STREAMS = WIDE + r"|permute_\w+|(bincount|histogram)_count|(reduce|dot)_pieces|arg_(by_\d+|split|side|spread)|matmul_tf32_mma_pack|" \
-    r"matmul_i8_mma_thin|kmeans_step_fused|topk_(one|few|some)|" + ROWS
+    r"matmul_i8_mma_thin|kmeans_step_fused|topk_(one|few|some)|pack_weights_32_panels|" + ROWS
 
 
 def share(product, code):

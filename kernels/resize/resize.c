@@ -12,7 +12,7 @@ enum { X, Y };
 enum { BILINEAR, AREA };                     /* scalar 0 */
 enum { WINDOWS_STAGE, F32_STAGE, U8_STAGE }; /* entries */
 enum { PLACES, WEIGHTS, ROWS, TEMPS };       /* scratch */
-enum { SIDE_MOST = 1 << 20, SCRATCH = 64 << 20, SPARE = 128 /* FH_NEAR_SPARE of the text */ };
+enum { SIDE_MOST = 1 << 20, SCRATCH = 64 << 20, SPARE = 128 /* FH_NEAR_SPARE of the text */, WINDOWS = 16 /* likewise */ };
 
 static const fh_view_param params[] = {
     {"x", FH_ROLE_IN, FH_F32, "(n, h, w, c); f32 or u8", false},
@@ -92,7 +92,8 @@ static fh_status resize_bind(const fh_view_desc *v, const fh_value *scalars, fh_
   out->temp_bytes[PLACES] = (size_t)windows * sizeof(int32_t);
   out->temp_bytes[WEIGHTS] = (size_t)windows * sizeof(float);
 
-  fh_stage *stage = fh_add_stage(out, WINDOWS_STAGE, 2, 4.0 * (double)windows);
+  const int64_t items = fh_divide_up(wo, WINDOWS) + fh_divide_up(ho, WINDOWS);
+  fh_stage *stage = fh_add_stage(out, WINDOWS_STAGE, items, 8.0 * (double)windows / (double)items);
   fh_push(stage, fh_op_temp(PLACES));
   fh_push(stage, fh_op_temp(WEIGHTS));
   FH_PUSH_I64(stage, scalars[0].i, w, wo, wtaps, l.each, h, ho, htaps);

@@ -154,8 +154,8 @@ static inline void fh_product_block_shape(const fh_bound *bound, int multiproces
 
 static inline const char *fh_product_block_unfit(const fh_bound *bound) {
   const fh_operand *op = bound->stages[0].operands;
-  if (op[FH_PRODUCT_M].i >= 16 && op[FH_PRODUCT_N].i >= 16) return NULL;
-  return "fewer than 16 rows or columns: most of a tile of 128 x 128 would be empty";
+  if (op[FH_PRODUCT_M].i >= 9 && op[FH_PRODUCT_N].i >= 9) return NULL; /* thin takes up to 8 rows */
+  return "fewer than 9 rows or columns: nearly all of a tile of 128 x 128 would be empty";
 }
 
 /* The same with k in parts, the second dimension (kernels/block/mma_product.h), for tiles that are fewer than multiprocessors. Their

@@ -204,8 +204,8 @@ static void test_unfit(void **state) {
   expect_unfit(&tf32, &c, false, NULL);
   c = case_of(&tf32, (const int64_t[]){0, 64, 64, 64}, FH_PRODUCT_PLAIN);
   expect_unfit(&tf32, &c, false, "fewer than 524288");
-  c = case_of(&tf32, (const int64_t[]){0, 15, 6400, 6400}, FH_PRODUCT_PACKED);
-  expect_unfit(&tf32, &c, false, "fewer than 16 rows");
+  c = case_of(&tf32, (const int64_t[]){0, 8, 6400, 6400}, FH_PRODUCT_PACKED);
+  expect_unfit(&tf32, &c, false, "fewer than 9 rows");
   expect_unfit(&rounded, &c, false, "at most 128 rows");
   c = case_of(&tf32, (const int64_t[]){3, 129, 129, 0}, FH_PRODUCT_PLAIN);
   expect_unfit(&rounded, &c, false, "nothing to pack");

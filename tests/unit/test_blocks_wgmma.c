@@ -256,8 +256,8 @@ static void test_unfit(void **state) {
   c = make_case(shape, 0, 0);
   c.views[1].strides[0] = -64;
   expect_unfit(&c, "wgmma_small", "overlap");
-  c = make_case((const int64_t[]){0, 15, 64, 64}, 0, 0);
-  expect_unfit(&c, "wgmma_small", "fewer than 16 rows");
+  c = make_case((const int64_t[]){0, 8, 64, 64}, 0, 0);
+  expect_unfit(&c, "wgmma_small", "fewer than 9 rows");
   c = make_case((const int64_t[]){0, 64, 64, 0}, 0, 0);
   expect_unfit(&c, "wgmma_small", "k is 0");
   c = make_case((const int64_t[]){2, 64, 64, 64}, 0, 0);

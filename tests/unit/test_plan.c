@@ -270,6 +270,7 @@ static void every_launch_of_blocks_has_some_on_an_unknown_device(void **state) {
 
 /* By data sheets; 8 us a launch, as the CUDA backend has it. */
 enum { H100, A100, GPUS };
+static const int capability_of[GPUS] = {[H100] = 90, [A100] = 80};
 static const fh_plan_device gpus[GPUS] = {
     [H100] = {.info = {.kind = FH_DEVICE_GPU, .compute_units = 132, .peak_flops = 66.9e12, .peak_bytes_per_s = 3.35e12, .launch_s = 8e-6}},
     [A100] = {.info = {.kind = FH_DEVICE_GPU, .compute_units = 108, .peak_flops = 19.5e12, .peak_bytes_per_s = 1.555e12, .launch_s = 8e-6}},
@@ -283,17 +284,22 @@ static double guessed(const fh_plan_device *gpu, const fh_block_variant *variant
 }
 
 /* What a GPU would take for a product of matrices by rows before anything was measured. */
-static const char *tiles_for(const fh_plan_device *gpu, int64_t m, int64_t n, int64_t k) {
-  const fh_view_desc views[] = {{FH_F32, 2, {m, k}, {k, 1}}, {FH_F32, 2, {k, n}, {n, 1}}, {FH_F32, 2, {m, n}, {n, 1}}};
+static const char *tiles_for(const fh_plan_device *gpu, int capability, const fh_kernel_contract *contract, const fh_view_desc *views) {
   const fh_block_variant *best = NULL;
   fh_bound bound;
-  assert_int_equal(fh_contract_matmul.bind(views, NULL, &bound), FH_OK);
-  for (int i = 0; i < fh_contract_matmul.block_count; i++) {
-    const fh_block_variant *variant = &fh_contract_matmul.blocks[i];
+  assert_int_equal(contract->bind(views, NULL, &bound), FH_OK);
+  for (int i = 0; i < contract->block_count; i++) {
+    const fh_block_variant *variant = &contract->blocks[i];
+    if (variant->capability > capability || (variant->only && variant->capability != capability)) continue;
     if (fh_is_library_variant(variant) || (variant->unfit && variant->unfit(&bound))) continue;
     if (guessed(gpu, variant, &bound) < guessed(gpu, best, &bound)) best = variant;
   }
   return best ? best->name : "text";
+}
+
+static const char *tiles_for_floats(const fh_plan_device *gpu, int capability, int64_t m, int64_t n, int64_t k) {
+  const fh_view_desc views[] = {{FH_F32, 2, {m, k}, {k, 1}}, {FH_F32, 2, {k, n}, {n, 1}}, {FH_F32, 2, {m, n}, {n, 1}}};
+  return tiles_for(gpu, capability, &fh_contract_matmul, views);
 }
 
 /* 1536 has 144 tiles of 128 x 128, one round and a few for 132 multiprocessors, and 576 of 64 x 64; 2048 has 256, two rounds for 132 and
@@ -312,11 +318,41 @@ static void large_tiles_are_for_those_who_have_enough(void **state) {
   };
   for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
     for (int g = 0; g < GPUS; g++) {
-      const char *found = tiles_for(&gpus[g], products[i].m, products[i].n, products[i].k);
+      const char *found = tiles_for_floats(&gpus[g], capability_of[g], products[i].m, products[i].n, products[i].k);
       if (strcmp(found, products[i].name[g]) != 0)
         fail_msg("%dx%dx%d on %d multiprocessors: %s, expected %s", (int)products[i].m, (int)products[i].n, (int)products[i].k,
                  gpus[g].info.compute_units, found, products[i].name[g]);
     }
+  }
+}
+
+/* Few rows read their weights once, few tiles share out a long k, and the others have tensor cores to themselves. Weights are turned, as
+ * wgmma wants them. */
+static void products_of_narrow_types_take_tensor_cores_or_read_weights_once(void **state) {
+  (void)state;
+  enum { KINDS = 4, SIZES = 6 };
+  static const struct {
+    const fh_kernel_contract *contract;
+    fh_dtype a, b, c;
+    const char *few, *more, *large[GPUS]; /* up to 8 rows, 12, and tiles for all multiprocessors */
+  } kinds[KINDS] = {
+      {&fh_contract_matmul_bf16, FH_BF16, FH_BF16, FH_F32, "thin", "split", {"wgmma", "mma"}},
+      {&fh_contract_matmul_f16, FH_F16, FH_F16, FH_F32, "thin", "split", {"wgmma", "mma"}},
+      {&fh_contract_matmul_tf32, FH_F32, FH_F32, FH_F32, "thin", "split", {"wgmma", "mma_packed"}},
+      {&fh_contract_matmul_i8, FH_U8, FH_I8, FH_I32, "mma_thin", "mma_thin", {"wgmma", "mma"}},
+  };
+  static const int64_t sizes[SIZES][3] = {{1, 4096, 4096},    {8, 4096, 4096},    {12, 4096, 4096},
+                                          {4096, 4096, 4096}, {8192, 8192, 8192}, {256, 256, 65536}};
+  for (int i = 0; i < KINDS * SIZES * GPUS; i++) {
+    const int kind = i / GPUS % KINDS, g = i % GPUS;
+    const int64_t *size = sizes[i / GPUS / KINDS], m = size[0], n = size[1], k = size[2];
+    const fh_view_desc views[] = {
+        {kinds[kind].a, 2, {m, k}, {k, 1}}, {kinds[kind].b, 2, {k, n}, {1, k}}, {kinds[kind].c, 2, {m, n}, {n, 1}}};
+    const char *found = tiles_for(&gpus[g], capability_of[g], kinds[kind].contract, views);
+    const char *wanted = m <= 8 ? kinds[kind].few : m <= 12 ? kinds[kind].more : k > m ? "split" : kinds[kind].large[g];
+    if (strcmp(found, wanted) != 0)
+      fail_msg("%s of %dx%dx%d at %d: %s, expected %s", kinds[kind].contract->name, (int)m, (int)n, (int)k, capability_of[g], found,
+               wanted);
   }
 }
 
@@ -403,6 +439,7 @@ int main(void) {
       cmocka_unit_test(every_case_with_work_has_a_cost),
       cmocka_unit_test(a_copy_of_a_call_lacks_nothing),
       cmocka_unit_test(every_launch_of_blocks_has_some_on_an_unknown_device),
+      cmocka_unit_test(products_of_narrow_types_take_tensor_cores_or_read_weights_once),
       cmocka_unit_test(large_tiles_are_for_those_who_have_enough),
       cmocka_unit_test(a_block_of_few_threads_does_not_fill_a_multiprocessor),
       cmocka_unit_test_setup_teardown(a_sick_variant_is_intended_but_not_chosen, setup, teardown),

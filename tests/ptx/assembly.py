@@ -15,9 +15,11 @@ import subprocess
 ARCHITECTURES = ("sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100")
 PROCESSES = 2
 MISSING = "no ptxas here, so no PTX was assembled (sh tools/dev test fetches one, apt: nvidia-cuda-toolkit, or set PTXAS)"
-# Bytes stored and loaded, of kernels that have all 255 registers, or as many as 512 threads leave: Pascal's address arithmetic takes more of
-# them than that of later GPUs.
-SPILLS_ALLOWED = {("matmul_tiles", "sm_60"): 8, ("matmul_fused_tiles", "sm_60"): 560, ("variance_side_many", "sm_60"): 284}
+# Bytes stored and loaded, of kernels that have all 255 registers, or as many as their threads leave: the address arithmetic of Pascal and
+# Volta takes more of them than that of later GPUs. With more registers for arg_side and arg_spread
+# ptxas has fewer loads of their loops under way, for every GPU.
+SPILLS_ALLOWED = {("matmul_tiles", "sm_60"): 8, ("matmul_fused_tiles", "sm_60"): 560, ("variance_side_many", "sm_60"): 284,
+                  ("arg_side", "sm_60"): 8, ("arg_side", "sm_70"): 16, ("arg_spread", "sm_60"): 32, ("arg_spread", "sm_70"): 72}
 TUNED_NAME = re.compile(r"_(block|sm\d+a?)$")
 TUNED_MARK = re.compile(r"^\s*\.(maxntid|reqntid)\b", re.MULTILINE)
 

@@ -320,10 +320,17 @@ static bool conform(const fh_backend_fixture *f, const fh_kernel_image *of, cons
   return true;
 }
 
-/* A sanitizer makes the emulator many times slower, and its `devprobe verify` runs them all: every eighth is enough here. */
+/* A sanitizer makes the emulator many times slower, as does a build for coverage, which is not optimized; `devprobe verify` runs them all
+ * in a release: every eighth is enough there. */
+#ifdef __OPTIMIZE__
+static const bool optimized = true;
+#else
+static const bool optimized = false;
+#endif
+
 static void runs_every_variant(void) {
   int count, ran = 0, seen = 0;
-  const int every = getenv("FH_SANITIZED") ? 8 : 1;
+  const int every = getenv("FH_SANITIZED") || !optimized ? 8 : 1;
   const fh_kernel_image *images = fh_kernel_images(&count);
   fh_backend_fixture f;
   open_fake(&f);

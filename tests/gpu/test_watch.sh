@@ -61,6 +61,10 @@ FOGHORN_FAKE_CUDA=devices=1,memory=1GiB,compute_mode=3 timeout 100 "$FH_BINARY_D
 [ $? -eq 0 ] || fail 'a drill failed on a GPU for one process'
 grep -q '^0 of 8 drills failed, 3 not run' "$work/log" || fail 'three drills should not be run on a GPU for one process'
 
+[ -x "$FH_BINARY_DIR/bench/gpu/gpu_bench" ] || {
+  echo 'NOT RUN: this build has no gpu_bench: FOGHORN_BENCH is OFF; what needs none of it passed'
+  exit 77
+}
 # Every launch crashes: each row of the benchmark is there and says so.
 FOGHORN_FAKE_CUDA_FAULTS='cuLaunchKernel@1=crash' timeout 100 "$FH_BINARY_DIR/bench/gpu/gpu_bench" measure --fake --out "$work/bench.json" \
   --seconds 1000 --case-seconds 0.02 >"$work/log" 2>&1
